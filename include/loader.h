@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The BPF side as user space sees it: probing, loading, pinning, maps. The only module but
+ * events.c that knows libbpf. Not thread-safe unless a function says so.
+ */
+#ifndef WARDER_LOADER_H
+#define WARDER_LOADER_H
+
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "log.h"
+#include "warder_abi.h"
+
+struct loader;
+
+struct loader_options {
+	const char *pin_dir;  /* NULL: WARDER_PIN_DIR */
+	int require_existing; /* 1: only adopt what is pinned; -ENOENT if nothing is */
+	__u64 wait_bound_ns;  /* 0: built in; at most 2 ms, or 50 ms with WARDER_EMULATED=1 set */
+};
+
+/* Can this kernel enforce? 0, or -EOPNOTSUPP with one sentence: what is missing (bpf in the
+ * LSM list, BTF, trampolines, a hook), and what works instead. Needs root. */
+int loader_probe(struct warder_error *reterr);
+
+/* Loads, attaches and pins; or adopts what is pinned in pin_dir already (same ABI version and
+ * build digest; another's is -EBUSY with the reason). On failure nothing stays behind. */
+int loader_open(struct loader **ret, const struct loader_options *options,
+		struct warder_error *reterr);
+
+/* Closes; what is pinned goes on enforcing. NULL is fine. */
+void loader_free(struct loader *l);
+
+/* Removes every pin of this loader: after loader_free() nothing is enforced any more. */
+int loader_unpin(struct loader *l);
+
+/* Was the BPF side found running (1), or loaded now (0)? */
+int loader_was_pinned(const struct loader *l);
+
+/* The mapped host record and claim words: shared with BPF, use __atomic builtins. Thread-safe. */
+struct warder_host *loader_host(struct loader *l);
+struct warder_wait *loader_waits(struct loader *l); /* WARDER_WAITS_MAX entries */
+
+/* Policy: verifies, fills a new inner map, then one update of the outer map. A reader in the
+ * kernel sees the old or the new image. Thread-safe. */
+int loader_publish(struct loader *l, __u32 policy_slot, const struct warder_image *img,
+		   struct warder_error *reterr);
+int loader_unpublish(struct loader *l, __u32 policy_slot);
+/* Reads back what the kernel holds; the caller frees it. -ENOENT: empty slot. */
+int loader_read_image(struct loader *l, __u32 policy_slot, struct warder_image **ret);
+
+/* Containers. The id is taken from the pinned counter. */
+int loader_next_cid(struct loader *l, __u64 *ret_cid);
+int loader_set_container(struct loader *l, __u32 slot, const struct warder_ctr *ctr);
+int loader_get_container(struct loader *l, __u32 slot, struct warder_ctr *ret);
+int loader_get_stats(struct loader *l, __u32 slot, struct warder_stats *ret);
+int loader_reset_stats(struct loader *l, __u32 slot);
+int loader_get_faults(struct loader *l, __u64 ret_counts[WARDER_FAULT__MAX]);
+
+/* Tags the thread group leader behind `pidfd`. -EEXIST if it has a tag already. */
+int loader_tag_task(struct loader *l, int pidfd, __u64 cid, __u32 slot);
+/* -ENOENT: untagged. */
+int loader_get_task(struct loader *l, int pidfd, struct warder_task *ret);
+
+/* Names. Runs the file iterator over the open files of `pid` and hands each to `fn`; with
+ * slot >= 0 the record's name is the one that hooks of that container see. `fn` returns
+ * non-zero to stop. The task must not close files meanwhile (a stopped or waiting helper). */
+typedef int (*loader_fd_fn)(const struct warder_fd_record *record, const char *name, void *arg);
+int loader_each_fd(struct loader *l, pid_t pid, int slot, loader_fd_fn fn, void *arg);
+
+/* The record of one fd of `pid`, with its name in `slot` (-1: no name) into name_buf. */
+int loader_get_fd(struct loader *l, pid_t pid, int fd, int slot, struct warder_fd_record *ret,
+		  char *name_buf, size_t size);
+
+/* Records the mount whose root the fd lies on, as `path` (absolute, as seen from the
+ * container's root). Sets `nested` on every entry of the container that needs it.
+ * -ENAMETOOLONG, -ENOSPC. */
+int loader_record_mount(struct loader *l, __u32 slot, const struct warder_fd_record *record,
+			const char *path, struct warder_error *reterr);
+/* Forgets all of a container's. */
+int loader_forget_mounts(struct loader *l, __u32 slot);
+
+/* Raw map fds for the modules that own a map's content (events, override, keyring). */
+enum loader_map {
+	LOADER_MAP_EVENTS,     /* ring: struct warder_event_header */
+	LOADER_MAP_INTERCEPTS, /* ring: struct warder_icept */
+	LOADER_MAP_KEYS,       /* keyring.bpf.c */
+	LOADER_MAP_KEY_GRANTS,
+	LOADER_MAP_KEY_ALLOC_AS,
+	LOADER_MAP_SOCKS,      /* socket storage: sockets that any container may reach */
+	LOADER_MAP__MAX,
+};
+int loader_map_fd(struct loader *l, enum loader_map which);
+
+/* Marks a listening socket of ours as reachable from that container in spite of the baseline. */
+int loader_open_socket_to(struct loader *l, int sock_fd, __u64 cid);
+
+/* How often the kernel skipped one of our programs (recursion guard), summed. */
+int loader_get_misses(struct loader *l, __u64 *ret_misses);
+
+#endif

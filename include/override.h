@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Overrides by handoff: intercepts in, answers out. Runs in a thread of its own, which is the
+ * tracer of every thread it answers, and hands everything that can block to executor
+ * processes. See docs/OVERRIDES.md for the claim protocol.
+ */
+#ifndef WARDER_OVERRIDE_H
+#define WARDER_OVERRIDE_H
+
+#include "loader.h"
+#include "log.h"
+#include "warder_abi.h"
+
+struct override;
+
+/* What the pipeline must know of a container. Filled under the callback; the image stays
+ * valid until release() is called with it. */
+struct override_target {
+	__u64 cid;
+	__u32 slot;
+	char name[WARDER_NAME_SIZE];
+	const struct warder_image *image;
+	int userns_fd; /* owned user namespace of the container (borrowed), -1: the host's */
+	int root_fd;   /* O_PATH on the container's root directory (borrowed), -1: unknown */
+};
+
+/* How an intercept ended, for the event. */
+struct override_outcome {
+	struct warder_icept icept; /* as the kernel reported it */
+	__u64 cid;
+	__u32 rule;       /* the rule that matched, 0: none */
+	__u32 near_rule;  /* the one that came nearest, 0: none */
+	int result;       /* what the program saw: 0 or -errno */
+	int performed;    /* 1: the supervisor carried it out */
+	int undone;       /* 1: carried out and taken back */
+	__u64 latency_ns; /* from the refusal to the answer */
+	char target[WARDER_PATH_MAX]; /* name in the container, "" if not resolved */
+	char source[WARDER_PATH_MAX];
+	char reason[256]; /* one sentence: why this and not the other */
+};
+
+struct override_callbacks {
+	/* 0, or -ENOENT if the id is gone. Called from the override thread. */
+	int (*acquire)(void *arg, __u64 cid, __u32 slot, struct override_target *ret);
+	void (*release)(void *arg, struct override_target *target);
+	/* For every intercept, answered or only reported. Called from the override thread. */
+	void (*outcome)(void *arg, const struct override_outcome *outcome);
+	void *arg;
+};
+
+struct override_options {
+	unsigned executors; /* 0: 4 */
+};
+
+/* Forks the executors, so call it before threads are started. */
+int override_new(struct override **ret, struct loader *loader,
+		 const struct override_callbacks *callbacks,
+		 const struct override_options *options, struct warder_error *reterr);
+/* Starts the thread: from here the heartbeat is fresh and refusals are handed over. */
+int override_start(struct override *o, struct warder_error *reterr);
+/* Answers what is under way with its original errno, stops thread and executors. NULL is fine. */
+void override_free(struct override *o);
+
+/* Resolves every host path that the image offers by `bind:`, at load time: no symlink, no
+ * component that a non-root user can write. -EINVAL with the rule's file:line. */
+int override_check_binds(const struct warder_image *img, struct warder_error *reterr);
+
+#endif

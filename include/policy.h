@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Policies: text (YAML, strict) -> checked struct -> image. Pure: no system call but reading
+ * the named files, no printing, no libbpf. Any thread; one struct policy belongs to one.
+ */
+#ifndef WARDER_POLICY_H
+#define WARDER_POLICY_H
+
+#include <stddef.h>
+#include <stdio.h>
+
+#include "log.h"
+#include "warder_abi.h"
+
+struct policy;
+
+/* What is wrong with a text: all of it, not only the first. */
+struct policy_diag {
+	char *file;
+	unsigned line;   /* from 1 */
+	unsigned column; /* from 1 */
+	int warning;     /* 1: the policy can be used all the same */
+	char *text;      /* what was found and what was expected */
+};
+
+struct policy_diags {
+	struct policy_diag *item;
+	size_t count;
+	size_t errors; /* of count, those that are no warnings */
+};
+
+/* At most this many are kept; the last one then says that there were more. */
+#define POLICY_DIAGS_MAX 100
+
+void policy_diags_done(struct policy_diags *d);
+
+/* One line each, "file:line:column: error: text". */
+void policy_diags_print(const struct policy_diags *d, FILE *out);
+
+/* Limits of a text, against hostile input. */
+#define POLICY_TEXT_MAX (4u << 20)
+#define POLICY_DEPTH_MAX 32
+
+/* Parses and checks `text`; `name` is how messages call it. `include_dirs` (NULL-terminated,
+ * may be NULL) are searched for `include`. 0 and *ret_policy, or -EINVAL with errors in
+ * `diags`, -ENOMEM. Warnings may be there on success. */
+int policy_parse(const char *name, const char *text, size_t len, const char *const *include_dirs,
+		 struct policy **ret_policy, struct policy_diags *diags);
+
+/* The same for a file. -errno of open or read, with a diagnostic that has line 0. */
+int policy_parse_file(const char *path, const char *const *include_dirs,
+		      struct policy **ret_policy, struct policy_diags *diags);
+
+/* NULL is fine. */
+void policy_free(struct policy *p);
+
+const char *policy_name(const struct policy *p);
+
+/* Compiles to an image of exactly WARDER_IMAGE_SIZE bytes, of which header.length are used;
+ * the caller frees it. -E2BIG with a diagnostic that names the rules that cost most. */
+int policy_compile(const struct policy *p, struct warder_image **ret_image,
+		   struct policy_diags *diags);
+
+/* Is this an image that both sides may use? Checks magic, version, length, checksum, every
+ * section's bounds, every index within (states, classes, accept, rules, strings).
+ * 0 or -EINVAL with the reason. `len` is the number of bytes at `data`. */
+int image_verify(const void *data, size_t len, struct warder_error *reterr);
+
+/* String at a byte offset of the strings section; "" for 0 or a bad offset. */
+const char *image_string(const struct warder_image *img, __u32 offset);
+
+/* Entry of a rule number (1..), NULL if there is none. */
+const struct warder_rule *image_rule(const struct warder_image *img, __u32 rule);
+
+/* "file:line" of a rule, "default" for 0, into buf; returns buf. */
+const char *image_rule_where(const struct warder_image *img, __u32 rule, char *buf, size_t size);
+
+/* SHA-256 of the image's used bytes as 64 hex digits and a NUL. */
+void image_digest(const struct warder_image *img, char ret_hex[65]);
+
+/* A request put to an image from user space, and its verdict: `policy explain`, `policy test`. */
+struct policy_request {
+	enum warder_class class_;
+	__u32 access;        /* WARDER_ACC_*, WARDER_MNT_*, or a capability number */
+	const char *path;    /* file, exec; mount target */
+	const char *fstype;  /* mount */
+	__u32 flags;         /* MS_* */
+	int unreachable;     /* the object has no name */
+};
+int policy_decide(const struct warder_image *img, const struct policy_request *r,
+		  struct warder_verdict *ret_verdict);
+
+/* Names as the language spells them. -1 / NULL when unknown. */
+int access_from_name(const char *name, __u32 *ret_bits);
+const char *access_name(__u32 bit);
+int mount_op_from_name(const char *name, __u32 *ret_bits);
+const char *mount_op_name(__u32 bit);
+int mount_flag_from_name(const char *name, __u32 *ret_flag); /* nosuid -> MS_NOSUID */
+const char *mount_flag_name(__u32 flag);
+int capability_from_name(const char *name); /* net_bind_service or CAP_NET_BIND_SERVICE */
+const char *capability_name(int cap, char *buf, size_t size); /* "CAP_SYS_ADMIN" */
+const char *errno_name(int err); /* "EPERM" */
+int errno_from_name(const char *name);
+const char *class_name(__u32 class_);
+
+#endif

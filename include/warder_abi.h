@@ -1,0 +1,596 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR GPL-2.0-only */
+/*
+ * What BPF programs and user space share: limits, the policy image, the records
+ * in maps, the events. Nothing private to one side belongs here.
+ *
+ * Rules for this file: only fixed-width integers and byte arrays, no implicit
+ * hole, every struct with a static assert, and one definition for each constant.
+ * Everything here is little-endian x86-64; a second architecture would have to
+ * bump WARDER_ABI_VERSION.
+ */
+#ifndef WARDER_ABI_H
+#define WARDER_ABI_H
+
+#ifndef __VMLINUX_H__
+#include <linux/types.h>
+#endif
+
+#define WARDER_ABI_VERSION 1
+
+/* ------------------------------------------------------------------ limits */
+
+#define WARDER_NAME_SIZE 64          /* container and policy names, with the NUL */
+#define WARDER_CONTAINERS_MAX 1024   /* slots; a start beyond it is refused */
+#define WARDER_POLICIES_MAX 256      /* image slots; a load beyond it is refused */
+#define WARDER_PATH_MAX 4096         /* a name's longest form, as PATH_MAX with its NUL */
+#define WARDER_PREFIX_SIZE 1024      /* a recorded mount point's path, with the NUL */
+#define WARDER_MOUNTS_MAX 16384      /* recorded mounts of all containers */
+#define WARDER_FSTYPE_SIZE 32        /* a file-system type, NUL-padded */
+#define WARDER_MOUNT_RULES_MAX 64    /* so that a set of rules is one 64-bit word */
+#define WARDER_OVERRIDES_MAX 64
+#define WARDER_OPTIONS_MAX 8         /* option constraints of one override rule */
+#define WARDER_OPTION_SIZE 16
+#define WARDER_WAITS_MAX 64          /* intercepts waiting in the kernel at once */
+#define WARDER_RULES_MAX 65535
+#define WARDER_ACCEPT_RULES_MAX 48   /* deciding rules of one DFA state, see struct warder_accept */
+
+/* --------------------------------------------------------- classes, access */
+
+enum warder_class {
+	WARDER_CLASS_NONE = 0,
+	WARDER_CLASS_FILE,
+	WARDER_CLASS_EXEC,
+	WARDER_CLASS_CAPABILITY,
+	WARDER_CLASS_MOUNT,
+	WARDER_CLASS_PTRACE,
+	WARDER_CLASS_SIGNAL,
+	WARDER_CLASS_IPC,      /* unix sockets across the border, in this version */
+	WARDER_CLASS_KERNEL,   /* bpf, modules, kexec, kernel control files */
+	WARDER_CLASS_DEVICE,
+	WARDER_CLASS_KEYRING,
+	WARDER_CLASS_OVERRIDE,
+	WARDER_CLASS_IDENTITY, /* tagging itself: a fork whose tag could not be copied */
+	WARDER_CLASS__MAX,
+};
+
+/* File accesses, in the order of POLICY-LANGUAGE; exec shares the DFA and the word. */
+#define WARDER_ACC_READ (1u << 0)
+#define WARDER_ACC_WRITE (1u << 1)
+#define WARDER_ACC_APPEND (1u << 2)
+#define WARDER_ACC_CREATE (1u << 3)
+#define WARDER_ACC_DELETE (1u << 4)
+#define WARDER_ACC_RENAME (1u << 5)
+#define WARDER_ACC_LINK (1u << 6)
+#define WARDER_ACC_SYMLINK (1u << 7)
+#define WARDER_ACC_CHMOD (1u << 8)
+#define WARDER_ACC_CHOWN (1u << 9)
+#define WARDER_ACC_TRUNCATE (1u << 10)
+#define WARDER_ACC_SETATTR (1u << 11)
+#define WARDER_ACC_XATTR (1u << 12)
+#define WARDER_ACC_MKNOD (1u << 13)
+#define WARDER_ACC_IOCTL (1u << 14)
+#define WARDER_ACC_LOCK (1u << 15)
+#define WARDER_ACC_MAP_EXEC (1u << 16)
+#define WARDER_ACC_WATCH (1u << 17)
+#define WARDER_ACC_EXEC (1u << 18)
+#define WARDER_ACC_BITS 19
+#define WARDER_ACC_FILE_ALL ((1u << 18) - 1) /* everything but exec */
+
+/* Mount operations: what mount(2), umount(2), move_mount(2), pivot_root(2) ask for. */
+#define WARDER_MNT_NEW (1u << 0)         /* a superblock by type */
+#define WARDER_MNT_BIND (1u << 1)        /* MS_BIND, rbind included */
+#define WARDER_MNT_REMOUNT (1u << 2)     /* MS_REMOUNT, also with MS_BIND */
+#define WARDER_MNT_MOVE (1u << 3)        /* MS_MOVE, move_mount of an attached mount */
+#define WARDER_MNT_PROPAGATION (1u << 4) /* MS_SHARED and its kin */
+#define WARDER_MNT_UMOUNT (1u << 5)
+#define WARDER_MNT_PIVOT (1u << 6)
+#define WARDER_MNT_ATTACH (1u << 7)      /* move_mount of a detached mount (new API) */
+#define WARDER_MNT_BITS 8
+
+/* ---------------------------------------------------------------- verdicts */
+
+enum warder_action {
+	WARDER_ALLOW = 0,
+	WARDER_DENY = 1,  /* refused with verdict.err */
+	WARDER_AUDIT = 2, /* would be refused; audit mode lets it pass and reports it */
+};
+
+/* Why a verdict is what it is. Only WARDER_WHY_RULE names a rule. */
+enum warder_why {
+	WARDER_WHY_DEFAULT = 0, /* the class default, in the policy or built in */
+	WARDER_WHY_RULE,        /* verdict.rule decided */
+	WARDER_WHY_BASELINE,    /* what no policy and no mode turns off */
+	WARDER_WHY_UNREACHABLE, /* the object has no name in this container */
+	WARDER_WHY_FAULT,       /* verdict.fault says what broke; always denied */
+};
+
+/* Everything that can go wrong inside a hook; `warder doctor` shows a counter for each. */
+enum warder_fault {
+	WARDER_FAULT_NONE = 0,
+	WARDER_FAULT_TAG_LOOKUP,  /* task storage could not be read although the task has one */
+	WARDER_FAULT_TAG_COPY,    /* the child's tag could not be written: the fork fails */
+	WARDER_FAULT_CONTAINER,   /* the tag's container record is gone or is another's */
+	WARDER_FAULT_IMAGE,       /* no policy image in the container's slot, or malformed */
+	WARDER_FAULT_SCRATCH,     /* all scratch buffers of this CPU are taken */
+	WARDER_FAULT_NAME_READ,   /* a dentry could not be read */
+	WARDER_FAULT_NAME_LONG,   /* longer than PATH_MAX, or a component beyond 255 bytes */
+	WARDER_FAULT_NAME_RACE,   /* renames kept changing the path while it was read */
+	WARDER_FAULT_MAP_FULL,    /* an entry could not be added */
+	WARDER_FAULT_ARGUMENT,    /* the kernel passed what the hook cannot interpret */
+	WARDER_FAULT__MAX,
+};
+
+struct warder_verdict {
+	__u32 action; /* enum warder_action */
+	__u32 err;    /* positive errno, for deny and audit */
+	__u32 rule;   /* number of the deciding rule, 1..; 0: none */
+	__u32 why;    /* enum warder_why */
+	__u32 fault;  /* enum warder_fault, with WARDER_WHY_FAULT */
+	__u32 access; /* the bits that were refused (file, exec), else 0 */
+	__u32 report; /* non-zero: make an event although the verdict is allow */
+	__u32 pad;
+};
+_Static_assert(sizeof(struct warder_verdict) == 32, "verdict layout");
+
+/* ------------------------------------------------------------ policy image */
+
+#define WARDER_IMAGE_MAGIC 0x31445257u /* "WRD1" */
+#define WARDER_IMAGE_VERSION 1
+#define WARDER_IMAGE_SIZE (1u << 20)
+/* Every access to an image is masked to its fixed size: a malformed offset reads garbage,
+ * never memory outside, and both sides refuse a malformed image before it is used. */
+#define WARDER_IMAGE_MASK (WARDER_IMAGE_SIZE - 1)
+
+enum warder_mode {
+	WARDER_MODE_ENFORCE = 0,
+	WARDER_MODE_AUDIT = 1,
+};
+
+/* The DFA's start states. File and exec rules share one; each has its own meaning of accept. */
+enum warder_start {
+	WARDER_START_FILE = 0,        /* accept: permission words */
+	WARDER_START_MOUNT_TARGET,    /* accept: set of mount rules whose target matches */
+	WARDER_START_OVERRIDE_TARGET, /* accept: set of override rules whose target matches */
+	WARDER_START__MAX = 8,        /* room for later, without a new format */
+};
+
+/* State 0 is dead: no suffix leads to a match. */
+#define WARDER_STATE_DEAD 0
+
+/* What a DFA state means when the name ends there. Index 0 is the empty one. */
+struct warder_accept {
+	__u32 allow; /* WARDER_ACC_* granted by a rule */
+	__u32 deny;  /* WARDER_ACC_* refused by a rule; wins over allow */
+	__u32 audit; /* WARDER_ACC_* that make an event even when allowed */
+	__u32 rules; /* byte offset of struct warder_accept_rule[] in the image */
+	__u32 count; /* of those, at most WARDER_ACCEPT_RULES_MAX */
+	__u32 pad;
+	__u64 set;   /* mount or override rules, by number in their table */
+};
+_Static_assert(sizeof(struct warder_accept) == 32, "accept layout");
+
+/* The first rule, in the order of the text, that decides each bit: enough to attribute
+ * every verdict, so the list is bounded by twice the number of bits. */
+struct warder_accept_rule {
+	__u32 mask; /* WARDER_ACC_* that this rule decides here */
+	__u16 rule;
+	__u8 deny;  /* 1: a deny rule */
+	__u8 err;   /* errno of a deny rule */
+};
+_Static_assert(sizeof(struct warder_accept_rule) == 8, "accept rule layout");
+
+/* One rule of the text, for attribution. Rule number n is entry n-1. */
+struct warder_rule {
+	__u32 file;   /* byte offset of the file's name */
+	__u32 line;   /* from 1 */
+	__u32 column; /* from 1 */
+	__u32 id;     /* byte offset of the rule's id; 0: it has none */
+	__u8 class_;  /* enum warder_class */
+	__u8 deny;
+	__u8 err;
+	__u8 audit;
+};
+_Static_assert(sizeof(struct warder_rule) == 20, "rule layout");
+
+struct warder_mount_rule {
+	__u32 ops;     /* WARDER_MNT_* it speaks of */
+	__u32 require; /* MS_* that must be set */
+	__u32 forbid;  /* MS_* that must not be set */
+	__u16 rule;
+	__u8 deny;
+	__u8 err;
+	__u8 audit;
+	__u8 any_target; /* it names no target */
+	__u8 pad[6];
+	char type[WARDER_FSTYPE_SIZE]; /* all NUL: any */
+};
+_Static_assert(sizeof(struct warder_mount_rule) == 56, "mount rule layout");
+
+/* System calls that an override rule can speak of. */
+enum warder_op {
+	WARDER_OP_NONE = 0,
+	WARDER_OP_MOUNT,
+	WARDER_OP__MAX,
+};
+
+enum warder_do {
+	WARDER_DO_PERFORM = 0,
+	WARDER_DO_FAKE, /* answer `value`, do nothing */
+	WARDER_DO_DENY, /* answer errno `value`, final */
+};
+
+enum warder_late {
+	WARDER_LATE_ERRNO = 0, /* the original errno stands */
+	WARDER_LATE_STOP,      /* the thread is stopped until answered */
+};
+
+enum warder_compare {
+	WARDER_CMP_ANY = 0, /* any value */
+	WARDER_CMP_EQ,      /* the string at `text` */
+	WARDER_CMP_LE,      /* a size or number up to `bound`; an absent option becomes the bound */
+};
+
+struct warder_option {
+	char name[WARDER_OPTION_SIZE];
+	__u64 bound;
+	__u32 text; /* byte offset */
+	__u32 compare;
+};
+_Static_assert(sizeof(struct warder_option) == 32, "option layout");
+
+#define WARDER_BY_ANY_UID 0xffffffffu
+
+#define WARDER_BY_USERNS_CONTAINER 1u /* the container's own user namespace */
+#define WARDER_BY_USERNS_NESTED 2u    /* one below it */
+
+#define WARDER_CAUSE_CAPABILITY 1u /* a denied capability or this policy's class default */
+#define WARDER_CAUSE_LSM 2u        /* another security module, or anything else */
+
+struct warder_override {
+	__u32 op;      /* enum warder_op */
+	__u32 ops;     /* WARDER_MNT_* for mount */
+	__u32 require; /* MS_* that the caller must have set */
+	__u32 forbid;
+	__u32 force;   /* MS_* added to whatever the caller asked: nosuid, nodev, noexec, ro */
+	__u32 do_;     /* enum warder_do */
+	__u32 value;   /* of fake (as int), errno of deny */
+	__u32 late;    /* enum warder_late */
+	__u32 cause;   /* WARDER_CAUSE_* mask */
+	__u32 by_uid;  /* effective and filesystem uid as seen in the container, or ANY */
+	__u32 by_userns; /* WARDER_BY_USERNS_* mask */
+	__u32 deadline_ms;
+	__u32 rate;    /* per second; 0: only the container's own bound */
+	__u32 bind;    /* byte offset of the offered host path; 0: not a bind of a host path */
+	__u32 any_target;
+	__u32 rule;
+	__u32 options; /* used entries of option[] */
+	__u32 flags;   /* spare, 0 */
+	char type[WARDER_FSTYPE_SIZE];
+	struct warder_option option[WARDER_OPTIONS_MAX];
+};
+_Static_assert(sizeof(struct warder_override) == 72 + 32 + 256, "override layout");
+
+struct warder_section {
+	__u32 offset; /* bytes from the start of the image; a multiple of 8 */
+	__u32 count;  /* of the section's own elements */
+};
+
+/* At offset 0 of every image. */
+struct warder_image_header {
+	__u32 magic;
+	__u16 version;
+	__u16 header_size;
+	__u32 length;   /* bytes in use, header included; the rest is zero */
+	__u32 checksum; /* CRC-32 (IEEE) of `length` bytes with this field zero */
+	__u32 mode;     /* enum warder_mode */
+	__u32 name;     /* byte offset of the policy's name */
+
+	/* DFA: next = trans[state * classes + class_of[byte]] */
+	__u32 states;
+	__u32 classes;                     /* byte classes, 1..256 */
+	__u16 start[WARDER_START__MAX];    /* 0: nothing matches */
+	struct warder_section class_of;    /* __u8[256] */
+	struct warder_section trans;       /* __u16[states * classes] */
+	struct warder_section accept_of;   /* __u16[states]: index into accept */
+	struct warder_section accept;      /* struct warder_accept[] */
+	struct warder_section accept_rule; /* struct warder_accept_rule[] */
+	struct warder_section rule;        /* struct warder_rule[] */
+	struct warder_section mount;       /* struct warder_mount_rule[] */
+	struct warder_section override_;   /* struct warder_override[] */
+	struct warder_section strings;     /* NUL-terminated, the first is empty */
+
+	/* Class defaults. A bit in `allow` means that access is granted where no rule speaks. */
+	__u32 file_default;   /* WARDER_ACC_*, exec included */
+	__u32 file_err;       /* errno of a default refusal */
+	__u32 exec_err;
+	__u32 file_trivial;   /* 1: no file or exec rule can refuse or report anything, so no
+	                       * name is needed and an unreachable object is no refusal */
+	__u32 mount_default;  /* WARDER_MNT_* granted where no rule speaks */
+	__u32 mount_err;
+	__u64 cap_allow;      /* granted by rule or default, denies taken off already */
+	__u64 cap_audit;
+	__u32 cap_err;
+	__u32 pad;
+	__u16 cap_rule[64];   /* deciding rule of each capability; 0: the default */
+	__u64 override_ops;   /* bit WARDER_OP_*: some override rule speaks of it */
+};
+_Static_assert(sizeof(struct warder_image_header) == 304, "image header layout");
+
+/* An image as both sides hold it: fixed size, so that the verifier sees a constant. */
+struct warder_image {
+	union {
+		struct warder_image_header h;
+		__u8 b[WARDER_IMAGE_SIZE];
+	};
+};
+_Static_assert(sizeof(struct warder_image) == WARDER_IMAGE_SIZE, "image size");
+
+/* Text that the DFA reads: a name lies at [off, off+len). Twice PATH_MAX, because names
+ * are put together from the leaf upwards and grow towards the front. */
+#define WARDER_TEXT_SIZE 8192u
+#define WARDER_TEXT_MASK (WARDER_TEXT_SIZE - 1)
+struct warder_text {
+	char b[WARDER_TEXT_SIZE];
+};
+
+/* -------------------------------------------------------------------- maps */
+
+#define WARDER_PIN_DIR "/sys/fs/bpf/warder"
+
+/* Value of warder_tasks (task storage): the tag. */
+struct warder_task {
+	__u64 cid;  /* never 0, never reused within a boot */
+	__u32 slot; /* of the container's record */
+	__u32 flags;
+	/* What the system call under way has met so far; reset when a supervised one starts. */
+	__u32 cause;       /* enum warder_refusal */
+	__u32 cap;         /* the capability that was missing */
+	__u32 cap_userns;  /* inode number of the user namespace it was asked in */
+	__u32 rule;        /* the rule that refused, or 0 */
+	__u64 wait_cookie; /* of the intercept this thread waits for, or 0 */
+};
+_Static_assert(sizeof(struct warder_task) == 40, "task layout");
+
+/* What refused the system call under way, strongest last: a later, weaker one does not
+ * replace a stronger one. */
+enum warder_refusal {
+	WARDER_REFUSAL_NONE = 0,   /* nothing seen: not a capability and not this policy */
+	WARDER_REFUSAL_CAPABILITY, /* cap and cap_userns say which */
+	WARDER_REFUSAL_DEFAULT,    /* this policy's class default */
+	WARDER_REFUSAL_RULE,       /* an explicit deny: never overridden */
+	WARDER_REFUSAL_BASELINE,   /* never overridden */
+};
+
+enum warder_ctr_state {
+	WARDER_CTR_FREE = 0,
+	WARDER_CTR_STARTING, /* tagged, not released yet */
+	WARDER_CTR_RUNNING,
+	WARDER_CTR_DEAD,     /* init is gone; the slot is freed when its last task is */
+};
+
+/* Value of warder_ctrs (array by slot): written by the supervisor only. */
+struct warder_ctr {
+	__u64 cid; /* 0: free */
+	__u32 state;
+	__u32 policy; /* slot in warder_images */
+	__u32 init_tgid; /* in the host's pid namespace */
+	__u32 userns; /* inode numbers, for reports and for `by` */
+	__u32 mntns;
+	__u32 pidns;
+	__u32 event_rate;  /* events per second before suppression; 0: the built-in 200 */
+	__u32 icept_rate;  /* intercepts per second; 0: the built-in 50 */
+	__u32 icept_burst; /* 0: the built-in 10 */
+	__u32 keys_max;    /* 0: the built-in 200 */
+	__s32 session_ring;   /* serial of S, 0 while there is none */
+	__s32 container_ring; /* serial of C */
+	__u32 userns_owned;   /* 1: the container has a user namespace of its own */
+	__u32 pad;
+	char name[WARDER_NAME_SIZE];
+};
+_Static_assert(sizeof(struct warder_ctr) == 128, "container layout");
+
+/* Value of warder_stats (array by slot): written by BPF only, reset at allotment. */
+struct warder_stats {
+	__u64 denied;
+	__u64 audited;
+	__u64 events;
+	__u64 events_dropped;    /* ring full */
+	__u64 events_suppressed; /* over the container's budget */
+	__u64 intercepts;
+	__u64 intercepts_late;   /* bound passed or not tried: the late rule applied */
+	__u64 faults;
+	__u64 event_window;      /* start of the budget's second, ktime ns */
+	__u64 event_count;
+	__u64 icept_stamp;       /* token bucket: time of the last refill, ktime ns */
+	__u64 icept_tokens;      /* in thousandths */
+	__u64 tasks;             /* tagged tasks alive */
+	__u64 keys;              /* keys alive that this container made */
+	__u32 exit_code;         /* of init, as wait(2) gives it */
+	__u32 exited;            /* 1: init's last thread is gone */
+};
+_Static_assert(sizeof(struct warder_stats) == 120, "stats layout");
+
+/* warder_faults: array by enum warder_fault, __u64 each. */
+
+/* Key and value of warder_names (hash): the recorded mounts. */
+struct warder_name_key {
+	__u64 sb;     /* address of the super_block */
+	__u64 dentry; /* address of the mount's root dentry */
+	__u32 slot;   /* the container's */
+	__u32 pad;
+};
+_Static_assert(sizeof(struct warder_name_key) == 24, "name key layout");
+
+struct warder_name {
+	__u64 ino;    /* of the root dentry: an address used again is not taken for it */
+	__u64 s_dev;
+	__u32 len;    /* of path, without the NUL; "/" is recorded as length 0 */
+	__u32 nested; /* 1: another recorded root lies below this one on the same superblock,
+	               * so a walk must not stop at the first root it meets from the mount */
+	char path[WARDER_PREFIX_SIZE];
+};
+_Static_assert(sizeof(struct warder_name) == 24 + WARDER_PREFIX_SIZE, "name layout");
+
+/* What the file iterator (iter/task_file) writes for each open file of the asked task. */
+struct warder_fd_record {
+	__u64 sb;
+	__u64 mnt_root;  /* root dentry of the file's mount */
+	__u64 dentry;    /* of the file itself */
+	__u64 ino;       /* of the file itself */
+	__u64 root_ino;  /* of mnt_root */
+	__u64 s_dev;
+	__u32 fd;
+	__u32 magic;     /* s_magic */
+	__s32 name_len;  /* >= 0: length of the name; < 0: -enum warder_fault or -errno */
+	__u32 pad;
+	/* followed by name_len bytes when name_len > 0 */
+};
+_Static_assert(sizeof(struct warder_fd_record) == 64, "fd record layout");
+
+/* warder_host: one record, mapped by the supervisor. */
+struct warder_host {
+	__u64 heartbeat;   /* ktime ns of the supervisor's last sign of life; 0: none runs */
+	__u64 next_cid;    /* the id counter, pinned: ids are not reused within a boot */
+	__u64 wait_bound;  /* ns; 0: the built-in 500 us */
+	__u64 cookie;      /* last intercept cookie given out */
+	__u32 supervisor;  /* tgid, 0 while none */
+	__u32 waiting;     /* threads that wait in the kernel now */
+	__u32 cpus;        /* online CPUs, written by the supervisor */
+	__u32 abi;         /* WARDER_ABI_VERSION */
+	__u64 recursion;   /* programs the kernel skipped, as the supervisor last read it */
+};
+_Static_assert(sizeof(struct warder_host) == 56, "host layout");
+
+/* warder_waits: array, mapped by the supervisor: the claim word of each waiting intercept. */
+enum warder_wait_state {
+	WARDER_WAIT_FREE = 0,
+	WARDER_WAIT_WAITING, /* BPF: polling; user space may claim */
+	WARDER_WAIT_CLAIMED, /* user space: the thread is seized and interrupted */
+	WARDER_WAIT_LATE,    /* BPF: the bound passed first; nothing may be performed */
+};
+struct warder_wait {
+	__u32 state;
+	__u32 tid;
+	__u64 cookie;
+};
+_Static_assert(sizeof(struct warder_wait) == 16, "wait layout");
+
+/* ------------------------------------------------------------------ events */
+
+#define WARDER_EVENT_VERSION 1
+
+enum warder_event_type {
+	WARDER_EVENT_VERDICT = 1, /* denied, would-be denied, or reported */
+	WARDER_EVENT_REFUSAL,     /* a supervised system call failed: struct warder_icept */
+	WARDER_EVENT_GAP,         /* made by user space: events of a container were lost */
+	WARDER_EVENT_OVERRIDE,    /* made by user space: how an intercept ended */
+	WARDER_EVENT_LIFECYCLE,   /* made by user space: started, exited, adopted */
+};
+
+/* Hooks, for reports; names in warder_hook_name[] (events.c). */
+enum warder_hook {
+	WARDER_HOOK_NONE = 0,
+	WARDER_HOOK_TASK_ALLOC,
+	WARDER_HOOK_FILE_OPEN,
+	WARDER_HOOK_FILE_TRUNCATE,
+	WARDER_HOOK_PATH_TRUNCATE,
+	WARDER_HOOK_PATH_MKNOD,
+	WARDER_HOOK_PATH_MKDIR,
+	WARDER_HOOK_PATH_SYMLINK,
+	WARDER_HOOK_PATH_LINK,
+	WARDER_HOOK_PATH_RENAME,
+	WARDER_HOOK_PATH_UNLINK,
+	WARDER_HOOK_PATH_RMDIR,
+	WARDER_HOOK_PATH_CHMOD,
+	WARDER_HOOK_PATH_CHOWN,
+	WARDER_HOOK_BPRM_CHECK,
+	WARDER_HOOK_MMAP_FILE,
+	WARDER_HOOK_FILE_MPROTECT,
+	WARDER_HOOK_CAPABLE,
+	WARDER_HOOK_SB_MOUNT,
+	WARDER_HOOK_SB_UMOUNT,
+	WARDER_HOOK_SB_REMOUNT,
+	WARDER_HOOK_SB_PIVOTROOT,
+	WARDER_HOOK_MOVE_MOUNT,
+	WARDER_HOOK_PTRACE_ACCESS,
+	WARDER_HOOK_PTRACE_TRACEME,
+	WARDER_HOOK_TASK_KILL,
+	WARDER_HOOK_BPF,
+	WARDER_HOOK_KERNEL_LOAD,
+	WARDER_HOOK_KERNEL_READ,
+	WARDER_HOOK_UNIX_CONNECT,
+	WARDER_HOOK_UNIX_SEND,
+	WARDER_HOOK_KEY_ALLOC,
+	WARDER_HOOK_KEY_PERMISSION,
+	WARDER_HOOK_SYS_MOUNT,
+	WARDER_HOOK__MAX,
+};
+
+struct warder_event_header {
+	__u16 version;
+	__u16 type; /* enum warder_event_type */
+	__u32 size; /* of the whole record */
+	__u64 time; /* CLOCK_MONOTONIC ns (bpf_ktime_get_ns) */
+	__u64 cid;
+	__u32 slot;
+	__u32 tgid; /* host pid namespace */
+	__u32 tid;
+	__u32 uid;  /* effective, in the init user namespace */
+	char comm[16];
+};
+_Static_assert(sizeof(struct warder_event_header) == 56, "event header layout");
+
+struct warder_event {
+	struct warder_event_header h;
+	struct warder_verdict v;
+	__u32 hook;     /* enum warder_hook */
+	__u32 class_;   /* enum warder_class */
+	__u32 access;   /* what was asked: WARDER_ACC_*, WARDER_MNT_*, capability number, signal */
+	__u32 policy;   /* image slot that decided */
+	__u64 arg[2];   /* by class: capability: target userns; signal, ptrace: peer tgid and cid;
+	                 * key: serial and need; mount: MS_* flags */
+	__u32 text_len; /* bytes of name that follow */
+	__u32 detail_len; /* bytes that follow the name: fs type, second name */
+};
+_Static_assert(sizeof(struct warder_event) == 56 + 32 + 40, "event layout");
+
+/* An intercept: a refused or trapped system call, on its own ring. */
+struct warder_icept {
+	struct warder_event_header h;
+	__u64 cookie;  /* 0: reported only, nothing waits */
+	__u32 wait;    /* index into warder_waits; only with a cookie */
+	__u32 op;      /* enum warder_op */
+	__u32 nr;      /* system call number */
+	__s32 result;  /* -errno */
+	__u64 arg[6];
+	__u32 cause;   /* enum warder_refusal */
+	__u32 cap;
+	__u32 cap_userns;
+	__u32 rule;      /* the rule that refused, or 0 */
+	__u32 late;      /* 1: stopped by the late rule; the supervisor seizes a stopped thread */
+	__u32 unasked;   /* enum warder_unasked: why nothing waits */
+	__u32 euid;      /* effective and filesystem uid in the caller's own user namespace */
+	__u32 fsuid;
+	__u32 userns;    /* inode numbers of the caller's namespaces */
+	__u32 mntns;
+	__u64 start;     /* task's start time, boot clock ns */
+	__u64 candidates;/* override rules that can still match, by number */
+	char type[WARDER_FSTYPE_SIZE];
+};
+_Static_assert(sizeof(struct warder_icept) == 56 + 8 + 16 + 48 + 40 + 16 + 32, "intercept layout");
+
+enum warder_unasked {
+	WARDER_ASKED = 0,
+	WARDER_UNASKED_NO_RULE,   /* no override rule can match this call */
+	WARDER_UNASKED_EXPLICIT,  /* an explicit deny, or the baseline */
+	WARDER_UNASKED_CAUSE,     /* no capability and no class default refused it */
+	WARDER_UNASKED_DOWN,      /* no supervisor, or its heartbeat is stale */
+	WARDER_UNASKED_ONE_CPU,
+	WARDER_UNASKED_RATE,      /* the container's tokens are used up */
+	WARDER_UNASKED_BUSY,      /* another thread of the container waits, or too many on the host */
+	WARDER_UNASKED_BOUND,     /* nobody claimed it in time */
+	WARDER_UNASKED_RING,      /* the ring is full */
+	WARDER_UNASKED__MAX,
+};
+
+#endif

@@ -1,0 +1,477 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR GPL-2.0-only */
+/*
+ * The decision engine: decide(image, request) -> verdict. Pure C without helpers, maps
+ * or kernel types, compiled into the BPF programs and into user space, so that the
+ * simulator, the tests and the kernel cannot disagree.
+ *
+ * Every loop is bounded by a constant of warder_abi.h and every access to an image is
+ * masked to its size. The image must have passed image_verify(); the masks only keep
+ * a damaged one from reaching beyond itself.
+ *
+ * Precedence: deny > allow > class default. In audit mode a refusal becomes
+ * WARDER_AUDIT in warder_verdict_finish(), for implicit refusals too; the baseline and
+ * faults are refused in every mode.
+ *
+ * Thread-safety: everything is a function of its arguments.
+ */
+#ifndef WARDER_DECIDE_H
+#define WARDER_DECIDE_H
+
+#include "warder_abi.h"
+
+#ifdef __bpf__
+/* Verified once for each program instead of once for each call: the loops are too long to
+ * be walked by the verifier along every path that leads to them. */
+#define WARDER_ENGINE_GLOBAL __attribute__((noinline, weak))
+#define WARDER_ENGINE static __attribute__((always_inline)) inline
+/* Keeps the compiler from proving a mask redundant and dropping it: the verifier may not
+ * have the same proof. */
+#define WARDER_OPAQUE(x) asm volatile("" : "+r"(x))
+#else
+#define WARDER_ENGINE_GLOBAL static inline
+#define WARDER_ENGINE static inline
+#define WARDER_OPAQUE(x) ((void)0)
+#endif
+
+/* errno values by their kernel ABI numbers: BPF has no errno.h. */
+#define WARDER_EPERM 1
+#define WARDER_EACCES 13
+
+/* ------------------------------------------------------------ image access */
+
+WARDER_ENGINE __u8 image_u8(const struct warder_image *img, __u32 offset)
+{
+	offset &= WARDER_IMAGE_MASK;
+	WARDER_OPAQUE(offset);
+	return img->b[offset & WARDER_IMAGE_MASK];
+}
+
+WARDER_ENGINE __u16 image_u16(const struct warder_image *img, __u32 offset)
+{
+	offset &= WARDER_IMAGE_MASK & ~1u;
+	WARDER_OPAQUE(offset);
+	return *(const __u16 *)&img->b[offset & WARDER_IMAGE_MASK & ~1u];
+}
+
+WARDER_ENGINE __u32 image_u32(const struct warder_image *img, __u32 offset)
+{
+	offset &= WARDER_IMAGE_MASK & ~3u;
+	WARDER_OPAQUE(offset);
+	return *(const __u32 *)&img->b[offset & WARDER_IMAGE_MASK & ~3u];
+}
+
+WARDER_ENGINE __u64 image_u64(const struct warder_image *img, __u32 offset)
+{
+	offset &= WARDER_IMAGE_MASK & ~7u;
+	WARDER_OPAQUE(offset);
+	return *(const __u64 *)&img->b[offset & WARDER_IMAGE_MASK & ~7u];
+}
+
+/* --------------------------------------------------------------------- DFA */
+
+#define WARDER_WALK_CHUNK 256u
+#define WARDER_WALK_CHUNKS (WARDER_PATH_MAX / WARDER_WALK_CHUNK)
+
+/* Up to WARDER_WALK_CHUNK bytes from `off`. Returns the state reached. */
+WARDER_ENGINE_GLOBAL int warder_walk_chunk(const struct warder_image *img,
+					   const struct warder_text *text, __u32 off, __u32 len,
+					   __u32 state)
+{
+	__u32 trans, classes, class_of;
+
+	if (!img || !text)
+		return WARDER_STATE_DEAD;
+	trans = img->h.trans.offset;
+	classes = img->h.classes;
+	class_of = img->h.class_of.offset;
+	for (__u32 i = 0; i < WARDER_WALK_CHUNK; i++) {
+		__u32 at, class_;
+
+		if (i >= len || state == WARDER_STATE_DEAD)
+			break;
+		at = (off + i) & WARDER_TEXT_MASK;
+		WARDER_OPAQUE(at);
+		class_ = image_u8(img, class_of + (__u8)text->b[at & WARDER_TEXT_MASK]);
+		state = image_u16(img, trans + 2 * (state * classes + class_));
+	}
+	return state;
+}
+
+/* Reads text[off, off+len) from `start`; len is at most WARDER_PATH_MAX - 1, more is dead. */
+WARDER_ENGINE __u32 warder_walk(const struct warder_image *img, const struct warder_text *text,
+				__u32 start, __u32 off, __u32 len)
+{
+	__u32 state;
+
+	if (start >= WARDER_START__MAX || len >= WARDER_PATH_MAX)
+		return WARDER_STATE_DEAD;
+	state = img->h.start[start];
+	for (__u32 i = 0; i < WARDER_WALK_CHUNKS; i++) {
+		__u32 done = i * WARDER_WALK_CHUNK;
+
+		if (done >= len || state == WARDER_STATE_DEAD)
+			break;
+		state = (__u32)warder_walk_chunk(img, text, off + done, len - done, state) &
+			0xffff;
+	}
+	return state;
+}
+
+/* Byte offset of the accept record of a state. Record 0 is the empty one. */
+WARDER_ENGINE __u32 warder_accept_at(const struct warder_image *img, __u32 state)
+{
+	return img->h.accept.offset + (__u32)sizeof(struct warder_accept) *
+	       image_u16(img, img->h.accept_of.offset + 2 * state);
+}
+
+#define WARDER_ACCEPT_FIELD(img, at, field) \
+	image_u32(img, (at) + (__u32)__builtin_offsetof(struct warder_accept, field))
+
+/* -------------------------------------------------------------- attribution */
+
+struct warder_attribution {
+	__u32 rule;
+	__u32 err;
+};
+
+/* The first rule that decides one of `bits` in the accept record at `at`.
+ * Returns rule << 8 | errno, 0 when no rule does. */
+WARDER_ENGINE_GLOBAL int warder_attribute(const struct warder_image *img, __u32 at, __u32 bits,
+					  __u32 deny)
+{
+	__u32 rules, count;
+
+	if (!img)
+		return 0;
+	rules = WARDER_ACCEPT_FIELD(img, at, rules);
+	count = WARDER_ACCEPT_FIELD(img, at, count);
+	for (__u32 i = 0; i < WARDER_ACCEPT_RULES_MAX; i++) {
+		__u32 entry = rules + i * (__u32)sizeof(struct warder_accept_rule);
+
+		if (i >= count)
+			break;
+		if ((image_u32(img, entry) & bits) && image_u8(img, entry + 6) == deny)
+			return (int)((__u32)image_u16(img, entry + 4) << 8 |
+				     image_u8(img, entry + 7));
+	}
+	return 0;
+}
+
+/* ------------------------------------------------------------------ verdict */
+
+WARDER_ENGINE void warder_verdict_allow(struct warder_verdict *v)
+{
+	v->action = WARDER_ALLOW;
+	v->err = 0;
+	v->rule = 0;
+	v->why = WARDER_WHY_DEFAULT;
+	v->fault = WARDER_FAULT_NONE;
+	v->access = 0;
+	v->report = 0;
+	v->pad = 0;
+}
+
+WARDER_ENGINE void warder_verdict_deny(struct warder_verdict *v, __u32 why, __u32 err)
+{
+	v->action = WARDER_DENY;
+	v->err = err;
+	v->why = why;
+	v->report = 1;
+}
+
+/* The only place that turns a fault into a verdict: refused, whatever the mode. */
+WARDER_ENGINE void warder_verdict_fault(struct warder_verdict *v, __u32 fault, __u32 err)
+{
+	warder_verdict_allow(v);
+	warder_verdict_deny(v, WARDER_WHY_FAULT, err);
+	v->fault = fault;
+}
+
+/* The mode's part: audit lets pass what the policy refuses, and says so. */
+WARDER_ENGINE void warder_verdict_finish(const struct warder_image *img, struct warder_verdict *v)
+{
+	if (v->action == WARDER_DENY && img->h.mode == WARDER_MODE_AUDIT &&
+	    v->why != WARDER_WHY_BASELINE && v->why != WARDER_WHY_FAULT)
+		v->action = WARDER_AUDIT;
+}
+
+/* -------------------------------------------------------------- file, exec */
+
+/* No rule of the image can refuse or report a file access: no name is needed. */
+WARDER_ENGINE int warder_file_is_trivial(const struct warder_image *img)
+{
+	return img->h.file_trivial == 1;
+}
+
+WARDER_ENGINE __u32 warder_file_errno(const struct warder_image *img, __u32 bits)
+{
+	return bits == WARDER_ACC_EXEC ? img->h.exec_err : img->h.file_err;
+}
+
+/* Decides `access` (WARDER_ACC_*, all of them wanted) on the object named
+ * text[off, off+len), a name as seen from the container's root. */
+WARDER_ENGINE void warder_decide_file(const struct warder_image *img,
+				      const struct warder_text *text, __u32 off, __u32 len,
+				      __u32 access, struct warder_verdict *v)
+{
+	__u32 at, allow, deny, audit, refused;
+
+	warder_verdict_allow(v);
+	at = warder_accept_at(img, warder_walk(img, text, WARDER_START_FILE, off, len));
+	allow = WARDER_ACCEPT_FIELD(img, at, allow);
+	deny = WARDER_ACCEPT_FIELD(img, at, deny);
+	audit = WARDER_ACCEPT_FIELD(img, at, audit);
+
+	refused = access & deny;
+	if (refused) {
+		__u32 by = (__u32)warder_attribute(img, at, refused, 1);
+
+		warder_verdict_deny(v, WARDER_WHY_RULE, by & 0xff);
+		v->rule = by >> 8;
+		v->access = refused;
+	} else {
+		refused = access & ~(allow | img->h.file_default);
+		if (refused) {
+			warder_verdict_deny(v, WARDER_WHY_DEFAULT,
+					    warder_file_errno(img, refused));
+			v->access = refused;
+		} else if (access & allow) {
+			v->why = WARDER_WHY_RULE;
+			v->rule = (__u32)warder_attribute(img, at, access & allow, 0) >> 8;
+			v->report = (access & audit) != 0;
+		}
+	}
+	warder_verdict_finish(img, v);
+}
+
+/* An object without a name in this container: detached, deleted, on a superblock that is
+ * not in the container's table. Refused unless no file rule could have refused it. */
+WARDER_ENGINE void warder_decide_unreachable(const struct warder_image *img, __u32 access,
+					     struct warder_verdict *v)
+{
+	warder_verdict_allow(v);
+	if (warder_file_is_trivial(img))
+		return;
+	warder_verdict_deny(v, WARDER_WHY_UNREACHABLE, warder_file_errno(img, access));
+	v->access = access;
+	warder_verdict_finish(img, v);
+}
+
+/* -------------------------------------------------------------- capability */
+
+/* `cap` is a capability number that the kernel would grant. */
+WARDER_ENGINE void warder_decide_capability(const struct warder_image *img, __u32 cap,
+					    struct warder_verdict *v)
+{
+	__u64 bit;
+
+	warder_verdict_allow(v);
+	cap &= 63;
+	bit = 1ull << cap;
+	v->rule = img->h.cap_rule[cap & 63];
+	v->why = v->rule ? WARDER_WHY_RULE : WARDER_WHY_DEFAULT;
+	if (!(img->h.cap_allow & bit))
+		warder_verdict_deny(v, v->why,
+				    v->rule ? image_u8(img, img->h.rule.offset +
+							    (v->rule - 1) * (__u32)sizeof(struct warder_rule) +
+							    18)
+					    : img->h.cap_err);
+	else if (img->h.cap_audit & bit)
+		v->report = 1;
+	warder_verdict_finish(img, v);
+}
+
+/* ------------------------------------------------------------------- mount */
+
+/* File-system types are compared as four words: both sides pad with NUL. */
+struct warder_fstype {
+	__u64 w[WARDER_FSTYPE_SIZE / 8];
+};
+
+/* Does the padded type at image offset `at` equal `type`, or is it empty (any)? */
+WARDER_ENGINE int warder_type_matches(const struct warder_image *img, __u32 at,
+				      const struct warder_fstype *type)
+{
+	__u64 w0 = image_u64(img, at), w1 = image_u64(img, at + 8);
+	__u64 w2 = image_u64(img, at + 16), w3 = image_u64(img, at + 24);
+
+	if (!(w0 | w1 | w2 | w3))
+		return 1;
+	return w0 == type->w[0] && w1 == type->w[1] && w2 == type->w[2] && w3 == type->w[3];
+}
+
+/* The set of rules whose target pattern matches the name (start: WARDER_START_*_TARGET). */
+WARDER_ENGINE __u64 warder_target_set(const struct warder_image *img,
+				      const struct warder_text *text, __u32 start, __u32 off,
+				      __u32 len)
+{
+	__u32 at = warder_accept_at(img, warder_walk(img, text, start, off, len));
+
+	return image_u64(img, at + (__u32)__builtin_offsetof(struct warder_accept, set));
+}
+
+struct warder_mount_request {
+	struct warder_fstype type; /* zero where the operation has none */
+	__u64 targets;             /* warder_target_set(), 0 when the target has no name */
+	__u32 op;                  /* one WARDER_MNT_* bit */
+	__u32 flags;               /* MS_* */
+};
+
+/* Does mount rule number `i` speak of this request? */
+WARDER_ENGINE int warder_mount_rule_matches(const struct warder_image *img, __u32 at, __u32 i,
+					    const struct warder_mount_request *r)
+{
+	__u32 require = image_u32(img, at + 4), forbid = image_u32(img, at + 8);
+
+	if (!(image_u32(img, at) & r->op))
+		return 0;
+	if ((r->flags & require) != require || (r->flags & forbid))
+		return 0;
+	if (!image_u8(img, at + 17) && !(r->targets >> (i & 63) & 1))
+		return 0;
+	return warder_type_matches(img, at + 24, &r->type);
+}
+
+/* Returns the matching rule's entry as a byte offset, a deny before an allow; 0: none. */
+WARDER_ENGINE_GLOBAL int warder_mount_find(const struct warder_image *img,
+					   const struct warder_mount_request *r)
+{
+	__u32 found = 0;
+
+	if (!img || !r)
+		return 0;
+	for (__u32 i = 0; i < WARDER_MOUNT_RULES_MAX; i++) {
+		__u32 at = img->h.mount.offset + i * (__u32)sizeof(struct warder_mount_rule);
+
+		if (i >= img->h.mount.count)
+			break;
+		if (!warder_mount_rule_matches(img, at, i, r))
+			continue;
+		if (image_u8(img, at + 14)) {
+			found = at;
+			break;
+		}
+		if (!found)
+			found = at;
+	}
+	return (int)found;
+}
+
+WARDER_ENGINE void warder_decide_mount(const struct warder_image *img,
+				       const struct warder_mount_request *r,
+				       struct warder_verdict *v)
+{
+	__u32 at = (__u32)warder_mount_find(img, r);
+
+	warder_verdict_allow(v);
+	if (at) {
+		v->why = WARDER_WHY_RULE;
+		v->rule = image_u16(img, at + 12);
+		v->report = image_u8(img, at + 16);
+		if (image_u8(img, at + 14))
+			warder_verdict_deny(v, WARDER_WHY_RULE, image_u8(img, at + 15));
+	} else if (!(img->h.mount_default & r->op)) {
+		warder_verdict_deny(v, WARDER_WHY_DEFAULT, img->h.mount_err);
+	}
+	if (v->action == WARDER_DENY)
+		v->access = r->op;
+	warder_verdict_finish(img, v);
+}
+
+/* ---------------------------------------------------------------- override */
+
+/* What is known of a refused call inside the kernel, before any path is resolved. */
+struct warder_override_request {
+	struct warder_fstype type;
+	__u32 op;     /* enum warder_op */
+	__u32 ops;    /* one WARDER_MNT_* bit */
+	__u32 flags;  /* MS_* */
+	__u32 euid;   /* in the container's user namespace */
+	__u32 fsuid;
+	__u32 userns; /* WARDER_BY_USERNS_* */
+	__u32 cause;  /* WARDER_CAUSE_* */
+	__u32 pad;
+};
+
+/* Does override rule number `i` speak of this call, its target and source aside? */
+WARDER_ENGINE int warder_override_matches(const struct warder_image *img, __u32 i,
+					  const struct warder_override_request *r)
+{
+	__u32 at = img->h.override_.offset + i * (__u32)sizeof(struct warder_override);
+	__u32 require = image_u32(img, at + 8), by_uid = image_u32(img, at + 36);
+
+	if (image_u32(img, at) != r->op || !(image_u32(img, at + 4) & r->ops))
+		return 0;
+	if ((r->flags & require) != require || (r->flags & image_u32(img, at + 12)))
+		return 0;
+	if (by_uid != WARDER_BY_ANY_UID && (by_uid != r->euid || by_uid != r->fsuid))
+		return 0;
+	if (!(image_u32(img, at + 40) & r->userns) || !(image_u32(img, at + 32) & r->cause))
+		return 0;
+	return warder_type_matches(img, at + 72, &r->type);
+}
+
+/* Sets bit i of the result for each override rule that can still match. The result comes in
+ * two halves because a global BPF function returns an int. */
+WARDER_ENGINE_GLOBAL int warder_override_half(const struct warder_image *img,
+					      const struct warder_override_request *r, __u32 half)
+{
+	__u32 set = 0;
+
+	if (!img || !r)
+		return 0;
+	for (__u32 i = 0; i < 32; i++) {
+		__u32 n = (half & 1) * 32 + i;
+
+		if (n >= img->h.override_.count)
+			break;
+		if (warder_override_matches(img, n, r))
+			set |= 1u << i;
+	}
+	return (int)set;
+}
+
+WARDER_ENGINE __u64 warder_override_candidates(const struct warder_image *img,
+					       const struct warder_override_request *r)
+{
+	if (!(img->h.override_ops >> (r->op & 63) & 1))
+		return 0;
+	return (__u32)warder_override_half(img, r, 0) |
+	       (__u64)(__u32)warder_override_half(img, r, 1) << 32;
+}
+
+/* ---------------------------------------------------------------- baseline */
+
+/*
+ * Files through which the kernel is made to act as an untagged task, or which show all of
+ * memory. Judged by superblock and the name below its root, which no mount can change;
+ * `path` is that name with a leading slash.
+ */
+#define WARDER_MAGIC_PROC 0x9fa0u
+#define WARDER_MAGIC_SYSFS 0x62656572u
+#define WARDER_MAGIC_CGROUP 0x27e0ebu
+#define WARDER_MAGIC_BINFMT 0x42494e4du
+#define WARDER_MAGIC_BPF 0xcafe4a11u
+#define WARDER_MAGIC_DEBUGFS 0x64626720u
+#define WARDER_MAGIC_TRACEFS 0x74726163u
+#define WARDER_MAGIC_SECURITYFS 0x73636673u
+#define WARDER_MAGIC_EFIVARFS 0xde5e81e4u
+
+/* Accesses that change an object. */
+#define WARDER_ACC_CHANGES                                                                    \
+	(WARDER_ACC_WRITE | WARDER_ACC_APPEND | WARDER_ACC_CREATE | WARDER_ACC_DELETE |       \
+	 WARDER_ACC_RENAME | WARDER_ACC_LINK | WARDER_ACC_SYMLINK | WARDER_ACC_CHMOD |        \
+	 WARDER_ACC_CHOWN | WARDER_ACC_TRUNCATE | WARDER_ACC_SETATTR | WARDER_ACC_XATTR |     \
+	 WARDER_ACC_MKNOD)
+
+/* Does the superblock need warder_baseline_file() at all? Cheap, for the hook's early way out. */
+WARDER_ENGINE int warder_baseline_concerns(__u32 magic)
+{
+	return magic == WARDER_MAGIC_PROC || magic == WARDER_MAGIC_SYSFS ||
+	       magic == WARDER_MAGIC_CGROUP || magic == WARDER_MAGIC_BINFMT ||
+	       magic == WARDER_MAGIC_BPF || magic == WARDER_MAGIC_DEBUGFS ||
+	       magic == WARDER_MAGIC_TRACEFS || magic == WARDER_MAGIC_SECURITYFS ||
+	       magic == WARDER_MAGIC_EFIVARFS;
+}
+
+#endif
