@@ -1,0 +1,328 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What every hook program does around its decision: find the subject (or leave), turn a fault
+ * into a verdict, count, emit, return. A hook reads: subject_current, gather, decide, hook_end.
+ */
+#ifndef WARDER_CORE_BPF_H
+#define WARDER_CORE_BPF_H
+
+#include "vmlinux.h"
+
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+
+#include "warder_abi.h"
+#include "warder_decide.h"
+
+#include "maps.bpf.h"
+
+#define WARDER_EVENT_RATE 200      /* events of one container per second, unless its record says */
+#define WARDER_SECOND 1000000000ull
+
+/* Set by the loader before load: 1 where bpf_task_storage_get() takes a lock and can therefore
+ * miss an element that exists (before 6.2). */
+extern const volatile __u32 cfg_storage_lookup_locks;
+/* Set by the loader after load: id of warder_tasks, to recognise its elements in a task's list.
+ * Lives in .bss, 0 only before the loader has attached anything. */
+extern __u32 cfg_tasks_map_id;
+
+enum subject_state {
+	SUBJECT_UNTAGGED = 0, /* leave: pass on the previous verdict */
+	SUBJECT_TAGGED,
+	SUBJECT_FAULT, /* subject.fault says which; go to hook_fault() */
+};
+
+/* Who acts: the current task's tag, its container and the container's policy. */
+struct subject {
+	struct warder_task *tag;
+	struct warder_ctr *ctr;
+	struct warder_stats *stats;
+	struct warder_image *img;
+	__u32 slot;
+	__u32 policy;
+	__u32 fault;
+	__u32 pad;
+};
+
+/* A storage list longer than this is a fault, not "untagged". */
+#define STORAGE_LIST_MAX 16
+
+/* bpf_task_storage_get() found nothing. Untagged means that the task's list holds no element
+ * of our map; before 6.2 the lookup also fails while its per-CPU counter is held. */
+static __noinline int storage_holds_tag(struct task_struct *task)
+{
+	struct hlist_node *node;
+
+	if (!cfg_storage_lookup_locks)
+		return 0;
+	node = BPF_CORE_READ(task, bpf_storage, list.first);
+	for (int i = 0; i < STORAGE_LIST_MAX; i++) {
+		struct bpf_local_storage_elem *elem;
+
+		if (!node)
+			return 0;
+		elem = (void *)node - bpf_core_field_offset(struct bpf_local_storage_elem, snode);
+		if (BPF_CORE_READ(elem, sdata.smap, map.id) == cfg_tasks_map_id)
+			return 1;
+		node = BPF_CORE_READ(node, next);
+	}
+	return 1;
+}
+
+/* The tag of `task`, NULL when it has none or when the lookup failed (then *fault is set). */
+static __always_inline struct warder_task *task_tag(struct task_struct *task, __u32 *fault)
+{
+	struct warder_task *tag;
+
+	*fault = WARDER_FAULT_NONE;
+	/* One typed load lets every task without any storage leave before the helper. */
+	if (!task->bpf_storage)
+		return NULL;
+	tag = bpf_task_storage_get(&warder_tasks, task, NULL, 0);
+	if (!tag && storage_holds_tag(task))
+		*fault = WARDER_FAULT_TAG_LOOKUP;
+	return tag;
+}
+
+/* Fills `s` for the current task. */
+static __always_inline enum subject_state subject_current(struct subject *s)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	__u32 zero = 0;
+	void *inner;
+
+	s->img = NULL;
+	s->ctr = NULL;
+	s->stats = NULL;
+	s->tag = task_tag(task, &s->fault);
+	if (!s->tag)
+		return s->fault ? SUBJECT_FAULT : SUBJECT_UNTAGGED;
+
+	s->fault = WARDER_FAULT_CONTAINER;
+	s->slot = s->tag->slot;
+	s->ctr = bpf_map_lookup_elem(&warder_ctrs, &s->slot);
+	s->stats = bpf_map_lookup_elem(&warder_stats, &s->slot);
+	if (!s->ctr || !s->stats || s->ctr->cid != s->tag->cid)
+		return SUBJECT_FAULT;
+
+	s->fault = WARDER_FAULT_IMAGE;
+	s->policy = s->ctr->policy;
+	inner = bpf_map_lookup_elem(&warder_images, &s->policy);
+	if (!inner)
+		return SUBJECT_FAULT;
+	s->img = bpf_map_lookup_elem(inner, &zero);
+	if (!s->img || s->img->h.magic != WARDER_IMAGE_MAGIC ||
+	    s->img->h.version != WARDER_IMAGE_VERSION)
+		return SUBJECT_FAULT;
+
+	s->fault = WARDER_FAULT_NONE;
+	return SUBJECT_TAGGED;
+}
+
+/* ------------------------------------------------------------------ scratch */
+
+/* One of this CPU's scratch buffers, NULL when all are taken. Migration is off while a program
+ * runs, so the buffer stays this CPU's; a preempting program takes another. */
+static __always_inline struct scratch *scratch_take(void)
+{
+	for (__u32 i = 0; i < SCRATCH_PER_CPU; i++) {
+		__u32 key = i;
+		struct scratch *s = bpf_map_lookup_elem(&warder_scratch, &key);
+
+		if (s && __sync_val_compare_and_swap(&s->taken, 0, 1) == 0)
+			return s;
+	}
+	return NULL;
+}
+
+static __always_inline void scratch_give(struct scratch *s)
+{
+	__sync_lock_test_and_set(&s->taken, 0);
+}
+
+/* ------------------------------------------------------------ counts, events */
+
+static __always_inline void fault_count(__u32 fault)
+{
+	__u64 *n = bpf_map_lookup_elem(&warder_faults, &fault);
+
+	if (n)
+		__sync_fetch_and_add(n, 1);
+}
+
+/* Has the container an event left in this second? Counted when not. Two CPUs that open a new
+ * window at once may let a few more through; none is lost uncounted. */
+static __always_inline int event_budget(struct subject *s, __u64 now)
+{
+	__u64 rate = s->ctr->event_rate ? s->ctr->event_rate : WARDER_EVENT_RATE;
+
+	if (now - s->stats->event_window >= WARDER_SECOND) {
+		s->stats->event_window = now;
+		s->stats->event_count = 0;
+	}
+	if (__sync_fetch_and_add(&s->stats->event_count, 1) < rate)
+		return 1;
+	__sync_fetch_and_add(&s->stats->events_suppressed, 1);
+	return 0;
+}
+
+static __always_inline void event_header_fill(struct warder_event_header *h, __u16 type, __u32 size,
+					      __u64 now, struct subject *s)
+{
+	__u64 id = bpf_get_current_pid_tgid();
+	struct task_struct *task = bpf_get_current_task_btf();
+
+	h->version = WARDER_EVENT_VERSION;
+	h->type = type;
+	h->size = size;
+	h->time = now;
+	h->cid = s->tag ? s->tag->cid : 0;
+	h->slot = s->slot;
+	h->tgid = id >> 32;
+	h->tid = (__u32)id;
+	h->uid = task->cred->euid.val;
+	bpf_get_current_comm(h->comm, sizeof(h->comm));
+}
+
+/* What a hook knows beside its verdict. */
+struct hook_facts {
+	__u32 hook;   /* enum warder_hook */
+	__u32 class_; /* enum warder_class */
+	__u32 access;
+	__u32 off;    /* name in scratch->text, len 0: none */
+	__u32 len;
+	__u32 detail_off; /* text in scratch->second */
+	__u32 detail_len;
+	__u32 pad;
+	__u64 arg[2];
+};
+
+/* Sends the event of a verdict; `sc` may be NULL (no name then, and a small record). */
+static __noinline int event_emit(struct subject *s, const struct warder_verdict *v,
+				 const struct hook_facts *f, struct scratch *sc)
+{
+	__u64 now = bpf_ktime_get_ns();
+	struct warder_event *e;
+	__u32 len = 0, detail = 0, size;
+	long err;
+
+	if (!s->ctr || !s->stats) {
+		/* A fault before the container was known: the fault counter is all there is. */
+		return 0;
+	}
+	if (!event_budget(s, now))
+		return 0;
+	if (!sc) {
+		e = bpf_ringbuf_reserve(&warder_events, sizeof(*e), 0);
+		if (!e) {
+			__sync_fetch_and_add(&s->stats->events_dropped, 1);
+			return 0;
+		}
+	} else {
+		__u32 at = f->off & WARDER_TEXT_MASK;
+
+		e = &sc->event;
+		len = f->len;
+		if (len > WARDER_PATH_MAX - 1)
+			len = WARDER_PATH_MAX - 1;
+		/* The name ends within text.b: gather keeps off + len below its size. */
+		if (at > WARDER_TEXT_SIZE - WARDER_PATH_MAX)
+			at = WARDER_TEXT_SIZE - WARDER_PATH_MAX;
+		if (len && bpf_probe_read_kernel(sc->event_text, len, sc->text.b + at))
+			len = 0;
+		detail = f->detail_len;
+		if (detail > WARDER_PATH_MAX - 1)
+			detail = WARDER_PATH_MAX - 1;
+		at = f->detail_off & WARDER_TEXT_MASK;
+		if (at > WARDER_TEXT_SIZE - WARDER_PATH_MAX)
+			at = WARDER_TEXT_SIZE - WARDER_PATH_MAX;
+		if (detail && bpf_probe_read_kernel(sc->event_text + (len & (WARDER_PATH_MAX - 1)),
+						    detail, sc->second.b + at))
+			detail = 0;
+	}
+	size = sizeof(*e) + len + detail;
+	event_header_fill(&e->h, WARDER_EVENT_VERDICT, size, now, s);
+	e->v = *v;
+	e->hook = f->hook;
+	e->class_ = f->class_;
+	e->access = f->access;
+	e->policy = s->policy;
+	e->arg[0] = f->arg[0];
+	e->arg[1] = f->arg[1];
+	e->text_len = len;
+	e->detail_len = detail;
+	__sync_fetch_and_add(&s->stats->events, 1);
+	if (!sc) {
+		bpf_ringbuf_submit(e, 0);
+		return 0;
+	}
+	if (size > sizeof(*e) + 2 * WARDER_PATH_MAX)
+		size = sizeof(*e) + 2 * WARDER_PATH_MAX;
+	err = bpf_ringbuf_output(&warder_events, e, size, 0);
+	if (err)
+		__sync_fetch_and_add(&s->stats->events_dropped, 1);
+	return 0;
+}
+
+/* ---------------------------------------------------------------- hook's end */
+
+/* -err, in a form that the verifier can bound to [-4095, 0] whatever the compiler does. */
+static __always_inline int errno_return(__u32 err)
+{
+	long ret = 0;
+	__u64 positive = err & 4095;
+
+	asm volatile("%0 -= %1" : "+r"(ret) : "r"(positive));
+	return ret;
+}
+
+/* Remembers what refused the system call under way, for the override pipeline. */
+static __always_inline void refusal_note(struct subject *s, const struct warder_verdict *v)
+{
+	__u32 refusal = v->why == WARDER_WHY_DEFAULT ? WARDER_REFUSAL_DEFAULT :
+			v->why == WARDER_WHY_RULE    ? WARDER_REFUSAL_RULE :
+						       WARDER_REFUSAL_BASELINE;
+
+	if (s->tag && refusal > s->tag->cause) {
+		s->tag->cause = refusal;
+		s->tag->rule = v->rule;
+	}
+}
+
+/* Counts and reports the verdict, gives back the scratch, and is the hook's return value.
+ * Every tagged hook ends here. */
+static __always_inline int hook_end(struct subject *s, const struct warder_verdict *v,
+				    const struct hook_facts *f, struct scratch *sc)
+{
+	if (v->report)
+		event_emit(s, v, f, sc);
+	if (sc)
+		scratch_give(sc);
+	if (v->action == WARDER_ALLOW)
+		return 0;
+	if (v->action == WARDER_AUDIT) {
+		if (s->stats)
+			__sync_fetch_and_add(&s->stats->audited, 1);
+		return 0;
+	}
+	if (s->stats)
+		__sync_fetch_and_add(&s->stats->denied, 1);
+	refusal_note(s, v);
+	return errno_return(v->err ? v->err : WARDER_EACCES);
+}
+
+/* The one function that turns an internal fault into a verdict: denied, counted, reported. */
+static __noinline int hook_fault(struct subject *s, const struct hook_facts *f, __u32 fault,
+				 struct scratch *sc)
+{
+	struct warder_verdict v;
+
+	fault_count(fault);
+	if (s->stats)
+		__sync_fetch_and_add(&s->stats->faults, 1);
+	warder_verdict_fault(&v, fault, WARDER_EACCES);
+	return hook_end(s, &v, f, sc);
+}
+
+#endif

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Every map, defined by container_lsm.bpf.c and used by both objects: keyring.bpf.c includes
+ * this with WARDER_MAPS_EXTERN and the linker joins them. All maps are pinned by name below
+ * WARDER_PIN_DIR. Map names are cut at 15 characters by the kernel.
+ */
+#ifndef WARDER_MAPS_BPF_H
+#define WARDER_MAPS_BPF_H
+
+#ifdef WARDER_MAPS_EXTERN
+#define WARDER_MAP extern
+#else
+#define WARDER_MAP
+#endif
+
+/* The tag. No element: untagged. Created by user space (a pidfd as key) and in task_alloc. */
+WARDER_MAP struct {
+	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct warder_task);
+} warder_tasks SEC(".maps");
+
+/* Container records by slot; written by the supervisor. */
+WARDER_MAP struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, WARDER_CONTAINERS_MAX);
+	__type(key, __u32);
+	__type(value, struct warder_ctr);
+} warder_ctrs SEC(".maps");
+
+/* What BPF counts for each container. */
+WARDER_MAP struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, WARDER_CONTAINERS_MAX);
+	__type(key, __u32);
+	__type(value, struct warder_stats);
+} warder_stats SEC(".maps");
+
+/* Policies: one update of an outer slot replaces a whole policy. */
+struct warder_image_map {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct warder_image);
+};
+WARDER_MAP struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, WARDER_POLICIES_MAX);
+	__type(key, __u32);
+	__array(values, struct warder_image_map);
+} warder_images SEC(".maps");
+
+/* Recorded mounts: superblock and root dentry -> path in the container. */
+WARDER_MAP struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, WARDER_MOUNTS_MAX);
+	__type(key, struct warder_name_key);
+	__type(value, struct warder_name);
+} warder_names SEC(".maps");
+
+/* One record, mapped by the supervisor. */
+WARDER_MAP struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct warder_host);
+} warder_host SEC(".maps");
+
+/* Claim words, mapped by the supervisor. */
+WARDER_MAP struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, WARDER_WAITS_MAX);
+	__type(key, __u32);
+	__type(value, struct warder_wait);
+} warder_waits SEC(".maps");
+
+/* Internal faults by kind. Full map, missing storage and the like are denied and counted here. */
+WARDER_MAP struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, WARDER_FAULT__MAX);
+	__type(key, __u32);
+	__type(value, __u64);
+} warder_faults SEC(".maps");
+
+WARDER_MAP struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 1 << 20);
+} warder_events SEC(".maps");
+
+/* A ring of its own, so that a flood of events cannot delay an answer. */
+WARDER_MAP struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 1 << 18);
+} warder_icepts SEC(".maps");
+
+/* Scratch memory: a name does not fit on the 512-byte stack. A program can be preempted and
+ * another run on the same CPU meanwhile, so each CPU has several, taken and given back. */
+#define SCRATCH_PER_CPU 8
+struct scratch {
+	struct warder_text text;   /* first name */
+	struct warder_text second; /* second name: rename, link; a file-system type */
+	struct warder_event event; /* directly followed by its text */
+	char event_text[2 * WARDER_PATH_MAX + 512];
+	__u32 taken;
+	__u32 pad;
+};
+WARDER_MAP struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, SCRATCH_PER_CPU);
+	__type(key, __u32);
+	__type(value, struct scratch);
+} warder_scratch SEC(".maps");
+
+/* Tag of the task that made a socket; no element: made by an untagged task. A socket of the
+ * supervisor that one container may reach carries that container's id with `open` set. */
+struct sock_tag {
+	__u64 cid;
+	__u32 open;
+	__u32 pad;
+};
+WARDER_MAP struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct sock_tag);
+} warder_socks SEC(".maps");
+
+#endif
