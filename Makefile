@@ -42,8 +42,9 @@ UNIT      := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/un
 KTEST     := $(patsubst tests/kernel/%.c,$(BUILD)/tests/kernel/%,$(wildcard tests/kernel/test_*.c))
 KHELP_OBJ := $(patsubst tests/kernel/%.c,$(BUILD)/tests/kernel/%.o,$(filter-out $(wildcard tests/kernel/test_*.c tests/kernel/*.bpf.c),$(wildcard tests/kernel/*.c)))
 
-.PHONY: all help deps check check-all check-unit check-vm check-vmlinux check-style check-docs demo \
-        asan bench clean install kernels compile_commands.json
+
+.PHONY: all help deps tests check check-all check-unit check-vm check-vmlinux check-style check-docs demo \
+        unit-tests check-suites clean install kernels compile_commands.json
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -106,6 +107,57 @@ $(BUILD)/tests/kernel/%.o: tests/kernel/%.c
 $(BUILD)/tests/kernel/%: tests/kernel/%.c $(KHELP_OBJ) $(BUILD)/libwarder.a
 	@mkdir -p $(@D)
 	$(call msg,TEST,$@) $(CC) $(ALL_CFLAGS) -Itests/kernel -MMD -MP -MF $@.d $(LDFLAGS) $< $(KHELP_OBJ) $(BUILD)/libwarder.a -lcmocka $(LDLIBS) -o $@
+
+# The programs as tests see them, under sanitizers in a folder of their own.
+check: deps ## unit tests (sanitizers), docs, kernel tests on 6.1 and the newest kernel
+	$(Q)$(MAKE) --no-print-directory check-suites KERNELS="$(KERNELS)"
+
+check-all: ## as check, on all four kernels
+	$(Q)$(MAKE) --no-print-directory check KERNELS="6.1 6.12 6.18 latest"
+
+check-suites: kernels
+	$(Q)$(MAKE) --no-print-directory all tests
+	$(Q)$(MAKE) --no-print-directory SANITIZE=1 BUILD=$(BUILD)/asan unit-tests
+	$(Q)tests/check-style
+	$(Q)tests/check-vmlinux
+	$(Q)UNIT_BUILD=$(BUILD)/asan tests/run unit docs $(KERNELS:%=vm:%)
+
+tests: $(KTEST) ## build the kernel tests
+unit-tests: $(UNIT) ## build the unit tests
+
+check-unit: ## unit tests under sanitizers, natively
+	$(Q)$(MAKE) --no-print-directory SANITIZE=1 BUILD=$(BUILD)/asan unit-tests
+	$(Q)UNIT_BUILD=$(BUILD)/asan tests/run unit
+
+check-vm: all tests ## kernel tests on KERNELS (default: 6.1 latest); KTESTS=test_file,... chooses
+	$(Q)tests/run $(KERNELS:%=vm:%)
+
+check-vmlinux: kernels ## does vmlinux.h agree with every kernel's BTF?
+	$(Q)tests/check-vmlinux
+
+check-style: ## SPDX lines, includes' directions, file lengths
+	$(Q)tests/check-style
+
+check-docs: all ## every command in the README and the man pages runs
+	$(Q)tests/run docs
+
+demo: deps ## see it work (two minutes)
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)BUILD=$(BUILD) tests/demo/run
+
+kernels: ## fetch the test kernels into the cache
+	$(Q)for k in $(KERNELS); do tests/vm/fetch-kernel $$k || exit 1; done
+
+install: all ## programs, library, header, man pages, policies below DESTDIR/PREFIX
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib $(DESTDIR)$(PREFIX)/include \
+	           $(DESTDIR)$(PREFIX)/share/warder $(DESTDIR)$(PREFIX)/share/man/man8
+	install -m 755 $(PROGRAMS:%=$(BUILD)/%) $(DESTDIR)$(PREFIX)/bin/
+	install -m 644 $(BUILD)/libwarder.a $(DESTDIR)$(PREFIX)/lib/
+	install -m 755 $(BUILD)/libwarder.so $(DESTDIR)$(PREFIX)/lib/libwarder.so.0
+	ln -sf libwarder.so.0 $(DESTDIR)$(PREFIX)/lib/libwarder.so
+	install -m 644 include/warder.h $(DESTDIR)$(PREFIX)/include/
+	cp -r policies $(DESTDIR)$(PREFIX)/share/warder/
+	install -m 644 $(wildcard docs/man/*.8) $(DESTDIR)$(PREFIX)/share/man/man8/
 
 clean: ## remove build/
 	rm -rf $(BUILD)

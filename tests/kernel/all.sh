@@ -1,0 +1,46 @@
+#!/bin/sh
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# Runs every kernel test in this VM, one after the other, as TAP. A program that ends with a
+# failure of its own making (crash, time-out) is a `not ok` line even if it printed none.
+# usage: all.sh [NAME...]   (default: every test_* and e2e_*.sh beside the programs)
+export CMOCKA_MESSAGE_OUTPUT=TAP
+export WARDER_EMULATED=1
+dir=${TESTS_DIR:-/root/tests}
+limit=${TEST_LIMIT:-240}
+
+one() {
+	name=$(basename "$1")
+	out=/tmp/out.$name
+	before=$(cut -d' ' -f1 /proc/uptime)
+	case $1 in
+	*.sh) timeout "$limit" sh "$1" >"$out" 2>&1 ;;
+	*) timeout "$limit" "$1" >"$out" 2>&1 ;;
+	esac
+	rc=$?
+	after=$(cut -d' ' -f1 /proc/uptime)
+	echo "# $name"
+	sed -e "s/^\(not \)\{0,1\}ok \([0-9]*\)[ -]*/\1ok \2 - $name: /" "$out"
+	echo "# $name took $(awk "BEGIN { print $after - $before }") s"
+	if ! grep -Eq '^(not )?ok ' "$out"; then
+		echo "not ok - $name: printed no result (exit status $rc)"
+	elif [ "$rc" != 0 ] && ! grep -q '^not ok ' "$out"; then
+		echo "not ok - $name: exit status $rc although every test passed"
+	fi
+	rm -f "$out"
+}
+
+if [ $# = 0 ]; then
+	set -- "$dir"/test_* "$dir"/e2e_*.sh
+else
+	for name; do
+		shift
+		set -- "$@" "$dir/$name"
+	done
+fi
+for program; do
+	case $program in
+	*.o | *.d | *.c | *.h) continue ;;
+	esac
+	[ -f "$program" ] && one "$program"
+done
+echo '# all kernel tests ran'
