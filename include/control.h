@@ -82,6 +82,6 @@ static inline void cleanup_json_p(struct json_object **o)
 {
 	json_object_put(*o);
 }
-#define cleanup_json __attribute__((cleanup(cleanup_json_p)))
+#define cleanup_json __attribute__((__cleanup__(cleanup_json_p)))
 
 #endif
