@@ -569,8 +569,8 @@ struct warder_icept {
 	__u32 rule;      /* the rule that refused, or 0 */
 	__u32 late;      /* 1: stopped by the late rule; the supervisor seizes a stopped thread */
 	__u32 unasked;   /* enum warder_unasked: why nothing waits */
-	__u32 euid;      /* effective and filesystem uid in the caller's own user namespace */
-	__u32 fsuid;
+	__u32 euid;      /* effective and filesystem uid: in the init user namespace as the kernel */
+	__u32 fsuid;     /* reports them, in the caller's own once the supervisor has looked */
 	__u32 userns;    /* inode numbers of the caller's namespaces */
 	__u32 mntns;
 	__u64 start;     /* task's start time, boot clock ns */
@@ -590,6 +590,7 @@ enum warder_unasked {
 	WARDER_UNASKED_BUSY,      /* another thread of the container waits, or too many on the host */
 	WARDER_UNASKED_BOUND,     /* nobody claimed it in time */
 	WARDER_UNASKED_RING,      /* the ring is full */
+	WARDER_UNASKED_TRACED,    /* the thread has a tracer already */
 	WARDER_UNASKED__MAX,
 };
 

@@ -310,6 +310,37 @@ WARDER_ENGINE __u64 warder_target_set(const struct warder_image *img,
 	return image_u64(img, at + (__u32)__builtin_offsetof(struct warder_accept, set));
 }
 
+/* Flags of mount(2): the kernel's ABI numbers, because BPF has no sys/mount.h. */
+#define WARDER_MS_REMOUNT 0x20u
+#define WARDER_MS_BIND 0x1000u
+#define WARDER_MS_MOVE 0x2000u
+#define WARDER_MS_PROPAGATION 0x1e0000u /* UNBINDABLE, PRIVATE, SLAVE, SHARED */
+#define WARDER_MS_MAGIC 0xc0ed0000u
+#define WARDER_MS_MAGIC_MASK 0xffff0000u
+
+/* The MS_* that count: old programs put a magic number into the upper half, the kernel
+ * takes it off before it looks. */
+WARDER_ENGINE __u32 warder_mount_flags(__u64 flags)
+{
+	__u32 f = (__u32)flags;
+
+	return (f & WARDER_MS_MAGIC_MASK) == WARDER_MS_MAGIC ? f & ~WARDER_MS_MAGIC_MASK : f;
+}
+
+/* What mount(2) with these flags does: the WARDER_MNT_* bit, in the order of path_mount(). */
+WARDER_ENGINE __u32 warder_mount_op(__u32 flags)
+{
+	if (flags & WARDER_MS_REMOUNT)
+		return WARDER_MNT_REMOUNT;
+	if (flags & WARDER_MS_BIND)
+		return WARDER_MNT_BIND;
+	if (flags & WARDER_MS_PROPAGATION)
+		return WARDER_MNT_PROPAGATION;
+	if (flags & WARDER_MS_MOVE)
+		return WARDER_MNT_MOVE;
+	return WARDER_MNT_NEW;
+}
+
 struct warder_mount_request {
 	struct warder_fstype type; /* zero where the operation has none */
 	__u64 targets;             /* warder_target_set(), 0 when the target has no name */
@@ -390,7 +421,7 @@ struct warder_override_request {
 	__u32 fsuid;
 	__u32 userns; /* WARDER_BY_USERNS_* */
 	__u32 cause;  /* WARDER_CAUSE_* */
-	__u32 pad;
+	__u32 uid_open; /* 1: euid and fsuid are not known yet, and exclude no rule */
 };
 
 /* Does override rule number `i` speak of this call, its target and source aside? */
@@ -404,7 +435,8 @@ WARDER_ENGINE int warder_override_matches(const struct warder_image *img, __u32 
 		return 0;
 	if ((r->flags & require) != require || (r->flags & image_u32(img, at + 12)))
 		return 0;
-	if (by_uid != WARDER_BY_ANY_UID && (by_uid != r->euid || by_uid != r->fsuid))
+	if (by_uid != WARDER_BY_ANY_UID && !r->uid_open &&
+	    (by_uid != r->euid || by_uid != r->fsuid))
 		return 0;
 	if (!(image_u32(img, at + 40) & r->userns) || !(image_u32(img, at + 32) & r->cause))
 		return 0;
