@@ -2,7 +2,7 @@
 /*
  * Container keyrings: session ring S, container ring C, both linked in the supervisor's
  * registry ring. The only module that knows libkeyutils. Call from one thread: possession
- * hangs on that thread's session ring.
+ * hangs on that thread's thread ring.
  */
 #ifndef WARDER_KEYRING_H
 #define WARDER_KEYRING_H
@@ -15,8 +15,10 @@
 
 struct keyring;
 
-/* Makes or finds the anchored registry ring and joins it as this thread's session ring.
- * `loader` may be NULL (no tagging of keys; tests). -ENOSYS: kernel without CONFIG_KEYS. */
+/* Makes or finds the anchored registry ring and links it into this thread's own thread ring;
+ * its session ring becomes a new, empty one. Children (executors, containers) therefore
+ * possess nothing of the registry. `loader` may be NULL (no tagging of keys; tests).
+ * -ENOSYS: kernel without CONFIG_KEYS. */
 int keyring_new(struct keyring **ret, struct loader *loader, struct warder_error *reterr);
 /* Leaves the registry and its anchor in place. NULL is fine. */
 void keyring_free(struct keyring *k);
@@ -32,11 +34,33 @@ struct keyring_rings {
 int keyring_create(struct keyring *k, uint64_t cid, struct keyring_rings *ret,
 		   struct warder_error *reterr);
 
-/* In the container's first process, before it is tagged: makes S its session ring. Async-
- * signal-safe system calls only. 0 or -errno. */
+/*
+ * The container's first process gets S as its session ring by inheritance, because a lookup of
+ * S by name would have to work in the new user namespace, and would let others join as well.
+ * So, on the thread that called keyring_new():
+ *
+ *	keyring_create(k, cid, &rings, e);
+ *	keyring_enter(k, &rings, e);	before fork or clone of the builder (or of init)
+ *	... fork ...
+ *	keyring_leave(k, e);		at once after it, also when it failed
+ *
+ * exec, setuid, fork, clone(CLONE_NEWUSER) and unshare keep the session ring; so the builder
+ * and init have it without doing anything. The same pair puts a process that enters a running
+ * container into S. Neither enter nor leave drops possession of the registry; children do not
+ * inherit that.
+ */
+int keyring_enter(struct keyring *k, const struct keyring_rings *rings,
+		  struct warder_error *reterr);
+/* This thread's session ring is a new, empty one afterwards. Idempotent. */
+int keyring_leave(struct keyring *k, struct warder_error *reterr);
+
+/* In the container's first process: is S its session ring? Async-signal-safe system calls
+ * only. 0, or -ENOKEY when the fork happened outside keyring_enter()..keyring_leave(). */
 int keyring_child_join(uint64_t cid, const struct keyring_rings *rings);
-/* After every container start: takes back what keyring_child_join() needed. */
-int keyring_seal(struct keyring *k, const struct keyring_rings *rings);
+
+/* Links C into S again, after the container cleared S. Idempotent. */
+int keyring_relink(struct keyring *k, const struct keyring_rings *rings,
+		   struct warder_error *reterr);
 
 /* Unlinks and revokes both rings. */
 int keyring_destroy(struct keyring *k, uint64_t cid, const struct keyring_rings *rings);
@@ -58,5 +82,11 @@ struct keyring_key {
 /* *ret is freed by the caller. */
 int keyring_list_keys(struct keyring *k, const struct keyring_rings *rings,
 		      struct keyring_key **ret, size_t *ret_count, struct warder_error *reterr);
+
+/* Lets container `cid` use a key of the host or of another container: a mask of
+ * WARDER_KEY_MAY_* (warder_abi.h); 0 takes the grant back. It holds for this key only, not for
+ * a later one that happens to get the same serial. */
+int keyring_grant(struct keyring *k, uint64_t cid, int32_t serial, uint32_t may,
+		  struct warder_error *reterr);
 
 #endif

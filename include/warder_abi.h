@@ -410,6 +410,93 @@ struct warder_stats {
 };
 _Static_assert(sizeof(struct warder_stats) == 120, "stats layout");
 
+/* Keys. What user space sets and reads in the maps of keyring.bpf.c. */
+#define WARDER_KEYS_MAX 262144   /* tagged keys of all containers; beyond it EDQUOT */
+#define WARDER_GRANTS_MAX 16384
+#define WARDER_KEYS_DEFAULT 200  /* keys of one container, where its record says 0 */
+
+/* By enum key_need_perm of the kernel: bit 1 << need. */
+#define WARDER_KEY_MAY_VIEW (1u << 1)
+#define WARDER_KEY_MAY_READ (1u << 2) /* with DEFER, which keyctl read asks for first */
+#define WARDER_KEY_MAY_WRITE (1u << 3)
+#define WARDER_KEY_MAY_SEARCH (1u << 4)
+#define WARDER_KEY_MAY_LINK (1u << 5)
+#define WARDER_KEY_MAY_SETATTR (1u << 6)
+#define WARDER_KEY_MAY_UNLINK (1u << 7)
+#define WARDER_KEY_MAY_ALL 0xfeu
+
+/* What a key is to its container. */
+enum warder_key_kind {
+	WARDER_KEY_OWN = 0,   /* made by a task of it; the only kind that counts */
+	WARDER_KEY_SESSION,   /* S */
+	WARDER_KEY_CONTAINER, /* C */
+	WARDER_KEY_GIVEN,     /* put into C by the supervisor */
+	WARDER_KEY_KIND__MAX,
+};
+
+/* Value of warder_keys (hash by address of the struct key). */
+struct warder_key_tag {
+	__u64 cid;
+	__u64 hash;   /* of type and description: a tag left behind is not taken for another key's */
+	__s32 serial; /* 0 until the key is first asked for by its container */
+	__u32 kind;   /* enum warder_key_kind */
+	__u32 slot;   /* of the container */
+	__u32 pad;
+};
+_Static_assert(sizeof(struct warder_key_tag) == 32, "key tag layout");
+
+/* warder_grants: hash; `may` holds for the key with this serial and this hash. */
+struct warder_grant_key {
+	__u64 cid;
+	__s32 serial;
+	__u32 pad;
+};
+_Static_assert(sizeof(struct warder_grant_key) == 16, "grant key layout");
+struct warder_grant {
+	__u64 hash;
+	__u32 may; /* WARDER_KEY_MAY_* */
+	__u32 pad;
+};
+_Static_assert(sizeof(struct warder_grant) == 16, "grant layout");
+
+/* Value of warder_alloc_as (hash by thread id): the next key that this untagged thread makes
+ * is the container's, if its type and description are those. Used up by it. Entry 0 is no
+ * thread's: there `serial` is the registry ring's, by which the next supervisor knows it. */
+struct warder_alloc_as {
+	__u64 cid;
+	__u64 hash;
+	__u64 expires; /* CLOCK_MONOTONIC ns: one that a dead supervisor left behind ends by itself */
+	__u32 kind;
+	__s32 serial;
+};
+_Static_assert(sizeof(struct warder_alloc_as) == 32, "alloc_as layout");
+
+/* Hash of a key's type and description, as far as they fit: the same in BPF and user space.
+ * `w` holds the type's first 16 bytes and the description's first 112, NUL-padded. */
+#define WARDER_KEY_TYPE_SIZE 16
+#define WARDER_KEY_DESC_SIZE 112
+struct warder_key_name {
+	union {
+		struct {
+			char type[WARDER_KEY_TYPE_SIZE];
+			char description[WARDER_KEY_DESC_SIZE];
+		};
+		__u64 w[(WARDER_KEY_TYPE_SIZE + WARDER_KEY_DESC_SIZE) / 8];
+	};
+};
+_Static_assert(sizeof(struct warder_key_name) == 128, "key name layout");
+
+static inline __u64 warder_key_hash(const struct warder_key_name *n)
+{
+	__u64 h = 0xcbf29ce484222325ull;
+
+	for (unsigned int i = 0; i < sizeof(n->w) / sizeof(n->w[0]); i++) {
+		h = (h ^ n->w[i]) * 0x9e3779b97f4a7c15ull;
+		h ^= h >> 29;
+	}
+	return h;
+}
+
 /* warder_faults: array by enum warder_fault, __u64 each. */
 
 /* Key and value of warder_names (hash): the recorded mounts. */
