@@ -52,6 +52,10 @@ struct hlist_head {
 	struct hlist_node *first;
 };
 
+struct hlist_bl_node {
+	struct hlist_bl_node **pprev;
+};
+
 struct ns_common {
 	unsigned int inum;
 };
@@ -93,7 +97,13 @@ struct signal_struct {
 	atomic_t live;
 };
 
+struct nsproxy {
+	struct mnt_namespace *mnt_ns;
+};
+
 struct task_struct {
+	unsigned int ptrace;
+	struct nsproxy *nsproxy;
 	pid_t pid;
 	pid_t tgid;
 	int exit_code;
@@ -119,12 +129,14 @@ struct super_block {
 
 struct inode {
 	umode_t i_mode;
+	unsigned int i_flags;
 	struct super_block *i_sb;
 	unsigned long i_ino;
 	dev_t i_rdev;
 };
 
 struct dentry {
+	struct hlist_bl_node d_hash;
 	struct dentry *d_parent;
 	struct qstr d_name;
 	struct inode *d_inode;
@@ -134,6 +146,15 @@ struct dentry {
 struct vfsmount {
 	struct dentry *mnt_root;
 	struct super_block *mnt_sb;
+};
+
+struct mnt_namespace {
+	struct ns_common ns;
+};
+
+struct mount {
+	struct vfsmount mnt;
+	struct mnt_namespace *mnt_ns;
 };
 
 struct path {
@@ -148,11 +169,32 @@ struct file {
 	struct inode *f_inode;
 };
 
+struct vm_area_struct {
+	struct file *vm_file;
+};
+
+struct seq_file {
+	size_t count;
+};
+
+struct bpf_iter_meta {
+	struct seq_file *seq;
+};
+
+struct bpf_iter__task_file {
+	struct bpf_iter_meta *meta;
+	struct task_struct *task;
+	__u32 fd;
+	struct file *file;
+};
+
 struct linux_binprm {
 	struct file *file;
 };
 
 struct pt_regs {
+	unsigned long bx;
+	unsigned long cx;
 	unsigned long di;
 	unsigned long si;
 	unsigned long dx;

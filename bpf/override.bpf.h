@@ -1,0 +1,417 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Handoff: a supervised system call that the kernel refused is shown to the supervisor, and its
+ * thread held for a moment, so that the supervisor can seize it before user space runs on.
+ * docs/OVERRIDES.md has the protocol. These programs refuse nothing: whatever goes wrong in
+ * them leaves the program with the errno that the kernel gave it.
+ */
+#ifndef WARDER_OVERRIDE_BPF_H
+#define WARDER_OVERRIDE_BPF_H
+
+#include "core.bpf.h"
+
+#define ICEPT_RATE 50              /* of one container per second, unless its record says */
+#define ICEPT_BURST 10
+#define ICEPT_BOUND 500000ull      /* ns */
+#define ICEPT_BOUND_MAX 50000000ull /* whatever the record says: 50 ms, for emulation */
+#define ICEPT_STALE WARDER_SECOND  /* a heartbeat older than this is nobody's */
+#define ICEPT_POLLS (1u << 23)     /* the most that bpf_loop() does */
+#define USERNS_DEPTH 33            /* the kernel nests 32 below the first */
+#define SIGSTOP 19
+
+/* Per container: the thread that waits, 0 when none does. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, WARDER_CONTAINERS_MAX);
+	__type(key, __u32);
+	__type(value, __u32);
+} warder_waiters SEC(".maps");
+
+/* The claim word is state and thread in one: a slot that another thread has taken over
+ * meanwhile does not compare equal. */
+static __always_inline __u64 wait_word(__u32 state, __u32 tid)
+{
+	return (__u64)tid << 32 | state;
+}
+
+/* ------------------------------------------------------------------- limits */
+
+/* Takes one of the container's tokens. Counted in thousandths, so that slow rates fill up. */
+static __always_inline int icept_token(struct subject *s, __u64 now)
+{
+	__u64 rate = s->ctr->icept_rate ? s->ctr->icept_rate : ICEPT_RATE;
+	__u64 most = (s->ctr->icept_burst ? s->ctr->icept_burst : ICEPT_BURST) * 1000ull;
+	__u64 stamp = s->stats->icept_stamp, elapsed = now - stamp, gained, tokens;
+
+	/* Two CPUs can look at once: only the one that moves the stamp fills up. */
+	if (elapsed > 1000 * WARDER_SECOND)
+		elapsed = 1000 * WARDER_SECOND;
+	gained = elapsed * (rate & 0xffff) / 1000000;
+	if (gained && __sync_val_compare_and_swap(&s->stats->icept_stamp, stamp, now) == stamp) {
+		tokens = s->stats->icept_tokens + gained;
+		s->stats->icept_tokens = tokens > most ? most : tokens;
+	}
+	tokens = s->stats->icept_tokens;
+	if (tokens < 1000)
+		return 0;
+	return __sync_val_compare_and_swap(&s->stats->icept_tokens, tokens, tokens - 1000) ==
+	       tokens;
+}
+
+/* A free claim word, at most a quarter of the CPUs' number: its index, or -1. The slot is
+ * not WAITING yet, so nobody can claim it. */
+static __always_inline int wait_take(struct warder_host *host, __u32 tid, __u64 cookie)
+{
+	__u32 most = host->cpus / 4;
+
+	if (most < 1)
+		most = 1;
+	for (__u32 i = 0; i < WARDER_WAITS_MAX; i++) {
+		__u32 key = i;
+		struct warder_wait *w;
+
+		if (i >= most)
+			break;
+		w = bpf_map_lookup_elem(&warder_waits, &key);
+		if (!w)
+			break;
+		if (__sync_val_compare_and_swap((__u64 *)w, 0, wait_word(WARDER_WAIT_LATE, tid)))
+			continue;
+		w->cookie = cookie;
+		return i;
+	}
+	return -1;
+}
+
+/* Why this call cannot be handed over now; WARDER_ASKED when it can. The token comes last: what
+ * cannot be asked anyway costs none. */
+static __always_inline __u32 icept_obstacle(struct subject *s, struct warder_host *host,
+					    struct task_struct *task, __u64 now)
+{
+	__u64 beat = host->heartbeat;
+
+	if (!beat || (now > beat && now - beat > ICEPT_STALE))
+		return WARDER_UNASKED_DOWN;
+	if (host->cpus < 2)
+		return WARDER_UNASKED_ONE_CPU;
+	if (task->ptrace)
+		return WARDER_UNASKED_TRACED;
+	if (!icept_token(s, now))
+		return WARDER_UNASKED_RATE;
+	return WARDER_ASKED;
+}
+
+/* -------------------------------------------------------------------- facts */
+
+/* Where the caller's user namespace lies: the container's own, below it, or (0) neither. */
+static __noinline int userns_relation(struct task_struct *task, __u32 own)
+{
+	struct user_namespace *ns = BPF_CORE_READ(task, cred, user_ns);
+
+	for (int i = 0; i < USERNS_DEPTH; i++) {
+		if (!ns)
+			return 0;
+		if (BPF_CORE_READ(ns, ns.inum) == own)
+			return i ? WARDER_BY_USERNS_NESTED : WARDER_BY_USERNS_CONTAINER;
+		ns = BPF_CORE_READ(ns, parent);
+	}
+	return 0;
+}
+
+/* Do all rules of the set stop a call that cannot be answered at once? */
+static __noinline int rules_stop_late(const struct warder_image *img, __u64 set)
+{
+	if (!img || !set)
+		return 0;
+	for (__u32 i = 0; i < WARDER_OVERRIDES_MAX; i++) {
+		if (i >= img->h.override_.count)
+			break;
+		if ((set >> i & 1) &&
+		    image_u32(img, img->h.override_.offset +
+					   i * (__u32)sizeof(struct warder_override) + 28) !=
+			    WARDER_LATE_STOP)
+			return 0;
+	}
+	return 1;
+}
+_Static_assert(__builtin_offsetof(struct warder_override, late) == 28, "late is read by offset");
+
+/* Why no rule is asked, and the rules that can match. */
+static __noinline __u32 icept_candidates(const struct warder_image *img,
+					 struct warder_override_request *r, __u32 refusal,
+					 __u64 *ret_set)
+{
+	*ret_set = 0;
+	if (refusal == WARDER_REFUSAL_RULE || refusal == WARDER_REFUSAL_BASELINE)
+		return WARDER_UNASKED_EXPLICIT;
+	*ret_set = warder_override_candidates(img, r);
+	if (*ret_set)
+		return WARDER_ASKED;
+	r->cause = WARDER_CAUSE_CAPABILITY | WARDER_CAUSE_LSM;
+	return warder_override_candidates(img, r) ? WARDER_UNASKED_CAUSE : WARDER_UNASKED_NO_RULE;
+}
+
+/* ------------------------------------------------------------------ the wait */
+
+struct wait_poll {
+	__u64 deadline;
+	__u32 wait;
+	__u32 claimed;
+};
+
+static long wait_poll_once(__u32 i, struct wait_poll *p)
+{
+	__u32 key = p->wait;
+	struct warder_wait *w = bpf_map_lookup_elem(&warder_waits, &key);
+
+	if (!w)
+		return 1;
+	if (*(volatile __u32 *)&w->state != WARDER_WAIT_WAITING) {
+		p->claimed = 1;
+		return 1;
+	}
+	return bpf_ktime_get_ns() >= p->deadline;
+}
+
+/* Polls until the supervisor has claimed the intercept or the bound has passed. Returns 1 when
+ * claimed: then the supervisor has seized the thread, which stops before user space. */
+static __noinline int wait_claim(__u32 wait, __u32 tid, __u64 bound)
+{
+	struct wait_poll p = { .wait = wait };
+	struct warder_wait *w;
+
+	if (!bound)
+		bound = ICEPT_BOUND;
+	if (bound > ICEPT_BOUND_MAX)
+		bound = ICEPT_BOUND_MAX;
+	p.deadline = bpf_ktime_get_ns() + bound;
+	bpf_loop(ICEPT_POLLS, wait_poll_once, &p, 0);
+
+	w = bpf_map_lookup_elem(&warder_waits, &wait);
+	if (!w)
+		return 0;
+	if (!p.claimed && __sync_val_compare_and_swap((__u64 *)w, wait_word(WARDER_WAIT_WAITING, tid),
+						      wait_word(WARDER_WAIT_LATE, tid)) !=
+				  wait_word(WARDER_WAIT_WAITING, tid))
+		p.claimed = 1; /* at the very last moment */
+	return p.claimed;
+}
+
+static __always_inline void wait_give(__u32 wait)
+{
+	struct warder_wait *w = bpf_map_lookup_elem(&warder_waits, &wait);
+
+	if (w)
+		__sync_lock_test_and_set((__u64 *)w, 0);
+}
+
+/* ------------------------------------------------------------------- mount(2) */
+
+struct mount_call {
+	__u64 source, target, type, flags, data;
+	__u64 nr, ip;
+	long result;
+};
+
+static __always_inline void icept_fill(struct warder_icept *ic, struct subject *s,
+				       struct task_struct *task, const struct mount_call *c,
+				       __u64 now)
+{
+	event_header_fill(&ic->h, WARDER_EVENT_REFUSAL, sizeof(*ic), now, s);
+	ic->op = WARDER_OP_MOUNT;
+	ic->nr = (__u32)c->nr;
+	ic->result = (__s32)c->result;
+	ic->arg[0] = c->source;
+	ic->arg[1] = c->target;
+	ic->arg[2] = c->type;
+	ic->arg[3] = c->flags;
+	ic->arg[4] = c->data;
+	ic->arg[5] = c->ip;
+	ic->cause = s->tag->cause;
+	ic->cap = s->tag->cap;
+	ic->cap_userns = s->tag->cap_userns;
+	ic->rule = s->tag->rule;
+	ic->euid = task->cred->euid.val;
+	ic->fsuid = task->cred->fsuid.val;
+	ic->userns = BPF_CORE_READ(task, cred, user_ns, ns.inum);
+	ic->mntns = BPF_CORE_READ(task, nsproxy, mnt_ns, ns.inum);
+	ic->start = task->start_boottime;
+}
+
+/* A refused mount(2) of a tagged task. */
+static __noinline int override_mount_refused(const struct mount_call *c)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct warder_override_request r = {};
+	__u32 key = 0, busy = 1, unasked, tid, stop = 0, *waiter;
+	struct warder_icept *ic;
+	struct warder_host *host;
+	__u64 now, set = 0, cookie = 0;
+	struct subject s;
+	int wait = -1;
+
+	switch (subject_current(&s)) {
+	case SUBJECT_UNTAGGED:
+		return 0;
+	case SUBJECT_FAULT:
+		/* The call stays refused; nothing is overridden without a policy to read. */
+		fault_count(s.fault);
+		return 0;
+	case SUBJECT_TAGGED:
+		break;
+	}
+	host = bpf_map_lookup_elem(&warder_host, &key);
+	waiter = bpf_map_lookup_elem(&warder_waiters, &s.slot);
+	if (!host || !waiter)
+		return 0;
+	now = bpf_ktime_get_ns();
+	tid = (__u32)bpf_get_current_pid_tgid();
+	s.tag->wait_cookie = 0;
+
+	r.op = WARDER_OP_MOUNT;
+	r.flags = warder_mount_flags(c->flags);
+	r.ops = warder_mount_op(r.flags);
+	r.uid_open = 1;
+	r.userns = userns_relation(task, s.ctr->userns);
+	r.cause = s.tag->cause == WARDER_REFUSAL_NONE ? WARDER_CAUSE_LSM : WARDER_CAUSE_CAPABILITY;
+	if (r.ops == WARDER_MNT_NEW && c->type)
+		bpf_probe_read_user_str(&r.type, sizeof(r.type), (void *)c->type);
+
+	unasked = icept_candidates(s.img, &r, s.tag->cause, &set);
+	if (unasked == WARDER_ASKED) {
+		__sync_fetch_and_add(&s.stats->intercepts, 1);
+		unasked = icept_obstacle(&s, host, task, now);
+		if (unasked == WARDER_ASKED)
+			busy = __sync_val_compare_and_swap(waiter, 0, tid);
+		if (unasked == WARDER_ASKED) {
+			cookie = __sync_fetch_and_add(&host->cookie, 1) + 1;
+			if (!busy)
+				wait = wait_take(host, tid, cookie);
+			if (wait < 0)
+				unasked = WARDER_UNASKED_BUSY;
+		}
+		if (unasked != WARDER_ASKED) {
+			__sync_fetch_and_add(&s.stats->intercepts_late, 1);
+			stop = rules_stop_late(s.img, set) && !task->ptrace;
+		}
+	}
+	/* Only what nobody answers counts against the budget of events. */
+	if (unasked != WARDER_ASKED && !stop && !event_budget(&s, now))
+		goto out;
+	ic = bpf_ringbuf_reserve(&warder_icepts, sizeof(*ic), 0);
+	if (!ic) {
+		__sync_fetch_and_add(&s.stats->events_dropped, 1);
+		goto out;
+	}
+	icept_fill(ic, &s, task, c, now);
+	ic->candidates = set;
+	ic->unasked = unasked;
+	ic->late = stop;
+	if (stop && !cookie)
+		cookie = __sync_fetch_and_add(&host->cookie, 1) + 1;
+	ic->cookie = wait >= 0 || stop ? cookie : 0;
+	ic->wait = wait >= 0 ? wait : 0;
+	__builtin_memcpy(ic->type, &r.type, sizeof(ic->type));
+	if (ic->cookie)
+		s.tag->wait_cookie = cookie;
+
+	if (wait < 0) {
+		if (stop && bpf_send_signal_thread(SIGSTOP)) {
+			ic->late = 0;
+			ic->cookie = 0;
+		}
+		bpf_ringbuf_submit(ic, stop ? BPF_RB_FORCE_WAKEUP : 0);
+		goto out;
+	}
+	{
+		__u32 at = wait;
+		struct warder_wait *w = bpf_map_lookup_elem(&warder_waits, &at);
+
+		if (w)
+			__sync_lock_test_and_set((__u64 *)w, wait_word(WARDER_WAIT_WAITING, tid));
+		__sync_fetch_and_add(&host->waiting, 1);
+		bpf_ringbuf_submit(ic, BPF_RB_FORCE_WAKEUP);
+		if (!wait_claim(at, tid, host->wait_bound)) {
+			s.tag->wait_cookie = 0;
+			__sync_fetch_and_add(&s.stats->intercepts_late, 1);
+			/* The supervisor has the record and finds the word LATE: with `stop` it
+			 * seizes the stopped thread all the same. */
+			if (rules_stop_late(s.img, set) && !bpf_send_signal_thread(SIGSTOP))
+				s.tag->wait_cookie = cookie;
+		}
+		__sync_fetch_and_add(&host->waiting, (__u32)-1);
+	}
+out:
+	if (wait >= 0)
+		wait_give(wait);
+	if (!busy)
+		__sync_lock_test_and_set(waiter, 0);
+	return 0;
+}
+
+/* A supervised call begins: what earlier ones met does not concern it. */
+static __always_inline int override_begin(void)
+{
+	struct warder_task *tag;
+	__u32 fault;
+
+	tag = task_tag(bpf_get_current_task_btf(), &fault);
+	if (!tag)
+		return 0;
+	tag->cause = WARDER_REFUSAL_NONE;
+	tag->cap = 0;
+	tag->cap_userns = 0;
+	tag->rule = 0;
+	return 0;
+}
+
+SEC("fentry/__x64_sys_mount")
+int BPF_PROG(warder_sys_mount_enter, struct pt_regs *regs)
+{
+	return override_begin();
+}
+
+SEC("fexit/__x64_sys_mount")
+int BPF_PROG(warder_sys_mount_exit, struct pt_regs *regs, long ret)
+{
+	struct mount_call c;
+
+	if (ret != -WARDER_EPERM)
+		return 0;
+	c.source = regs->di;
+	c.target = regs->si;
+	c.type = regs->dx;
+	c.flags = regs->r10;
+	c.data = regs->r8;
+	c.nr = regs->orig_ax;
+	c.ip = regs->ip;
+	c.result = ret;
+	return override_mount_refused(&c);
+}
+
+/* The 32-bit entry: the same call with its arguments in other registers. */
+SEC("fentry/__ia32_sys_mount")
+int BPF_PROG(warder_sys_mount32_enter, struct pt_regs *regs)
+{
+	return override_begin();
+}
+
+SEC("fexit/__ia32_sys_mount")
+int BPF_PROG(warder_sys_mount32_exit, struct pt_regs *regs, long ret)
+{
+	struct mount_call c;
+
+	if (ret != -WARDER_EPERM)
+		return 0;
+	c.source = (__u32)regs->bx;
+	c.target = (__u32)regs->cx;
+	c.type = (__u32)regs->dx;
+	c.flags = (__u32)regs->si;
+	c.data = (__u32)regs->di;
+	c.nr = regs->orig_ax;
+	c.ip = regs->ip;
+	c.result = ret;
+	return override_mount_refused(&c);
+}
+
+#endif
