@@ -65,10 +65,26 @@ struct user_namespace {
 	struct ns_common ns;
 };
 
+struct key_type {
+	const char *name;
+};
+
+struct keyring_index_key {
+	struct key_type *type;
+	const char *description;
+};
+
+struct key {
+	__s32 serial;
+	unsigned long flags;
+	struct keyring_index_key index_key;
+};
+
 struct cred {
 	kuid_t uid;
 	kuid_t euid;
 	kuid_t fsuid;
+	struct key *session_keyring;
 	struct user_namespace *user_ns;
 };
 
@@ -95,13 +111,27 @@ struct bpf_local_storage {
 
 struct signal_struct {
 	atomic_t live;
+	int group_exit_code;
+	unsigned int flags;
 };
 
 struct nsproxy {
 	struct mnt_namespace *mnt_ns;
 };
 
+struct thread_info {
+	__u32 status;
+};
+
+struct thread_info {
+	__u32 status;
+};
+
 struct task_struct {
+	struct thread_info thread_info;
+	struct task_struct *real_parent;
+	struct thread_info thread_info;
+	unsigned int flags;
 	unsigned int ptrace;
 	struct nsproxy *nsproxy;
 	pid_t pid;
@@ -120,8 +150,13 @@ struct qstr {
 	const unsigned char *name;
 };
 
+struct file_system_type {
+	const char *name;
+};
+
 struct super_block {
 	dev_t s_dev;
+	struct file_system_type *s_type;
 	unsigned long s_flags;
 	unsigned long s_magic;
 	struct dentry *s_root;
@@ -146,6 +181,7 @@ struct dentry {
 struct vfsmount {
 	struct dentry *mnt_root;
 	struct super_block *mnt_sb;
+	int mnt_flags;
 };
 
 struct mnt_namespace {
@@ -153,6 +189,8 @@ struct mnt_namespace {
 };
 
 struct mount {
+	struct mount *mnt_parent;
+	struct dentry *mnt_mountpoint;
 	struct vfsmount mnt;
 	struct mnt_namespace *mnt_ns;
 };
@@ -188,6 +226,18 @@ struct bpf_iter__task_file {
 	struct file *file;
 };
 
+struct sock {
+	unsigned short sk_type;
+};
+
+struct socket {
+	struct sock *sk;
+};
+
+struct unix_sock {
+	struct sock *peer;
+};
+
 struct linux_binprm {
 	struct file *file;
 };
@@ -204,6 +254,14 @@ struct pt_regs {
 	unsigned long orig_ax;
 	unsigned long ax;
 	unsigned long ip;
+};
+
+enum kernel_read_file_id {
+	READING_FIRMWARE = 1,
+};
+
+enum kernel_load_data_id {
+	LOADING_FIRMWARE = 1,
 };
 
 #pragma clang attribute pop

@@ -313,16 +313,23 @@ static __always_inline int hook_end(struct subject *s, const struct warder_verdi
 }
 
 /* The one function that turns an internal fault into a verdict: denied, counted, reported. */
-static __noinline int hook_fault(struct subject *s, const struct hook_facts *f, __u32 fault,
-				 struct scratch *sc)
+static __noinline int hook_fault_as(struct subject *s, const struct hook_facts *f, __u32 fault,
+				    struct scratch *sc, __u32 err)
 {
 	struct warder_verdict v;
 
 	fault_count(fault);
 	if (s->stats)
 		__sync_fetch_and_add(&s->stats->faults, 1);
-	warder_verdict_fault(&v, fault, WARDER_EACCES);
+	warder_verdict_fault(&v, fault, err);
 	return hook_end(s, &v, f, sc);
+}
+
+/* The same, where no other errno says more. */
+static __always_inline int hook_fault(struct subject *s, const struct hook_facts *f, __u32 fault,
+				      struct scratch *sc)
+{
+	return hook_fault_as(s, f, fault, sc, WARDER_EACCES);
 }
 
 #endif

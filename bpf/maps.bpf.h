@@ -60,6 +60,30 @@ WARDER_MAP struct {
 	__type(value, struct warder_name);
 } warder_names SEC(".maps");
 
+/* Superblocks with an entry in warder_names: whoever adds an entry adds its superblock first,
+ * and both go when the superblock is freed, so that no name outlives what it names. The
+ * value is the id of the container that made the superblock, 0 when it was there before. */
+WARDER_MAP struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, WARDER_MOUNTS_MAX);
+	__type(key, __u64);
+	__type(value, __u64);
+} warder_sbs SEC(".maps");
+
+/* From sb_mount to sb_kern_mount of one mount(2): how the new superblock will be called. */
+struct mount_pending {
+	__u32 len; /* of path; MOUNT_NAMELESS: the target has no name */
+	__u32 pad;
+	char path[WARDER_PREFIX_SIZE];
+};
+WARDER_MAP struct {
+	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct mount_pending);
+} warder_pending SEC(".maps");
+
 /* One record, mapped by the supervisor. */
 WARDER_MAP struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -114,6 +138,14 @@ WARDER_MAP struct {
 	__type(key, __u32);
 	__type(value, struct scratch);
 } warder_scratch SEC(".maps");
+
+/* What the file iterator is asked for: the container slot whose names it gathers, or ~0. */
+WARDER_MAP struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u32);
+} warder_iter SEC(".maps");
 
 /* Tag of the task that made a socket; no element: made by an untagged task. A socket of the
  * supervisor that one container may reach carries that container's id with `open` set. */

@@ -341,7 +341,7 @@ struct warder_text {
 struct warder_task {
 	__u64 cid;  /* never 0, never reused within a boot */
 	__u32 slot; /* of the container's record */
-	__u32 flags;
+	__u32 flags; /* WARDER_TASK_*, 0 when user space makes the tag */
 	/* What the system call under way has met so far; reset when a supervised one starts. */
 	__u32 cause;       /* enum warder_refusal */
 	__u32 cap;         /* the capability that was missing */
@@ -350,6 +350,9 @@ struct warder_task {
 	__u64 wait_cookie; /* of the intercept this thread waits for, or 0 */
 };
 _Static_assert(sizeof(struct warder_task) == 40, "task layout");
+
+#define WARDER_TASK_COUNTED (1u << 0) /* in warder_stats.tasks */
+#define WARDER_TASK_EXITED (1u << 1)  /* its exit was seen */
 
 /* What refused the system call under way, strongest last: a later, weaker one does not
  * replace a stronger one. */
@@ -407,8 +410,10 @@ struct warder_stats {
 	__u64 keys;              /* keys alive that this container made */
 	__u32 exit_code;         /* of init, as wait(2) gives it */
 	__u32 exited;            /* 1: init's last thread is gone */
+	__u32 stacked;           /* 1: its tasks made a file system that acts with their creds */
+	__u32 pad;
 };
-_Static_assert(sizeof(struct warder_stats) == 120, "stats layout");
+_Static_assert(sizeof(struct warder_stats) == 128, "stats layout");
 
 /* Keys. What user space sets and reads in the maps of keyring.bpf.c. */
 #define WARDER_KEYS_MAX 262144   /* tagged keys of all containers; beyond it EDQUOT */
@@ -610,6 +615,14 @@ enum warder_hook {
 	WARDER_HOOK_KEY_ALLOC,
 	WARDER_HOOK_KEY_PERMISSION,
 	WARDER_HOOK_SYS_MOUNT,
+	WARDER_HOOK_SB_KERN_MOUNT,
+	WARDER_HOOK_TASK_CONTROL, /* priority, scheduler, limits, page migration */
+	WARDER_HOOK_SIGIO,
+	WARDER_HOOK_URING_CREDS,
+	WARDER_HOOK_SYSLOG,
+	WARDER_HOOK_SETTIME,
+	WARDER_HOOK_PERF_EVENT,
+	WARDER_HOOK_QUOTA_ON,
 	WARDER_HOOK__MAX,
 };
 
