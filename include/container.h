@@ -146,7 +146,10 @@ struct builder {
 	int pidfd; /* of the container to enter */
 	int userns_fd; /* -1: the host's */
 	const char *stage;
-	int next_fd; /* where O_PATH fds of mounts begin */
+	char mask[256]; /* a tmpfs beside the stage: one null device for each masked file */
+	uint32_t uid, gid; /* of the command, as seen inside */
+	char home[WARDER_PREFIX_SIZE];
+	int self_fd; /* becomes WARDER_FD */
 };
 
 /* Tells the supervisor and exits. */
@@ -157,6 +160,10 @@ void builder_fail(struct builder *b, int status, const char *format, ...)
 void builder_make_root(struct builder *b);
 /* As init, in the new namespaces: proc, sys, devpts ..., masks, pivot_root. */
 void builder_enter_root(struct builder *b);
+/* Looks spec->user up in the container's /etc/passwd and /etc/group. */
+void builder_find_user(struct builder *b);
+/* Opens and announces every visible mount point. */
+void builder_report_mounts(struct builder *b);
 /* User, capabilities, exec. */
 void builder_exec(struct builder *b) __attribute__((noreturn));
 
