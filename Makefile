@@ -76,7 +76,7 @@ $(BUILD)/%.skel.h: $(BUILD)/bpf/tests/%.bpf.o
 	$(call msg,SKEL,$@) $(BPFTOOL) gen skeleton $< name $* > $@
 
 # ------------------------------------------------------------- user space
-$(BUILD)/obj/loader.o: $(SKELETON)
+$(BUILD)/obj/loader_pin.o: $(SKELETON)
 
 $(BUILD)/obj/%.o: user/%.c
 	@mkdir -p $(@D)

@@ -123,14 +123,9 @@ struct thread_info {
 	__u32 status;
 };
 
-struct thread_info {
-	__u32 status;
-};
-
 struct task_struct {
 	struct thread_info thread_info;
 	struct task_struct *real_parent;
-	struct thread_info thread_info;
 	unsigned int flags;
 	unsigned int ptrace;
 	struct nsproxy *nsproxy;

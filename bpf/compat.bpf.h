@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Where kernels of the matrix differ in the fields of files: flavours of types (CO-RE takes
+ * `struct x___y` for `struct x`), flags, and what tells an internal open from a task's.
+ */
+#ifndef WARDER_COMPAT_BPF_H
+#define WARDER_COMPAT_BPF_H
+
+#include "vmlinux.h"
+
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
+
+#define WARDER_FMODE_READ 0x1
+#define WARDER_FMODE_WRITE 0x2
+/* In f_flags, set by the kernel for the file that it executes; no system call passes it on. */
+#define WARDER_FMODE_EXEC 0x20
+/* A file below another one (overlay, passthrough), judged when that was opened. Since 6.7;
+ * before, the bit is no f_mode of a file that LSM hooks see. */
+#define WARDER_FMODE_BACKING (1u << 25)
+
+#define WARDER_O_APPEND 02000
+
+#define WARDER_SB_KERNMOUNT (1ul << 22)
+
+#define WARDER_S_IFMT 0170000
+#define WARDER_S_IFSOCK 0140000
+#define WARDER_S_IFREG 0100000
+#define WARDER_S_IFBLK 0060000
+#define WARDER_S_IFDIR 0040000
+#define WARDER_S_IFCHR 0020000
+#define WARDER_S_IFIFO 0010000
+
+#define WARDER_MAGIC_TMPFS 0x01021994u
+
+/* Kernel's ERR_PTR range. */
+static __always_inline int compat_is_err(const void *p)
+{
+	return (unsigned long)p >= (unsigned long)-4095;
+}
+
+/* Is this mount one that no namespace ever held: kern_mount() of a pseudo file system, or the
+ * private clone by which overlayfs reaches a layer? */
+static __always_inline int compat_mount_is_internal(struct vfsmount *mnt)
+{
+	struct mount *m = (void *)mnt - bpf_core_field_offset(struct mount, mnt);
+
+	return compat_is_err(BPF_CORE_READ(m, mnt_ns));
+}
+
+#endif

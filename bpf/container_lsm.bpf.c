@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The LSM and tracing programs, one header for each rule class. Keys are in keyring.bpf.c. */
+#include "vmlinux.h"
+
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+
+#include "core.bpf.h"
+
+const volatile __u32 cfg_storage_lookup_locks = 0;
+__u32 cfg_tasks_map_id = 0;
+
+#include "file.bpf.h"
+#include "names.bpf.h"
+
+char LICENSE[] SEC("license") = "GPL";

@@ -1,0 +1,408 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * The maps and links below the pin directory. loader_open() loads and pins when there is
+ * nothing yet, and then takes everything from the pins, as it does when it finds them: there is
+ * one way in, and a start after a crash is no special case.
+ */
+#include "loader_internal.h"
+
+#include <bpf/bpf.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "cleanup.h"
+#include "policy.h"
+
+#define LOADER_BOUND_MAX 2000000ull
+#define LOADER_BOUND_MAX_EMULATED 50000000ull
+
+const char *const loader_map_names[LOADER_FD__MAX] = {
+	[LOADER_FD_TASKS] = "warder_tasks",   [LOADER_FD_CTRS] = "warder_ctrs",
+	[LOADER_FD_STATS] = "warder_stats",   [LOADER_FD_IMAGES] = "warder_images",
+	[LOADER_FD_NAMES] = "warder_names",   [LOADER_FD_HOST] = "warder_host",
+	[LOADER_FD_WAITS] = "warder_waits",   [LOADER_FD_FAULTS] = "warder_faults",
+	[LOADER_FD_ITER] = "warder_iter",     [LOADER_FD_EVENTS] = "warder_events",
+	[LOADER_FD_ICEPTS] = "warder_icepts", [LOADER_FD_SOCKS] = "warder_socks",
+	[LOADER_FD_KEYS] = "warder_keys",     [LOADER_FD_GRANTS] = "warder_grants",
+	[LOADER_FD_ALLOC_AS] = "warder_alloc_as",
+};
+
+/* ------------------------------------------------------------- open and close */
+
+static int loader_open_maps(struct loader *l, struct warder_error *reterr)
+{
+	for (int i = 0; i < LOADER_FD__MAX; i++) {
+		cleanup_free char *path = NULL;
+
+		if (asprintf(&path, "%s/%s", l->pin_dir, loader_map_names[i]) < 0)
+			return -ENOMEM;
+		l->map_fd[i] = bpf_obj_get(path);
+		if (l->map_fd[i] >= 0)
+			continue;
+		if (l->map_fd[i] == -ENOENT && i >= LOADER_FD_OPTIONAL)
+			continue;
+		return error_errno(reterr, l->map_fd[i], "cannot open the pinned map %s", path);
+	}
+	return 0;
+}
+
+static int loader_open_links(struct loader *l, struct warder_error *reterr)
+{
+	cleanup_free char *dir_path = NULL, *iter = NULL;
+	cleanup_closedir DIR *dir = NULL;
+	struct dirent *d;
+
+	if (asprintf(&iter, "%s/" LOADER_PIN_ITER, l->pin_dir) < 0)
+		return -ENOMEM;
+	l->iter_prog_fd = bpf_obj_get(iter);
+	if (l->iter_prog_fd < 0)
+		return error_errno(reterr, l->iter_prog_fd, "cannot open the pinned program %s",
+				   iter);
+	if (asprintf(&dir_path, "%s/" LOADER_PIN_LINKS, l->pin_dir) < 0)
+		return -ENOMEM;
+	l->link_fd = calloc(LOADER_LINKS_MAX, sizeof(*l->link_fd));
+	if (!l->link_fd)
+		return -ENOMEM;
+	dir = opendir(dir_path);
+	if (!dir)
+		return error_errno(reterr, -errno, "cannot read %s", dir_path);
+	while ((d = readdir(dir))) {
+		cleanup_free char *path = NULL;
+		int fd;
+
+		if (d->d_name[0] == '.')
+			continue;
+		if (l->links == LOADER_LINKS_MAX)
+			return error_set(reterr, -E2BIG, "more than %d links in %s",
+					 LOADER_LINKS_MAX, dir_path);
+		if (asprintf(&path, "%s/%s", dir_path, d->d_name) < 0)
+			return -ENOMEM;
+		fd = bpf_obj_get(path);
+		if (fd < 0)
+			return error_errno(reterr, fd, "cannot open the pinned link %s", path);
+		l->link_fd[l->links++] = fd;
+	}
+	return 0;
+}
+
+static int loader_map_memory(struct loader *l, struct warder_error *reterr)
+{
+	size_t page = sysconf(_SC_PAGESIZE);
+	void *p;
+
+	l->host_size = (sizeof(struct warder_host) + page - 1) & ~(page - 1);
+	l->waits_size = (WARDER_WAITS_MAX * sizeof(struct warder_wait) + page - 1) & ~(page - 1);
+	p = mmap(NULL, l->host_size, PROT_READ | PROT_WRITE, MAP_SHARED, l->map_fd[LOADER_FD_HOST],
+		 0);
+	if (p == MAP_FAILED)
+		return error_errno(reterr, -errno, "cannot map the host record");
+	l->host = p;
+	p = mmap(NULL, l->waits_size, PROT_READ | PROT_WRITE, MAP_SHARED,
+		 l->map_fd[LOADER_FD_WAITS], 0);
+	if (p == MAP_FAILED)
+		return error_errno(reterr, -errno, "cannot map the claim words");
+	l->waits = p;
+	if (l->host->abi != WARDER_ABI_VERSION)
+		return error_set(reterr, -EBUSY,
+				 "%s belongs to a warder with ABI version %u, this one has %u: stop "
+				 "it first", l->pin_dir, l->host->abi, WARDER_ABI_VERSION);
+	return 0;
+}
+
+static int loader_check_bound(const struct loader_options *options, struct warder_error *reterr)
+{
+	const char *emulated = getenv("WARDER_EMULATED");
+	__u64 max = emulated && !strcmp(emulated, "1") ? LOADER_BOUND_MAX_EMULATED :
+							 LOADER_BOUND_MAX;
+
+	if (options->wait_bound_ns > max)
+		return error_set(reterr, -ERANGE,
+				 "a wait bound of %llu us is more than the %llu us that are allowed",
+				 options->wait_bound_ns / 1000ull, max / 1000ull);
+	return 0;
+}
+
+int loader_open(struct loader **ret, const struct loader_options *options,
+		struct warder_error *reterr)
+{
+	static const struct loader_options defaults;
+	struct loader *l;
+	int err;
+
+	*ret = NULL;
+	if (!options)
+		options = &defaults;
+	err = loader_check_bound(options, reterr);
+	if (err)
+		return err;
+	l = calloc(1, sizeof(*l));
+	if (!l)
+		return -ENOMEM;
+	for (int i = 0; i < LOADER_FD__MAX; i++)
+		l->map_fd[i] = -1;
+	l->iter_prog_fd = -1;
+	pthread_mutex_init(&l->names_lock, NULL);
+	pthread_mutex_init(&l->publish_lock, NULL);
+	l->pin_dir = strdup(options->pin_dir ? options->pin_dir : WARDER_PIN_DIR);
+	if (!l->pin_dir) {
+		err = -ENOMEM;
+		goto fail;
+	}
+	err = loader_pin_check(l->pin_dir, reterr);
+	if (!err) {
+		l->was_pinned = 1;
+	} else if (err != -ENOENT) {
+		goto fail;
+	} else if (options->require_existing) {
+		error_set(reterr, err, "nothing of warder is pinned in %s", l->pin_dir);
+		goto fail;
+	} else {
+		err = loader_pin_new(l->pin_dir, options, reterr);
+		if (err)
+			goto fail;
+	}
+	err = loader_open_maps(l, reterr);
+	if (!err)
+		err = loader_open_links(l, reterr);
+	if (!err)
+		err = loader_map_memory(l, reterr);
+	if (err) {
+		if (!l->was_pinned)
+			loader_pin_remove(l->pin_dir);
+		goto fail;
+	}
+	if (options->wait_bound_ns)
+		__atomic_store_n(&l->host->wait_bound, options->wait_bound_ns, __ATOMIC_RELAXED);
+	*ret = l;
+	return 0;
+fail:
+	loader_free(l);
+	return err;
+}
+
+void loader_free(struct loader *l)
+{
+	if (!l)
+		return;
+	if (l->host)
+		munmap(l->host, l->host_size);
+	if (l->waits)
+		munmap(l->waits, l->waits_size);
+	for (int i = 0; i < LOADER_FD__MAX; i++)
+		if (l->map_fd[i] >= 0)
+			close(l->map_fd[i]);
+	for (size_t i = 0; i < l->links; i++)
+		close(l->link_fd[i]);
+	free(l->link_fd);
+	if (l->iter_prog_fd >= 0)
+		close(l->iter_prog_fd);
+	pthread_mutex_destroy(&l->names_lock);
+	pthread_mutex_destroy(&l->publish_lock);
+	free(l->pin_dir);
+	free(l);
+}
+
+int loader_unpin(struct loader *l)
+{
+	return loader_pin_remove(l->pin_dir);
+}
+
+int loader_was_pinned(const struct loader *l)
+{
+	return l->was_pinned;
+}
+
+struct warder_host *loader_host(struct loader *l)
+{
+	return l->host;
+}
+
+struct warder_wait *loader_waits(struct loader *l)
+{
+	return l->waits;
+}
+
+int loader_map_fd(struct loader *l, enum loader_map which)
+{
+	static const enum loader_fd fds[LOADER_MAP__MAX] = {
+		[LOADER_MAP_EVENTS] = LOADER_FD_EVENTS,
+		[LOADER_MAP_INTERCEPTS] = LOADER_FD_ICEPTS,
+		[LOADER_MAP_KEYS] = LOADER_FD_KEYS,
+		[LOADER_MAP_KEY_GRANTS] = LOADER_FD_GRANTS,
+		[LOADER_MAP_KEY_ALLOC_AS] = LOADER_FD_ALLOC_AS,
+		[LOADER_MAP_SOCKS] = LOADER_FD_SOCKS,
+	};
+
+	if (which >= LOADER_MAP__MAX)
+		return -EINVAL;
+	return l->map_fd[fds[which]] < 0 ? -ENOENT : l->map_fd[fds[which]];
+}
+
+/* ------------------------------------------------------------------- policies */
+
+int loader_publish(struct loader *l, __u32 policy_slot, const struct warder_image *img,
+		   struct warder_error *reterr)
+{
+	cleanup_close int inner = -1;
+	__u32 zero = 0;
+	int err;
+
+	if (policy_slot >= WARDER_POLICIES_MAX)
+		return error_set(reterr, -ENOSPC, "no more than %d policies", WARDER_POLICIES_MAX);
+	err = image_verify(img, sizeof(*img), reterr);
+	if (err)
+		return err;
+	inner = bpf_map_create(BPF_MAP_TYPE_ARRAY, "warder_image", sizeof(__u32), sizeof(*img), 1,
+			       NULL);
+	if (inner < 0)
+		return error_errno(reterr, inner, "cannot make a map for the policy image");
+	err = bpf_map_update_elem(inner, &zero, img, BPF_ANY);
+	if (err)
+		return error_errno(reterr, err, "cannot fill the policy image");
+	/* Readers hold the old map until their program ends; the update waits for them. */
+	err = bpf_map_update_elem(l->map_fd[LOADER_FD_IMAGES], &policy_slot, &inner, BPF_ANY);
+	if (err)
+		return error_errno(reterr, err, "cannot publish the policy image");
+	return 0;
+}
+
+int loader_unpublish(struct loader *l, __u32 policy_slot)
+{
+	if (policy_slot >= WARDER_POLICIES_MAX)
+		return -EINVAL;
+	return bpf_map_delete_elem(l->map_fd[LOADER_FD_IMAGES], &policy_slot);
+}
+
+int loader_read_image(struct loader *l, __u32 policy_slot, struct warder_image **ret)
+{
+	cleanup_free struct warder_image *img = NULL;
+	cleanup_close int inner = -1;
+	__u32 id, zero = 0;
+	int err;
+
+	if (policy_slot >= WARDER_POLICIES_MAX)
+		return -EINVAL;
+	err = bpf_map_lookup_elem(l->map_fd[LOADER_FD_IMAGES], &policy_slot, &id);
+	if (err)
+		return err;
+	inner = bpf_map_get_fd_by_id(id);
+	if (inner < 0)
+		return inner;
+	img = malloc(sizeof(*img));
+	if (!img)
+		return -ENOMEM;
+	err = bpf_map_lookup_elem(inner, &zero, img);
+	if (err)
+		return err;
+	*ret = take_ptr(img);
+	return 0;
+}
+
+/* ----------------------------------------------------------------- containers */
+
+int loader_next_cid(struct loader *l, __u64 *ret_cid)
+{
+	/* 64 bits do not wrap within the life of a machine. */
+	*ret_cid = __atomic_add_fetch(&l->host->next_cid, 1, __ATOMIC_SEQ_CST);
+	return 0;
+}
+
+int loader_set_container(struct loader *l, __u32 slot, const struct warder_ctr *ctr)
+{
+	if (slot >= WARDER_CONTAINERS_MAX)
+		return -EINVAL;
+	return bpf_map_update_elem(l->map_fd[LOADER_FD_CTRS], &slot, ctr, BPF_ANY);
+}
+
+int loader_get_container(struct loader *l, __u32 slot, struct warder_ctr *ret)
+{
+	if (slot >= WARDER_CONTAINERS_MAX)
+		return -EINVAL;
+	return bpf_map_lookup_elem(l->map_fd[LOADER_FD_CTRS], &slot, ret);
+}
+
+int loader_get_stats(struct loader *l, __u32 slot, struct warder_stats *ret)
+{
+	if (slot >= WARDER_CONTAINERS_MAX)
+		return -EINVAL;
+	return bpf_map_lookup_elem(l->map_fd[LOADER_FD_STATS], &slot, ret);
+}
+
+int loader_reset_stats(struct loader *l, __u32 slot)
+{
+	static const struct warder_stats zero;
+
+	if (slot >= WARDER_CONTAINERS_MAX)
+		return -EINVAL;
+	return bpf_map_update_elem(l->map_fd[LOADER_FD_STATS], &slot, &zero, BPF_ANY);
+}
+
+int loader_get_faults(struct loader *l, __u64 ret_counts[WARDER_FAULT__MAX])
+{
+	for (__u32 i = 0; i < WARDER_FAULT__MAX; i++) {
+		int err = bpf_map_lookup_elem(l->map_fd[LOADER_FD_FAULTS], &i, &ret_counts[i]);
+
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+int loader_tag_task(struct loader *l, int pidfd, __u64 cid, __u32 slot)
+{
+	struct warder_task tag = { .cid = cid, .slot = slot };
+
+	if (!cid || slot >= WARDER_CONTAINERS_MAX)
+		return -EINVAL;
+	return bpf_map_update_elem(l->map_fd[LOADER_FD_TASKS], &pidfd, &tag, BPF_NOEXIST);
+}
+
+int loader_get_task(struct loader *l, int pidfd, struct warder_task *ret)
+{
+	return bpf_map_lookup_elem(l->map_fd[LOADER_FD_TASKS], &pidfd, ret);
+}
+
+int loader_open_socket_to(struct loader *l, int sock_fd, __u64 cid)
+{
+	/* struct sock_tag of maps.bpf.h */
+	struct {
+		__u64 cid;
+		__u32 open;
+		__u32 pad;
+	} tag = { .cid = cid, .open = 1 };
+
+	if (!cid)
+		return -EINVAL;
+	return bpf_map_update_elem(l->map_fd[LOADER_FD_SOCKS], &sock_fd, &tag, BPF_ANY);
+}
+
+int loader_get_misses(struct loader *l, __u64 *ret_misses)
+{
+	*ret_misses = 0;
+	for (size_t i = 0; i < l->links; i++) {
+		struct bpf_link_info link = {};
+		struct bpf_prog_info prog = {};
+		cleanup_close int fd = -1;
+		__u32 len = sizeof(link);
+		int err;
+
+		err = bpf_obj_get_info_by_fd(l->link_fd[i], &link, &len);
+		if (err)
+			return err;
+		fd = bpf_prog_get_fd_by_id(link.prog_id);
+		if (fd < 0)
+			return fd;
+		len = sizeof(prog);
+		err = bpf_obj_get_info_by_fd(fd, &prog, &len);
+		if (err)
+			return err;
+		*ret_misses += prog.recursion_misses;
+	}
+	return 0;
+}

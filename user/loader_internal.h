@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Shared by loader.c, loader_pin.c, loader_probe.c and loader_names.c only. */
+#ifndef WARDER_LOADER_INTERNAL_H
+#define WARDER_LOADER_INTERNAL_H
+
+#include <pthread.h>
+
+#include "loader.h"
+
+/* Maps are pinned under their names, which are these; those from LOADER_MAP_OPTIONAL on may be
+ * absent. */
+enum loader_fd {
+	LOADER_FD_TASKS,
+	LOADER_FD_CTRS,
+	LOADER_FD_STATS,
+	LOADER_FD_IMAGES,
+	LOADER_FD_NAMES,
+	LOADER_FD_HOST,
+	LOADER_FD_WAITS,
+	LOADER_FD_FAULTS,
+	LOADER_FD_ITER,
+	LOADER_FD_EVENTS,
+	LOADER_FD_ICEPTS,
+	LOADER_FD_SOCKS,
+	LOADER_FD_KEYS,
+	LOADER_FD_GRANTS,
+	LOADER_FD_ALLOC_AS,
+	LOADER_FD__MAX,
+};
+#define LOADER_FD_OPTIONAL LOADER_FD_KEYS
+
+extern const char *const loader_map_names[LOADER_FD__MAX];
+
+/* Names below the pin directory. */
+#define LOADER_PIN_LINKS "links"
+#define LOADER_PIN_ITER "iter_task_file"
+#define LOADER_LINKS_MAX 256
+
+struct loader {
+	char *pin_dir;
+	int was_pinned;
+	int unpinned;
+	int map_fd[LOADER_FD__MAX]; /* -1: absent */
+	int iter_prog_fd;
+	int *link_fd;
+	size_t links;
+	struct warder_host *host;
+	struct warder_wait *waits;
+	size_t host_size; /* of the mappings */
+	size_t waits_size;
+	pthread_mutex_t names_lock;   /* the iterator's slot, and the table of recorded mounts */
+	pthread_mutex_t publish_lock; /* one policy slot is not written by two at once */
+};
+
+/* Static checks of the running kernel: LSM list, BTF, version. Cheap. */
+int loader_check_kernel(struct warder_error *reterr);
+
+/* The sentence for an LSM program that the kernel refused with `err`. */
+int loader_refused(struct warder_error *reterr, int err, const char *what);
+
+/* Loads, attaches and pins everything below `dir` (which must not exist). Nothing stays behind
+ * on failure. */
+int loader_pin_new(const char *dir, const struct loader_options *options,
+		   struct warder_error *reterr);
+
+/* Does `dir` hold the pins of this very build? 0, -ENOENT (nothing there), -EBUSY. */
+int loader_pin_check(const char *dir, struct warder_error *reterr);
+
+/* Removes a directory of pins with all that is below. */
+int loader_pin_remove(const char *dir);
+
+/* Mounts bpffs and makes the parent folders of `dir`. */
+int loader_pin_prepare(const char *dir, struct warder_error *reterr);
+
+#endif
