@@ -1,0 +1,524 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Keys. Each key made by a tagged task, or by the supervisor for a container, carries that
+ * container's id; a tagged task sees its own container's keys, what was granted to it, and as
+ * much of the kernel's own rings as key upcalls and signature checks need.
+ *
+ * key_permission runs under RCU and, for /proc/keys, a spinlock: nothing here sleeps.
+ */
+#include "vmlinux.h"
+
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+
+#define WARDER_MAPS_EXTERN
+#include "core.bpf.h"
+
+#define WARDER_EDQUOT 122
+#define WARDER_ENOKEY 126
+
+/* Not in BTF: constants of the kernel's include/linux/key.h. */
+#define KEY_FLAG_UID_KEYRING 9
+#define KEY_ALLOC_NOT_IN_QUOTA 0x0002
+#define KEY_ALLOC_UID_KEYRING 0x0010
+
+/* enum key_need_perm; 1 to 7 are the bits of WARDER_KEY_MAY_*. */
+#define KEY_NEED_WRITE 3
+#define KEY_NEED_SEARCH 4
+#define KEY_NEED_LINK 5
+#define KEY_NEED_UNLINK 7
+#define KEY_DEFER_PERM_CHECK 10
+
+/* keyctl(2) operations that the hook cannot tell apart by the need. */
+#define KEYCTL_REVOKE 3
+#define KEYCTL_SESSION_TO_PARENT 18
+#define KEYCTL_INVALIDATE 21
+#define KEYCTL_MOVE 30
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, WARDER_KEYS_MAX);
+	__type(key, __u64);
+	__type(value, struct warder_key_tag);
+} warder_keys SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, WARDER_GRANTS_MAX);
+	__type(key, struct warder_grant_key);
+	__type(value, struct warder_grant);
+} warder_grants SEC(".maps");
+
+/* Only the supervisor's key thread and the registry's record have an entry. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16);
+	__type(key, __u32);
+	__type(value, struct warder_alloc_as);
+} warder_alloc_as SEC(".maps");
+
+/* ------------------------------------------------------------------- gather */
+
+/* What the hooks need to know of a key's name. */
+struct key_look {
+	__u64 hash;
+	__u32 ring;        /* a keyring */
+	__u32 kernel_ring; /* ... whose name begins with a dot: user space cannot make such */
+	__u32 trust;       /* what rings of trusted keys hold: certificates and refused hashes */
+	__u32 pad;
+};
+
+static __always_inline int key_type_is(const struct warder_key_name *n, const char *type,
+				       __u32 size)
+{
+	for (__u32 i = 0; i < size; i++) {
+		if (n->type[i] != type[i])
+			return 0;
+	}
+	return 1;
+}
+
+/* With the NUL, so that no longer name begins like it. */
+#define KEY_TYPE_IS(n, type) key_type_is((n), (type), sizeof(type))
+
+/* 0, or -1 when the kernel's memory could not be read. Not inlined: the name lies on the stack,
+ * which the reporting of a refusal needs again. */
+static __noinline int key_look_at(struct key *key, struct key_look *ret)
+{
+	struct warder_key_name n;
+	const char *type, *description;
+
+	__builtin_memset(&n, 0, sizeof(n));
+	type = BPF_CORE_READ(key, index_key.type, name);
+	description = BPF_CORE_READ(key, index_key.description);
+	if (bpf_probe_read_kernel_str(n.type, sizeof(n.type), type) < 0)
+		return -1;
+	if (bpf_probe_read_kernel_str(n.description, sizeof(n.description), description) < 0)
+		return -1;
+	ret->hash = warder_key_hash(&n);
+	ret->ring = KEY_TYPE_IS(&n, "keyring");
+	ret->kernel_ring = ret->ring && n.description[0] == '.';
+	ret->trust = KEY_TYPE_IS(&n, "asymmetric") || KEY_TYPE_IS(&n, "blacklist");
+	return 0;
+}
+
+/* The key system call under way. Arguments are registers, copied by the kernel at entry. */
+struct key_call {
+	__u32 keyctl; /* 1: keyctl(2), so arg[0] is the operation */
+	__s32 arg[5];
+};
+
+#define SYS_ADD_KEY 248
+#define SYS_REQUEST_KEY 249
+#define SYS_KEYCTL 250
+#define SYS_X32 0x40000000u
+#define SYS_IA32_ADD_KEY 286
+#define SYS_IA32_REQUEST_KEY 287
+#define SYS_IA32_KEYCTL 288
+#define TS_COMPAT 0x2
+
+/* 1 when the current task is in add_key, request_key or keyctl, by any of the three ABIs. */
+static __noinline int key_call_read(struct key_call *c)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
+	__u32 nr;
+
+	__builtin_memset(c, 0, sizeof(*c));
+	if (!regs)
+		return 0;
+	nr = BPF_CORE_READ(regs, orig_ax);
+	if (task->thread_info.status & TS_COMPAT) {
+		if (nr != SYS_IA32_ADD_KEY && nr != SYS_IA32_REQUEST_KEY && nr != SYS_IA32_KEYCTL)
+			return 0;
+		c->keyctl = nr == SYS_IA32_KEYCTL;
+		c->arg[0] = BPF_CORE_READ(regs, bx);
+		c->arg[1] = BPF_CORE_READ(regs, cx);
+		c->arg[2] = BPF_CORE_READ(regs, dx);
+		c->arg[3] = BPF_CORE_READ(regs, si);
+		c->arg[4] = BPF_CORE_READ(regs, di);
+		return 1;
+	}
+	nr &= ~SYS_X32;
+	if (nr != SYS_ADD_KEY && nr != SYS_REQUEST_KEY && nr != SYS_KEYCTL)
+		return 0;
+	c->keyctl = nr == SYS_KEYCTL;
+	c->arg[0] = BPF_CORE_READ(regs, di);
+	c->arg[1] = BPF_CORE_READ(regs, si);
+	c->arg[2] = BPF_CORE_READ(regs, dx);
+	c->arg[3] = BPF_CORE_READ(regs, r10);
+	c->arg[4] = BPF_CORE_READ(regs, r8);
+	return 1;
+}
+
+static __always_inline int key_call_is(const struct key_call *c, __s32 op)
+{
+	return c->keyctl && c->arg[0] == op;
+}
+
+static __always_inline int key_call_names(const struct key_call *c, __s32 serial)
+{
+	/* A pointer's low half can equal a serial by chance: one event too many, no harm. */
+	return c->arg[0] == serial || c->arg[1] == serial || c->arg[2] == serial ||
+	       c->arg[3] == serial || c->arg[4] == serial;
+}
+
+/* ------------------------------------------------------------------- report */
+
+#define KEY_TEXT_TYPE 32
+#define KEY_TEXT_DESC 256
+
+/* "type;description" into the scratch text, ending where gathered names end. */
+static __noinline int key_text(struct key *key, struct scratch *sc, struct hook_facts *f)
+{
+	long type_len, desc_len;
+	__u32 off;
+
+	type_len = bpf_probe_read_kernel_str(sc->second.b, KEY_TEXT_TYPE,
+					     BPF_CORE_READ(key, index_key.type, name));
+	desc_len = bpf_probe_read_kernel_str(sc->second.b + KEY_TEXT_TYPE, KEY_TEXT_DESC,
+					     BPF_CORE_READ(key, index_key.description));
+	if (type_len < 1 || type_len > KEY_TEXT_TYPE || desc_len < 1 || desc_len > KEY_TEXT_DESC)
+		return 0; /* the event goes without a name */
+	/* Both lengths count a NUL; the first one's place is taken by the separator. */
+	f->len = type_len + desc_len - 1;
+	f->off = WARDER_PATH_MAX - f->len;
+	off = f->off;
+	if (off > WARDER_PATH_MAX)
+		return 0;
+	bpf_probe_read_kernel(sc->text.b + off, type_len, sc->second.b);
+	off += type_len;
+	if (off < 1 || off > WARDER_PATH_MAX)
+		return 0;
+	sc->text.b[off - 1] = ';';
+	bpf_probe_read_kernel(sc->text.b + off, desc_len, sc->second.b + KEY_TEXT_TYPE);
+	return 0;
+}
+
+/* Refused with `err`, by the baseline: no policy and no mode lets keys of others be seen. */
+static __noinline int key_refuse(struct subject *s, struct key *key, struct hook_facts *f,
+				 __u32 err)
+{
+	struct scratch *sc = scratch_take();
+	struct warder_verdict v;
+
+	warder_verdict_allow(&v);
+	warder_verdict_deny(&v, WARDER_WHY_BASELINE, err);
+	if (sc)
+		key_text(key, sc, f);
+	return hook_end(s, &v, f, sc);
+}
+
+/* --------------------------------------------------------------------- tags */
+
+static __always_inline void key_uncount(const struct warder_key_tag *tag)
+{
+	struct warder_stats *stats;
+	struct warder_ctr *ctr;
+	__u32 slot = tag->slot;
+
+	if (tag->kind != WARDER_KEY_OWN)
+		return;
+	ctr = bpf_map_lookup_elem(&warder_ctrs, &slot);
+	stats = bpf_map_lookup_elem(&warder_stats, &slot);
+	/* The slot may be another container's by now. */
+	if (ctr && stats && ctr->cid == tag->cid)
+		__sync_fetch_and_add(&stats->keys, -1);
+}
+
+/* Forgets the tag at this address; who deletes it also takes it off the count. */
+static __noinline int key_untag(__u64 at)
+{
+	struct warder_key_tag *found = bpf_map_lookup_elem(&warder_keys, &at);
+	struct warder_key_tag tag;
+
+	if (!found)
+		return 0;
+	tag = *found;
+	if (!bpf_map_delete_elem(&warder_keys, &at))
+		key_uncount(&tag);
+	return 0;
+}
+
+/* An untagged thread makes a key: a container's, if the supervisor announced just this one. */
+static __noinline int key_alloc_untagged(struct key *key, __u64 at)
+{
+	__u32 tid = (__u32)bpf_get_current_pid_tgid();
+	struct warder_alloc_as *as = bpf_map_lookup_elem(&warder_alloc_as, &tid);
+	struct warder_key_tag tag = {};
+	struct key_look look = {};
+
+	if (!as || !as->cid || bpf_ktime_get_ns() > as->expires)
+		return 0;
+	if (key_look_at(key, &look)) {
+		fault_count(WARDER_FAULT_ARGUMENT);
+		return WARDER_EDQUOT;
+	}
+	tag.hash = look.hash;
+	if (tag.hash != as->hash)
+		return 0;
+	tag.cid = as->cid;
+	tag.kind = as->kind;
+	bpf_map_delete_elem(&warder_alloc_as, &tid);
+	if (bpf_map_update_elem(&warder_keys, &at, &tag, BPF_ANY)) {
+		fault_count(WARDER_FAULT_MAP_FULL);
+		return WARDER_EDQUOT;
+	}
+	return 0;
+}
+
+/* Rings that the kernel makes while a container's task runs, but for the whole host: its own
+ * registers, and the rings of a uid in the initial user namespace. */
+static __always_inline int key_is_shared(const struct key_look *look, unsigned long flags)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+
+	if (look->kernel_ring)
+		return 1;
+	if (task->cred->user_ns->parent)
+		return 0;
+	if (flags & KEY_ALLOC_UID_KEYRING)
+		return 1;
+	/* No keyring that user space makes is outside the quota: _persistent.UID. */
+	return look->ring && (flags & KEY_ALLOC_NOT_IN_QUOTA);
+}
+
+SEC("lsm/key_alloc")
+int BPF_PROG(warder_key_alloc, struct key *key, const struct cred *cred, unsigned long flags,
+	     int ret)
+{
+	struct hook_facts f = { .hook = WARDER_HOOK_KEY_ALLOC, .class_ = WARDER_CLASS_KEYRING };
+	struct warder_key_tag tag = {};
+	struct key_look look = {};
+	struct warder_verdict v;
+	__u64 at = (__u64)key;
+	struct subject s;
+	__u64 max, had;
+	int state;
+
+	if (ret)
+		return ret;
+	/* Whatever lay at this address is gone, also if its end was missed. */
+	key_untag(at);
+	state = subject_current(&s);
+	if (state == SUBJECT_UNTAGGED) {
+		if (key_alloc_untagged(key, at))
+			return -WARDER_EDQUOT;
+		return 0;
+	}
+	if (state == SUBJECT_FAULT)
+		return hook_fault(&s, &f, s.fault, NULL);
+	if (key_look_at(key, &look))
+		return hook_fault(&s, &f, WARDER_FAULT_ARGUMENT, NULL);
+	if (key_is_shared(&look, flags))
+		return 0;
+
+	max = s.ctr->keys_max ? s.ctr->keys_max : WARDER_KEYS_DEFAULT;
+	had = __sync_fetch_and_add(&s.stats->keys, 1);
+	if (had >= max) {
+		__sync_fetch_and_add(&s.stats->keys, -1);
+		f.arg[1] = max;
+		return key_refuse(&s, key, &f, WARDER_EDQUOT);
+	}
+	tag.cid = s.tag->cid;
+	tag.slot = s.slot;
+	tag.kind = WARDER_KEY_OWN;
+	tag.hash = look.hash;
+	if (!bpf_map_update_elem(&warder_keys, &at, &tag, BPF_ANY))
+		return 0;
+	__sync_fetch_and_add(&s.stats->keys, -1);
+	fault_count(WARDER_FAULT_MAP_FULL);
+	__sync_fetch_and_add(&s.stats->faults, 1);
+	/* As the kernel's own quota: programs know what to do about it. */
+	warder_verdict_fault(&v, WARDER_FAULT_MAP_FULL, WARDER_EDQUOT);
+	return hook_end(&s, &v, &f, NULL);
+}
+
+/* Runs in the collector, before the memory can be used again. On 6.12 and later also after a
+ * refused key_alloc, where there is no tag. */
+SEC("fentry/security_key_free")
+int BPF_PROG(warder_key_free, struct key *key)
+{
+	key_untag((__u64)key);
+	return 0;
+}
+
+/* ----------------------------------------------------------------- judgment */
+
+enum key_answer {
+	KEY_ALLOWED = 0,
+	KEY_PROTECTED, /* visible, but not for this use: EACCES */
+	KEY_HIDDEN,    /* not there: ENOKEY */
+};
+
+/* The container's own keys, among them those that hold its keyring together. */
+static __always_inline int key_judge_own(__u32 kind, __u32 need, const struct key_call *call)
+{
+	switch (kind) {
+	case WARDER_KEY_OWN:
+		return KEY_ALLOWED;
+	case WARDER_KEY_SESSION:
+		/* Not its owner, permissions, timeout, restriction; add, link, clear are fine. */
+		if (need < 1 || need > KEY_NEED_LINK)
+			return need == KEY_DEFER_PERM_CHECK ? KEY_ALLOWED : KEY_PROTECTED;
+		if (key_call_is(call, KEYCTL_REVOKE) || key_call_is(call, KEYCTL_INVALIDATE))
+			return KEY_PROTECTED;
+		return KEY_ALLOWED;
+	case WARDER_KEY_CONTAINER:
+	case WARDER_KEY_GIVEN:
+		/* Look, search, link; C's content, and what is in it, is the supervisor's. A link
+		 * of a given key in a ring of the container's own may go. */
+		if (need == KEY_NEED_WRITE)
+			return KEY_PROTECTED;
+		if (need == KEY_NEED_UNLINK && kind == WARDER_KEY_GIVEN)
+			return KEY_ALLOWED;
+		if (need < 1 || need > KEY_NEED_LINK)
+			return need == KEY_DEFER_PERM_CHECK ? KEY_ALLOWED : KEY_PROTECTED;
+		/* Invalidation asks for SEARCH only. A move out of S asks for LINK on C. */
+		if (key_call_is(call, KEYCTL_INVALIDATE))
+			return KEY_PROTECTED;
+		if (kind == WARDER_KEY_CONTAINER && key_call_is(call, KEYCTL_MOVE))
+			return KEY_PROTECTED;
+		return KEY_ALLOWED;
+	}
+	return KEY_PROTECTED;
+}
+
+/* A key of the host or of another container that the supervisor granted. */
+static __always_inline int key_judge_grant(__u32 may, __u32 need, const struct key_call *call)
+{
+	__u32 bit;
+
+	if (need == KEY_DEFER_PERM_CHECK)
+		bit = WARDER_KEY_MAY_READ;
+	else if (need >= 1 && need <= KEY_NEED_UNLINK)
+		bit = 1u << (need & 7);
+	else
+		bit = 0;
+	if (key_call_is(call, KEYCTL_INVALIDATE))
+		bit = WARDER_KEY_MAY_WRITE;
+	return bit & may ? KEY_ALLOWED : KEY_PROTECTED;
+}
+
+/* A key of the host that nobody granted. */
+static __always_inline int key_judge_host(struct key *key, const struct key_look *look,
+					  const struct cred *cred, __u32 need, int in_call,
+					  const struct key_call *call)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	int private = task->cred != task->real_cred && task->cred == cred;
+
+	/* The kernel acts with credentials of its own: resolver caches, which are host-wide. */
+	if (private && look->kernel_ring && need == KEY_NEED_WRITE)
+		return KEY_ALLOWED;
+	/* An invalidation asks for no more than SEARCH. */
+	if (need != KEY_NEED_SEARCH || key_call_is(call, KEYCTL_INVALIDATE))
+		return KEY_HIDDEN;
+	if (private || look->kernel_ring)
+		return KEY_ALLOWED;
+	/* The kernel checks a signature for the task: certificates in kernel rings. Never
+	 * from a key system call, where a search could end in pkey_sign. */
+	if (!in_call && look->trust)
+		return KEY_ALLOWED;
+	/* Without them every upcall would fail: the kernel looks up the uid rings first. */
+	if (BPF_CORE_READ(key, flags) & (1ul << KEY_FLAG_UID_KEYRING))
+		return KEY_ALLOWED;
+	/* Made by the runtime that started the container: a refusal would end every search. */
+	if (key == task->cred->session_keyring)
+		return KEY_ALLOWED;
+	return KEY_HIDDEN;
+}
+
+/* A child may replace its parent's session ring; not across the border. */
+static __noinline int key_parent_is_outside(struct subject *s)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct task_struct *parent = task->real_parent;
+	struct warder_task *tag;
+
+	if (!parent)
+		return 1;
+	tag = bpf_task_storage_get(&warder_tasks, parent, NULL, 0);
+	return !tag || tag->cid != s->tag->cid;
+}
+
+SEC("lsm/key_permission")
+int warder_key_permission(unsigned long long *ctx)
+{
+	struct hook_facts f = { .hook = WARDER_HOOK_KEY_PERMISSION,
+				.class_ = WARDER_CLASS_KEYRING };
+	const struct cred *cred = (const struct cred *)ctx[1];
+	__u32 need = (__u32)ctx[2];
+	int ret = (int)ctx[3];
+	struct warder_key_tag *tag;
+	struct key_look look = {};
+	struct warder_grant_key gk = {};
+	struct warder_grant *grant;
+	struct key_call call;
+	struct subject s;
+	struct key *key;
+	__u64 at = 0;
+	__s32 serial;
+	int state, in_call, answer;
+
+	if (ret)
+		return ret;
+	state = subject_current(&s);
+	if (state == SUBJECT_UNTAGGED)
+		return 0;
+	f.arg[1] = need;
+	if (state == SUBJECT_FAULT)
+		return hook_fault(&s, &f, s.fault, NULL);
+	/* Of a forward-declared type, which a program must not load from its context. Bit 0
+	 * says whether the task possesses the key. */
+	if (bpf_get_func_arg(ctx, 0, &at))
+		return hook_fault(&s, &f, WARDER_FAULT_ARGUMENT, NULL);
+	at &= ~1ull;
+	key = (struct key *)at;
+	if (!key || key_look_at(key, &look))
+		return hook_fault(&s, &f, WARDER_FAULT_ARGUMENT, NULL);
+	serial = BPF_CORE_READ(key, serial);
+	f.arg[0] = (__u32)serial;
+	in_call = key_call_read(&call);
+
+	tag = bpf_map_lookup_elem(&warder_keys, &at);
+	/* A tag that another key left behind says nothing about this one. */
+	if (tag && (tag->hash != look.hash || (tag->serial && tag->serial != serial)))
+		tag = NULL;
+	if (tag && !tag->serial)
+		tag->serial = serial;
+
+	if (tag && tag->cid == s.tag->cid) {
+		answer = key_judge_own(tag->kind, need, &call);
+	} else {
+		gk.cid = s.tag->cid;
+		gk.serial = serial;
+		grant = bpf_map_lookup_elem(&warder_grants, &gk);
+		if (grant && grant->hash == look.hash)
+			answer = key_judge_grant(grant->may, need, &call);
+		else if (tag)
+			answer = KEY_HIDDEN;
+		else
+			answer = key_judge_host(key, &look, cred, need, in_call, &call);
+		/* A session ring may be searched whatever else is refused. */
+		if (answer == KEY_PROTECTED && need == KEY_NEED_SEARCH &&
+		    !key_call_is(&call, KEYCTL_INVALIDATE) && !tag &&
+		    key == ((struct task_struct *)bpf_get_current_task_btf())->cred->session_keyring)
+			answer = KEY_ALLOWED;
+	}
+	if (answer == KEY_ALLOWED && key_call_is(&call, KEYCTL_SESSION_TO_PARENT) &&
+	    key_parent_is_outside(&s))
+		answer = KEY_PROTECTED;
+	if (answer == KEY_ALLOWED)
+		return 0;
+	/* What a search meets and skips, or /proc/keys leaves out, is no event: nobody asked for
+	 * that key. Other needs, and a serial among the arguments, are a request for it. */
+	if (!in_call || (need == KEY_NEED_SEARCH && !key_call_names(&call, serial)))
+		return errno_return(answer == KEY_HIDDEN ? WARDER_ENOKEY : WARDER_EACCES);
+	return key_refuse(&s, key, &f, answer == KEY_HIDDEN ? WARDER_ENOKEY : WARDER_EACCES);
+}
+
+char LICENSE[] SEC("license") = "GPL";
