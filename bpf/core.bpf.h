@@ -177,7 +177,7 @@ static __always_inline void event_header_fill(struct warder_event_header *h, __u
 	h->type = type;
 	h->size = size;
 	h->time = now;
-	h->cid = s->tag ? s->tag->cid : 0;
+	h->cid = s->ctr ? s->ctr->cid : 0;
 	h->slot = s->slot;
 	h->tgid = id >> 32;
 	h->tid = (__u32)id;
@@ -198,70 +198,71 @@ struct hook_facts {
 	__u64 arg[2];
 };
 
-/* Sends the event of a verdict; `sc` may be NULL (no name then, and a small record). */
-static __noinline int event_emit(struct subject *s, const struct warder_verdict *v,
-				 const struct hook_facts *f, struct scratch *sc)
+/* Copies at most WARDER_PATH_MAX - 1 bytes of text[off, off+len) behind the event's first `at`
+ * bytes of text; returns how many. The text ends within text.b: gather keeps off + len below. */
+static __always_inline __u32 event_copy(struct scratch *sc, __u32 at,
+					const struct warder_text *text, __u32 off, __u32 len)
 {
-	__u64 now = bpf_ktime_get_ns();
-	struct warder_event *e;
-	__u32 len = 0, detail = 0, size;
-	long err;
-
-	if (!s->ctr || !s->stats) {
-		/* A fault before the container was known: the fault counter is all there is. */
+	if (len > WARDER_PATH_MAX - 1)
+		len = WARDER_PATH_MAX - 1;
+	off &= WARDER_TEXT_MASK;
+	if (off > WARDER_TEXT_SIZE - WARDER_PATH_MAX)
+		off = WARDER_TEXT_SIZE - WARDER_PATH_MAX;
+	at &= WARDER_PATH_MAX - 1;
+	if (len && bpf_probe_read_kernel(sc->event_text + at, len, text->b + off))
 		return 0;
-	}
-	if (!event_budget(s, now))
-		return 0;
-	if (!sc) {
-		e = bpf_ringbuf_reserve(&warder_events, sizeof(*e), 0);
-		if (!e) {
-			__sync_fetch_and_add(&s->stats->events_dropped, 1);
-			return 0;
-		}
-	} else {
-		__u32 at = f->off & WARDER_TEXT_MASK;
+	return len;
+}
 
-		e = &sc->event;
-		len = f->len;
-		if (len > WARDER_PATH_MAX - 1)
-			len = WARDER_PATH_MAX - 1;
-		/* The name ends within text.b: gather keeps off + len below its size. */
-		if (at > WARDER_TEXT_SIZE - WARDER_PATH_MAX)
-			at = WARDER_TEXT_SIZE - WARDER_PATH_MAX;
-		if (len && bpf_probe_read_kernel(sc->event_text, len, sc->text.b + at))
-			len = 0;
-		detail = f->detail_len;
-		if (detail > WARDER_PATH_MAX - 1)
-			detail = WARDER_PATH_MAX - 1;
-		at = f->detail_off & WARDER_TEXT_MASK;
-		if (at > WARDER_TEXT_SIZE - WARDER_PATH_MAX)
-			at = WARDER_TEXT_SIZE - WARDER_PATH_MAX;
-		if (detail && bpf_probe_read_kernel(sc->event_text + (len & (WARDER_PATH_MAX - 1)),
-						    detail, sc->second.b + at))
-			detail = 0;
-	}
-	size = sizeof(*e) + len + detail;
-	event_header_fill(&e->h, WARDER_EVENT_VERDICT, size, now, s);
+static __always_inline void event_fill(struct warder_event *e, const struct warder_verdict *v,
+				       const struct hook_facts *f, struct subject *s, __u64 now,
+				       __u32 len, __u32 detail)
+{
+	event_header_fill(&e->h, WARDER_EVENT_VERDICT, sizeof(*e) + len + detail, now, s);
 	e->v = *v;
 	e->hook = f->hook;
 	e->class_ = f->class_;
 	e->access = f->access;
-	e->policy = s->policy;
+	e->policy = s->ctr->policy;
 	e->arg[0] = f->arg[0];
 	e->arg[1] = f->arg[1];
 	e->text_len = len;
 	e->detail_len = detail;
-	__sync_fetch_and_add(&s->stats->events, 1);
-	if (!sc) {
-		bpf_ringbuf_submit(e, 0);
+}
+
+/*
+ * Sends the event of a verdict of the container in `slot` (none: the fault counter is all there
+ * is); `sc` may be NULL: no name then, and a small record. Verified once for each program.
+ */
+__noinline __weak int event_emit(const struct warder_verdict *v, const struct hook_facts *f,
+				 struct scratch *sc, __u32 slot)
+{
+	struct subject s = { .slot = slot };
+	__u64 now = bpf_ktime_get_ns();
+	__u32 len, detail, size;
+	int lost = 1;
+
+	s.ctr = bpf_map_lookup_elem(&warder_ctrs, &slot);
+	s.stats = bpf_map_lookup_elem(&warder_stats, &slot);
+	if (!v || !f || !s.ctr || !s.stats || !event_budget(&s, now))
 		return 0;
+	if (sc) {
+		len = event_copy(sc, 0, &sc->text, f->off, f->len);
+		detail = event_copy(sc, len, &sc->second, f->detail_off, f->detail_len);
+		event_fill(&sc->event, v, f, &s, now, len, detail);
+		size = sizeof(sc->event) + len + detail;
+		if (size <= sizeof(sc->event) + 2 * WARDER_PATH_MAX)
+			lost = bpf_ringbuf_output(&warder_events, &sc->event, size, 0) != 0;
+	} else {
+		struct warder_event *e = bpf_ringbuf_reserve(&warder_events, sizeof(*e), 0);
+
+		if (e) {
+			event_fill(e, v, f, &s, now, 0, 0);
+			bpf_ringbuf_submit(e, 0);
+			lost = 0;
+		}
 	}
-	if (size > sizeof(*e) + 2 * WARDER_PATH_MAX)
-		size = sizeof(*e) + 2 * WARDER_PATH_MAX;
-	err = bpf_ringbuf_output(&warder_events, e, size, 0);
-	if (err)
-		__sync_fetch_and_add(&s->stats->events_dropped, 1);
+	__sync_fetch_and_add(lost ? &s.stats->events_dropped : &s.stats->events, 1);
 	return 0;
 }
 
@@ -296,7 +297,7 @@ static __always_inline int hook_end(struct subject *s, const struct warder_verdi
 				    const struct hook_facts *f, struct scratch *sc)
 {
 	if (v->report)
-		event_emit(s, v, f, sc);
+		event_emit(v, f, sc, s->ctr ? s->slot : ~0u);
 	if (sc)
 		scratch_give(sc);
 	if (v->action == WARDER_ALLOW)

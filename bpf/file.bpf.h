@@ -17,7 +17,6 @@
 #define WARDER_S_PRIVATE 512
 #define WARDER_RENAME_EXCHANGE 2
 #define WARDER_RENAME_WHITEOUT 4
-#define WARDER_EXDEV 18
 #define WARDER_MAGIC_HUGETLB 0x958458f6u
 
 /* One object: a dentry, or with `leaf` an entry that is made in or taken out of a folder. */
@@ -29,11 +28,13 @@ struct file_object {
 
 struct file_request {
 	struct file_object at;
-	struct file_object other; /* rename, link: the other end, only for the report */
+	struct file_object other; /* rename, link: the new end; else dentry is 0 */
 	__u32 hook;
 	__u32 class_;
-	__u32 access;
-	__u32 nameless; /* 1: of a kind that has no name anywhere (memfd) */
+	__u32 access;       /* at both ends */
+	__u32 access_extra; /* at the first end too */
+	__u32 nameless;     /* 1: of a kind that has no name anywhere (memfd) */
+	__u32 move;         /* WARDER_MOVE_* */
 };
 
 /* Is the current task one of a container, or one of whom that cannot be said? */
@@ -77,11 +78,13 @@ static __always_inline void file_object_set(struct file_object *o, const struct 
 }
 
 /* Where the object's name begins in `text`, or a negative result of gather. */
-static __always_inline int file_gather(const struct file_object *o, __u32 slot,
-				       struct warder_text *text)
+__noinline __weak int file_gather(const struct file_object *o, __u32 slot,
+				  struct warder_text *text)
 {
 	int pos = WARDER_PATH_MAX;
 
+	if (!o || !text)
+		return -WARDER_FAULT_ARGUMENT;
 	if (o->leaf) {
 		pos = gather_leaf(o->leaf, text);
 		if (pos < 0)
@@ -90,29 +93,31 @@ static __always_inline int file_gather(const struct file_object *o, __u32 slot,
 	return gather_name(o->mnt_root, o->dentry, slot, text, pos);
 }
 
-/* What no policy turns off: 0, 1 (refused), or a negative fault. */
-static __always_inline int file_baseline(const struct file_request *r, struct scratch *sc,
-					 struct hook_facts *f)
+/* What no policy turns off, asked of one object: 0, 1 (refused), or a negative fault. The name
+ * is left at the end of `text` when it refuses. */
+__noinline __weak int file_baseline(const struct file_object *o, __u32 access,
+				    struct warder_text *text)
 {
-	struct dentry *dentry = (struct dentry *)r->at.dentry;
-	__u32 magic = BPF_CORE_READ(dentry, d_sb, s_magic);
+	struct dentry *dentry;
 	int pos = WARDER_PATH_MAX;
+	__u32 magic;
 
+	if (!o || !text)
+		return -WARDER_FAULT_ARGUMENT;
+	dentry = (struct dentry *)o->dentry;
+	magic = BPF_CORE_READ(dentry, d_sb, s_magic);
 	if (!warder_baseline_concerns(magic))
 		return 0;
-	if (r->at.leaf) {
-		pos = gather_leaf(r->at.leaf, &sc->text);
+	if (o->leaf) {
+		pos = gather_leaf(o->leaf, text);
 		if (pos < 0)
 			return pos;
 	}
-	pos = gather_name_in_sb(r->at.dentry, &sc->text, pos);
+	pos = gather_name_in_sb(o->dentry, text, pos);
 	if (pos < 0)
 		return pos;
-	if (!warder_baseline_file(magic, &sc->text, pos, WARDER_PATH_MAX - pos, r->access))
-		return 0;
-	f->off = pos;
-	f->len = WARDER_PATH_MAX - pos;
-	return 1;
+	pos &= WARDER_TEXT_MASK;
+	return !!warder_baseline_file(magic, text, pos, WARDER_PATH_MAX - pos, access);
 }
 
 /* /dev/mem, /dev/kmem, /dev/port by whatever node: all of memory and every port. */
@@ -144,53 +149,120 @@ static __always_inline void file_facts(struct hook_facts *f, const struct file_r
 	f->arg[1] = 0;
 }
 
-/* Judges one object for the current task. Returns 0 or a negative errno. */
+/* The policy's verdict on one name, which file_gather() found at `pos`. Returns 0 or a fault. */
+__noinline __weak int file_decide_end(const struct warder_image *img,
+				      const struct warder_text *text, int pos, __u32 access,
+				      struct warder_verdict *v)
+{
+	if (!img || !text || !v)
+		return WARDER_FAULT_ARGUMENT;
+	if (pos == GATHER_UNREACHABLE)
+		warder_decide_unreachable(img, access, v);
+	else if (pos < 0)
+		return -pos;
+	else
+		warder_decide_file(img, text, pos, WARDER_PATH_MAX - pos, access, v);
+	return 0;
+}
+
+/* The verdict on moving an object from the name in sc->text to the one in sc->second, if both
+ * ends allow it. */
+__noinline __weak int file_decide_move(const struct warder_image *img, struct scratch *sc,
+				       __u32 pos, __u32 new_pos, __u32 flags)
+{
+	if (!img || !sc || pos >= WARDER_PATH_MAX || new_pos >= WARDER_PATH_MAX)
+		return WARDER_FAULT_ARGUMENT;
+	warder_decide_move(img, &sc->text, pos, WARDER_PATH_MAX - pos, &sc->second, new_pos,
+			   WARDER_PATH_MAX - new_pos, flags, &sc->event.v);
+	return 0;
+}
+
+/* The second half of a rename or link. The new end's verdict is kept in the scratch's event: the
+ * stack is full. */
+static __always_inline int file_decide_other(const struct file_request *r,
+					     const struct subject *s, struct scratch *sc, int pos,
+					     struct hook_facts *f, struct warder_verdict *v)
+{
+	struct warder_verdict *new_end = &sc->event.v;
+	int new_pos = file_gather(&r->other, s->slot, &sc->second);
+	int fault = file_decide_end(s->img, &sc->second, new_pos, r->access, new_end);
+
+	if (fault)
+		return fault;
+	if (new_pos >= 0) {
+		f->detail_off = new_pos;
+		f->detail_len = WARDER_PATH_MAX - new_pos;
+		if (v->action == WARDER_ALLOW && new_end->action == WARDER_ALLOW) {
+			fault = file_decide_move(s->img, sc, pos, new_pos, r->move);
+			if (fault)
+				return fault;
+		}
+	}
+	/* arg[0] says that the new end decided. */
+	if (v->action == WARDER_ALLOW && (new_end->action != WARDER_ALLOW || !v->report)) {
+		*v = *new_end;
+		f->arg[0] = 1;
+	}
+	return 0;
+}
+
+/* Returns 0 or a fault. */
+static __always_inline int file_decide(const struct file_request *r, const struct subject *s,
+				       struct scratch *sc, struct hook_facts *f,
+				       struct warder_verdict *v)
+{
+	int pos = r->nameless ? GATHER_UNREACHABLE : file_gather(&r->at, s->slot, &sc->text);
+	int fault = file_decide_end(s->img, &sc->text, pos, r->access | r->access_extra, v);
+
+	if (fault || pos < 0)
+		return fault;
+	f->off = pos;
+	f->len = WARDER_PATH_MAX - pos;
+	return r->other.dentry ? file_decide_other(r, s, sc, pos, f, v) : 0;
+}
+
+/* Everything between the scratch's taking and the end: 0 or a fault, and the verdict. */
+static __always_inline int file_judge_with(const struct file_request *r, const struct subject *s,
+					   struct scratch *sc, struct hook_facts *f,
+					   struct warder_verdict *v)
+{
+	int refused = file_is_memory_device(r);
+
+	if (!refused)
+		refused = file_baseline(&r->at, r->access | r->access_extra, &sc->text);
+	if (!refused && r->other.dentry)
+		refused = file_baseline(&r->other, r->access, &sc->text);
+	if (refused < 0)
+		return -refused;
+	if (refused) {
+		warder_verdict_deny(v, WARDER_WHY_BASELINE, WARDER_EPERM);
+		v->access = r->access;
+		return 0;
+	}
+	return warder_file_is_trivial(s->img) ? 0 : file_decide(r, s, sc, f, v);
+}
+
+/* Judges a request of the current task. Returns 0 or a negative errno. */
 __noinline __weak int file_judge(const struct file_request *r)
 {
 	struct warder_verdict v;
 	struct hook_facts f = {};
+	struct scratch *sc = NULL;
 	struct subject s = {};
-	struct scratch *sc;
-	int pos;
+	__u32 fault;
 
 	if (!r)
 		return -WARDER_EACCES;
 	file_facts(&f, r);
-	if (subject_current(&s) != SUBJECT_TAGGED)
-		return hook_fault(&s, &f, s.fault, NULL);
-	sc = scratch_take();
-	if (!sc)
-		return hook_fault(&s, &f, WARDER_FAULT_SCRATCH, NULL);
 	warder_verdict_allow(&v);
-
-	pos = file_is_memory_device(r) ? 1 : file_baseline(r, sc, &f);
-	if (pos < 0)
-		return hook_fault(&s, &f, -pos, sc);
-	if (pos) {
-		warder_verdict_deny(&v, WARDER_WHY_BASELINE, WARDER_EPERM);
-		v.access = r->access;
-		return hook_end(&s, &v, &f, sc);
-	}
-	if (warder_file_is_trivial(s.img))
-		return hook_end(&s, &v, &f, sc);
-
-	pos = r->nameless ? GATHER_UNREACHABLE : file_gather(&r->at, s.slot, &sc->text);
-	if (pos == GATHER_UNREACHABLE) {
-		warder_decide_unreachable(s.img, r->access, &v);
-	} else if (pos < 0) {
-		return hook_fault(&s, &f, -pos, sc);
+	if (subject_current(&s) != SUBJECT_TAGGED) {
+		fault = s.fault;
 	} else {
-		f.off = pos;
-		f.len = WARDER_PATH_MAX - pos;
-		warder_decide_file(s.img, &sc->text, f.off, f.len, r->access, &v);
+		sc = scratch_take();
+		fault = sc ? file_judge_with(r, &s, sc, &f, &v) : WARDER_FAULT_SCRATCH;
 	}
-	if (v.report && r->other.dentry) {
-		pos = file_gather(&r->other, s.slot, &sc->second);
-		if (pos > 0) {
-			f.detail_off = pos;
-			f.detail_len = WARDER_PATH_MAX - pos;
-		}
-	}
+	if (fault)
+		return hook_fault(&s, &f, fault, sc);
 	return hook_end(&s, &v, &f, sc);
 }
 
@@ -237,6 +309,172 @@ int BPF_PROG(warder_file_open, struct file *file, int ret)
 	if (!access)
 		access = WARDER_ACC_READ | WARDER_ACC_WRITE;
 	return file_judge_path(&file->f_path, WARDER_HOOK_FILE_OPEN, WARDER_CLASS_FILE, access);
+}
+
+/* O_TRUNC and truncate(2); ftruncate(2) too before 6.2. */
+SEC("lsm/path_truncate")
+int BPF_PROG(warder_path_truncate, const struct path *path, int ret)
+{
+	if (ret || !file_task_is_tagged())
+		return ret;
+	return file_judge_path(path, WARDER_HOOK_PATH_TRUNCATE, WARDER_CLASS_FILE,
+			       WARDER_ACC_TRUNCATE);
+}
+
+/* Since 6.2: O_TRUNC and ftruncate(2). */
+SEC("lsm/file_truncate")
+int BPF_PROG(warder_file_truncate, struct file *file, int ret)
+{
+	if (ret || !file_task_is_tagged())
+		return ret;
+	return file_judge_path(&file->f_path, WARDER_HOOK_FILE_TRUNCATE, WARDER_CLASS_FILE,
+			       WARDER_ACC_TRUNCATE);
+}
+
+/* Also open(O_CREAT), and bind(2) of a unix socket. */
+SEC("lsm/path_mknod")
+int BPF_PROG(warder_path_mknod, const struct path *dir, struct dentry *dentry, umode_t mode,
+	     unsigned int dev, int ret)
+{
+	__u32 type = mode & WARDER_S_IFMT;
+
+	if (ret || !file_task_is_tagged())
+		return ret;
+	return file_judge_entry(dir, dentry, WARDER_HOOK_PATH_MKNOD,
+				type == WARDER_S_IFCHR || type == WARDER_S_IFBLK ?
+					WARDER_ACC_MKNOD : WARDER_ACC_CREATE);
+}
+
+SEC("lsm/path_mkdir")
+int BPF_PROG(warder_path_mkdir, const struct path *dir, struct dentry *dentry, umode_t mode,
+	     int ret)
+{
+	if (ret || !file_task_is_tagged())
+		return ret;
+	return file_judge_entry(dir, dentry, WARDER_HOOK_PATH_MKDIR, WARDER_ACC_CREATE);
+}
+
+SEC("lsm/path_symlink")
+int BPF_PROG(warder_path_symlink, const struct path *dir, struct dentry *dentry,
+	     const char *old_name, int ret)
+{
+	if (ret || !file_task_is_tagged())
+		return ret;
+	return file_judge_entry(dir, dentry, WARDER_HOOK_PATH_SYMLINK, WARDER_ACC_SYMLINK);
+}
+
+SEC("lsm/path_unlink")
+int BPF_PROG(warder_path_unlink, const struct path *dir, struct dentry *dentry, int ret)
+{
+	if (ret || !file_task_is_tagged())
+		return ret;
+	return file_judge_entry(dir, dentry, WARDER_HOOK_PATH_UNLINK, WARDER_ACC_DELETE);
+}
+
+SEC("lsm/path_rmdir")
+int BPF_PROG(warder_path_rmdir, const struct path *dir, struct dentry *dentry, int ret)
+{
+	if (ret || !file_task_is_tagged())
+		return ret;
+	return file_judge_entry(dir, dentry, WARDER_HOOK_PATH_RMDIR, WARDER_ACC_DELETE);
+}
+
+/* Both ends lie on one mount, or the kernel refuses: the old one's is the new folder's. */
+SEC("lsm/path_link")
+int BPF_PROG(warder_path_link, struct dentry *old_dentry, const struct path *new_dir,
+	     struct dentry *new_dentry, int ret)
+{
+	struct file_request r = {
+		.hook = WARDER_HOOK_PATH_LINK,
+		.class_ = WARDER_CLASS_FILE,
+		.access = WARDER_ACC_LINK,
+		.move = WARDER_MOVE_LINK,
+	};
+
+	if (ret || !file_task_is_tagged())
+		return ret;
+	file_object_set(&r.at, new_dir, NULL);
+	r.at.dentry = (__u64)old_dentry;
+	file_object_set(&r.other, new_dir, new_dentry);
+	return errno_return(-file_judge(&r));
+}
+
+static __always_inline int file_entry_is_folder(struct dentry *dentry)
+{
+	struct inode *inode = BPF_CORE_READ(dentry, d_inode);
+
+	return inode && (BPF_CORE_READ(inode, i_mode) & WARDER_S_IFMT) == WARDER_S_IFDIR;
+}
+
+SEC("lsm/path_rename")
+int BPF_PROG(warder_path_rename, const struct path *old_dir, struct dentry *old_dentry,
+	     const struct path *new_dir, struct dentry *new_dentry, unsigned int flags, int ret)
+{
+	struct file_request r = {
+		.hook = WARDER_HOOK_PATH_RENAME,
+		.class_ = WARDER_CLASS_FILE,
+		.access = WARDER_ACC_RENAME,
+	};
+
+	if (ret || !file_task_is_tagged())
+		return ret;
+	if (flags & WARDER_RENAME_EXCHANGE)
+		r.move |= WARDER_MOVE_EXCHANGE;
+	/* A whiteout is a device node left at the old name. */
+	if (flags & WARDER_RENAME_WHITEOUT)
+		r.access_extra = WARDER_ACC_MKNOD;
+	if (file_entry_is_folder(old_dentry) ||
+	    ((flags & WARDER_RENAME_EXCHANGE) && file_entry_is_folder(new_dentry)))
+		r.move |= WARDER_MOVE_FOLDER;
+	file_object_set(&r.at, old_dir, old_dentry);
+	file_object_set(&r.other, new_dir, new_dentry);
+	return errno_return(-file_judge(&r));
+}
+
+SEC("lsm/path_chmod")
+int BPF_PROG(warder_path_chmod, const struct path *path, umode_t mode, int ret)
+{
+	if (ret || !file_task_is_tagged())
+		return ret;
+	return file_judge_path(path, WARDER_HOOK_PATH_CHMOD, WARDER_CLASS_FILE, WARDER_ACC_CHMOD);
+}
+
+/* Ids as the file system stores them: kuid_t and kgid_t, passed as plain numbers. */
+SEC("lsm/path_chown")
+int BPF_PROG(warder_path_chown, const struct path *path, __u64 uid, __u64 gid, int ret)
+{
+	if (ret || !file_task_is_tagged())
+		return ret;
+	return file_judge_path(path, WARDER_HOOK_PATH_CHOWN, WARDER_CLASS_FILE, WARDER_ACC_CHOWN);
+}
+
+/* Mapping a file for execution, at mmap(2) or later. Memory that the kernel backs with a file
+ * of its own (shared anonymous memory, SysV segments) is marked private there: no file. */
+static __always_inline int file_judge_mapping(struct file *file, __u32 hook)
+{
+	if (BPF_CORE_READ(file, f_inode, i_flags) & WARDER_S_PRIVATE)
+		return 0;
+	return file_judge_path(&file->f_path, hook, WARDER_CLASS_FILE, WARDER_ACC_MAP_EXEC);
+}
+
+SEC("lsm/mmap_file")
+int BPF_PROG(warder_mmap_file, struct file *file, unsigned long reqprot, unsigned long prot,
+	     unsigned long flags, int ret)
+{
+	if (ret || !file || !(prot & WARDER_PROT_EXEC) || !file_task_is_tagged())
+		return ret;
+	return file_judge_mapping(file, WARDER_HOOK_MMAP_FILE);
+}
+
+SEC("lsm/file_mprotect")
+int BPF_PROG(warder_file_mprotect, struct vm_area_struct *vma, unsigned long reqprot,
+	     unsigned long prot, int ret)
+{
+	struct file *file = vma->vm_file;
+
+	if (ret || !file || !(prot & WARDER_PROT_EXEC) || !file_task_is_tagged())
+		return ret;
+	return file_judge_mapping(file, WARDER_HOOK_FILE_MPROTECT);
 }
 
 #endif

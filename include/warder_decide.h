@@ -69,7 +69,7 @@ WARDER_ENGINE __u64 image_u64(const struct warder_image *img, __u32 offset)
 
 /* --------------------------------------------------------------------- DFA */
 
-#define WARDER_WALK_CHUNK 256u
+#define WARDER_WALK_CHUNK 64u
 #define WARDER_WALK_CHUNKS (WARDER_PATH_MAX / WARDER_WALK_CHUNK)
 
 /* Up to WARDER_WALK_CHUNK bytes from `off`. Returns the state reached. */
@@ -98,12 +98,12 @@ WARDER_ENGINE_GLOBAL int warder_walk_chunk(const struct warder_image *img,
 }
 
 /* Reads text[off, off+len) from `start`; len is at most WARDER_PATH_MAX - 1, more is dead. */
-WARDER_ENGINE __u32 warder_walk(const struct warder_image *img, const struct warder_text *text,
+WARDER_ENGINE_GLOBAL __u32 warder_walk(const struct warder_image *img, const struct warder_text *text,
 				__u32 start, __u32 off, __u32 len)
 {
 	__u32 state;
 
-	if (start >= WARDER_START__MAX || len >= WARDER_PATH_MAX)
+	if (!img || !text || start >= WARDER_START__MAX || len >= WARDER_PATH_MAX)
 		return WARDER_STATE_DEAD;
 	state = img->h.start[start];
 	for (__u32 i = 0; i < WARDER_WALK_CHUNKS; i++) {
@@ -257,6 +257,76 @@ WARDER_ENGINE void warder_decide_unreachable(const struct warder_image *img, __u
 	warder_verdict_finish(img, v);
 }
 
+/* -------------------------------------------------------------- rename, link */
+
+#define WARDER_EXDEV 18
+
+#define WARDER_MOVE_FOLDER 1u   /* all names below change too */
+#define WARDER_MOVE_EXCHANGE 2u /* both ends change places */
+#define WARDER_MOVE_LINK 4u     /* the old name stays */
+
+/* Where the DFA is after `name` and a slash: what it says of names below. */
+WARDER_ENGINE __u32 warder_state_below(const struct warder_image *img, __u32 state)
+{
+	__u32 class_ = image_u8(img, img->h.class_of.offset + '/');
+
+	return image_u16(img, img->h.trans.offset + 2 * (state * img->h.classes + class_));
+}
+
+/* Refuses when a deny rule at accept record `from` holds for an access that `to` grants, or
+ * when one at `to` forbids to put anything there. Returns 1 if it refused. */
+WARDER_ENGINE int warder_decide_carry(const struct warder_image *img, __u32 from, __u32 to,
+				      __u32 flags, struct warder_verdict *v)
+{
+	__u32 old_deny = WARDER_ACCEPT_FIELD(img, from, deny);
+	__u32 new_deny = WARDER_ACCEPT_FIELD(img, to, deny);
+	__u32 granted = (WARDER_ACCEPT_FIELD(img, to, allow) | img->h.file_default) & ~new_deny;
+	__u32 refused = old_deny & granted, at = from, by;
+
+	if (!(flags & WARDER_MOVE_LINK))
+		refused |= old_deny & WARDER_ACC_DELETE;
+	if (!refused) {
+		refused = new_deny & (WARDER_ACC_CREATE | WARDER_ACC_WRITE);
+		at = to;
+	}
+	if (!refused)
+		return 0;
+	by = (__u32)warder_attribute(img, at, refused, 1);
+	warder_verdict_deny(v, WARDER_WHY_RULE, by & 0xff);
+	v->rule = by >> 8;
+	v->access = refused;
+	return 1;
+}
+
+/*
+ * A rename or link that both ends allow: does it carry an object out of a deny rule? An explicit
+ * deny follows the object: it must not be got around by giving the object another name. A folder
+ * may move only where every name below keeps the same rights, that is, where the (minimised) DFA
+ * is in the same state below both names; else EXDEV, upon which programs copy file by file.
+ * Rename and link need their own right at each end besides, see warder_decide_file().
+ */
+WARDER_ENGINE void warder_decide_move(const struct warder_image *img,
+				      const struct warder_text *text, __u32 off, __u32 len,
+				      const struct warder_text *second, __u32 second_off,
+				      __u32 second_len, __u32 flags, struct warder_verdict *v)
+{
+	__u32 old_state = warder_walk(img, text, WARDER_START_FILE, off, len);
+	__u32 new_state = warder_walk(img, second, WARDER_START_FILE, second_off, second_len);
+	__u32 old_at = warder_accept_at(img, old_state);
+	__u32 new_at = warder_accept_at(img, new_state);
+
+	if ((flags & WARDER_MOVE_FOLDER) &&
+	    warder_state_below(img, old_state) != warder_state_below(img, new_state)) {
+		warder_verdict_deny(v, WARDER_WHY_DEFAULT, WARDER_EXDEV);
+		v->rule = 0;
+		v->access = WARDER_ACC_RENAME;
+	} else if (!warder_decide_carry(img, old_at, new_at, flags, v) &&
+		   (flags & WARDER_MOVE_EXCHANGE)) {
+		warder_decide_carry(img, new_at, old_at, flags, v);
+	}
+	warder_verdict_finish(img, v);
+}
+
 /* -------------------------------------------------------------- capability */
 
 /* `cap` is a capability number that the kernel would grant. */
@@ -341,11 +411,27 @@ WARDER_ENGINE __u32 warder_mount_op(__u32 flags)
 	return WARDER_MNT_NEW;
 }
 
+/* "fuse.sshfs" is of type "fuse": cuts from the first dot on, as get_fs_type() does. */
+WARDER_ENGINE void warder_fstype_trim(struct warder_fstype *type)
+{
+	char *b = (char *)type->w;
+	int cut = 0;
+
+	for (__u32 i = 0; i < WARDER_FSTYPE_SIZE; i++) {
+		if (b[i] == '.')
+			cut = 1;
+		if (cut)
+			b[i] = 0;
+	}
+}
+
 struct warder_mount_request {
 	struct warder_fstype type; /* zero where the operation has none */
 	__u64 targets;             /* warder_target_set(), 0 when the target has no name */
 	__u32 op;                  /* one WARDER_MNT_* bit */
 	__u32 flags;               /* MS_* */
+	__u32 unnamed;             /* 1: the target has no name in this container */
+	__u32 pad;
 };
 
 /* Does mount rule number `i` speak of this request? */
@@ -358,7 +444,10 @@ WARDER_ENGINE int warder_mount_rule_matches(const struct warder_image *img, __u3
 		return 0;
 	if ((r->flags & require) != require || (r->flags & forbid))
 		return 0;
-	if (!image_u8(img, at + 17) && !(r->targets >> (i & 63) & 1))
+	/* Nobody knows whether a target without a name is the one that a rule names: it gets
+	 * what that rule refuses and nothing of what it allows. */
+	if (!image_u8(img, at + 17) && !(r->targets >> (i & 63) & 1) &&
+	    !(r->unnamed && image_u8(img, at + 14)))
 		return 0;
 	return warder_type_matches(img, at + 24, &r->type);
 }
