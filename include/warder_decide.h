@@ -452,6 +452,19 @@ WARDER_ENGINE int warder_mount_rule_matches(const struct warder_image *img, __u3
 	return warder_type_matches(img, at + 24, &r->type);
 }
 
+/* The entry of mount rule number `i` as a byte offset if it speaks of this request, else 0. A
+ * function of its own so that BPF's verifier walks the rule once and not for each number. */
+WARDER_ENGINE_GLOBAL int warder_mount_try(const struct warder_image *img,
+					  const struct warder_mount_request *r, __u32 i)
+{
+	__u32 at;
+
+	if (!img || !r || i >= WARDER_MOUNT_RULES_MAX)
+		return 0;
+	at = img->h.mount.offset + i * (__u32)sizeof(struct warder_mount_rule);
+	return warder_mount_rule_matches(img, at, i, r) ? (int)at : 0;
+}
+
 /* Returns the matching rule's entry as a byte offset, a deny before an allow; 0: none. */
 WARDER_ENGINE_GLOBAL int warder_mount_find(const struct warder_image *img,
 					   const struct warder_mount_request *r)
@@ -461,16 +474,15 @@ WARDER_ENGINE_GLOBAL int warder_mount_find(const struct warder_image *img,
 	if (!img || !r)
 		return 0;
 	for (__u32 i = 0; i < WARDER_MOUNT_RULES_MAX; i++) {
-		__u32 at = img->h.mount.offset + i * (__u32)sizeof(struct warder_mount_rule);
+		__u32 at;
 
 		if (i >= img->h.mount.count)
 			break;
-		if (!warder_mount_rule_matches(img, at, i, r))
+		at = (__u32)warder_mount_try(img, r, i);
+		if (!at)
 			continue;
-		if (image_u8(img, at + 14)) {
-			found = at;
-			break;
-		}
+		if (image_u8(img, at + 14))
+			return (int)at;
 		if (!found)
 			found = at;
 	}

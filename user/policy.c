@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* Public entry of the policy module: reading and checking; policy_image.c compiles. */
+#include <errno.h>
+#include <fcntl.h>
+#include <fnmatch.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "cleanup.h"
+#include "policy_internal.h"
+#include "warder_decide.h"
+
+int policy_read_file(const char *path, char **ret_text, size_t *ret_len, struct warder_error *e)
+{
+	/* Not to hang on a FIFO, nor to get a controlling terminal. */
+	cleanup_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	cleanup_free char *text = NULL;
+	size_t len = 0;
+	struct stat st;
+
+	if (fd < 0)
+		return error_errno(e, -errno, "cannot open %s", path);
+	if (fstat(fd, &st))
+		return error_errno(e, -errno, "cannot read %s", path);
+	if (!S_ISREG(st.st_mode))
+		return error_set(e, -EINVAL, "%s is not a regular file", path);
+	if (st.st_size > POLICY_TEXT_MAX)
+		return error_set(e, -EINVAL, "%s has %lld bytes: a policy file holds at most %u",
+				 path, (long long)st.st_size, POLICY_TEXT_MAX);
+	text = malloc((size_t)st.st_size + 1);
+	if (!text)
+		return -ENOMEM;
+	while (len < (size_t)st.st_size) {
+		ssize_t n = read(fd, text + len, (size_t)st.st_size - len);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return error_errno(e, -errno, "cannot read %s", path);
+		if (!n)
+			break;
+		len += (size_t)n;
+	}
+	text[len] = 0;
+	*ret_text = take_ptr(text);
+	*ret_len = len;
+	return 0;
+}
+
+void policy_free(struct policy *p)
+{
+	if (!p)
+		return;
+	nfa_done(&p->nfa);
+	free(p->var);
+	free(p->rule);
+	free(p->pattern);
+	arena_done(&p->arena);
+	free(p);
+}
+
+int policy_parse(const char *name, const char *text, size_t len, const char *const *include_dirs,
+		 struct policy **ret_policy, struct policy_diags *diags)
+{
+	size_t errors = diags->errors;
+	struct policy *p = calloc(1, sizeof(*p));
+	struct parser *ps = calloc(1, sizeof(*ps));
+	struct node *root;
+	int err = -ENOMEM;
+
+	*ret_policy = NULL;
+	if (!p || !ps)
+		goto out;
+	ps->p = p;
+	ps->diags = diags;
+	ps->dirs = include_dirs;
+	ps->file = arena_strndup(&p->arena, name, strlen(name));
+	if (!ps->file)
+		goto out;
+	err = yaml_read(&p->arena, ps->file, text, len, &root, diags);
+	if (!err)
+		err = parser_run(ps, root);
+	/* A limit that stopped the parser is a diagnostic like others. */
+	if (err == -E2BIG || (!err && diags->errors > errors))
+		err = -EINVAL;
+	if (!err)
+		*ret_policy = take_ptr(p);
+out:
+	free(ps);
+	policy_free(p);
+	return err;
+}
+
+int policy_parse_file(const char *path, const char *const *include_dirs,
+		      struct policy **ret_policy, struct policy_diags *diags)
+{
+	cleanup_free char *text = NULL;
+	struct warder_error e = {{0}};
+	size_t len;
+	int err = policy_read_file(path, &text, &len, &e);
+
+	*ret_policy = NULL;
+	if (err) {
+		diag_add(diags, path, 0, 0, 0, "%s", e.text[0] ? e.text : strerror(-err));
+		return err;
+	}
+	return policy_parse(path, text, len, include_dirs, ret_policy, diags);
+}
+
+const char *policy_name(const struct policy *p)
+{
+	return p->name;
+}
+
+int policy_is_selectable(const struct policy *p)
+{
+	return p->selectable;
+}
+
+__u32 policy_keys_max(const struct policy *p)
+{
+	return p->keys_max;
+}
+
+int policy_matches(const struct policy *p, const char *name, policy_annotation_fn annotation,
+		   void *arg)
+{
+	if (!p->match_name && !p->annotations)
+		return 0;
+	if (p->match_name && (!name || fnmatch(p->match_name, name, 0)))
+		return 0;
+	for (size_t i = 0; i < p->annotations; i++) {
+		const char *value = annotation ? annotation(arg, p->annotation[i].key) : NULL;
+
+		if (!value || strcmp(value, p->annotation[i].value))
+			return 0;
+	}
+	return 1;
+}
+
+/* ----------------------------------------------------------------- requests */
+
+static int text_new(const char *path, struct warder_text **ret, __u32 *ret_len)
+{
+	size_t len = strlen(path);
+	struct warder_text *t;
+
+	if (len >= WARDER_PATH_MAX)
+		return -ENAMETOOLONG;
+	t = calloc(1, sizeof(*t));
+	if (!t)
+		return -ENOMEM;
+	memcpy(t->b, path, len);
+	*ret = t;
+	*ret_len = (__u32)len;
+	return 0;
+}
+
+static int decide_mount(const struct warder_image *img, const struct policy_request *r,
+			const struct warder_text *text, __u32 len, struct warder_verdict *v)
+{
+	struct warder_mount_request m = {.op = r->access, .flags = r->flags};
+
+	if (r->fstype) {
+		size_t n = strlen(r->fstype);
+
+		if (n >= WARDER_FSTYPE_SIZE)
+			return -EINVAL;
+		memcpy(m.type.w, r->fstype, n);
+	}
+	if (text && !r->unreachable)
+		m.targets = warder_target_set(img, text, WARDER_START_MOUNT_TARGET, 0, len);
+	else
+		m.unnamed = 1;
+	warder_decide_mount(img, &m, v);
+	return 0;
+}
+
+int policy_decide(const struct warder_image *img, const struct policy_request *r,
+		  struct warder_verdict *ret_verdict)
+{
+	cleanup_free struct warder_text *text = NULL;
+	__u32 len = 0;
+	int err = r->path ? text_new(r->path, &text, &len) : 0;
+
+	if (err)
+		return err;
+	memset(ret_verdict, 0, sizeof(*ret_verdict));
+	switch (r->class_) {
+	case WARDER_CLASS_FILE:
+	case WARDER_CLASS_EXEC:
+		if (r->unreachable)
+			warder_decide_unreachable(img, r->access, ret_verdict);
+		else if (text)
+			warder_decide_file(img, text, 0, len, r->access, ret_verdict);
+		else
+			return -EINVAL;
+		return 0;
+	case WARDER_CLASS_CAPABILITY:
+		warder_decide_capability(img, r->access, ret_verdict);
+		return 0;
+	case WARDER_CLASS_MOUNT:
+		return decide_mount(img, r, text, len, ret_verdict);
+	default:
+		return -EINVAL;
+	}
+}

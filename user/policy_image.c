@@ -1,0 +1,550 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* Checked rules -> image: accept records, layout, strings, checksum. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <zlib.h>
+
+#include "cleanup.h"
+#include "policy_internal.h"
+
+#define RECORD_TABLE (1u << 17)
+#define ACC_ALL (WARDER_ACC_FILE_ALL | WARDER_ACC_EXEC)
+
+struct compiler {
+	const struct policy *p;
+	struct policy_diags *diags;
+	struct dfa dfa;
+
+	/* Accept records; `rules` counts entries until the layout is known. */
+	struct warder_accept *record;
+	size_t records, records_cap;
+	uint32_t *table; /* hash: record number, 0 free */
+	struct warder_accept_rule *entry;
+	size_t entries, entries_cap;
+
+	/* By rule: does it decide anything, and if not, which rule is in its way? */
+	bool *decides;
+	uint32_t *shadow; /* rule number */
+
+	char *strings;
+	size_t strings_len, strings_cap;
+	const char *last_file; /* most rules are of the file of the rule before */
+	uint32_t last_file_at;
+};
+
+/* ------------------------------------------------------------ accept records */
+
+/* The record being put together: at most two entries for each bit, see the ABI. */
+struct draft {
+	struct warder_accept a;
+	struct warder_accept_rule entry[WARDER_ACCEPT_RULES_MAX];
+};
+
+static void draft_add(struct draft *d, const struct policy_rule *r, uint32_t number, uint32_t mask)
+{
+	if (!mask || d->a.count == WARDER_ACCEPT_RULES_MAX)
+		return; /* the second cannot be: each entry decides at least one new bit */
+	d->entry[d->a.count++] = (struct warder_accept_rule){
+		.mask = mask, .rule = (uint16_t)number, .deny = r->deny, .err = r->err};
+}
+
+static void compiler_shadow(struct compiler *c, uint32_t number, uint32_t mask,
+			    const uint32_t owner[WARDER_ACC_BITS])
+{
+	if (!c->shadow[number - 1] && mask)
+		c->shadow[number - 1] = owner[__builtin_ctz(mask)];
+}
+
+/* What the rules in rule[0..count), in the order of the text, decide together. */
+static void draft_fill(struct compiler *c, struct draft *d, const uint32_t *rule, size_t count)
+{
+	uint32_t owner[WARDER_ACC_BITS] = {0}, seen = 0, audited;
+
+	for (size_t i = 0; i < count; i++) {
+		const struct policy_rule *r = &c->p->rule[rule[i] - 1];
+		uint32_t fresh = r->mask & ~d->a.deny;
+
+		if (!r->deny)
+			continue;
+		draft_add(d, r, rule[i], fresh);
+		d->a.deny |= fresh;
+		c->decides[rule[i] - 1] |= fresh != 0;
+		for (unsigned b = 0; b < WARDER_ACC_BITS; b++)
+			if (fresh >> b & 1)
+				owner[b] = rule[i];
+		if (!fresh)
+			compiler_shadow(c, rule[i], r->mask, owner);
+	}
+	seen = d->a.deny;
+	audited = d->a.deny;
+	for (size_t i = 0; i < count; i++) {
+		const struct policy_rule *r = &c->p->rule[rule[i] - 1];
+		uint32_t fresh = r->mask & ~seen;
+
+		if (r->deny)
+			continue;
+		for (unsigned b = 0; b < WARDER_ACC_BITS; b++)
+			if (fresh >> b & 1)
+				owner[b] = rule[i];
+		/* Reporting what another rule allows is a decision too. */
+		if (fresh || (r->audit && (r->mask & ~audited)))
+			c->decides[rule[i] - 1] = true;
+		else
+			compiler_shadow(c, rule[i], r->mask, owner);
+		seen |= fresh;
+		if (r->audit)
+			audited |= r->mask;
+	}
+	d->a.allow = seen & ~d->a.deny;
+	d->a.audit = audited & ~d->a.deny;
+	/* A report names the rule that asked for it, so those come first. */
+	seen = d->a.deny;
+	for (unsigned audit = 2; audit-- > 0;)
+		for (size_t i = 0; i < count; i++) {
+			const struct policy_rule *r = &c->p->rule[rule[i] - 1];
+
+			if (r->deny || r->audit != audit)
+				continue;
+			draft_add(d, r, rule[i], r->mask & ~seen);
+			seen |= r->mask;
+		}
+}
+
+static uint32_t draft_hash(const struct draft *d)
+{
+	const struct warder_accept *a = &d->a;
+	uint64_t h = 1469598103934665603ull;
+	const uint64_t words[] = {a->allow, a->deny, a->audit, a->count, a->set};
+
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+		h = (h ^ words[i]) * 1099511628211ull;
+	for (uint32_t i = 0; i < a->count; i++)
+		h = (h ^ d->entry[i].mask ^ (uint64_t)d->entry[i].rule << 32) * 1099511628211ull;
+	return (uint32_t)(h ^ h >> 32);
+}
+
+static bool draft_equals(const struct compiler *c, const struct draft *d,
+			 const struct warder_accept *a)
+{
+	return a->allow == d->a.allow && a->deny == d->a.deny && a->audit == d->a.audit &&
+	       a->set == d->a.set && a->count == d->a.count &&
+	       (!a->count || !memcmp(&c->entry[a->rules], d->entry,
+				     a->count * sizeof(struct warder_accept_rule)));
+}
+
+/* The number of an equal record, or of a new one. */
+static int draft_intern(struct compiler *c, struct draft *d, uint16_t *ret)
+{
+	uint32_t slot = draft_hash(d) & (RECORD_TABLE - 1);
+
+	for (; c->table[slot]; slot = (slot + 1) & (RECORD_TABLE - 1))
+		if (draft_equals(c, d, &c->record[c->table[slot]])) {
+			*ret = (uint16_t)c->table[slot];
+			return 0;
+		}
+	if (c->records > UINT16_MAX)
+		return -E2BIG;
+	if (vector_grow(&c->record, c->records, &c->records_cap, sizeof(*c->record)))
+		return -ENOMEM;
+	d->a.rules = d->a.count ? (uint32_t)c->entries : 0;
+	for (uint32_t i = 0; i < d->a.count; i++) {
+		if (vector_grow(&c->entry, c->entries, &c->entries_cap, sizeof(*c->entry)))
+			return -ENOMEM;
+		c->entry[c->entries++] = d->entry[i];
+	}
+	c->table[slot] = (uint32_t)c->records;
+	*ret = (uint16_t)c->records;
+	c->record[c->records++] = d->a;
+	return 0;
+}
+
+static int compiler_accept(void *arg, const uint32_t *patterns, size_t count, uint16_t *ret)
+{
+	struct compiler *c = arg;
+	struct draft d = {0};
+	cleanup_free uint32_t *rule = malloc((count + 1) * sizeof(*rule));
+	size_t rules = 0;
+
+	if (!rule)
+		return -ENOMEM;
+	/* Patterns come in the order of the text, so those of a rule follow each other. */
+	for (size_t i = 0; i < count; i++) {
+		const struct policy_pattern *p = &c->p->pattern[patterns[i]];
+
+		d.a.set |= p->set;
+		if (p->start == WARDER_START_FILE && (!rules || rule[rules - 1] != p->rule + 1))
+			rule[rules++] = p->rule + 1;
+	}
+	draft_fill(c, &d, rule, rules);
+	return draft_intern(c, &d, ret);
+}
+
+/* ---------------------------------------------------------------- reports */
+
+static void report_shadows(struct compiler *c)
+{
+	for (size_t i = 0; i < c->p->rules; i++) {
+		const struct policy_rule *r = &c->p->rule[i], *by;
+
+		if (c->decides[i] || r->included || !c->shadow[i])
+			continue;
+		by = &c->p->rule[c->shadow[i] - 1];
+		diag_add(c->diags, r->file, r->line, r->column, 0,
+			 "this %s rule can never decide anything: the %s rule at %s:%u matches all "
+			 "that it matches%s", class_name(r->class_), class_name(by->class_), by->file,
+			 by->line, by->deny && !r->deny ? ", and deny wins" : "");
+	}
+}
+
+/* The three rules with the greatest share of the automaton. */
+static void report_cost(struct compiler *c, const uint64_t *by_pattern, const char *limit)
+{
+	cleanup_free uint64_t *cost = calloc(c->p->rules + 1, sizeof(*cost));
+	char list[512] = "";
+	size_t used = 0, top = 0;
+	uint64_t sum = 1;
+
+	for (size_t i = 0; cost && i < c->p->patterns; i++) {
+		cost[c->p->pattern[i].rule] += by_pattern[i];
+		sum += by_pattern[i];
+	}
+	for (int k = 0; cost && k < 3 && used < sizeof(list); k++) {
+		size_t most = 0;
+
+		for (size_t i = 0; i < c->p->rules; i++)
+			if (cost[i] > cost[most])
+				most = i;
+		if (c->p->rules && cost[most]) {
+			const struct policy_rule *r = &c->p->rule[most];
+
+			used += (size_t)snprintf(list + used, sizeof(list) - used, "%s%s:%u (%llu%%)",
+						 used ? ", " : "", r->file, r->line,
+						 (unsigned long long)(cost[most] * 100 / sum));
+			if (!k)
+				top = most;
+			cost[most] = 0;
+		}
+	}
+	diag_add(c->diags, c->p->rules ? c->p->rule[top].file : "policy",
+		 c->p->rules ? c->p->rule[top].line : 0, c->p->rules ? c->p->rule[top].column : 0, 0,
+		 "the policy is too big: %s. The rules that cost most: %s. Patterns with several * "
+		 "or ** before a literal cost most", limit, list);
+}
+
+/* ------------------------------------------------------------------ strings */
+
+/* Offset within the strings section. */
+static int compiler_string(struct compiler *c, const char *s, uint32_t *ret)
+{
+	size_t len = s ? strlen(s) : 0;
+
+	*ret = 0;
+	if (!len)
+		return 0;
+	if (c->strings_len + len + 1 > WARDER_IMAGE_SIZE)
+		return -E2BIG;
+	while (c->strings_len + len + 1 > c->strings_cap)
+		if (vector_grow(&c->strings, c->strings_cap, &c->strings_cap, 1))
+			return -ENOMEM;
+	*ret = (uint32_t)c->strings_len;
+	memcpy(c->strings + c->strings_len, s, len + 1);
+	c->strings_len += len + 1;
+	return 0;
+}
+
+static int compiler_file(struct compiler *c, const char *file, uint32_t *ret)
+{
+	int err = 0;
+
+	if (c->last_file != file)
+		err = compiler_string(c, file, &c->last_file_at);
+	c->last_file = file;
+	*ret = c->last_file_at;
+	return err;
+}
+
+/* ------------------------------------------------------------------- layout */
+
+struct writer {
+	struct warder_image *img;
+	uint32_t at;
+};
+
+/* Room for a section; NULL when the image is full. */
+static void *writer_section(struct writer *w, struct warder_section *s, size_t count, size_t size)
+{
+	uint64_t end = (uint64_t)w->at + count * size;
+
+	if (end > WARDER_IMAGE_SIZE)
+		return NULL;
+	s->offset = w->at;
+	s->count = (uint32_t)count;
+	w->at = (uint32_t)(end + 7) & ~7u;
+	return w->img->b + s->offset;
+}
+
+static void compiler_capabilities(struct compiler *c, struct warder_image_header *h)
+{
+	const struct policy *p = c->p;
+	uint64_t denied = 0, allowed = 0;
+
+	for (int deny = 1; deny >= 0; deny--)
+		for (size_t i = 0; i < p->rules; i++) {
+			const struct policy_rule *r = &p->rule[i];
+			uint64_t fresh = r->caps & ~denied & ~allowed;
+
+			if (r->class_ != WARDER_CLASS_CAPABILITY || r->deny != deny)
+				continue;
+			if (!deny && r->audit) {
+				c->decides[i] = (r->caps & ~denied & ~h->cap_audit) != 0;
+				h->cap_audit |= r->caps & ~denied;
+			}
+			if (!fresh && r->caps)
+				c->shadow[i] = h->cap_rule[__builtin_ctzll(r->caps)];
+			for (int cap = 0; cap < 64; cap++)
+				if (fresh >> cap & 1)
+					h->cap_rule[cap] = (uint16_t)(i + 1);
+			c->decides[i] |= fresh != 0;
+			*(deny ? &denied : &allowed) |= fresh;
+		}
+	h->cap_allow = (p->cap_deny ? allowed : ~0ull) & ~denied;
+	h->cap_err = EPERM;
+}
+
+static void compiler_defaults(struct compiler *c, struct warder_image_header *h)
+{
+	const struct policy *p = c->p;
+
+	h->magic = WARDER_IMAGE_MAGIC;
+	h->version = WARDER_IMAGE_VERSION;
+	h->header_size = sizeof(*h);
+	h->mode = p->mode;
+	h->file_default = (p->file_deny ? 0 : WARDER_ACC_FILE_ALL) |
+			  (p->exec_deny ? 0 : WARDER_ACC_EXEC);
+	/* Where execution must be allowed, a mapping must be too: else the dynamic loader runs
+	 * what execve() may not. */
+	if (p->exec_deny)
+		h->file_default &= ~WARDER_ACC_MAP_EXEC;
+	h->file_err = EACCES;
+	h->exec_err = EACCES;
+	h->mount_default = p->mount_allow ? (1u << WARDER_MNT_BITS) - 1 : 0;
+	h->mount_err = EPERM;
+	h->file_trivial = h->file_default == ACC_ALL;
+	for (size_t i = 0; i < c->records; i++)
+		if (c->record[i].deny || c->record[i].audit)
+			h->file_trivial = 0;
+	for (size_t i = 0; i < p->overrides; i++)
+		h->override_ops |= 1ull << p->override[i].o.op;
+}
+
+static int write_dfa(struct compiler *c, struct writer *w, struct warder_image_header *h)
+{
+	const struct dfa *d = &c->dfa;
+	struct warder_accept *accept;
+	void *class_of, *trans, *accept_of, *entry;
+
+	h->states = d->states;
+	h->classes = d->classes;
+	memcpy(h->start, d->start, sizeof(h->start));
+	class_of = writer_section(w, &h->class_of, 256, 1);
+	trans = writer_section(w, &h->trans, (size_t)d->states * d->classes, sizeof(__u16));
+	accept_of = writer_section(w, &h->accept_of, d->states, sizeof(__u16));
+	accept = writer_section(w, &h->accept, c->records, sizeof(*accept));
+	entry = writer_section(w, &h->accept_rule, c->entries, sizeof(*c->entry));
+	if (!class_of || !trans || !accept_of || !accept || !entry)
+		return -E2BIG;
+	memcpy(class_of, d->class_of, 256);
+	memcpy(trans, d->trans, (size_t)d->states * d->classes * sizeof(__u16));
+	memcpy(accept_of, d->accept_of, d->states * sizeof(__u16));
+	memcpy(accept, c->record, c->records * sizeof(*accept));
+	for (size_t i = 0; i < c->records; i++)
+		accept[i].rules = accept[i].count ? h->accept_rule.offset +
+							    accept[i].rules * (__u32)sizeof(*c->entry)
+						  : 0;
+	if (c->entries)
+		memcpy(entry, c->entry, c->entries * sizeof(*c->entry));
+	return 0;
+}
+
+static int write_rules(struct compiler *c, struct writer *w, struct warder_image_header *h)
+{
+	const struct policy *p = c->p;
+	struct warder_mount_rule *mount;
+	struct warder_override *override;
+	struct warder_rule *rule;
+	int err = compiler_string(c, p->name, &h->name);
+
+	rule = writer_section(w, &h->rule, p->rules, sizeof(*rule));
+	mount = writer_section(w, &h->mount, p->mounts, sizeof(*mount));
+	override = writer_section(w, &h->override_, p->overrides, sizeof(*override));
+	if (!rule || !mount || !override)
+		return -E2BIG;
+	for (size_t i = 0; !err && i < p->rules; i++) {
+		const struct policy_rule *r = &p->rule[i];
+
+		rule[i] = (struct warder_rule){.line = r->line,
+					       .column = r->column,
+					       .class_ = r->class_,
+					       .deny = r->deny,
+					       .err = r->err,
+					       .audit = r->audit};
+		err = compiler_file(c, r->file, &rule[i].file);
+		if (!err)
+			err = compiler_string(c, r->id, &rule[i].id);
+	}
+	for (size_t i = 0; i < p->mounts; i++)
+		mount[i] = p->mount[i].m;
+	for (size_t i = 0; !err && i < p->overrides; i++) {
+		const struct policy_override *o = &p->override[i];
+
+		override[i] = o->o;
+		err = compiler_string(c, o->bind, &override[i].bind);
+		for (uint32_t k = 0; !err && k < o->o.options; k++)
+			err = compiler_string(c, o->option_text[k], &override[i].option[k].text);
+	}
+	return err;
+}
+
+/* Strings are numbered from their section until it has a place. */
+static void strings_place(struct warder_image *img, uint32_t base)
+{
+	struct warder_image_header *h = &img->h;
+	struct warder_rule *rule = (void *)(img->b + h->rule.offset);
+	struct warder_override *override = (void *)(img->b + h->override_.offset);
+
+	h->name += h->name ? base : 0;
+	for (uint32_t i = 0; i < h->rule.count; i++) {
+		rule[i].file += rule[i].file ? base : 0;
+		rule[i].id += rule[i].id ? base : 0;
+	}
+	for (uint32_t i = 0; i < h->override_.count; i++) {
+		override[i].bind += override[i].bind ? base : 0;
+		for (uint32_t k = 0; k < override[i].options; k++)
+			override[i].option[k].text += override[i].option[k].text ? base : 0;
+	}
+}
+
+__u32 image_checksum(const struct warder_image *img)
+{
+	static const unsigned char zero[4];
+	const size_t at = offsetof(struct warder_image_header, checksum);
+	uLong crc = crc32(0, img->b, (uInt)at);
+
+	crc = crc32(crc, zero, sizeof(zero));
+	return (__u32)crc32(crc, img->b + at + 4, img->h.length - (uInt)at - 4);
+}
+
+static int compiler_write(struct compiler *c, struct warder_image *img)
+{
+	struct warder_image_header *h = &img->h;
+	struct writer w = {.img = img, .at = sizeof(*h)};
+	void *strings;
+	int err;
+
+	compiler_defaults(c, h);
+	compiler_capabilities(c, h);
+	err = write_dfa(c, &w, h);
+	if (!err)
+		err = write_rules(c, &w, h);
+	if (err)
+		return err;
+	strings = writer_section(&w, &h->strings, c->strings_len, 1);
+	if (!strings || w.at > WARDER_IMAGE_SIZE)
+		return -E2BIG;
+	memcpy(strings, c->strings, c->strings_len);
+	strings_place(img, h->strings.offset);
+	h->length = w.at;
+	h->checksum = image_checksum(img);
+	return 0;
+}
+
+/* -------------------------------------------------------------------- entry */
+
+static int compiler_dfa(struct compiler *c, uint64_t *cost)
+{
+	const struct policy *p = c->p;
+	struct dfa_options o = {.accept = compiler_accept, .arg = c, .cost = cost};
+	cleanup_free uint32_t *start = calloc(p->patterns + 1, sizeof(*start));
+	size_t used = 0;
+
+	if (!start)
+		return -ENOMEM;
+	for (unsigned k = 0; k < WARDER_START__MAX; k++) {
+		o.start[k] = start + used;
+		for (size_t i = 0; i < p->patterns; i++)
+			if (p->pattern[i].start == k)
+				start[used++] = p->pattern[i].nfa_start;
+		o.starts[k] = (size_t)(start + used - o.start[k]);
+	}
+	return dfa_build(&p->nfa, &o, &c->dfa);
+}
+
+static int compiler_init(struct compiler *c)
+{
+	c->decides = calloc(c->p->rules + 1, sizeof(*c->decides));
+	c->shadow = calloc(c->p->rules + 1, sizeof(*c->shadow));
+	c->table = calloc(RECORD_TABLE, sizeof(*c->table));
+	if (!c->decides || !c->shadow || !c->table ||
+	    vector_grow(&c->record, 0, &c->records_cap, sizeof(*c->record)) ||
+	    vector_grow(&c->strings, 0, &c->strings_cap, 1))
+		return -ENOMEM;
+	c->record[0] = (struct warder_accept){0}; /* record 0 and string 0 are empty */
+	c->records = 1;
+	c->strings[0] = 0;
+	c->strings_len = 1;
+	return 0;
+}
+
+static void compiler_done(struct compiler *c)
+{
+	dfa_done(&c->dfa);
+	free(c->record);
+	free(c->table);
+	free(c->entry);
+	free(c->decides);
+	free(c->shadow);
+	free(c->strings);
+}
+
+int policy_compile(const struct policy *p, struct warder_image **ret_image,
+		   struct policy_diags *diags)
+{
+	struct compiler c = {.p = p, .diags = diags};
+	cleanup_free uint64_t *cost = calloc(p->patterns + 1, sizeof(*cost));
+	cleanup_free struct warder_image *img = NULL;
+	size_t errors = diags->errors;
+	int err;
+
+	*ret_image = NULL;
+	if (!cost)
+		return -ENOMEM;
+	err = compiler_init(&c);
+	if (!err)
+		err = compiler_dfa(&c, cost);
+	if (err == -E2BIG)
+		report_cost(&c, cost, "its patterns need more than 65535 states, or more work than "
+				      "a policy may cost");
+	if (!err) {
+		/* Zeroed and aligned for every member. */
+		img = calloc(1, sizeof(*img));
+		err = img ? compiler_write(&c, img) : -ENOMEM;
+		if (err == -E2BIG) {
+			char limit[160];
+
+			snprintf(limit, sizeof(limit),
+				 "%u states of %u byte classes and %zu rules do not fit into an image "
+				 "of %u bytes", c.dfa.states, c.dfa.classes, p->rules,
+				 WARDER_IMAGE_SIZE);
+			report_cost(&c, cost, limit);
+		}
+	}
+	if (!err)
+		report_shadows(&c);
+	if (!err && diags->errors > errors)
+		err = -EINVAL;
+	if (!err)
+		*ret_image = take_ptr(img);
+	compiler_done(&c);
+	return err;
+}

@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What the files of the policy module share; nobody else includes it. */
+#ifndef WARDER_POLICY_INTERNAL_H
+#define WARDER_POLICY_INTERNAL_H
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "policy.h"
+
+/* ------------------------------------------------------------------- arena */
+
+/* Everything that a policy owns goes away with it: one arena each. */
+struct arena_block;
+struct arena {
+	struct arena_block *head;
+};
+
+/* Zeroed memory, NULL when there is none. */
+void *arena_alloc(struct arena *a, size_t size);
+char *arena_strndup(struct arena *a, const char *s, size_t len);
+char *arena_printf(struct arena *a, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void arena_done(struct arena *a);
+
+/* Grows a malloc'ed array to hold one more of `size` bytes. 0 or -ENOMEM. */
+int vector_grow(void *array_p, size_t count, size_t *cap, size_t size);
+
+/* ------------------------------------------------------------- diagnostics */
+
+void diag_addv(struct policy_diags *d, const char *file, unsigned line, unsigned column,
+	       int warning, const char *format, va_list ap);
+void diag_add(struct policy_diags *d, const char *file, unsigned line, unsigned column, int warning,
+	      const char *format, ...) __attribute__((format(printf, 6, 7)));
+
+/* Text of a file made fit for a message: quoted, control bytes escaped, cut. */
+#define SHOWN_SIZE 96
+const char *text_shown(const char *text, size_t len, char buf[SHOWN_SIZE]);
+
+/* ------------------------------------------------------------ tree (yaml.c) */
+
+#define POLICY_NODES_MAX 200000u /* of one file, aliases counted each time they are used */
+#define POLICY_KEYS_MAX 512u     /* of one mapping: duplicates are found by comparing all pairs */
+#define POLICY_ANCHORS_MAX 256u
+
+enum node_type { NODE_SCALAR, NODE_SEQ, NODE_MAP };
+
+struct node {
+	enum node_type type;
+	bool plain; /* a scalar without quotes */
+	bool open;  /* still being read: an alias to it would be a cycle */
+	unsigned line, column;
+	const char *text; /* scalar; NUL-terminated, without NUL inside */
+	size_t len;
+	struct node **item; /* seq: items; map: key, value, key, value ... */
+	size_t count;       /* of item[] */
+	size_t weight;      /* nodes below and itself, aliases expanded */
+};
+
+/* Reads one document. 0, -EINVAL with diagnostics, -ENOMEM. */
+int yaml_read(struct arena *a, const char *file, const char *text, size_t len,
+	      struct node **ret_root, struct policy_diags *diags);
+
+/* ------------------------------------------------------------ NFA (glob.c) */
+
+#define NFA_STATES_MAX (1u << 20)
+#define NFA_PATTERN_STATES_MAX (1u << 16)
+#define NFA_SETS_MAX 4096u
+#define PATTERN_DEPTH_MAX 8 /* nested {...} and variables in variables */
+
+struct byteset {
+	uint64_t w[4];
+};
+
+static inline bool byteset_has(const struct byteset *s, unsigned b)
+{
+	return s->w[b >> 6] >> (b & 63) & 1;
+}
+
+/* Index 0 of both arrays means none. */
+struct nfa_state {
+	uint32_t eps[2];
+	uint32_t to;     /* reached by a byte of `set` */
+	uint32_t accept; /* pattern number + 1 */
+	uint32_t owner;  /* pattern number */
+	uint16_t set;
+};
+
+struct nfa {
+	struct nfa_state *state;
+	size_t states, states_cap;
+	struct byteset *set;
+	size_t sets, sets_cap;
+	uint16_t single[256]; /* set of just that byte */
+};
+
+void nfa_done(struct nfa *n);
+
+struct policy_var {
+	const char *name;
+	const char **value;
+	size_t values;
+};
+
+struct glob_error {
+	size_t offset; /* in the pattern, bytes */
+	char text[192];
+};
+
+/* Adds the pattern's automaton. 0 and its start state, -EINVAL with the reason, -E2BIG with
+ * the reason, -ENOMEM. What a failure leaves in the NFA is not reachable. */
+int glob_compile(struct nfa *n, const char *pattern, const struct policy_var *vars, size_t nvars,
+		 uint32_t owner, uint32_t *ret_start, struct glob_error *reterr);
+
+/* ------------------------------------------------------------- DFA (dfa.c) */
+
+struct dfa {
+	uint32_t states; /* state 0 is dead */
+	uint32_t classes;
+	uint8_t class_of[256];
+	uint16_t start[WARDER_START__MAX];
+	uint16_t *trans;      /* states * classes */
+	uint16_t *accept_of;  /* states */
+};
+
+/* The number (0: empty) of the accept record for the patterns that end in a state, sorted. */
+typedef int (*dfa_accept_fn)(void *arg, const uint32_t *patterns, size_t count,
+			     uint16_t *ret_accept);
+
+struct dfa_options {
+	/* Start states of each start kind. */
+	const uint32_t *start[WARDER_START__MAX];
+	size_t starts[WARDER_START__MAX];
+	dfa_accept_fn accept;
+	void *arg;
+	uint64_t *cost; /* by pattern: how much of the automaton is due to it */
+};
+
+/* 0, -E2BIG when a limit is reached (cost[] then says why), -ENOMEM, or what accept returned. */
+int dfa_build(const struct nfa *n, const struct dfa_options *o, struct dfa *ret);
+void dfa_done(struct dfa *d);
+
+/* ------------------------------------------------------------------ policy */
+
+struct policy_rule {
+	const char *file;
+	unsigned line, column;
+	const char *id;
+	uint8_t class_, deny, err, audit;
+	bool included; /* from an included file: what shadows it is no mistake of the author's */
+	uint32_t mask; /* file, exec: WARDER_ACC_* */
+	uint64_t caps;
+};
+
+struct policy_pattern {
+	const char *text;
+	uint32_t nfa_start;
+	uint32_t rule; /* index */
+	uint8_t start; /* enum warder_start */
+	uint64_t set;  /* mount or override entries */
+};
+
+struct policy_override {
+	struct warder_override o; /* without the string offsets */
+	const char *bind;
+	const char *option_text[WARDER_OPTIONS_MAX];
+	const char *targets; /* the patterns, joined: equal strings are equal targets */
+};
+
+struct policy_mount {
+	struct warder_mount_rule m;
+	const char *targets;
+};
+
+struct policy_pair {
+	const char *key, *value;
+};
+
+struct policy {
+	struct arena arena;
+	const char *name;
+	uint32_t mode;
+	bool selectable;
+	const char *match_name;
+	struct policy_pair *annotation;
+	size_t annotations;
+	uint32_t keys_max;
+	bool file_deny, exec_deny, cap_deny, mount_allow;
+
+	struct policy_var *var;
+	size_t vars, vars_cap;
+	struct policy_rule *rule;
+	size_t rules, rules_cap;
+	struct policy_pattern *pattern;
+	size_t patterns, patterns_cap;
+	struct policy_mount mount[WARDER_MOUNT_RULES_MAX];
+	size_t mounts;
+	struct policy_override override[WARDER_OVERRIDES_MAX];
+	size_t overrides;
+	struct nfa nfa;
+};
+
+/* --------------------------------------------------------------- parser */
+
+#define INCLUDES_MAX 64
+
+struct parser {
+	struct policy *p;
+	struct policy_diags *diags;
+	const char *const *dirs;
+	const char *file; /* the one being read */
+	bool included;
+	unsigned depth;
+	const char *seen[INCLUDES_MAX]; /* names of includes */
+	size_t seen_count;
+	int fatal; /* -ENOMEM; stops everything */
+};
+
+/* In policy_tree.c: typed access to nodes, each with its diagnostic. */
+void parser_error(struct parser *ps, const struct node *at, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+void parser_warning(struct parser *ps, const struct node *at, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+const char *node_shown(const struct node *n, char buf[SHOWN_SIZE]);
+int node_is(const struct node *n, const char *text);
+struct node *map_get(const struct node *map, const char *key);
+bool expect_map(struct parser *ps, const struct node *n, const char *what);
+bool expect_seq(struct parser *ps, const struct node *n, const char *what);
+/* NULL after a diagnostic. */
+const char *expect_string(struct parser *ps, const struct node *n, const char *what);
+bool expect_bool(struct parser *ps, const struct node *n, const char *what, bool *ret);
+bool expect_number(struct parser *ps, const struct node *n, const char *what, uint64_t min,
+		   uint64_t max, uint64_t *ret);
+/* "64M", "4096": bytes. */
+bool parse_size(const char *text, uint64_t *ret);
+/* "2s", "500ms", "1m": milliseconds. */
+bool expect_duration(struct parser *ps, const struct node *n, const char *what, uint64_t max_ms,
+		     uint64_t *ret);
+/* One of words[] (NULL-terminated); its index, or -1 after a diagnostic. */
+int expect_word(struct parser *ps, const struct node *n, const char *what,
+		const char *const *words);
+/* A scalar or a list of scalars as a list: calls fn for each. */
+void each_scalar(struct parser *ps, struct node *n, const char *what,
+		 void (*fn)(struct parser *, struct node *, void *), void *arg);
+
+/* A key of a mapping. `read` gets the value; without it the key is known but read elsewhere. */
+struct key {
+	const char *name;
+	bool required;
+};
+/* Reports unknown and missing keys. False if the node is no mapping. */
+bool check_keys(struct parser *ps, const struct node *n, const char *what, const struct key *keys);
+
+/* In policy_parse.c, used by policy_override.c. */
+int parser_add_rule(struct parser *ps, const struct policy_rule *rule, uint32_t *ret_index);
+void parser_add_patterns(struct parser *ps, struct node *n, const char *what, uint32_t rule,
+			 unsigned start, uint64_t set, const char **ret_joined);
+/* Reads allow/deny, errno, audit, id, optional of a rule. False after an error. */
+struct rule_head {
+	struct policy_rule rule;
+	struct node *what; /* value of allow or deny */
+	bool optional;
+};
+bool parse_rule_head(struct parser *ps, struct node *n, uint8_t class_, int err,
+		     struct rule_head *ret);
+/* Something this version does not enforce: error, or warning if optional. */
+void refuse_word(struct parser *ps, const struct node *at, bool optional, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
+bool node_optional(struct parser *ps, const struct node *rule);
+bool parse_flags(struct parser *ps, const struct node *n, uint32_t *ret_require,
+		 uint32_t *ret_forbid);
+bool parse_fstype(struct parser *ps, const struct node *n, char ret[WARDER_FSTYPE_SIZE]);
+int parse_errno(struct parser *ps, const struct node *n, uint8_t *ret);
+
+int parser_run(struct parser *ps, struct node *root);
+
+
+/* One rule each, in policy_mount.c. */
+void parse_mount(struct parser *ps, struct node *rule);
+void parse_override(struct parser *ps, struct node *rule);
+
+/* CRC-32 of the used bytes with the checksum field zero. */
+__u32 image_checksum(const struct warder_image *img);
+
+/* 64 hex digits and a NUL. */
+void sha256_hex(const void *data, size_t len, char ret_hex[65]);
+
+/* Reads a whole regular file of at most POLICY_TEXT_MAX bytes. */
+int policy_read_file(const char *path, char **ret_text, size_t *ret_len, struct warder_error *err);
+
+#endif
