@@ -1,0 +1,573 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* The table of containers: slots, exit and clean-up, adoption after a restart, and what the
+ * override threads may see of it. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cgroup.h"
+#include "cleanup.h"
+#include "supervisor_private.h"
+
+#ifndef __WNOTHREAD
+#define __WNOTHREAD 0x20000000
+#endif
+
+struct ctr *ctr_find_name(struct supervisor *s, const char *name)
+{
+	struct ctr *c = s->ctrs;
+
+	while (c && strcmp(c->name, name))
+		c = c->next;
+	return c;
+}
+
+struct ctr *ctr_find_cid(struct supervisor *s, uint64_t cid)
+{
+	struct ctr *c = s->ctrs;
+
+	while (c && c->cid != cid)
+		c = c->next;
+	return c;
+}
+
+static struct ctr *ctr_alloc(void)
+{
+	struct ctr *c = calloc(1, sizeof(*c));
+
+	if (c) {
+		c->init.fd = c->listener.fd = -1;
+		c->cgroup_fd = c->root_fd = c->userns_fd = -1;
+		c->created = time(NULL);
+	}
+	return c;
+}
+
+static void ctr_link(struct supervisor *s, struct ctr *c)
+{
+	pthread_mutex_lock(&s->lock);
+	c->next = s->ctrs;
+	s->ctrs = c;
+	pthread_mutex_unlock(&s->lock);
+}
+
+static int ctr_free_slot(struct supervisor *s)
+{
+	uint8_t used[WARDER_CONTAINERS_MAX] = { 0 };
+
+	for (struct ctr *c = s->ctrs; c; c = c->next)
+		used[c->slot] = 1;
+	for (int i = 0; i < WARDER_CONTAINERS_MAX; i++) {
+		if (!used[i])
+			return i;
+	}
+	return -ENOSPC;
+}
+
+struct ctr *ctr_new(struct supervisor *s, const char *name, struct warder_error *reterr)
+{
+	struct ctr *c;
+	int slot, err;
+
+	if (name && ctr_find_name(s, name)) {
+		error_set(reterr, -EEXIST,
+			  "the name \"%s\" is in use: choose another, or end that container with "
+			  "`warder kill %s`",
+			  name, name);
+		return NULL;
+	}
+	slot = ctr_free_slot(s);
+	if (slot < 0) {
+		error_set(reterr, -ENOSPC, "%d containers are running, and there is no room for more",
+			  WARDER_CONTAINERS_MAX);
+		return NULL;
+	}
+	c = ctr_alloc();
+	if (!c) {
+		error_set(reterr, -ENOMEM, "out of memory");
+		return NULL;
+	}
+	c->slot = (uint32_t)slot;
+	if (s->loader) {
+		__u64 cid = 0;
+
+		err = loader_next_cid(s->loader, &cid);
+		if (err) {
+			error_errno(reterr, err, "cannot take a container id");
+			free(c);
+			return NULL;
+		}
+		c->cid = cid;
+	} else {
+		c->cid = ++s->next_cid;
+	}
+	if (name)
+		snprintf(c->name, sizeof(c->name), "%s", name);
+	else
+		snprintf(c->name, sizeof(c->name), "c%llu", (unsigned long long)c->cid);
+	if (!name && ctr_find_name(s, c->name)) {
+		error_set(reterr, -EEXIST, "the name \"%s\" is in use: give one with --name",
+			  c->name);
+		free(c);
+		return NULL;
+	}
+	ctr_link(s, c);
+	return c;
+}
+
+/* --------------------------------------------------------------------------- kernel */
+
+int ctr_publish(struct supervisor *s, struct ctr *c, enum warder_ctr_state state)
+{
+	struct warder_ctr k = {
+		.cid = c->cid,
+		.state = state,
+		.policy = c->policy,
+		.init_tgid = (uint32_t)c->pid,
+		.userns = c->userns,
+		.mntns = c->mntns,
+		.pidns = c->pidns,
+		.session_ring = c->rings.session,
+		.container_ring = c->rings.container,
+		.userns_owned = c->userns_fd >= 0,
+	};
+
+	snprintf(k.name, sizeof(k.name), "%s", c->name);
+	return s->loader ? loader_set_container(s->loader, c->slot, &k) : 0;
+}
+
+int ctr_save(struct supervisor *s, struct ctr *c, struct warder_error *reterr)
+{
+	cleanup_json struct json_object *o = json_object_new_object();
+	struct json_object *mounts = json_object_new_array();
+
+	control_put_u64(o, "cid", c->cid);
+	control_put_int(o, "slot", c->slot);
+	control_put_string(o, "name", c->name);
+	control_put_int(o, "pid", c->pid);
+	control_put_u64(o, "uid_base", c->uid_base);
+	control_put_int(o, "created", c->created);
+	control_put_string(o, "policy", s->policy[c->policy].name);
+	control_put_string(o, "digest", s->policy[c->policy].image->digest);
+	if (c->has_rings) {
+		control_put_int(o, "session_ring", c->rings.session);
+		control_put_int(o, "container_ring", c->rings.container);
+	}
+	for (size_t i = 0; i < c->mount_count; i++)
+		json_object_array_add(mounts, json_object_new_string(c->mounts[i]));
+	json_object_object_add(o, "mounts", mounts);
+	if (c->spec)
+		json_object_object_add(o, "spec", container_spec_to_json(c->spec));
+	return state_save_container(s->state_dir, c->cid, o, reterr);
+}
+
+/* ---------------------------------------------------------------------- its sockets */
+
+static void ctr_listener_ready(struct supervisor *s, struct source *src, uint32_t events)
+{
+	struct ctr *c = source_owner(src, struct ctr, listener);
+
+	(void)events;
+	conn_accept_from_container(s, c, src);
+}
+
+void ctr_listen(struct supervisor *s, struct ctr *c, int fd)
+{
+	int type = 0, accepting = 0;
+	socklen_t len = sizeof(type);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) || type != SOCK_SEQPACKET ||
+	    getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &accepting, &len) || !accepting ||
+	    source_add(s, &c->listener, fd, EPOLLIN, ctr_listener_ready))
+		close(fd);
+}
+
+/* The supervisor's end of WARDER_FD is an ordinary connection from that container. */
+void ctr_attach_self(struct supervisor *s, struct ctr *c, int fd)
+{
+	c->has_self = 1;
+	if (fcntl(fd, F_SETFL, O_NONBLOCK) || conn_add(s, fd, c->cid))
+		close(fd);
+}
+
+/* --------------------------------------------------------------------------- exit */
+
+/* -EAGAIN: it runs still. -ECHILD: not our child. */
+int ctr_wait_status(int pidfd, int *ret_status)
+{
+	siginfo_t si = { .si_pid = 0 };
+
+	/* __WNOTHREAD: the override thread's tracees report to it alone. */
+	if (waitid(P_PIDFD, (id_t)pidfd, &si, WEXITED | WNOHANG | __WNOTHREAD))
+		return -errno;
+	if (!si.si_pid)
+		return -EAGAIN;
+	*ret_status = si.si_code == CLD_EXITED ? si.si_status : 128 + si.si_status;
+	return 0;
+}
+
+static void ctr_init_exited(struct supervisor *s, struct source *src, uint32_t events)
+{
+	struct ctr *c = source_owner(src, struct ctr, init);
+	int status = 137, err;
+
+	(void)events;
+	err = ctr_wait_status(src->fd, &status);
+	if (err == -EAGAIN)
+		return;
+	/* Somebody else's child, or reaped already: BPF has recorded its exit. */
+	if (err && s->loader) {
+		struct warder_stats st;
+
+		if (!loader_get_stats(s->loader, c->slot, &st) && st.exited)
+			status = WIFEXITED(st.exit_code) ? (int)WEXITSTATUS(st.exit_code) :
+							   128 + (int)WTERMSIG(st.exit_code);
+	}
+	epoll_ctl(s->epoll_fd, EPOLL_CTL_DEL, src->fd, NULL);
+	ctr_end(s, c, status);
+}
+
+void ctr_watch_init(struct supervisor *s, struct ctr *c, int pidfd)
+{
+	if (source_add(s, &c->init, pidfd, EPOLLIN, ctr_init_exited)) {
+		log_error("cannot watch container %s", c->name);
+		close(pidfd);
+	}
+}
+
+static void ctr_free(struct ctr *c)
+{
+	if (c->root_fd >= 0)
+		close(c->root_fd);
+	if (c->userns_fd >= 0)
+		close(c->userns_fd);
+	if (c->cgroup_fd >= 0)
+		close(c->cgroup_fd);
+	for (size_t i = 0; i < c->mount_count; i++)
+		free(c->mounts[i]);
+	free(c->mounts);
+	container_spec_free(c->spec);
+	free(c);
+}
+
+static void ctr_remember_exit(struct supervisor *s, struct ctr *c)
+{
+	struct state_exited *e;
+
+	if (s->exited_count == STATE_EXITED_MAX) {
+		memmove(s->exited, s->exited + 1, sizeof(s->exited) - sizeof(s->exited[0]));
+		s->exited_count--;
+	}
+	e = &s->exited[s->exited_count++];
+	e->cid = c->cid;
+	e->status = c->status;
+	snprintf(e->name, sizeof(e->name), "%s", c->name);
+	state_save_exited(s->state_dir, s->exited, s->exited_count);
+}
+
+/* Nothing of it runs any more: forget it, then tell those who wait. */
+static void ctr_finish(struct supervisor *s, struct ctr *c)
+{
+	static const struct warder_ctr none;
+	struct ctr **p = &s->ctrs;
+	struct conn *conn;
+	int borrowed;
+
+	sup_event_gaps(s, c);
+	source_remove(s, &c->init);
+	source_remove(s, &c->listener);
+	conn_close_container(s, c->cid);
+	if (c->has_rings && s->keyring)
+		keyring_destroy(s->keyring, c->cid, &c->rings);
+	if (c->identity && s->loader) {
+		loader_forget_mounts(s->loader, c->slot);
+		loader_set_container(s->loader, c->slot, &none);
+	}
+	if (c->policy_held)
+		sup_policy_release(s, c->policy);
+	state_remove_container(s->state_dir, c->cid);
+	if (c->started) {
+		sup_event_lifecycle(s, c, "exited", c->status);
+		ctr_remember_exit(s, c);
+	}
+	conn_exited(s, c->cid, c->status);
+	conn = c->fail_conn ? conn_find(s, c->fail_conn) : NULL;
+	if (conn)
+		conn_reply_error(s, conn, c->fail_code, c->fail_text);
+	pthread_mutex_lock(&s->lock);
+	while (*p && *p != c)
+		p = &(*p)->next;
+	if (*p)
+		*p = c->next;
+	borrowed = c->borrowed != 0;
+	if (borrowed) {
+		c->next = s->borrowed;
+		s->borrowed = c;
+	}
+	pthread_mutex_unlock(&s->lock);
+	if (!borrowed)
+		ctr_free(c); /* else by the last release */
+}
+
+/* 1: its last task is gone and its cgroup removed. */
+static int ctr_try_remove(struct supervisor *s, struct ctr *c)
+{
+	struct warder_stats st;
+	char id[32];
+
+	snprintf(id, sizeof(id), "%llu", (unsigned long long)c->cid);
+	if (c->init.fd >= 0) {
+		int status;
+
+		/* A start that failed: reap what would be a zombie. */
+		ctr_wait_status(c->init.fd, &status);
+	}
+	if (c->cgroup_fd >= 0 && cgroup_remove(id)) {
+		cgroup_kill(c->cgroup_fd);
+		return 0;
+	}
+	/* Tasks moved to another cgroup by the host would be left: their slot is not free. */
+	if (c->identity && s->loader && !loader_get_stats(s->loader, c->slot, &st) &&
+	    (int64_t)st.tasks > 0 &&
+	    supervisor_now_ms() < c->dying_since + SUPERVISOR_REMOVE_SECONDS * 1000ull)
+		return 0;
+	return 1;
+}
+
+void ctr_end(struct supervisor *s, struct ctr *c, int status)
+{
+	if (c->state == CTR_DYING)
+		return;
+	pthread_mutex_lock(&s->lock);
+	c->state = CTR_DYING;
+	pthread_mutex_unlock(&s->lock);
+	c->status = status;
+	c->dying_since = supervisor_now_ms();
+	if (c->identity)
+		ctr_publish(s, c, WARDER_CTR_DEAD);
+	if (c->cgroup_fd >= 0)
+		cgroup_kill(c->cgroup_fd);
+	start_end_entered(s, c);
+	if (ctr_try_remove(s, c))
+		ctr_finish(s, c);
+}
+
+void ctr_tick(struct supervisor *s, uint64_t now)
+{
+	struct ctr *next;
+
+	for (struct ctr *c = s->ctrs; c; c = next) {
+		next = c->next;
+		if (c->state != CTR_DYING)
+			continue;
+		if (ctr_try_remove(s, c)) {
+			ctr_finish(s, c);
+		} else if (now > c->dying_since + SUPERVISOR_REMOVE_SECONDS * 1000ull) {
+			log_warning("container %s: a process does not end (stuck in the kernel?)",
+				    c->name);
+			c->dying_since = now;
+		}
+	}
+}
+
+/* ------------------------------------------------------------------------- adoption */
+
+static void ctr_adopt_state(struct supervisor *s, struct ctr *c)
+{
+	cleanup_json struct json_object *o = NULL;
+	struct json_object *spec = NULL;
+	struct warder_error e = { "" };
+	const char *digest = NULL;
+	uint64_t base = 0;
+	char **mounts = NULL;
+
+	if (state_load_container(s->state_dir, c->cid, &o, &e)) {
+		log_warning("container %s is adopted without its state: %s", c->name, e.text);
+		return;
+	}
+	control_get_string(o, "digest", &digest, NULL);
+	control_get_u64(o, "uid_base", UINT32_MAX, &base, NULL);
+	control_get_i64(o, "created", 0, INT64_MAX, &c->created, NULL);
+	control_get_strv(o, "mounts", CONTAINER_MOUNTS_MAX, &mounts, NULL);
+	c->uid_base = (uint32_t)base;
+	c->mounts = mounts;
+	while (mounts && mounts[c->mount_count])
+		c->mount_count++;
+	if (json_object_object_get_ex(o, "spec", &spec) &&
+	    container_spec_from_json(spec, &c->spec, &e))
+		log_warning("container %s: its saved specification is damaged: %s", c->name, e.text);
+	if (digest && c->policy_held && strcmp(digest, s->policy[c->policy].image->digest)) {
+		snprintf(c->digest_found, sizeof(c->digest_found), "%s", digest);
+		log_error("container %s: the kernel enforces policy digest %.12s, but %.12s was "
+			  "loaded for it: load its policy again",
+			  c->name, s->policy[c->policy].image->digest, digest);
+	}
+}
+
+/* Its init, if the record's pid still is a task of this container. */
+static int ctr_adopt_init(struct supervisor *s, const struct warder_ctr *k)
+{
+	cleanup_close int pidfd = (int)syscall(SYS_pidfd_open, (pid_t)k->init_tgid, 0);
+	struct warder_task task;
+
+	if (pidfd < 0 || loader_get_task(s->loader, pidfd, &task) || task.cid != k->cid)
+		return -ESRCH;
+	return take_fd(&pidfd);
+}
+
+static void ctr_adopt(struct supervisor *s, uint32_t slot, const struct warder_ctr *k)
+{
+	struct ctr *c = ctr_alloc();
+	char id[32], path[64];
+	int pidfd;
+
+	if (!c) {
+		log_error("out of memory: container %.64s is not adopted", k->name);
+		return;
+	}
+	snprintf(id, sizeof(id), "%llu", (unsigned long long)k->cid);
+	c->cid = k->cid;
+	c->slot = slot;
+	c->adopted = c->identity = 1;
+	c->state = CTR_RUNNING;
+	c->pid = (pid_t)k->init_tgid;
+	c->userns = k->userns;
+	c->mntns = k->mntns;
+	c->pidns = k->pidns;
+	c->rings.session = k->session_ring;
+	c->rings.container = k->container_ring;
+	c->has_rings = k->session_ring != 0;
+	snprintf(c->name, sizeof(c->name), "%.63s", k->name);
+	c->cgroup_fd = cgroup_open(id);
+	c->policy = k->policy;
+	if (k->policy < WARDER_POLICIES_MAX && s->policy[k->policy].image) {
+		s->policy[k->policy].users++;
+		c->policy_held = 1;
+	} else {
+		log_error("container %s: the kernel holds no policy for it: everything it asks is "
+			  "refused",
+			  c->name);
+	}
+	ctr_adopt_state(s, c);
+	ctr_link(s, c);
+	pidfd = ctr_adopt_init(s, k);
+	if (pidfd < 0 || k->state == WARDER_CTR_STARTING) {
+		/* Ended, or never released, while no supervisor ran. */
+		struct warder_stats st;
+		int status = 137;
+
+		if (!loader_get_stats(s->loader, slot, &st) && st.exited)
+			status = WIFEXITED(st.exit_code) ? (int)WEXITSTATUS(st.exit_code) :
+							   128 + (int)WTERMSIG(st.exit_code);
+		c->started = k->state != WARDER_CTR_STARTING;
+		if (pidfd >= 0)
+			close(pidfd);
+		ctr_end(s, c, status);
+		return;
+	}
+	c->started = 1;
+	snprintf(path, sizeof(path), "/proc/%u/root", k->init_tgid);
+	c->root_fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (k->userns_owned) {
+		snprintf(path, sizeof(path), "/proc/%u/ns/user", k->init_tgid);
+		c->userns_fd = open(path, O_RDONLY | O_CLOEXEC);
+	}
+	ctr_watch_init(s, c, pidfd);
+	sup_event_lifecycle(s, c, "adopted", 0);
+}
+
+static int ctr_is_known(uint64_t cid, void *arg)
+{
+	return ctr_find_cid(arg, cid) != NULL;
+}
+
+void ctr_adopt_all(struct supervisor *s)
+{
+	s->exited_count = state_load_exited(s->state_dir, s->exited);
+	for (uint32_t slot = 0; s->loader && slot < WARDER_CONTAINERS_MAX; slot++) {
+		struct warder_ctr k;
+
+		if (!loader_get_container(s->loader, slot, &k) && k.cid)
+			ctr_adopt(s, slot, &k);
+	}
+	state_prune(s->state_dir, ctr_is_known, s);
+}
+
+/* Leaving while containers run: they are kept, only our descriptors go. */
+void ctr_free_all(struct supervisor *s)
+{
+	while (s->ctrs) {
+		struct ctr *c = s->ctrs;
+
+		s->ctrs = c->next;
+		source_remove(s, &c->init);
+		source_remove(s, &c->listener);
+		ctr_free(c);
+	}
+}
+
+/* ------------------------------------------------------------------- for overrides */
+
+int ctr_override_acquire(void *arg, __u64 cid, __u32 slot, struct override_target *ret)
+{
+	struct supervisor *s = arg;
+	struct ctr *c;
+	int err = -ENOENT;
+
+	pthread_mutex_lock(&s->lock);
+	for (c = s->ctrs; c; c = c->next) {
+		if (c->cid == cid && c->slot == slot)
+			break;
+	}
+	if (c && c->state != CTR_DYING && c->policy_held && s->policy[c->policy].image) {
+		struct sup_image *image = s->policy[c->policy].image;
+
+		c->borrowed++;
+		image->refs++;
+		*ret = (struct override_target){ .cid = cid,
+						 .slot = slot,
+						 .image = &image->img,
+						 .userns_fd = c->userns_fd,
+						 .root_fd = c->root_fd };
+		memcpy(ret->name, c->name, sizeof(ret->name));
+		err = 0;
+	}
+	pthread_mutex_unlock(&s->lock);
+	return err;
+}
+
+void ctr_override_release(void *arg, struct override_target *target)
+{
+	struct supervisor *s = arg;
+	struct sup_image *image = source_owner(target->image, struct sup_image, img);
+	struct ctr *c, **p, *gone = NULL;
+
+	pthread_mutex_lock(&s->lock);
+	for (c = s->ctrs; c && c->cid != target->cid;)
+		c = c->next;
+	if (c) {
+		c->borrowed--;
+	} else {
+		/* It ended meanwhile: its descriptors were kept for us. */
+		for (p = &s->borrowed; *p && (*p)->cid != target->cid;)
+			p = &(*p)->next;
+		if (*p && !--(*p)->borrowed) {
+			gone = *p;
+			*p = gone->next;
+		}
+	}
+	pthread_mutex_unlock(&s->lock);
+	if (gone)
+		ctr_free(gone);
+	sup_image_unref(s, image);
+}

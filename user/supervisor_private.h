@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The supervisor's inside, shared by supervisor*.c only.
+ *
+ * Threads: everything belongs to the loop's thread, except what `lock` protects: the list of
+ * containers as the override callbacks read it (next, cid, slot, name, fds, borrowed, image
+ * references) and the queue of outcomes. The loop is the only writer of the list, so it reads
+ * without the lock and writes with it. Nothing blocks while it is held.
+ */
+#ifndef WARDER_SUPERVISOR_PRIVATE_H
+#define WARDER_SUPERVISOR_PRIVATE_H
+
+#include <json-c/json.h>
+#include <limits.h>
+#include <pthread.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "container.h"
+#include "control.h"
+#include "events.h"
+#include "keyring.h"
+#include "loader.h"
+#include "override.h"
+#include "policy.h"
+#include "state.h"
+#include "supervisor.h"
+
+#define SUPERVISOR_CONNS_MAX 256
+#define SUPERVISOR_START_SECONDS 60 /* for the builder and init, until exec */
+#define SUPERVISOR_HISTORY_MAX 4096
+#define SUPERVISOR_HISTORY_BYTES (8u << 20)
+#define SUPERVISOR_OUTCOMES_MAX 256
+#define SUPERVISOR_LINGER_MS 300 /* an on-demand supervisor without work */
+#define SUPERVISOR_REMOVE_SECONDS 10 /* for a dead container's last tasks, then said aloud */
+
+struct supervisor;
+
+/* Something in the epoll set. The loop takes one event at a time, so that a handler may free
+ * any object. */
+struct source {
+	int fd;
+	void (*ready)(struct supervisor *s, struct source *src, uint32_t events);
+};
+
+/* An image in use; freed with its last reference (slot, override threads). */
+struct sup_image {
+	unsigned refs; /* under lock */
+	char digest[65];
+	struct warder_image img;
+};
+
+struct sup_policy {
+	struct sup_image *image; /* NULL: free slot */
+	char name[WARDER_NAME_SIZE];
+	unsigned users; /* containers */
+	int kept; /* loaded by name: stays without containers */
+};
+
+enum ctr_state { CTR_STARTING, CTR_RUNNING, CTR_DYING };
+
+struct ctr {
+	struct ctr *next;
+	uint64_t cid;
+	uint32_t slot;
+	char name[WARDER_NAME_SIZE];
+	struct container_spec *spec; /* NULL: adopted without a state file */
+	enum ctr_state state;
+	int adopted; /* init is not our child */
+	unsigned borrowed; /* by override threads, under lock */
+	pid_t pid;
+	struct source init; /* pidfd */
+	struct source listener; /* container.sock */
+	int has_self; /* our end of WARDER_FD came in, now a connection */
+	int cgroup_fd, root_fd, userns_fd;
+	uint32_t uid_base;
+	uint32_t userns, mntns, pidns; /* inode numbers */
+	uint32_t policy; /* slot */
+	int policy_held;
+	char digest_found[65]; /* adopted: what the state file said, if it differs */
+	struct keyring_rings rings;
+	int has_rings;
+	int identity; /* a record is in the kernel's table */
+	int64_t created; /* realtime, seconds */
+	char **mounts; /* paths */
+	size_t mount_count;
+	/* dying */
+	int status;
+	int started; /* its command ran: exit is an event and is remembered */
+	uint64_t dying_since; /* ms */
+	uint64_t fail_conn; /* connection that gets the sentence below, 0: none */
+	int fail_code;
+	char fail_text[WARDER_ERROR_SIZE];
+	struct warder_stats stats_seen;
+};
+
+/* A start or an enter under way; an enter stays until its command exits. */
+struct launch {
+	struct launch *next;
+	struct ctr *ctr;
+	int enter;
+	int detach;
+	uint64_t conn;
+	struct source sock;
+	struct source child; /* enter: pidfd of the command */
+	pid_t builder;
+	pid_t pid;
+	int pidfd;
+	int pty;
+	int ready, released;
+	uint64_t deadline; /* ms, until the release */
+	struct container_spec *spec; /* enter: owned */
+	struct {
+		int fd;
+		char *path;
+	} *mount;
+	size_t mounts;
+};
+
+struct conn {
+	struct conn *next;
+	uint64_t id;
+	struct source src;
+	uint64_t cid; /* came in on a container's socket; 0: the control socket */
+	int subscriber;
+	uint64_t filter; /* cid, 0: all */
+	uint64_t lost; /* events this reader was too slow for */
+	uint64_t waits_cid; /* wait request: answered when that container is gone */
+	int attached; /* run: gets "exited", not "ok" */
+};
+
+struct supervisor {
+	struct supervisor_options options;
+	char run_dir[PATH_MAX - 64];
+	char state_dir[PATH_MAX - 32];
+	char stage_dir[PATH_MAX - 32];
+	int lock_fd, epoll_fd, exe_fd;
+	struct source listener, signals, event_source, outcome_source;
+	int leaving; /* told to leave */
+	int handed_over; /* to another supervisor: nothing is unpinned */
+	uint64_t idle_since; /* ms, 0: not idle */
+	uint64_t next_cid; /* without a kernel */
+
+	struct loader *loader; /* NULL in unit tests */
+	struct override *override;
+	struct keyring *keyring; /* NULL: kernel without keys */
+	struct events *events;
+	char keyring_reason[256];
+
+	pthread_mutex_t lock;
+	struct ctr *ctrs;
+	struct ctr *borrowed; /* ended, but an override thread uses their descriptors */
+	struct launch *launches;
+	struct conn *conns;
+	unsigned conn_count;
+	uint64_t conn_next;
+	struct sup_policy policy[WARDER_POLICIES_MAX];
+
+	struct state_exited exited[STATE_EXITED_MAX];
+	size_t exited_count;
+
+	pid_t orphans[64]; /* builders to be reaped */
+
+	struct {
+		char *text;
+		size_t len;
+		uint64_t cid;
+	} history[SUPERVISOR_HISTORY_MAX];
+	size_t history_first, history_count, history_bytes;
+	uint64_t gaps_checked; /* ms */
+
+	struct override_outcome *outcomes; /* ring, under lock */
+	size_t outcome_first, outcome_count;
+	uint64_t outcomes_dropped;
+};
+
+/* supervisor.c */
+uint64_t supervisor_now_ms(void);
+int source_add(struct supervisor *s, struct source *src, int fd, uint32_t events,
+	       void (*ready)(struct supervisor *s, struct source *src, uint32_t events));
+void source_remove(struct supervisor *s, struct source *src); /* closes, too */
+void supervisor_reap_later(struct supervisor *s, pid_t pid);
+
+/* supervisor_conn.c */
+void conn_accept(struct supervisor *s, struct source *src, uint32_t events);
+void conn_accept_from_container(struct supervisor *s, struct ctr *c, struct source *src);
+int conn_add(struct supervisor *s, int fd, uint64_t cid);
+struct conn *conn_find(struct supervisor *s, uint64_t id);
+void conn_close(struct supervisor *s, struct conn *c);
+void conn_close_container(struct supervisor *s, uint64_t cid);
+/* Sends; a peer that does not take a reply is closed: returns -errno then and c is gone. */
+int conn_reply(struct supervisor *s, struct conn *c, struct json_object *msg, int fd);
+int conn_reply_ok(struct supervisor *s, struct conn *c);
+int conn_reply_error(struct supervisor *s, struct conn *c, int code, const char *text);
+/* The other half of a wait or an attached run. */
+void conn_exited(struct supervisor *s, uint64_t cid, int status);
+
+/* supervisor_requests.c: dispatch of one message; owns nothing of what it gets. */
+void request_dispatch(struct supervisor *s, struct conn *c, struct json_object *o,
+		      struct control_fds *fds);
+
+/* supervisor_start.c */
+int start_container(struct supervisor *s, struct conn *c, struct container_spec *spec,
+		    const char *policy, int image_fd, const int stdio[3], int detach,
+		    struct warder_error *reterr);
+int start_enter(struct supervisor *s, struct conn *c, struct ctr *ctr,
+		struct container_spec *spec, const int stdio[3], struct warder_error *reterr);
+void start_tick(struct supervisor *s, uint64_t now);
+void start_cancel_all(struct supervisor *s);
+/* Commands entered into a container that ends. */
+void start_end_entered(struct supervisor *s, struct ctr *c);
+
+/* supervisor_containers.c */
+struct ctr *ctr_new(struct supervisor *s, const char *name, struct warder_error *reterr);
+struct ctr *ctr_find_name(struct supervisor *s, const char *name);
+struct ctr *ctr_find_cid(struct supervisor *s, uint64_t cid);
+void ctr_watch_init(struct supervisor *s, struct ctr *c, int pidfd);
+int ctr_publish(struct supervisor *s, struct ctr *c, enum warder_ctr_state state);
+int ctr_save(struct supervisor *s, struct ctr *c, struct warder_error *reterr);
+void ctr_end(struct supervisor *s, struct ctr *c, int status);
+void ctr_tick(struct supervisor *s, uint64_t now);
+void ctr_adopt_all(struct supervisor *s);
+void ctr_free_all(struct supervisor *s);
+void ctr_listen(struct supervisor *s, struct ctr *c, int fd);
+void ctr_attach_self(struct supervisor *s, struct ctr *c, int fd);
+struct json_object *ctr_to_json(struct supervisor *s, struct ctr *c, int all);
+int ctr_override_acquire(void *arg, __u64 cid, __u32 slot, struct override_target *ret);
+void ctr_override_release(void *arg, struct override_target *target);
+int ctr_wait_status(int pidfd, int *ret_status);
+
+/* supervisor_policy.c */
+int sup_policy_read(int fd, struct sup_image **ret, struct warder_error *reterr);
+/* Takes the image (may be NULL: by name only). *ret_slot is held once more. */
+int sup_policy_hold(struct supervisor *s, const char *name, struct sup_image *image,
+		    uint32_t *ret_slot, struct warder_error *reterr);
+void sup_policy_release(struct supervisor *s, uint32_t slot);
+int sup_policy_load(struct supervisor *s, struct sup_image *image, uint32_t *ret_slot,
+		    struct warder_error *reterr);
+int sup_policy_find(struct supervisor *s, const char *name);
+void sup_policy_adopt(struct supervisor *s);
+void sup_policy_free_all(struct supervisor *s);
+void sup_image_unref(struct supervisor *s, struct sup_image *image);
+const struct warder_image *sup_policy_image(struct supervisor *s, uint32_t slot);
+
+/* supervisor_events.c */
+void sup_event_record(const struct warder_event_header *h, size_t size, void *arg);
+void sup_event_outcome(void *arg, const struct override_outcome *outcome);
+void sup_event_outcomes_ready(struct supervisor *s, struct source *src, uint32_t events);
+void sup_event_ring_ready(struct supervisor *s, struct source *src, uint32_t events);
+void sup_event_lifecycle(struct supervisor *s, struct ctr *c, const char *what, int status);
+void sup_event_tick(struct supervisor *s, uint64_t now);
+void sup_event_gaps(struct supervisor *s, struct ctr *c);
+struct json_object *sup_event_history(struct supervisor *s, uint64_t cid);
+void sup_event_free(struct supervisor *s);
+
+#define source_owner(src, type, member) \
+	((type *)(void *)((char *)(src)-__builtin_offsetof(type, member)))
+
+#endif

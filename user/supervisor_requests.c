@@ -1,0 +1,723 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * What clients may ask. One table: a request that is not in it, has another member, brings
+ * other descriptors or comes from a container is refused.
+ *
+ * A handler replies exactly once, or arranges for it; conn_reply*() may free the connection.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "cgroup.h"
+#include "cleanup.h"
+#include "supervisor_private.h"
+
+#define PAYLOAD_MAX 32768
+
+typedef void (*request_fn)(struct supervisor *s, struct conn *c, struct json_object *o,
+			   struct control_fds *fds);
+
+static void reply_error(struct supervisor *s, struct conn *c, const struct warder_error *e)
+{
+	conn_reply_error(s, c, 125, e->text[0] ? e->text : "the request failed");
+}
+
+static struct json_object *reply_new(void)
+{
+	struct json_object *o = json_object_new_object();
+
+	control_put_bool(o, "ok", 1);
+	return o;
+}
+
+static struct ctr *request_container(struct supervisor *s, struct json_object *o,
+				     struct warder_error *e)
+{
+	const char *name = NULL;
+	struct ctr *c;
+	int found = control_get_string(o, "name", &name, e);
+
+	if (found < 0)
+		return NULL;
+	if (!found) {
+		error_set(e, -EINVAL, "the request names no container");
+		return NULL;
+	}
+	c = ctr_find_name(s, name);
+	if (!c || c->state != CTR_RUNNING) {
+		error_set(e, -ENOENT,
+			  c ? "container \"%.64s\" is starting or ending" :
+			      "there is no container \"%.64s\": see `warder list`",
+			  name);
+		return NULL;
+	}
+	return c;
+}
+
+static int request_stdio(struct json_object *o, const struct control_fds *fds, size_t from,
+			 int stdio[3], struct warder_error *e)
+{
+	int with = 0;
+
+	stdio[0] = stdio[1] = stdio[2] = -1;
+	if (control_get_bool(o, "stdio", &with, e) < 0)
+		return -EINVAL;
+	if (fds->count != from + (with ? 3 : 0))
+		return error_set(e, -EINVAL, "the request has %zu descriptors, not %zu", fds->count,
+				 from + (with ? 3 : 0));
+	for (size_t i = 0; with && i < 3; i++)
+		stdio[i] = fds->fd[from + i];
+	return 0;
+}
+
+/* ---------------------------------------------------------------------- containers */
+
+static void handle_run(struct supervisor *s, struct conn *c, struct json_object *o,
+		       struct control_fds *fds)
+{
+	cleanup(container_spec_free_p) struct container_spec *spec = NULL;
+	struct json_object *so = NULL;
+	struct warder_error e = { "" };
+	const char *policy = NULL;
+	int detach = 0, image = 0, stdio[3], found;
+
+	if (!json_object_object_get_ex(o, "spec", &so) ||
+	    !json_object_is_type(so, json_type_object)) {
+		conn_reply_error(s, c, 125, "the request has no container specification");
+		return;
+	}
+	found = control_get_string(o, "policy", &policy, &e);
+	if (found < 0 || control_get_bool(o, "detach", &detach, &e) < 0 ||
+	    control_get_bool(o, "image", &image, &e) < 0 ||
+	    request_stdio(o, fds, image ? 1 : 0, stdio, &e) ||
+	    container_spec_from_json(so, &spec, &e)) {
+		reply_error(s, c, &e);
+		return;
+	}
+	if (!image == !policy) {
+		conn_reply_error(s, c, 125, "the request must have a policy name or an image");
+		return;
+	}
+	if (c->waits_cid || c->subscriber) {
+		conn_reply_error(s, c, 125, "this connection waits for something else");
+		return;
+	}
+	if (start_container(s, c, take_ptr(spec), policy, image ? fds->fd[0] : -1, stdio, detach,
+			    &e))
+		reply_error(s, c, &e);
+}
+
+static void handle_enter(struct supervisor *s, struct conn *c, struct json_object *o,
+			 struct control_fds *fds)
+{
+	static const char *const keep[] = { "rootfs", "userns", "net", "user", "cap_add",
+					    "cap_drop", "env", "workdir", "hostname", NULL };
+	cleanup_json struct json_object *mine = NULL, *so = NULL;
+	cleanup(container_spec_free_p) struct container_spec *spec = NULL;
+	struct warder_error e = { "" };
+	struct ctr *ctr = request_container(s, o, &e);
+	char **argv = NULL;
+	int stdio[3], tty = 0;
+
+	if (!ctr || control_get_bool(o, "tty", &tty, &e) < 0 ||
+	    request_stdio(o, fds, 0, stdio, &e) ||
+	    control_get_strv(o, "argv", CONTAINER_ARGS_MAX, &argv, &e) < 0) {
+		reply_error(s, c, &e);
+		return;
+	}
+	if (!ctr->spec || !argv) {
+		control_strv_free(argv);
+		conn_reply_error(s, c, 125,
+				 argv ? "the container's specification was lost: it cannot be "
+					"entered" :
+					"no command was given");
+		return;
+	}
+	/* As the container's own command runs, but for the terminal and the command itself. */
+	so = container_spec_to_json(ctr->spec);
+	mine = json_object_new_object();
+	for (size_t i = 0; keep[i]; i++) {
+		struct json_object *v;
+
+		if (json_object_object_get_ex(so, keep[i], &v))
+			json_object_object_add(mine, keep[i], json_object_get(v));
+	}
+	json_object_object_add(mine, "argv", control_strv_to_json(argv));
+	control_put_bool(mine, "tty", tty);
+	control_strv_free(argv);
+	if (container_spec_from_json(mine, &spec, &e) ||
+	    start_enter(s, c, ctr, take_ptr(spec), stdio, &e))
+		reply_error(s, c, &e);
+}
+
+static void handle_kill(struct supervisor *s, struct conn *c, struct json_object *o,
+			struct control_fds *fds)
+{
+	struct warder_error e = { "" };
+	struct ctr *ctr = request_container(s, o, &e);
+	int64_t sig = SIGTERM;
+	int all = 0, err;
+
+	(void)fds;
+	if (!ctr || control_get_i64(o, "signal", 1, 64, &sig, &e) < 0 ||
+	    control_get_bool(o, "all", &all, &e) < 0) {
+		reply_error(s, c, &e);
+		return;
+	}
+	if (all && ctr->cgroup_fd >= 0)
+		err = cgroup_kill(ctr->cgroup_fd);
+	else
+		err = syscall(SYS_pidfd_send_signal, ctr->init.fd, all ? SIGKILL : (int)sig, NULL,
+			      0) ?
+			      -errno :
+			      0;
+	if (err) {
+		error_errno(&e, err, "container %s cannot be signalled", ctr->name);
+		reply_error(s, c, &e);
+		return;
+	}
+	conn_reply_ok(s, c);
+}
+
+static void handle_wait(struct supervisor *s, struct conn *c, struct json_object *o,
+			struct control_fds *fds)
+{
+	const char *name = NULL;
+	struct warder_error e = { "" };
+	uint64_t cid = 0;
+	struct ctr *ctr;
+
+	(void)fds;
+	if (control_get_string(o, "name", &name, &e) < 0 ||
+	    control_get_u64(o, "cid", UINT64_MAX, &cid, &e) < 0) {
+		reply_error(s, c, &e);
+		return;
+	}
+	if (!name == !cid) {
+		conn_reply_error(s, c, 125, "the request must have a name or a cid");
+		return;
+	}
+	ctr = name ? ctr_find_name(s, name) : ctr_find_cid(s, cid);
+	if (ctr) {
+		c->waits_cid = ctr->cid;
+		return;
+	}
+	for (size_t i = s->exited_count; i-- > 0;) {
+		struct json_object *r;
+
+		if (name ? strcmp(s->exited[i].name, name) : s->exited[i].cid != cid)
+			continue;
+		r = reply_new();
+		control_put_int(r, "status", s->exited[i].status);
+		conn_reply(s, c, r, -1);
+		return;
+	}
+	error_set(&e, -ENOENT, "there is no container \"%.64s\" and none of that name among the last "
+			       "%d that exited", name ? name : "with that id", STATE_EXITED_MAX);
+	reply_error(s, c, &e);
+}
+
+struct json_object *ctr_to_json(struct supervisor *s, struct ctr *c, int all)
+{
+	static const char *const states[] = { "starting", "running", "ending" };
+	struct json_object *o = json_object_new_object(), *sub;
+	const struct warder_image *img =
+		c->policy_held ? sup_policy_image(s, c->policy) : NULL;
+	struct warder_stats st;
+
+	control_put_string(o, "name", c->name);
+	control_put_u64(o, "id", c->cid);
+	control_put_string(o, "state", states[c->state]);
+	control_put_int(o, "pid", c->pid);
+	control_put_int(o, "created", c->created);
+	control_put_string(o, "policy", img ? s->policy[c->policy].name : NULL);
+	control_put_string(o, "mode",
+			   !img ? NULL : img->h.mode == WARDER_MODE_AUDIT ? "audit" : "enforce");
+	if (c->spec)
+		json_object_object_add(o, "command", control_strv_to_json(c->spec->argv));
+	if (!all)
+		return o;
+	control_put_int(o, "slot", c->slot);
+	control_put_string(o, "digest", img ? s->policy[c->policy].image->digest : NULL);
+	if (c->digest_found[0])
+		control_put_string(o, "digest_expected", c->digest_found);
+	control_put_bool(o, "adopted", c->adopted);
+	if (s->loader && !loader_get_stats(s->loader, c->slot, &st)) {
+		sub = json_object_new_object();
+		control_put_u64(sub, "denied", st.denied);
+		control_put_u64(sub, "audited", st.audited);
+		control_put_u64(sub, "events", st.events);
+		control_put_u64(sub, "events_dropped", st.events_dropped);
+		control_put_u64(sub, "events_suppressed", st.events_suppressed);
+		control_put_u64(sub, "intercepts", st.intercepts);
+		control_put_u64(sub, "intercepts_late", st.intercepts_late);
+		control_put_u64(sub, "faults", st.faults);
+		control_put_u64(sub, "tasks", st.tasks);
+		control_put_u64(sub, "keys", st.keys);
+		json_object_object_add(o, "counters", sub);
+	}
+	if (c->has_rings) {
+		sub = json_object_new_object();
+		control_put_int(sub, "session", c->rings.session);
+		control_put_int(sub, "container", c->rings.container);
+		json_object_object_add(o, "rings", sub);
+	}
+	sub = json_object_new_object();
+	control_put_u64(sub, "user", c->userns);
+	control_put_u64(sub, "mount", c->mntns);
+	control_put_u64(sub, "pid", c->pidns);
+	control_put_bool(sub, "user_owned", c->userns_fd >= 0);
+	if (c->uid_base)
+		control_put_u64(sub, "uid_base", c->uid_base);
+	json_object_object_add(o, "namespaces", sub);
+	sub = json_object_new_array();
+	for (size_t i = 0; i < c->mount_count; i++)
+		json_object_array_add(sub, json_object_new_string(c->mounts[i]));
+	json_object_object_add(o, "mounts", sub);
+	if (c->spec)
+		json_object_object_add(o, "spec", container_spec_to_json(c->spec));
+	return o;
+}
+
+static void handle_list(struct supervisor *s, struct conn *c, struct json_object *o,
+			struct control_fds *fds)
+{
+	struct json_object *r = reply_new(), *list = json_object_new_array();
+
+	(void)o;
+	(void)fds;
+	for (struct ctr *ctr = s->ctrs; ctr; ctr = ctr->next)
+		json_object_array_add(list, ctr_to_json(s, ctr, 0));
+	json_object_object_add(r, "containers", list);
+	conn_reply(s, c, r, -1);
+}
+
+static void handle_inspect(struct supervisor *s, struct conn *c, struct json_object *o,
+			   struct control_fds *fds)
+{
+	struct warder_error e = { "" };
+	struct ctr *ctr = request_container(s, o, &e);
+	struct json_object *r;
+
+	(void)fds;
+	if (!ctr) {
+		reply_error(s, c, &e);
+		return;
+	}
+	r = reply_new();
+	json_object_object_add(r, "container", ctr_to_json(s, ctr, 1));
+	conn_reply(s, c, r, -1);
+}
+
+/* -------------------------------------------------------------------------- events */
+
+static void handle_events(struct supervisor *s, struct conn *c, struct json_object *o,
+			  struct control_fds *fds)
+{
+	struct warder_error e = { "" };
+	const char *name = NULL;
+	int follow = 0, history = 1;
+	uint64_t cid = 0;
+	struct json_object *r;
+
+	(void)fds;
+	if (control_get_string(o, "name", &name, &e) < 0 ||
+	    control_get_bool(o, "follow", &follow, &e) < 0 ||
+	    control_get_bool(o, "history", &history, &e) < 0) {
+		reply_error(s, c, &e);
+		return;
+	}
+	if (name) {
+		struct ctr *ctr = ctr_find_name(s, name);
+
+		cid = ctr ? ctr->cid : 0;
+		for (size_t i = s->exited_count; !cid && i-- > 0;) {
+			if (!strcmp(s->exited[i].name, name))
+				cid = s->exited[i].cid;
+		}
+		if (!cid) {
+			error_set(&e, -ENOENT, "there is no container \"%.64s\": see `warder list`",
+				  name);
+			reply_error(s, c, &e);
+			return;
+		}
+	}
+	r = reply_new();
+	json_object_object_add(r, "events",
+			       history ? sup_event_history(s, cid) : json_object_new_array());
+	if (follow) {
+		c->subscriber = 1;
+		c->filter = cid;
+	}
+	conn_reply(s, c, r, -1);
+}
+
+/* -------------------------------------------------------------------------- policy */
+
+static void handle_policy_load(struct supervisor *s, struct conn *c, struct json_object *o,
+			       struct control_fds *fds)
+{
+	struct sup_image *image = NULL;
+	struct warder_error e = { "" };
+	struct json_object *r;
+	uint32_t slot;
+
+	(void)o;
+	if (fds->count != 1) {
+		conn_reply_error(s, c, 125, "the request must bring one descriptor, the image");
+		return;
+	}
+	if (sup_policy_read(fds->fd[0], &image, &e) || sup_policy_load(s, image, &slot, &e)) {
+		reply_error(s, c, &e);
+		return;
+	}
+	r = reply_new();
+	control_put_string(r, "name", s->policy[slot].name);
+	control_put_string(r, "digest", s->policy[slot].image->digest);
+	control_put_int(r, "users", s->policy[slot].users);
+	conn_reply(s, c, r, -1);
+}
+
+static struct json_object *policy_to_json(const struct sup_policy *p, int slot)
+{
+	struct json_object *o = json_object_new_object();
+	const struct warder_image_header *h = &p->image->img.h;
+
+	control_put_string(o, "name", p->name);
+	control_put_int(o, "slot", slot);
+	control_put_string(o, "digest", p->image->digest);
+	control_put_string(o, "mode", h->mode == WARDER_MODE_AUDIT ? "audit" : "enforce");
+	control_put_int(o, "rules", h->rule.count);
+	control_put_int(o, "bytes", h->length);
+	control_put_int(o, "containers", p->users);
+	return o;
+}
+
+static void handle_policy_list(struct supervisor *s, struct conn *c, struct json_object *o,
+			       struct control_fds *fds)
+{
+	struct json_object *r = reply_new(), *list = json_object_new_array();
+
+	(void)o;
+	(void)fds;
+	for (int i = 0; i < WARDER_POLICIES_MAX; i++) {
+		if (s->policy[i].image)
+			json_object_array_add(list, policy_to_json(&s->policy[i], i));
+	}
+	json_object_object_add(r, "policies", list);
+	conn_reply(s, c, r, -1);
+}
+
+/* The digest is of what the kernel holds now, beside that of what was loaded. */
+static void handle_policy_show(struct supervisor *s, struct conn *c, struct json_object *o,
+			       struct control_fds *fds)
+{
+	cleanup_free struct warder_image *img = NULL;
+	struct warder_error e = { "" };
+	struct json_object *r, *rules;
+	const char *name = NULL;
+	char digest[65] = "";
+	int slot, found;
+
+	(void)fds;
+	found = control_get_string(o, "name", &name, &e);
+	slot = found == 1 ? sup_policy_find(s, name) : -ENOENT;
+	if (slot < 0) {
+		if (found >= 0)
+			error_set(&e, -ENOENT,
+				  "no policy named \"%.64s\" is loaded: see `warder policy list`",
+				  name ? name : "");
+		reply_error(s, c, &e);
+		return;
+	}
+	if (s->loader) {
+		int err = loader_read_image(s->loader, (uint32_t)slot, &img);
+
+		if (err) {
+			error_errno(&e, err, "cannot read policy %s back from the kernel", name);
+			reply_error(s, c, &e);
+			return;
+		}
+		image_digest(img, digest);
+	}
+	r = reply_new();
+	json_object_object_add(r, "policy", policy_to_json(&s->policy[slot], slot));
+	control_put_string(r, "kernel_digest", digest);
+	control_put_bool(r, "intact", !strcmp(digest, s->policy[slot].image->digest));
+	rules = json_object_new_array();
+	for (uint32_t i = 1; i <= s->policy[slot].image->img.h.rule.count; i++) {
+		const struct warder_rule *rule = image_rule(&s->policy[slot].image->img, i);
+		struct json_object *ro = json_object_new_object();
+		char where[512];
+
+		if (!rule) {
+			json_object_put(ro);
+			break;
+		}
+		control_put_int(ro, "rule", i);
+		control_put_string(ro, "where", image_rule_where(&s->policy[slot].image->img, i,
+								 where, sizeof(where)));
+		control_put_string(ro, "class", class_name(rule->class_));
+		control_put_string(ro, "action", rule->deny ? "deny" : "allow");
+		if (rule->id)
+			control_put_string(ro, "id",
+					   image_string(&s->policy[slot].image->img, rule->id));
+		json_object_array_add(rules, ro);
+	}
+	json_object_object_add(r, "rules", rules);
+	conn_reply(s, c, r, -1);
+}
+
+/* ------------------------------------------------------------------------- keyring */
+
+static int request_keyring(struct supervisor *s, struct ctr *ctr, struct warder_error *e)
+{
+	if (!s->keyring)
+		return error_set(e, -ENOSYS, "containers have no keyrings here: %s",
+				 s->keyring_reason);
+	if (!ctr->has_rings)
+		return error_set(e, -ENOENT, "container %s has no keyring", ctr->name);
+	return 0;
+}
+
+static void handle_keyring_show(struct supervisor *s, struct conn *c, struct json_object *o,
+				struct control_fds *fds)
+{
+	cleanup_free struct keyring_key *keys = NULL;
+	struct warder_error e = { "" };
+	struct ctr *ctr = request_container(s, o, &e);
+	struct json_object *r, *list;
+	size_t count = 0;
+
+	(void)fds;
+	if (!ctr || request_keyring(s, ctr, &e) ||
+	    keyring_list_keys(s->keyring, &ctr->rings, &keys, &count, &e)) {
+		reply_error(s, c, &e);
+		return;
+	}
+	r = reply_new();
+	control_put_int(r, "session", ctr->rings.session);
+	control_put_int(r, "container", ctr->rings.container);
+	list = json_object_new_array();
+	for (size_t i = 0; i < count; i++) {
+		struct json_object *k = json_object_new_object();
+		char ring[2] = { keys[i].ring, '\0' };
+
+		control_put_int(k, "serial", keys[i].serial);
+		control_put_string(k, "type", keys[i].type);
+		control_put_string(k, "description", keys[i].description);
+		control_put_u64(k, "uid", keys[i].uid);
+		control_put_u64(k, "gid", keys[i].gid);
+		control_put_u64(k, "perm", keys[i].perm);
+		control_put_string(k, "ring", ring);
+		json_object_array_add(list, k);
+	}
+	json_object_object_add(r, "keys", list);
+	conn_reply(s, c, r, -1);
+}
+
+/* The payload comes as a descriptor and is never written into a message or a log. */
+static void handle_keyring_add(struct supervisor *s, struct conn *c, struct json_object *o,
+			       struct control_fds *fds)
+{
+	static char payload[PAYLOAD_MAX + 1];
+	struct warder_error e = { "" };
+	struct ctr *ctr = request_container(s, o, &e);
+	const char *type = NULL, *description = NULL;
+	struct json_object *r;
+	int32_t serial = 0;
+	ssize_t len;
+	int err;
+
+	if (!ctr || request_keyring(s, ctr, &e)) {
+		reply_error(s, c, &e);
+		return;
+	}
+	if (control_get_string(o, "type", &type, &e) != 1 ||
+	    control_get_string(o, "description", &description, &e) != 1 || fds->count != 1) {
+		conn_reply_error(s, c, 125,
+				 "a key needs a type, a description and one descriptor with its "
+				 "payload");
+		return;
+	}
+	len = pread(fds->fd[0], payload, sizeof(payload), 0);
+	if (len < 0 || len > PAYLOAD_MAX) {
+		conn_reply_error(s, c, 125, "the key's payload cannot be read or is too long");
+		return;
+	}
+	err = keyring_add_key(s->keyring, ctr->cid, &ctr->rings, type, description, payload,
+			      (size_t)len, &serial, &e);
+	explicit_bzero(payload, sizeof(payload));
+	if (err) {
+		reply_error(s, c, &e);
+		return;
+	}
+	r = reply_new();
+	control_put_int(r, "serial", serial);
+	conn_reply(s, c, r, -1);
+}
+
+static void handle_keyring_unlink(struct supervisor *s, struct conn *c, struct json_object *o,
+				  struct control_fds *fds)
+{
+	struct warder_error e = { "" };
+	struct ctr *ctr = request_container(s, o, &e);
+	const char *type = NULL, *description = NULL;
+
+	(void)fds;
+	if (!ctr || request_keyring(s, ctr, &e)) {
+		reply_error(s, c, &e);
+		return;
+	}
+	if (control_get_string(o, "type", &type, &e) != 1 ||
+	    control_get_string(o, "description", &description, &e) != 1) {
+		conn_reply_error(s, c, 125, "a key is named by its type and description");
+		return;
+	}
+	if (keyring_unlink_key(s->keyring, ctr->cid, &ctr->rings, type, description, &e))
+		reply_error(s, c, &e);
+	else
+		conn_reply_ok(s, c);
+}
+
+/* ------------------------------------------------------------------- the supervisor */
+
+static void handle_status(struct supervisor *s, struct conn *c, struct json_object *o,
+			  struct control_fds *fds)
+{
+	struct json_object *r = reply_new(), *faults;
+	__u64 counts[WARDER_FAULT__MAX], misses = 0;
+	unsigned containers = 0, dropped = 0;
+
+	(void)o;
+	(void)fds;
+	for (struct ctr *ctr = s->ctrs; ctr; ctr = ctr->next) {
+		struct warder_stats st;
+
+		containers++;
+		if (s->loader && !loader_get_stats(s->loader, ctr->slot, &st))
+			dropped += (unsigned)(st.events_dropped + st.events_suppressed);
+	}
+	control_put_int(r, "pid", getpid());
+	control_put_bool(r, "on_demand", s->options.on_demand);
+	control_put_bool(r, "enforcing", s->loader != NULL);
+	control_put_bool(r, "adopted", s->loader && loader_was_pinned(s->loader));
+	control_put_bool(r, "keyrings", s->keyring != NULL);
+	if (!s->keyring)
+		control_put_string(r, "keyrings_reason", s->keyring_reason);
+	control_put_int(r, "containers", containers);
+	control_put_u64(r, "events_lost", dropped);
+	control_put_u64(r, "outcomes_lost", s->outcomes_dropped);
+	if (s->loader && !loader_get_faults(s->loader, counts)) {
+		faults = json_object_new_object();
+		for (int i = 1; i < WARDER_FAULT__MAX; i++)
+			control_put_u64(faults, fault_name((__u32)i), counts[i]);
+		json_object_object_add(r, "faults", faults);
+	}
+	if (s->loader && !loader_get_misses(s->loader, &misses))
+		control_put_u64(r, "recursion_misses", misses);
+	conn_reply(s, c, r, -1);
+}
+
+/* Another supervisor takes over: the answer says that no intercept is taken any more; the lock
+ * is free once this process is gone. */
+static void handle_handover(struct supervisor *s, struct conn *c, struct json_object *o,
+			    struct control_fds *fds)
+{
+	(void)o;
+	(void)fds;
+	if (s->launches) {
+		for (struct launch *l = s->launches; l; l = l->next) {
+			if (!l->released) {
+				conn_reply_error(s, c, 125, "a container is just being started");
+				return;
+			}
+		}
+	}
+	override_free(s->override);
+	s->override = NULL;
+	s->handed_over = s->leaving = 1;
+	conn_reply_ok(s, c);
+}
+
+/* ------------------------------------------------------------------------ dispatch */
+
+static const struct request {
+	const char *name;
+	request_fn handle;
+	int while_leaving;
+	const char *const keys[10]; /* beside "request" */
+} requests[] = {
+	{ "run", handle_run, 0, { "request", "spec", "policy", "image", "stdio", "detach", NULL } },
+	{ "enter", handle_enter, 0, { "request", "name", "argv", "tty", "stdio", NULL } },
+	{ "kill", handle_kill, 0, { "request", "name", "signal", "all", NULL } },
+	{ "wait", handle_wait, 0, { "request", "name", "cid", NULL } },
+	{ "list", handle_list, 1, { "request", NULL } },
+	{ "inspect", handle_inspect, 1, { "request", "name", NULL } },
+	{ "events", handle_events, 0, { "request", "name", "follow", "history", NULL } },
+	{ "policy-load", handle_policy_load, 0, { "request", NULL } },
+	{ "policy-list", handle_policy_list, 1, { "request", NULL } },
+	{ "policy-show", handle_policy_show, 1, { "request", "name", NULL } },
+	{ "keyring-show", handle_keyring_show, 0, { "request", "name", NULL } },
+	{ "keyring-add", handle_keyring_add, 0,
+	  { "request", "name", "type", "description", NULL } },
+	{ "keyring-unlink", handle_keyring_unlink, 0,
+	  { "request", "name", "type", "description", NULL } },
+	{ "status", handle_status, 1, { "request", NULL } },
+	{ "handover", handle_handover, 0, { "request", NULL } },
+};
+
+/* From inside a container: its own state and nothing else. */
+static void dispatch_container(struct supervisor *s, struct conn *c, const char *name,
+			       struct control_fds *fds)
+{
+	struct ctr *ctr = ctr_find_cid(s, c->cid);
+	struct json_object *r;
+
+	if (!ctr || strcmp(name, "status") || fds->count) {
+		conn_reply_error(s, c, 125, "a container may only ask {\"request\":\"status\"}");
+		return;
+	}
+	r = reply_new();
+	json_object_object_add(r, "container", ctr_to_json(s, ctr, 0));
+	conn_reply(s, c, r, -1);
+}
+
+void request_dispatch(struct supervisor *s, struct conn *c, struct json_object *o,
+		      struct control_fds *fds)
+{
+	const struct request *request = NULL;
+	struct warder_error e = { "" };
+	const char *name = NULL;
+	uint64_t id = c->id;
+
+	if (control_get_string(o, "request", &name, &e) == 1) {
+		if (c->cid) {
+			dispatch_container(s, c, name, fds);
+			return;
+		}
+		for (size_t i = 0; i < ARRAY_SIZE(requests); i++) {
+			if (!strcmp(requests[i].name, name))
+				request = &requests[i];
+		}
+	}
+	if (!request)
+		error_set(&e, -EINVAL, "unknown request \"%.64s\"", name ? name : "");
+	else if (!control_check_keys(o, request->keys, &e)) {
+		if (!s->leaving || request->while_leaving) {
+			request->handle(s, c, o, fds);
+			return;
+		}
+		error_set(&e, -ESHUTDOWN, "the supervisor is leaving: try again");
+	}
+	/* Not one of ours: the sentence, and the end. */
+	if (!conn_reply_error(s, c, 125, e.text) && conn_find(s, id))
+		conn_close(s, c);
+}
