@@ -122,18 +122,30 @@ static __always_inline enum subject_state subject_current(struct subject *s)
 
 /* ------------------------------------------------------------------ scratch */
 
-/* One of this CPU's scratch buffers, NULL when all are taken. Migration is off while a program
- * runs, so the buffer stays this CPU's; a preempting program takes another. */
-static __always_inline struct scratch *scratch_take(void)
+/* Index of a scratch buffer beyond the first that is now ours, or 0. */
+__noinline __weak int scratch_take_other(void)
 {
-	for (__u32 i = 0; i < SCRATCH_PER_CPU; i++) {
+	for (__u32 i = 1; i < SCRATCH_PER_CPU; i++) {
 		__u32 key = i;
 		struct scratch *s = bpf_map_lookup_elem(&warder_scratch, &key);
 
 		if (s && __sync_val_compare_and_swap(&s->taken, 0, 1) == 0)
-			return s;
+			return i;
 	}
-	return NULL;
+	return 0;
+}
+
+/* One of this CPU's scratch buffers, NULL when all are taken. Migration is off while a program
+ * runs, so the buffer stays this CPU's; a preempting program takes another. */
+static __always_inline struct scratch *scratch_take(void)
+{
+	__u32 key = 0;
+	struct scratch *s = bpf_map_lookup_elem(&warder_scratch, &key);
+
+	if (s && __sync_val_compare_and_swap(&s->taken, 0, 1) == 0)
+		return s;
+	key = scratch_take_other();
+	return key ? bpf_map_lookup_elem(&warder_scratch, &key) : NULL;
 }
 
 static __always_inline void scratch_give(struct scratch *s)

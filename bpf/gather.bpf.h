@@ -35,21 +35,24 @@
 /* Its first word is the sequence count: odd while a rename is under way. */
 extern const void rename_lock __ksym;
 
-struct gather_walk {
-	struct warder_text *text;
-	__u64 dentry;
-	__u64 mnt_root; /* looked up without `each`; with GATHER_IN_SB: where to stop */
-	__u64 sb;
-	__u32 slot;
-	__u32 pos;
-	__s32 result;
-	__u32 mode; /* enum gather_mode */
-};
-
 enum gather_mode {
 	GATHER_AT_MOUNT = 0, /* look up the mount's root only */
 	GATHER_EACH,         /* look up each dentry */
 	GATHER_IN_SB,        /* up to the superblock's root, no lookup */
+};
+
+struct gather_walk {
+	struct warder_text *text;
+	__u64 leaf;     /* where the walk starts, and what is there already from text[end] on */
+	__u64 dentry;
+	__u64 mnt_root; /* looked up first; with GATHER_IN_SB: where to stop */
+	__u64 sb;
+	__u32 slot;
+	__u32 end;
+	__u32 pos;
+	__s32 result;
+	__u32 mode; /* enum gather_mode */
+	__u32 pad;
 };
 
 /* Puts `len` bytes (at most `max`) of kernel memory before text[pos]. Returns the new pos, which is
@@ -178,36 +181,41 @@ static __always_inline __u32 gather_sequence(void)
 	return seq;
 }
 
-/* The walk, again as long as renames overlap it. */
-static __always_inline int gather_walk(struct gather_walk *w, __u64 dentry, __u32 end)
+/* One walk. Returns 1 when it is settled, 0 to walk again: looking up each dentry, or because a
+ * rename overlapped. */
+static long gather_try(__u32 i, struct gather_walk *w)
 {
-	for (int i = 0; i < GATHER_RETRIES; i++) {
-		__u32 seq = gather_sequence();
+	__u32 seq = gather_sequence();
 
-		w->dentry = dentry;
-		w->pos = end;
-		w->result = GATHER_GO_ON;
-		bpf_loop(GATHER_DEPTH_MAX, gather_step, w, 0);
-		if (w->result == GATHER_LOOK_UP) {
-			w->mode = GATHER_EACH;
-			w->dentry = dentry;
-			w->pos = end;
-			bpf_loop(GATHER_DEPTH_MAX, gather_step, w, 0);
-		}
-		if ((seq & 1) || seq != gather_sequence())
-			continue;
-		if (w->result == GATHER_GO_ON || w->result == GATHER_LOOK_UP)
-			return -WARDER_FAULT_NAME_LONG;
-		if (w->result != GATHER_FOUND)
-			return w->result;
-		if (w->pos == WARDER_PATH_MAX) {
-			/* The root itself. */
-			w->pos = WARDER_PATH_MAX - 1;
-			w->text->b[WARDER_PATH_MAX - 1] = '/';
-		}
-		return w->pos;
+	w->dentry = w->leaf;
+	w->pos = w->end;
+	w->result = GATHER_GO_ON;
+	bpf_loop(GATHER_DEPTH_MAX, gather_step, w, 0);
+	if (w->result == GATHER_LOOK_UP)
+		w->mode = GATHER_EACH;
+	else if (!(seq & 1) && seq == gather_sequence())
+		return 1;
+	else
+		w->result = -WARDER_FAULT_NAME_RACE;
+	return 0;
+}
+
+/* The walk, again as long as renames overlap it. */
+static __always_inline int gather_walk(struct gather_walk *w)
+{
+	bpf_loop(GATHER_RETRIES + 1, gather_try, w, 0);
+	if (w->result == GATHER_LOOK_UP)
+		return -WARDER_FAULT_NAME_RACE;
+	if (w->result == GATHER_GO_ON)
+		return -WARDER_FAULT_NAME_LONG;
+	if (w->result != GATHER_FOUND)
+		return w->result;
+	if (w->pos == WARDER_PATH_MAX) {
+		/* The root itself. */
+		w->pos = WARDER_PATH_MAX - 1;
+		w->text->b[WARDER_PATH_MAX - 1] = '/';
 	}
-	return -WARDER_FAULT_NAME_RACE;
+	return w->pos;
 }
 
 /*
@@ -218,27 +226,33 @@ static __always_inline int gather_walk(struct gather_walk *w, __u64 dentry, __u3
 __noinline __weak int gather_name(__u64 mnt_root, __u64 dentry, __u32 slot,
 				  struct warder_text *text, __u32 end)
 {
-	struct gather_walk w = { .mnt_root = mnt_root, .slot = slot, .mode = GATHER_AT_MOUNT };
+	struct gather_walk w = {
+		.leaf = dentry,
+		.mnt_root = mnt_root,
+		.slot = slot,
+		.end = end,
+		.mode = GATHER_AT_MOUNT,
+	};
 	struct dentry *d = (struct dentry *)dentry;
 
 	if (!text)
 		return -WARDER_FAULT_SCRATCH;
 	w.text = text;
 	w.sb = (__u64)BPF_CORE_READ(d, d_sb);
-	return gather_walk(&w, dentry, end);
+	return gather_walk(&w);
 }
 
 /* The name below the superblock's own root, which no mount can change. */
 __noinline __weak int gather_name_in_sb(__u64 dentry, struct warder_text *text, __u32 end)
 {
-	struct gather_walk w = { .mode = GATHER_IN_SB };
+	struct gather_walk w = { .leaf = dentry, .end = end, .mode = GATHER_IN_SB };
 	struct dentry *d = (struct dentry *)dentry;
 
 	if (!text)
 		return -WARDER_FAULT_SCRATCH;
 	w.text = text;
 	w.mnt_root = (__u64)BPF_CORE_READ(d, d_sb, s_root);
-	return gather_walk(&w, dentry, end);
+	return gather_walk(&w);
 }
 
 /* An entry's own name, "/leaf", at the end of the text; the folder's name goes before it. For
