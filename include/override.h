@@ -48,8 +48,11 @@ struct override_callbacks {
 	void *arg;
 };
 
+#define OVERRIDE_JOURNAL "/run/warder/override.journal"
+
 struct override_options {
-	unsigned executors; /* 0: 4 */
+	unsigned executors;  /* 0: 4, at most EXECUTORS_MAX */
+	const char *journal; /* NULL: OVERRIDE_JOURNAL; its folder is made when it is missing */
 };
 
 /* Forks the executors, so call it before threads are started. */

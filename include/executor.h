@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Executors: single-threaded processes that act for containers. Whatever can block on a
+ * container's behalf (its memory, its paths, its file systems) happens only there. One
+ * operation each, in steps; one that gets stuck is killed and replaced.
+ *
+ * They are forked by a helper process (the zygote) that is made before threads are started,
+ * because a process with threads must not fork without exec.
+ *
+ * Not thread-safe: a pool belongs to one thread, once it is made.
+ */
+#ifndef WARDER_EXECUTOR_H
+#define WARDER_EXECUTOR_H
+
+#include <sys/types.h>
+
+#include "log.h"
+#include "warder_abi.h"
+
+#define EXECUTORS_MAX 16
+#define EXECUTOR_TEXT_SIZE 4096 /* a page: the most that mount(2) reads of any argument */
+#define EXECUTOR_SOURCE_SIZE 256 /* fsconfig(2) takes no longer string */
+
+enum executor_step {
+	EXECUTOR_RESOLVE = 1, /* copy the arguments, find the target; replies with facts, fd */
+	EXECUTOR_MAKE,        /* make the mount, attached nowhere; replies with fd, mnt_id, dev */
+	EXECUTOR_ATTACH,      /* attach it at the target */
+	EXECUTOR_UNDO,        /* take it off again */
+	EXECUTOR_DROP,        /* forget the operation; no reply */
+	EXECUTOR_REVOKE,      /* take off a mount that the journal names */
+};
+
+/* A step. Every field not named for a step is ignored by it. */
+struct executor_request {
+	__u64 cookie; /* given back in the reply */
+	__u32 step;
+	__s32 tid;    /* RESOLVE, REVOKE: the caller, in the host's pid namespace */
+	__u64 source; /* RESOLVE: addresses in the caller, 0: NULL */
+	__u64 target;
+	__u64 type;
+	__u64 data;
+	__u32 userns; /* RESOLVE: inode number of the container's user namespace */
+	__u32 ops;    /* MAKE: WARDER_MNT_NEW or WARDER_MNT_BIND */
+	__u32 attr;   /* MAKE: MOUNT_ATTR_* */
+	__u32 owned;  /* MAKE: 1: the container owns a user namespace; its fd comes along */
+	__u32 mntns;  /* REVOKE */
+	__u32 dev_major;
+	__u32 dev_minor;
+	__u32 pad;
+	__u64 mnt_id;
+	char fstype[WARDER_FSTYPE_SIZE];  /* MAKE */
+	char name[EXECUTOR_SOURCE_SIZE];  /* MAKE: what mountinfo shows as source */
+	char text[2 * EXECUTOR_TEXT_SIZE]; /* MAKE: options "k=v", each with a NUL, an empty one
+					    * at the end; or the host path to bind */
+};
+
+struct executor_reply {
+	__u64 cookie;
+	__u32 step;
+	__s32 error; /* 0 or -errno; then `what` says at what */
+	__s32 fd;    /* RESOLVE: the target; MAKE: the mount. Number in the executor */
+	/* RESOLVE: the caller. Ids are in its own user namespace, -1 where unmapped. */
+	__u32 euid;
+	__u32 fsuid;
+	__u32 userns;
+	__u32 relation; /* WARDER_BY_USERNS_*, 0: neither */
+	__u32 mntns;
+	__u64 start;    /* start time as /proc/TID/stat shows it */
+	__u32 home_mntns; /* the executor's own */
+	__u32 shared;   /* 1: what is mounted at the target would show up on the host */
+	/* MAKE */
+	__u64 mnt_id;
+	__u32 dev_major;
+	__u32 dev_minor;
+	char what[128];
+	/* RESOLVE: the copies; empty for NULL */
+	char fstype[EXECUTOR_TEXT_SIZE];
+	char source[EXECUTOR_TEXT_SIZE];
+	char target[EXECUTOR_TEXT_SIZE];
+	char data[EXECUTOR_TEXT_SIZE];
+};
+
+struct executor_pool;
+struct executor;
+
+/* Forks the zygote and `count` executors. Single-threaded callers only. */
+int executor_pool_new(struct executor_pool **ret, unsigned count, struct warder_error *reterr);
+/* Kills them all. NULL is fine. */
+void executor_pool_free(struct executor_pool *pool);
+
+/* An idle executor, or NULL; after use it is given back or abandoned. */
+struct executor *executor_take(struct executor_pool *pool);
+/* Sends DROP and makes it idle; abandons it if that fails. */
+void executor_give(struct executor_pool *pool, struct executor *ex);
+/* Kills it whatever it does, and has the zygote fork another. The handle is gone. */
+void executor_abandon(struct executor_pool *pool, struct executor *ex);
+
+/* 0 or -errno; fd may be -1 and stays the caller's. Does not block. */
+int executor_send(struct executor *ex, const struct executor_request *req, int fd);
+/* 0, -EAGAIN, -EPIPE when the executor is dead. Does not block. */
+int executor_receive(struct executor *ex, struct executor_reply *ret);
+/* Readable when a reply waits or the executor is dead. */
+int executor_fd(const struct executor *ex);
+pid_t executor_pid(const struct executor *ex);
+
+/* ------------------------------------------------ the recipe, executor_mount.c */
+
+/* The executor's own root and mount namespace, to come back to. */
+struct executor_home {
+	int mntns;
+	int root;
+	__u32 mntns_ino;
+	pid_t parent;
+	int *shared_word; /* a page shared with its own children */
+};
+
+/* One operation's descriptors; -1 where there is none. */
+struct operation {
+	int mntns;
+	int userns;
+	int target;
+	int mount;
+	__u32 root_uid; /* of the caller's user namespace, in the host's */
+	__u32 root_gid;
+};
+
+void operation_init(struct operation *op);
+void operation_done(struct operation *op);
+/* Does the step; fills error, what, and the step's results. `fd` (or -1) came along. */
+void operation_step(struct operation *op, const struct executor_home *home,
+		    const struct executor_request *req, int fd, struct executor_reply *reply);
+
+/* Opens a host path of which no component is a symlink or can be written by others than root.
+ * -errno, and why in one sentence (`path` aside). */
+int bind_source_open(const char *path, int *ret_fd, char *why, size_t size);
+
+#endif

@@ -1,0 +1,484 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Rules on the copied arguments: built-in denies, the container's own explicit denies, then
+ * override rules in the order of the text; and for what no rule matches, the one that came
+ * nearest and what kept it away. Pure: no system call.
+ */
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+
+#include "cleanup.h"
+#include "override_internal.h"
+#include "warder_decide.h"
+
+/* How far a call came with a rule: the first thing that did not fit. */
+enum near {
+	NEAR_OP = 0,
+	NEAR_TYPE,
+	NEAR_SOURCE,
+	NEAR_TARGET,
+	NEAR_FLAGS,
+	NEAR_CAUSE,
+	NEAR_USERNS,
+	NEAR_UID,
+	NEAR_OPTIONS,
+	NEAR_MATCH,
+};
+
+/* Types that are made for a container, and why others that are asked for often are not. */
+static const struct {
+	const char *type;
+	const char *refused; /* NULL: it is made */
+} fs_types[] = {
+	{ "tmpfs", NULL },
+	{ "ramfs", "its size cannot be bounded: use tmpfs" },
+	{ "proc", "a proc made outside the container would show what runtimes mask" },
+	{ "sysfs", "a sysfs made outside the container would show what runtimes mask" },
+	{ "ext2", "the kernel would read an image that a container may have written" },
+	{ "ext3", "the kernel would read an image that a container may have written" },
+	{ "ext4", "the kernel would read an image that a container may have written" },
+	{ "xfs", "the kernel would read an image that a container may have written" },
+	{ "btrfs", "the kernel would read an image that a container may have written" },
+	{ "erofs", "the kernel would read an image that a container may have written" },
+	{ "squashfs", "the kernel would read an image that a container may have written" },
+};
+
+static const char *type_refused(const char *type)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(fs_types); i++)
+		if (!strcmp(type, fs_types[i].type))
+			return fs_types[i].refused;
+	return "this version makes only tmpfs";
+}
+
+/* Room for a name within `reason`: the middle of a long one is of no use there. */
+#define NAME_SHOWN 80
+
+static const struct warder_override *rule_at(const struct warder_image *img, unsigned i)
+{
+	return (const struct warder_override *)&img->b[img->h.override_.offset +
+						       i * sizeof(struct warder_override)];
+}
+
+int override_stops_late(const struct warder_image *img, __u64 set)
+{
+	if (!set)
+		return 0;
+	for (unsigned i = 0; i < WARDER_OVERRIDES_MAX && i < img->h.override_.count; i++)
+		if ((set >> i & 1) && rule_at(img, i)->late != WARDER_LATE_STOP)
+			return 0;
+	return 1;
+}
+
+int override_parse_size(const char *text, __u64 *ret)
+{
+	__u64 n = 0;
+	unsigned shift = 0;
+	const char *p = text;
+
+	/* The kernel also reads octal and hexadecimal, percents and a sign: not here. */
+	if (*p < '0' || *p > '9' || (*p == '0' && p[1] >= '0' && p[1] <= '9'))
+		return -EINVAL;
+	for (; *p >= '0' && *p <= '9'; p++)
+		if (__builtin_mul_overflow(n, 10, &n) ||
+		    __builtin_add_overflow(n, (__u64)(*p - '0'), &n))
+			return -EINVAL;
+	switch (*p) {
+	case '\0':
+		break;
+	case 'k':
+	case 'K':
+		shift = 10;
+		break;
+	case 'm':
+	case 'M':
+		shift = 20;
+		break;
+	case 'g':
+	case 'G':
+		shift = 30;
+		break;
+	case 't':
+	case 'T':
+		shift = 40;
+		break;
+	default:
+		return -EINVAL;
+	}
+	if (*p && p[1])
+		return -EINVAL;
+	if (n > ~0ull >> shift)
+		return -EINVAL;
+	*ret = n << shift;
+	return 0;
+}
+
+/* ------------------------------------------------------------------------- options */
+
+/* The list that the executor gets. A text that does not fit is refused, never cut. */
+struct option_list {
+	char *text;
+	size_t used, size;
+};
+
+static int option_add(struct option_list *l, const char *key, size_t key_len, const char *value)
+{
+	size_t need = key_len + (value ? 1 + strlen(value) : 0) + 1;
+
+	if (l->used + need + 1 > l->size)
+		return -E2BIG;
+	memcpy(l->text + l->used, key, key_len);
+	l->used += key_len;
+	if (value) {
+		l->text[l->used++] = '=';
+		strcpy(l->text + l->used, value);
+		l->used += strlen(value);
+	}
+	l->text[l->used++] = '\0';
+	l->text[l->used] = '\0';
+	return 0;
+}
+
+static const struct warder_option *option_find(const struct warder_override *r, const char *key,
+					       size_t len)
+{
+	for (unsigned i = 0; i < r->options && i < WARDER_OPTIONS_MAX; i++) {
+		const struct warder_option *o = &r->option[i];
+
+		if (strnlen(o->name, sizeof(o->name)) == len && !strncmp(o->name, key, len))
+			return o;
+	}
+	return NULL;
+}
+
+/* Checks one option of the caller's against the rule and adds it in plain form. */
+static int option_check(const struct warder_image *img, const struct warder_override *r,
+			char *text, struct option_list *l, char *why, size_t size)
+{
+	char *value = strchr(text, '='), plain[24];
+	size_t len = value ? (size_t)(value - text) : strlen(text);
+	const struct warder_option *o;
+	__u64 n;
+
+	if (value)
+		value++;
+	o = option_find(r, text, len);
+	if (!o) {
+		snprintf(why, size, "does not list option %.32s", text);
+		return -EPERM;
+	}
+	switch (o->compare) {
+	case WARDER_CMP_ANY:
+		return option_add(l, text, len, value);
+	case WARDER_CMP_EQ:
+		if (value && !strcmp(value, image_string(img, o->text)))
+			return option_add(l, text, len, value);
+		snprintf(why, size, "allows option %.*s only with the value %.64s", (int)len, text,
+			 image_string(img, o->text));
+		return -EPERM;
+	case WARDER_CMP_LE:
+		if (!value || override_parse_size(value, &n)) {
+			snprintf(why, size, "wants a plain number for option %.*s, not %.32s",
+				 (int)len, text, value ? value : "nothing");
+			return -EPERM;
+		}
+		/* tmpfs reads 0 as "no limit". */
+		if (n == 0 || n > o->bound) {
+			snprintf(why, size, "bounds option %.*s by %llu, the call asks for %s",
+				 (int)len, text, o->bound, n ? value : "no limit");
+			return -EPERM;
+		}
+		/* In plain digits: what was compared is what the kernel reads. */
+		snprintf(plain, sizeof(plain), "%llu", n);
+		return option_add(l, text, len, plain);
+	}
+	return -EINVAL;
+}
+
+/* All options of the call, then the rule's bounds for those that it left out. Bounds come last:
+ * of two options for one thing the kernel takes the later one. */
+static int options_check(const struct warder_image *img, const struct warder_override *r,
+			 const char *data, char *out, size_t out_size, char *why, size_t size)
+{
+	struct option_list l = { .text = out, .size = out_size };
+	char copy[EXECUTOR_TEXT_SIZE], *save, *text;
+	__u32 given = 0;
+	int err;
+
+	out[0] = '\0';
+	snprintf(copy, sizeof(copy), "%s", data);
+	for (text = strtok_r(copy, ",", &save); text; text = strtok_r(NULL, ",", &save)) {
+		const struct warder_option *o = option_find(r, text, strcspn(text, "="));
+
+		if (o)
+			given |= 1u << (o - r->option);
+		err = option_check(img, r, text, &l, why, size);
+		if (err)
+			return err;
+	}
+	for (unsigned i = 0; i < r->options && i < WARDER_OPTIONS_MAX; i++) {
+		const struct warder_option *o = &r->option[i];
+		size_t len = strnlen(o->name, sizeof(o->name));
+		char plain[24];
+
+		if ((given >> i & 1) || o->compare == WARDER_CMP_ANY)
+			continue;
+		snprintf(plain, sizeof(plain), "%llu", o->bound);
+		err = option_add(&l, o->name, len,
+				 o->compare == WARDER_CMP_LE ? plain : image_string(img, o->text));
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+/* --------------------------------------------------------------------------- rules */
+
+static void mount_request_type(const char *type, __u32 ops, struct warder_fstype *ret)
+{
+	size_t len = strlen(type);
+
+	memset(ret, 0, sizeof(*ret));
+	/* A longer one equals no rule's; the cut form could. */
+	if (ops == WARDER_MNT_NEW && len < WARDER_FSTYPE_SIZE)
+		memcpy(ret, type, len);
+	else if (ops == WARDER_MNT_NEW)
+		memset(ret, 0xff, sizeof(*ret));
+}
+
+/* How far the call comes with rule `i`; what stopped it is said in `why`. */
+static enum near rule_try(const struct warder_image *img, unsigned i,
+			  const struct override_facts *f, struct warder_override_request req,
+			  __u64 targets, char *options, size_t options_size, char *why, size_t size)
+{
+	const struct warder_override *r = rule_at(img, i);
+
+	if (r->op != WARDER_OP_MOUNT || !(r->ops & req.ops)) {
+		snprintf(why, size, "speaks of another operation");
+		return NEAR_OP;
+	}
+	if (!warder_type_matches(img, (__u32)((const __u8 *)r->type - img->b), &req.type)) {
+		snprintf(why, size, "allows only type %.31s", r->type);
+		return NEAR_TYPE;
+	}
+	if (!f->unresolved && r->bind && strcmp(f->source, image_string(img, r->bind))) {
+		snprintf(why, size, "offers %.*s, not %.*s", NAME_SHOWN, image_string(img, r->bind),
+			 NAME_SHOWN, f->source);
+		return NEAR_SOURCE;
+	}
+	if (!f->unresolved && !r->any_target && !(targets >> i & 1)) {
+		if (f->target)
+			snprintf(why, size, "does not allow the target %.*s", NAME_SHOWN,
+				 *f->target ? f->target : "/");
+		else
+			snprintf(why, size, "needs a target with a name, and this one has none");
+		return NEAR_TARGET;
+	}
+	if ((f->flags & r->require) != r->require) {
+		const char *name = mount_flag_name(r->require & ~f->flags &
+						   -(r->require & ~f->flags));
+
+		snprintf(why, size, "requires flag %s", name ? name : "?");
+		return NEAR_FLAGS;
+	}
+	if (f->flags & r->forbid) {
+		const char *name = mount_flag_name(f->flags & r->forbid & -(f->flags & r->forbid));
+
+		snprintf(why, size, "forbids flag %s", name ? name : "?");
+		return NEAR_FLAGS;
+	}
+	if (!(r->cause & f->cause)) {
+		snprintf(why, size, "%s", f->cause == WARDER_CAUSE_LSM ?
+			 "does not cover what another security module refused (cause: lsm)" :
+			 "covers only what another security module refused");
+		return NEAR_CAUSE;
+	}
+	if (!(r->by_userns & f->relation)) {
+		snprintf(why, size, "does not allow callers in %s",
+			 f->relation == WARDER_BY_USERNS_NESTED ?
+				 "a user namespace below the container's" :
+			 f->relation ? "the container's own user namespace" :
+				       "a foreign user namespace");
+		return NEAR_USERNS;
+	}
+	if (!f->unresolved && r->by_uid != WARDER_BY_ANY_UID &&
+	    (r->by_uid != f->euid || r->by_uid != f->fsuid)) {
+		snprintf(why, size, "allows only uid %u, the caller has %d", r->by_uid,
+			 (int)(r->by_uid != f->euid ? f->euid : f->fsuid));
+		return NEAR_UID;
+	}
+	if (!f->unresolved && r->do_ == WARDER_DO_PERFORM && req.ops == WARDER_MNT_NEW &&
+	    options_check(img, r, f->data, options, options_size, why, size))
+		return NEAR_OPTIONS;
+	return NEAR_MATCH;
+}
+
+/* The flags of the new mount that are no options: the same word in both worlds is not given. */
+static __u32 mount_attr(__u32 flags)
+{
+	static const struct {
+		__u32 ms, attr;
+	} map[] = {
+		{ MS_RDONLY, MOUNT_ATTR_RDONLY }, { MS_NOSUID, MOUNT_ATTR_NOSUID },
+		{ MS_NODEV, MOUNT_ATTR_NODEV },   { MS_NOEXEC, MOUNT_ATTR_NOEXEC },
+		{ MS_NODIRATIME, MOUNT_ATTR_NODIRATIME },
+	};
+	__u32 attr = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(map); i++)
+		if (flags & map[i].ms)
+			attr |= map[i].attr;
+	if (flags & MS_NOATIME)
+		attr |= MOUNT_ATTR_NOATIME;
+	else if (flags & MS_STRICTATIME)
+		attr |= MOUNT_ATTR_STRICTATIME;
+	return attr;
+}
+
+/* What no rule can allow. NULL, or the reason. */
+static const char *built_in_deny(const struct override_facts *f, const struct warder_override *r,
+				 __u32 ops)
+{
+	if (f->host_mntns)
+		return "the caller's mount namespace is the host's";
+	if (!f->same_mntns && !(r->by_userns & WARDER_BY_USERNS_NESTED))
+		return "the caller is in a mount namespace of its own, which only userns: nested allows";
+	if (f->shared)
+		return "the target's mount is shared with the host";
+	if (!f->target)
+		return "the target has no name in the container";
+	if (ops == WARDER_MNT_NEW)
+		return type_refused(f->fstype);
+	if (ops != WARDER_MNT_BIND)
+		return "this version performs only new mounts and binds of offered host paths";
+	if (!r->bind)
+		return "the rule offers no host path (bind:)";
+	return NULL;
+}
+
+static void decide_match(const struct warder_image *img, const struct override_facts *f,
+			 const struct warder_override *r, struct override_decision *d)
+{
+	char where[96];
+	const char *denied;
+
+	d->rule = r->rule;
+	d->deadline_ms = r->deadline_ms ? r->deadline_ms : OVERRIDE_DEADLINE_MS;
+	d->rate = r->rate;
+	image_rule_where(img, r->rule, where, sizeof(where));
+	switch (r->do_) {
+	case WARDER_DO_FAKE:
+		d->action = OVERRIDE_FAKE;
+		d->value = (int)r->value;
+		snprintf(d->reason, sizeof(d->reason), "rule %s answers %d and does nothing", where,
+			 d->value);
+		return;
+	case WARDER_DO_DENY:
+		d->action = OVERRIDE_DENY;
+		d->value = (int)r->value;
+		snprintf(d->reason, sizeof(d->reason), "rule %s refuses it with errno %d", where,
+			 d->value);
+		return;
+	case WARDER_DO_PERFORM:
+		break;
+	default:
+		snprintf(d->reason, sizeof(d->reason), "rule %s asks for what this version cannot do",
+			 where);
+		return;
+	}
+	denied = built_in_deny(f, r, d->ops);
+	if (denied) {
+		snprintf(d->reason, sizeof(d->reason), "rule %s matches, but %s", where, denied);
+		return;
+	}
+	d->action = OVERRIDE_PERFORM;
+	/* Made with the host's rights: set-user-ID files and device nodes never count on it. */
+	d->attr = mount_attr(f->flags | r->force | MS_NOSUID | MS_NODEV);
+	d->bind = r->bind ? image_string(img, r->bind) : NULL;
+	snprintf(d->reason, sizeof(d->reason), "rule %s allows it", where);
+}
+
+void override_decide(const struct warder_image *img, const struct override_facts *facts,
+		     struct override_decision *ret)
+{
+	struct warder_override_request req = { .op = WARDER_OP_MOUNT };
+	struct warder_mount_request mreq = { 0 };
+	struct warder_text text = { 0 };
+	struct warder_verdict v;
+	char why[192] = "", near_why[192] = "", where[96];
+	enum near nearest = NEAR_OP;
+	__u64 targets = 0;
+	int near_index = -1;
+
+	memset(ret, 0, sizeof(*ret));
+	ret->rule_index = -1;
+	ret->ops = warder_mount_op(facts->flags);
+	mount_request_type(facts->fstype, ret->ops, &req.type);
+	req.ops = ret->ops;
+
+	mreq.type = req.type;
+	mreq.op = ret->ops;
+	mreq.flags = facts->flags;
+	if (facts->target) {
+		__u32 len = (__u32)strlen(facts->target);
+
+		memcpy(text.b, facts->target, len < WARDER_TEXT_SIZE ? len : 0);
+		targets = warder_target_set(img, &text, WARDER_START_OVERRIDE_TARGET, 0, len);
+		mreq.targets = warder_target_set(img, &text, WARDER_START_MOUNT_TARGET, 0, len);
+	}
+	/* What the policy refuses by name stays refused, in audit mode too. */
+	warder_decide_mount(img, &mreq, &v);
+	if (v.action != WARDER_ALLOW && v.why == WARDER_WHY_RULE) {
+		ret->near_rule = v.rule;
+		snprintf(ret->reason, sizeof(ret->reason),
+			 "rule %s denies this mount, and an explicit deny is never overridden",
+			 image_rule_where(img, v.rule, where, sizeof(where)));
+		return;
+	}
+	for (unsigned i = 0; i < WARDER_OVERRIDES_MAX && i < img->h.override_.count; i++) {
+		enum near n = rule_try(img, i, facts, req, targets, ret->options,
+				       sizeof(ret->options), why, sizeof(why));
+
+		if (n == NEAR_MATCH) {
+			ret->rule_index = (int)i;
+			decide_match(img, facts, rule_at(img, i), ret);
+			return;
+		}
+		if (near_index < 0 || n > nearest) {
+			nearest = n;
+			near_index = (int)i;
+			memcpy(near_why, why, sizeof(near_why));
+		}
+	}
+	if (near_index < 0) {
+		snprintf(ret->reason, sizeof(ret->reason), "the policy has no override rules");
+		return;
+	}
+	ret->near_rule = rule_at(img, (unsigned)near_index)->rule;
+	snprintf(ret->reason, sizeof(ret->reason), "rule %s %s",
+		 image_rule_where(img, ret->near_rule, where, sizeof(where)), near_why);
+}
+
+int override_check_binds(const struct warder_image *img, struct warder_error *reterr)
+{
+	for (unsigned i = 0; i < WARDER_OVERRIDES_MAX && i < img->h.override_.count; i++) {
+		const struct warder_override *r = rule_at(img, i);
+		char why[256] = "", where[128];
+		const char *path;
+		int fd = -1, err;
+
+		if (!r->bind)
+			continue;
+		path = image_string(img, r->bind);
+		err = bind_source_open(path, &fd, why, sizeof(why));
+		if (err)
+			return error_set(reterr, -EINVAL,
+					 "%s: bind: %s cannot be offered: %s; offer a path that only "
+					 "root can change",
+					 image_rule_where(img, r->rule, where, sizeof(where)), path,
+					 why[0] ? why : strerror(-err));
+		close(fd);
+	}
+	return 0;
+}

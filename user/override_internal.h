@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Between override.c and override_decide.c: what is known of a call, and what to do about it. */
+#ifndef OVERRIDE_INTERNAL_H
+#define OVERRIDE_INTERNAL_H
+
+#include "executor.h"
+#include "override.h"
+#include "policy.h"
+
+/* A refused mount(2) as copied from its caller, never as the caller has it now. */
+struct override_facts {
+	__u32 flags; /* MS_*, without the magic number */
+	__u32 euid;  /* in the caller's own user namespace */
+	__u32 fsuid;
+	__u32 relation; /* WARDER_BY_USERNS_*, 0: neither */
+	__u32 cause;    /* WARDER_CAUSE_* */
+	int same_mntns; /* 1: the container's own mount namespace */
+	int host_mntns; /* 1: it is the supervisor's */
+	int shared;     /* 1: the mount would show up on the host */
+	int unresolved; /* 1: only type and flags are known: reported, not asked */
+	const char *fstype;
+	const char *source;
+	const char *data;
+	const char *target; /* name in the container, NULL: it has none */
+};
+
+struct override_decision {
+	int action;      /* enum override_action */
+	int rule_index;  /* into the image's table, -1: none */
+	__u32 rule;      /* its number, 0: none */
+	__u32 near_rule;
+	int value;       /* fake: the result; deny: the errno */
+	__u32 ops;       /* WARDER_MNT_* */
+	__u32 attr;      /* MOUNT_ATTR_*: the caller's and the forced ones */
+	__u32 deadline_ms;
+	__u32 rate;
+	const char *bind; /* host path in the image, NULL: none */
+	char options[2 * EXECUTOR_TEXT_SIZE]; /* as executor_request.text */
+	char reason[256];
+};
+
+enum override_action {
+	OVERRIDE_KEEP = 0, /* the original errno stands */
+	OVERRIDE_PERFORM,
+	OVERRIDE_FAKE,
+	OVERRIDE_DENY,
+};
+
+#define OVERRIDE_DEADLINE_MS 2000
+
+void override_decide(const struct warder_image *img, const struct override_facts *facts,
+		     struct override_decision *ret);
+
+/* "64M" -> bytes, only plain decimal numbers with at most one suffix. 0 or -EINVAL. */
+int override_parse_size(const char *text, __u64 *ret);
+
+/* Do all rules of the set say `late: stop`? The empty set says no. */
+int override_stops_late(const struct warder_image *img, __u64 set);
+
+/* ---------------------------------------------------------------- override_journal.c */
+
+/*
+ * What was or is being performed and not yet answered. One fixed place for each job, so that
+ * the file is bounded; a page cache outlives a killed process, and a reboot takes the mounts
+ * along with the folder.
+ */
+struct journal;
+
+struct journal_entry {
+	__u64 cid;
+	__u64 cookie;
+	__s32 tid;
+	__u32 slot;
+	__u32 mntns;
+	__u32 rule;
+	__u64 mnt_id;
+	__u32 dev_major;
+	__u32 dev_minor;
+	char target[WARDER_PATH_MAX];
+};
+
+int journal_open(struct journal **ret, const char *path, struct warder_error *reterr);
+void journal_close(struct journal *j);
+/* Writes place `i` (below JOURNAL_PLACES). */
+int journal_write(struct journal *j, unsigned i, const struct journal_entry *e);
+int journal_clear(struct journal *j, unsigned i);
+/* 1: place `i` held an entry when the journal was opened and it has not been cleared. */
+int journal_read(struct journal *j, unsigned i, struct journal_entry *ret);
+
+#define JOURNAL_PLACES 64
+
+#endif

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* The journal of what is performed and not yet answered: one fixed place for each job. */
+#include <fcntl.h>
+#include <libgen.h>
+#include <limits.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "cleanup.h"
+#include "override_internal.h"
+
+#define JOURNAL_MAGIC 0x314a5257u /* "WRJ1" */
+
+struct place {
+	__u32 magic;
+	__u32 used;
+	struct journal_entry entry;
+};
+
+struct journal {
+	int fd;
+};
+
+int journal_open(struct journal **ret, const char *path, struct warder_error *reterr)
+{
+	cleanup_close int fd = -1;
+	char dir[PATH_MAX];
+	struct journal *j;
+	struct stat st;
+
+	if (snprintf(dir, sizeof(dir), "%s", path) >= (int)sizeof(dir))
+		return error_set(reterr, -ENAMETOOLONG, "the journal's name is too long");
+	if (mkdir(dirname(dir), 0700) && errno != EEXIST)
+		return error_errno(reterr, -errno, "cannot make the folder of the journal %s", path);
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return error_errno(reterr, -errno, "cannot open the journal %s", path);
+	if (fstat(fd, &st) || !S_ISREG(st.st_mode) || st.st_uid != geteuid() || (st.st_mode & 022))
+		return error_set(reterr, -EPERM,
+				 "the journal %s is not a file that only root can write: remove it",
+				 path);
+	/* All of its room now: a full disk must not show between performing and answering. */
+	if (posix_fallocate(fd, 0, (off_t)(JOURNAL_PLACES * sizeof(struct place))))
+		return error_set(reterr, -ENOSPC, "no room for the journal %s", path);
+	j = calloc(1, sizeof(*j));
+	if (!j)
+		return -ENOMEM;
+	j->fd = take_fd(&fd);
+	*ret = j;
+	return 0;
+}
+
+void journal_close(struct journal *j)
+{
+	if (!j)
+		return;
+	close(j->fd);
+	free(j);
+}
+
+static int place_write(struct journal *j, unsigned i, const void *data, size_t size, size_t offset)
+{
+	ssize_t n = pwrite(j->fd, data, size, (off_t)(i * sizeof(struct place) + offset));
+
+	return n == (ssize_t)size ? 0 : n < 0 ? -errno : -EIO;
+}
+
+int journal_write(struct journal *j, unsigned i, const struct journal_entry *e)
+{
+	const __u32 head[2] = { JOURNAL_MAGIC, 1 };
+	int err;
+
+	/* The head last: a half-written entry is no entry. */
+	err = place_write(j, i, e, sizeof(*e), offsetof(struct place, entry));
+	return err ? err : place_write(j, i, head, sizeof(head), 0);
+}
+
+int journal_clear(struct journal *j, unsigned i)
+{
+	const __u32 head[2] = { 0, 0 };
+
+	return place_write(j, i, head, sizeof(head), 0);
+}
+
+int journal_read(struct journal *j, unsigned i, struct journal_entry *ret)
+{
+	struct place p;
+
+	if (pread(j->fd, &p, sizeof(p), (off_t)(i * sizeof(p))) != sizeof(p) ||
+	    p.magic != JOURNAL_MAGIC || p.used != 1)
+		return 0;
+	p.entry.target[sizeof(p.entry.target) - 1] = '\0';
+	*ret = p.entry;
+	return 1;
+}
