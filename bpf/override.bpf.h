@@ -59,10 +59,11 @@ static __always_inline int icept_token(struct subject *s, __u64 now)
 }
 
 /* A free claim word, at most a quarter of the CPUs' number: its index, or -1. The slot is
- * not WAITING yet, so nobody can claim it. */
-static __always_inline int wait_take(struct warder_host *host, __u32 tid, __u64 cookie)
+ * not WAITING yet, so nobody can claim it. Global, as others here: the verifier then walks
+ * the loop once, and not once more for each way out of it. */
+__noinline int override_wait_take(__u32 cpus, __u32 tid, __u64 cookie)
 {
-	__u32 most = host->cpus / 4;
+	__u32 most = cpus / 4;
 
 	if (most < 1)
 		most = 1;
@@ -119,7 +120,7 @@ static __noinline int userns_relation(struct task_struct *task, __u32 own)
 }
 
 /* Do all rules of the set stop a call that cannot be answered at once? */
-static __noinline int rules_stop_late(const struct warder_image *img, __u64 set)
+__noinline int override_stops_late(const struct warder_image *img, __u64 set)
 {
 	if (!img || !set)
 		return 0;
@@ -175,7 +176,7 @@ static long wait_poll_once(__u32 i, struct wait_poll *p)
 
 /* Polls until the supervisor has claimed the intercept or the bound has passed. Returns 1 when
  * claimed: then the supervisor has seized the thread, which stops before user space. */
-static __noinline int wait_claim(__u32 wait, __u32 tid, __u64 bound)
+__noinline int override_wait_claim(__u32 wait, __u32 tid, __u64 bound)
 {
 	struct wait_poll p = { .wait = wait };
 	struct warder_wait *w;
@@ -207,14 +208,14 @@ static __always_inline void wait_give(__u32 wait)
 
 /* ------------------------------------------------------------------- mount(2) */
 
-struct mount_call {
+struct override_call {
 	__u64 source, target, type, flags, data;
 	__u64 nr, ip;
 	long result;
 };
 
 static __always_inline void icept_fill(struct warder_icept *ic, struct subject *s,
-				       struct task_struct *task, const struct mount_call *c,
+				       struct task_struct *task, const struct override_call *c,
 				       __u64 now)
 {
 	event_header_fill(&ic->h, WARDER_EVENT_REFUSAL, sizeof(*ic), now, s);
@@ -239,7 +240,7 @@ static __always_inline void icept_fill(struct warder_icept *ic, struct subject *
 }
 
 /* A refused mount(2) of a tagged task. */
-static __noinline int override_mount_refused(const struct mount_call *c)
+static __noinline int override_mount_refused(const struct override_call *c)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct warder_override_request r = {};
@@ -286,13 +287,13 @@ static __noinline int override_mount_refused(const struct mount_call *c)
 		if (unasked == WARDER_ASKED) {
 			cookie = __sync_fetch_and_add(&host->cookie, 1) + 1;
 			if (!busy)
-				wait = wait_take(host, tid, cookie);
+				wait = override_wait_take(host->cpus, tid, cookie);
 			if (wait < 0)
 				unasked = WARDER_UNASKED_BUSY;
 		}
 		if (unasked != WARDER_ASKED) {
 			__sync_fetch_and_add(&s.stats->intercepts_late, 1);
-			stop = rules_stop_late(s.img, set) && !task->ptrace;
+			stop = override_stops_late(s.img, set) && !task->ptrace;
 		}
 	}
 	/* Only what nobody answers counts against the budget of events. */
@@ -331,12 +332,12 @@ static __noinline int override_mount_refused(const struct mount_call *c)
 			__sync_lock_test_and_set((__u64 *)w, wait_word(WARDER_WAIT_WAITING, tid));
 		__sync_fetch_and_add(&host->waiting, 1);
 		bpf_ringbuf_submit(ic, BPF_RB_FORCE_WAKEUP);
-		if (!wait_claim(at, tid, host->wait_bound)) {
+		if (!override_wait_claim(at, tid, host->wait_bound)) {
 			s.tag->wait_cookie = 0;
 			__sync_fetch_and_add(&s.stats->intercepts_late, 1);
 			/* The supervisor has the record and finds the word LATE: with `stop` it
 			 * seizes the stopped thread all the same. */
-			if (rules_stop_late(s.img, set) && !bpf_send_signal_thread(SIGSTOP))
+			if (override_stops_late(s.img, set) && !bpf_send_signal_thread(SIGSTOP))
 				s.tag->wait_cookie = cookie;
 		}
 		__sync_fetch_and_add(&host->waiting, (__u32)-1);
@@ -374,7 +375,7 @@ int BPF_PROG(warder_sys_mount_enter, struct pt_regs *regs)
 SEC("fexit/__x64_sys_mount")
 int BPF_PROG(warder_sys_mount_exit, struct pt_regs *regs, long ret)
 {
-	struct mount_call c;
+	struct override_call c;
 
 	if (ret != -WARDER_EPERM)
 		return 0;
@@ -399,7 +400,7 @@ int BPF_PROG(warder_sys_mount32_enter, struct pt_regs *regs)
 SEC("fexit/__ia32_sys_mount")
 int BPF_PROG(warder_sys_mount32_exit, struct pt_regs *regs, long ret)
 {
-	struct mount_call c;
+	struct override_call c;
 
 	if (ret != -WARDER_EPERM)
 		return 0;
