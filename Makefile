@@ -20,9 +20,9 @@ CFLAGS   ?= -O2 -g
 ALL_CFLAGS := -std=gnu17 -D_GNU_SOURCE $(CFLAGS) $(WARNINGS) $(if $(CI),-Werror) \
               -fno-strict-aliasing -fvisibility=hidden -fPIC -pthread -Iinclude -Iuser -I$(BUILD) \
               $(shell pkg-config --cflags $(PKGS) 2>/dev/null) \
-              $(if $(SANITIZE),-fsanitize=address,undefined -fno-sanitize-recover=all)
+              $(if $(SANITIZE),-fsanitize=address -fsanitize=undefined -fno-sanitize-recover=all)
 LDLIBS   := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lkeyutils -lelf -lz -pthread
-LDFLAGS  += $(if $(SANITIZE),-fsanitize=address,undefined)
+LDFLAGS  += $(if $(SANITIZE),-fsanitize=address -fsanitize=undefined)
 
 # The target architecture's headers are not clang's for BPF, hence -idirafter.
 BPF_CFLAGS := -target bpf -D__TARGET_ARCH_x86 -mcpu=v3 -O2 -g -Wall -Wextra -Werror \
