@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Baseline: what no policy and no mode turns off. Tasks of a container do not trace, signal,
+ * steal from or steer tasks outside it, do not reach unix sockets of the host or of another
+ * container, and do not call bpf() or load modules or kernels. Untagged tasks are never
+ * restricted here.
+ *
+ * Also the kernel surfaces that are a class default, not baseline: syslog, settime, perf,
+ * quota. Audit mode lets those pass.
+ */
+#ifndef WARDER_BASELINE_BPF_H
+#define WARDER_BASELINE_BPF_H
+
+#include "core.bpf.h"
+#include "identity.bpf.h"
+
+#define WARDER_AF_UNIX 1
+#define PTRACE_MODE_NOAUDIT 0x04
+
+/* Finds the subject; leaves the hook when there is nothing to judge. */
+#define BASELINE_SUBJECT(s, f)                                            \
+	switch (subject_current(s)) {                                     \
+	case SUBJECT_UNTAGGED:                                            \
+		return 0;                                                 \
+	case SUBJECT_TAGGED:                                              \
+		break;                                                    \
+	default:                                                          \
+		return hook_fault(s, f, (s)->fault, NULL);                \
+	}
+
+static __always_inline int baseline_deny(struct subject *s, const struct hook_facts *f, __u32 err)
+{
+	struct warder_verdict v;
+
+	warder_verdict_allow(&v);
+	warder_verdict_deny(&v, WARDER_WHY_BASELINE, err);
+	return hook_end(s, &v, f, NULL);
+}
+
+/* A kernel surface: the class default, which the mode may turn into a report. */
+static __always_inline int surface_deny(__u32 hook, __u64 arg)
+{
+	struct hook_facts f = { .hook = hook, .class_ = WARDER_CLASS_KERNEL };
+	struct subject s = {};
+	struct warder_verdict v;
+
+	f.arg[0] = arg;
+	BASELINE_SUBJECT(&s, &f);
+	warder_verdict_allow(&v);
+	warder_verdict_deny(&v, WARDER_WHY_DEFAULT, WARDER_EPERM);
+	warder_verdict_finish(s.img, &v);
+	return hook_end(&s, &v, &f, NULL);
+}
+
+/* --------------------------------------------------------------------- tasks */
+
+/* May the current task act on `peer`? Within its container only. `quiet`: a probe. */
+static __always_inline int border_task(struct task_struct *peer, __u32 hook, __u32 class_,
+				       __u32 access, int quiet)
+{
+	struct hook_facts f = { .hook = hook, .class_ = class_, .access = access };
+	struct subject s = {};
+	struct warder_task *tag;
+	__u32 fault;
+
+	BASELINE_SUBJECT(&s, &f);
+	tag = task_tag(peer, &fault);
+	if (fault)
+		return hook_fault(&s, &f, fault, NULL);
+	if (tag && tag->cid == s.tag->cid)
+		return 0;
+	if (quiet)
+		return errno_return(WARDER_EPERM);
+	f.arg[0] = BPF_CORE_READ(peer, tgid);
+	f.arg[1] = tag ? tag->cid : 0;
+	return baseline_deny(&s, &f, WARDER_EPERM);
+}
+
+/* ptrace, /proc/PID/{mem,root,fd,...}, process_vm_readv, pidfd_getfd, kcmp, perf on a task. */
+SEC("lsm/ptrace_access_check")
+int BPF_PROG(warder_ptrace_access, struct task_struct *child, unsigned int mode, int ret)
+{
+	if (ret)
+		return errno_return(-ret);
+	return border_task(child, WARDER_HOOK_PTRACE_ACCESS, WARDER_CLASS_PTRACE, mode,
+			   mode & PTRACE_MODE_NOAUDIT);
+}
+
+/* The parent would become the tracer. An untagged parent did not ask for it: a supervisor or
+ * runtime would meet stops in its wait() that it does not expect. Who wants to trace a
+ * container from the host attaches. */
+SEC("lsm/ptrace_traceme")
+int BPF_PROG(warder_ptrace_traceme, struct task_struct *parent, int ret)
+{
+	if (ret)
+		return errno_return(-ret);
+	return border_task(parent, WARDER_HOOK_PTRACE_TRACEME, WARDER_CLASS_PTRACE, 0, 0);
+}
+
+/*
+ * Runs for signals that a task sends; the kernel's own never come here. With `cred` the sender
+ * is not the current task but who submitted the USB request that is done now, and the receiver
+ * is that same process; judged as if the current task sent it, which can only refuse more.
+ */
+SEC("lsm/task_kill")
+int BPF_PROG(warder_task_kill, struct task_struct *p, void *info, int sig,
+	     const struct cred *cred, int ret)
+{
+	struct warder_task *tag;
+	__u32 fault;
+
+	if (ret)
+		return errno_return(-ret);
+	/* What user space has tagged starts to count here, see identity.bpf.h. An exiting one
+	 * whose exit was not seen with a tag never counts. */
+	if (!task_tag(bpf_get_current_task_btf(), &fault) && !fault) {
+		tag = task_tag(p, &fault);
+		if (tag && !tag->flags && !(BPF_CORE_READ(p, flags) & WARDER_PF_EXITING))
+			identity_count(tag);
+		return 0;
+	}
+	return border_task(p, WARDER_HOOK_TASK_KILL, WARDER_CLASS_SIGNAL, sig, 0);
+}
+
+#define BORDER_CONTROL(name, hook)                                                           \
+	SEC("lsm/" #hook)                                                                    \
+	int BPF_PROG(name, struct task_struct *p)                                            \
+	{                                                                                    \
+		return border_task(p, WARDER_HOOK_TASK_CONTROL, WARDER_CLASS_SIGNAL, 0, 0);  \
+	}
+
+BORDER_CONTROL(warder_task_setnice, task_setnice)
+BORDER_CONTROL(warder_task_setioprio, task_setioprio)
+BORDER_CONTROL(warder_task_setscheduler, task_setscheduler)
+BORDER_CONTROL(warder_task_setrlimit, task_setrlimit)
+BORDER_CONTROL(warder_task_movememory, task_movememory)
+BORDER_CONTROL(warder_task_setpgid, task_setpgid)
+
+/* ------------------------------------------------------------ bpf and modules */
+
+SEC("lsm/bpf")
+int BPF_PROG(warder_bpf, int cmd)
+{
+	struct hook_facts f = { .hook = WARDER_HOOK_BPF, .class_ = WARDER_CLASS_KERNEL };
+	struct subject s = {};
+
+	f.access = cmd;
+	BASELINE_SUBJECT(&s, &f);
+	return baseline_deny(&s, &f, WARDER_EPERM);
+}
+
+/* Modules, kexec images, IMA policies and keys, and whatever is added later. Firmware is what a
+ * driver asks for, on behalf of a task that may not know. */
+SEC("lsm/kernel_load_data")
+int BPF_PROG(warder_kernel_load, enum kernel_load_data_id id)
+{
+	struct hook_facts f = { .hook = WARDER_HOOK_KERNEL_LOAD, .class_ = WARDER_CLASS_KERNEL };
+	struct subject s = {};
+
+	f.access = id;
+	BASELINE_SUBJECT(&s, &f);
+	if (id == bpf_core_enum_value(enum kernel_load_data_id, LOADING_FIRMWARE))
+		return 0;
+	return baseline_deny(&s, &f, WARDER_EPERM);
+}
+
+SEC("lsm/kernel_read_file")
+int BPF_PROG(warder_kernel_read, struct file *file, enum kernel_read_file_id id)
+{
+	struct hook_facts f = { .hook = WARDER_HOOK_KERNEL_READ, .class_ = WARDER_CLASS_KERNEL };
+	struct subject s = {};
+
+	f.access = id;
+	BASELINE_SUBJECT(&s, &f);
+	if (id == bpf_core_enum_value(enum kernel_read_file_id, READING_FIRMWARE))
+		return 0;
+	return baseline_deny(&s, &f, WARDER_EPERM);
+}
+
+/* -------------------------------------------------------------- unix sockets */
+
+/* Sockets carry the tag of who made them, ends of a pair included. An accepted one has none:
+ * nobody can connect or send to it but its peer. */
+SEC("lsm/socket_post_create")
+int BPF_PROG(warder_socket_made, struct socket *sock, int family, int type, int protocol,
+	     int kern)
+{
+	struct hook_facts f = { .hook = WARDER_HOOK_UNIX_CONNECT, .class_ = WARDER_CLASS_IPC };
+	struct sock_tag tag = {};
+	struct subject s = {};
+	struct sock *sk;
+
+	if (family != WARDER_AF_UNIX || kern)
+		return 0;
+	BASELINE_SUBJECT(&s, &f);
+	tag.cid = s.tag->cid;
+	sk = sock->sk;
+	if (!sk || !bpf_sk_storage_get(&warder_socks, sk, &tag, BPF_LOCAL_STORAGE_GET_F_CREATE))
+		return hook_fault(&s, &f, WARDER_FAULT_MAP_FULL, NULL);
+	return 0;
+}
+
+/*
+ * Judged by the tag of the peer socket's maker. One without a tag is the host's; the
+ * supervisor's own carries the id of the container it serves.
+ */
+static __always_inline int border_sock(struct subject *s, struct hook_facts *f, struct sock *peer)
+{
+	struct sock_tag *tag = bpf_sk_storage_get(&warder_socks, peer, NULL, 0);
+
+	if (tag && tag->cid == s->tag->cid)
+		return 0;
+	f->arg[1] = tag ? tag->cid : 0;
+	/* Another container's own is an object of it; the rest is the host's. */
+	return baseline_deny(s, f, tag && !tag->open ? WARDER_EACCES : WARDER_EPERM);
+}
+
+SEC("lsm/unix_stream_connect")
+int BPF_PROG(warder_unix_connect, struct sock *sock, struct sock *other, struct sock *newsk)
+{
+	struct hook_facts f = { .hook = WARDER_HOOK_UNIX_CONNECT, .class_ = WARDER_CLASS_IPC };
+	struct subject s = {};
+
+	BASELINE_SUBJECT(&s, &f);
+	return border_sock(&s, &f, other);
+}
+
+SEC("lsm/unix_may_send")
+int BPF_PROG(warder_unix_send, struct socket *sock, struct socket *other)
+{
+	struct hook_facts f = { .hook = WARDER_HOOK_UNIX_SEND, .class_ = WARDER_CLASS_IPC };
+	struct subject s = {};
+	struct sock *own, *peer;
+
+	BASELINE_SUBJECT(&s, &f);
+	own = sock->sk;
+	peer = other->sk;
+	if (!own || !peer)
+		return hook_fault(&s, &f, WARDER_FAULT_ARGUMENT, NULL);
+	/* Handed in already connected by somebody outside: that was their choice of peer.
+	 * Connecting it anew comes here first, with another peer. */
+	if (!bpf_sk_storage_get(&warder_socks, own, NULL, 0) &&
+	    BPF_CORE_READ((struct unix_sock *)own, peer) == peer)
+		return 0;
+	return border_sock(&s, &f, peer);
+}
+
+/* ----------------------------------------------------------- kernel surfaces */
+
+SEC("lsm/syslog")
+int BPF_PROG(warder_syslog, int type)
+{
+	return surface_deny(WARDER_HOOK_SYSLOG, type);
+}
+
+SEC("lsm/settime")
+int BPF_PROG(warder_settime)
+{
+	return surface_deny(WARDER_HOOK_SETTIME, 0);
+}
+
+SEC("lsm/perf_event_open")
+int BPF_PROG(warder_perf_event)
+{
+	return surface_deny(WARDER_HOOK_PERF_EVENT, 0);
+}
+
+SEC("lsm/quota_on")
+int BPF_PROG(warder_quota_on)
+{
+	return surface_deny(WARDER_HOOK_QUOTA_ON, 0);
+}
+
+#endif
