@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "cleanup.h"
@@ -26,6 +27,7 @@ const char *const loader_map_names[LOADER_FD__MAX] = {
 	[LOADER_FD_TASKS] = "warder_tasks",   [LOADER_FD_CTRS] = "warder_ctrs",
 	[LOADER_FD_STATS] = "warder_stats",   [LOADER_FD_IMAGES] = "warder_images",
 	[LOADER_FD_NAMES] = "warder_names",   [LOADER_FD_HOST] = "warder_host",
+	[LOADER_FD_SBS] = "warder_sbs",
 	[LOADER_FD_WAITS] = "warder_waits",   [LOADER_FD_FAULTS] = "warder_faults",
 	[LOADER_FD_ITER] = "warder_iter",     [LOADER_FD_EVENTS] = "warder_events",
 	[LOADER_FD_ICEPTS] = "warder_icepts", [LOADER_FD_SOCKS] = "warder_socks",
@@ -357,10 +359,16 @@ int loader_get_faults(struct loader *l, __u64 ret_counts[WARDER_FAULT__MAX])
 int loader_tag_task(struct loader *l, int pidfd, __u64 cid, __u32 slot)
 {
 	struct warder_task tag = { .cid = cid, .slot = slot };
+	int err;
 
 	if (!cid || slot >= WARDER_CONTAINERS_MAX)
 		return -EINVAL;
-	return bpf_map_update_elem(l->map_fd[LOADER_FD_TASKS], &pidfd, &tag, BPF_NOEXIST);
+	err = bpf_map_update_elem(l->map_fd[LOADER_FD_TASKS], &pidfd, &tag, BPF_NOEXIST);
+	if (err)
+		return err;
+	/* Makes it count: see bpf/identity.bpf.h. It may be gone already, and then need not. */
+	syscall(SYS_pidfd_send_signal, pidfd, 0, NULL, 0);
+	return 0;
 }
 
 int loader_get_task(struct loader *l, int pidfd, struct warder_task *ret)

@@ -228,6 +228,7 @@ int loader_record_mount(struct loader *l, __u32 slot, const struct warder_fd_rec
 	struct warder_name_key key = { .sb = record->sb, .dentry = record->mnt_root,
 				       .slot = slot };
 	struct warder_name value = { .ino = record->root_ino, .s_dev = record->s_dev };
+	__u64 unmade = 0; /* by no container */
 	size_t len = strlen(path);
 	int err;
 
@@ -244,7 +245,13 @@ int loader_record_mount(struct loader *l, __u32 slot, const struct warder_fd_rec
 	memcpy(value.path, path, len);
 	value.len = len;
 	pthread_mutex_lock(&l->names_lock);
-	err = names_record(l, &key, &value);
+	/* The superblock first: an entry goes with it when it is freed. It is alive now,
+	 * because the caller holds a file of it open. */
+	err = bpf_map_update_elem(l->map_fd[LOADER_FD_SBS], &key.sb, &unmade, BPF_NOEXIST);
+	if (err == -EEXIST)
+		err = 0;
+	if (!err)
+		err = names_record(l, &key, &value);
 	pthread_mutex_unlock(&l->names_lock);
 	if (err == -E2BIG)
 		err = -ENOSPC;
