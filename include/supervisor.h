@@ -12,7 +12,7 @@ struct supervisor_options {
 	int no_kernel; /* unit tests only: no loader, so nothing is enforced; no program sets it */
 };
 
-/* Starts, runs until told to leave, cleans up. 0; -EBUSY: another one runs (on demand only);
+/* Starts, runs until told to leave, cleans up. 0; -EALREADY: another one runs (on demand only);
  * other -errno with a sentence: not started and nothing left behind. */
 int supervisor_run(const struct supervisor_options *options, struct warder_error *reterr);
 

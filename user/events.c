@@ -1,0 +1,447 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* Events: the ring, checking records, and what they mean as JSON. The text form is in
+ * events_render.c. */
+#include "events.h"
+
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "control.h"
+#include "policy.h"
+
+/* Names and details in a record together; a path and a second one. */
+#define EVENT_TEXT_MAX (2u * WARDER_PATH_MAX)
+
+struct events {
+	struct ring_buffer *ring;
+	events_fn fn;
+	void *arg;
+};
+
+static const char *const hook_names[WARDER_HOOK__MAX] = {
+	[WARDER_HOOK_NONE] = "none",
+	[WARDER_HOOK_TASK_ALLOC] = "task_alloc",
+	[WARDER_HOOK_FILE_OPEN] = "file_open",
+	[WARDER_HOOK_FILE_TRUNCATE] = "file_truncate",
+	[WARDER_HOOK_PATH_TRUNCATE] = "path_truncate",
+	[WARDER_HOOK_PATH_MKNOD] = "path_mknod",
+	[WARDER_HOOK_PATH_MKDIR] = "path_mkdir",
+	[WARDER_HOOK_PATH_SYMLINK] = "path_symlink",
+	[WARDER_HOOK_PATH_LINK] = "path_link",
+	[WARDER_HOOK_PATH_RENAME] = "path_rename",
+	[WARDER_HOOK_PATH_UNLINK] = "path_unlink",
+	[WARDER_HOOK_PATH_RMDIR] = "path_rmdir",
+	[WARDER_HOOK_PATH_CHMOD] = "path_chmod",
+	[WARDER_HOOK_PATH_CHOWN] = "path_chown",
+	[WARDER_HOOK_BPRM_CHECK] = "bprm_check_security",
+	[WARDER_HOOK_MMAP_FILE] = "mmap_file",
+	[WARDER_HOOK_FILE_MPROTECT] = "file_mprotect",
+	[WARDER_HOOK_CAPABLE] = "capable",
+	[WARDER_HOOK_SB_MOUNT] = "sb_mount",
+	[WARDER_HOOK_SB_UMOUNT] = "sb_umount",
+	[WARDER_HOOK_SB_REMOUNT] = "sb_remount",
+	[WARDER_HOOK_SB_PIVOTROOT] = "sb_pivotroot",
+	[WARDER_HOOK_MOVE_MOUNT] = "move_mount",
+	[WARDER_HOOK_PTRACE_ACCESS] = "ptrace_access_check",
+	[WARDER_HOOK_PTRACE_TRACEME] = "ptrace_traceme",
+	[WARDER_HOOK_TASK_KILL] = "task_kill",
+	[WARDER_HOOK_BPF] = "bpf",
+	[WARDER_HOOK_KERNEL_LOAD] = "kernel_load_data",
+	[WARDER_HOOK_KERNEL_READ] = "kernel_read_file",
+	[WARDER_HOOK_UNIX_CONNECT] = "unix_stream_connect",
+	[WARDER_HOOK_UNIX_SEND] = "unix_may_send",
+	[WARDER_HOOK_KEY_ALLOC] = "key_alloc",
+	[WARDER_HOOK_KEY_PERMISSION] = "key_permission",
+	[WARDER_HOOK_SYS_MOUNT] = "sys_mount",
+};
+
+const char *hook_name(__u32 hook)
+{
+	return hook < WARDER_HOOK__MAX && hook_names[hook] ? hook_names[hook] : "unknown";
+}
+
+const char *fault_name(__u32 fault)
+{
+	static const char *const names[WARDER_FAULT__MAX] = {
+		[WARDER_FAULT_NONE] = "none",
+		[WARDER_FAULT_TAG_LOOKUP] = "tag_lookup",
+		[WARDER_FAULT_TAG_COPY] = "tag_copy",
+		[WARDER_FAULT_CONTAINER] = "container",
+		[WARDER_FAULT_IMAGE] = "image",
+		[WARDER_FAULT_SCRATCH] = "scratch",
+		[WARDER_FAULT_NAME_READ] = "name_read",
+		[WARDER_FAULT_NAME_LONG] = "name_long",
+		[WARDER_FAULT_NAME_RACE] = "name_race",
+		[WARDER_FAULT_MAP_FULL] = "map_full",
+		[WARDER_FAULT_ARGUMENT] = "argument",
+	};
+
+	return fault < WARDER_FAULT__MAX && names[fault] ? names[fault] : "unknown";
+}
+
+const char *unasked_text(__u32 unasked)
+{
+	static const char *const texts[WARDER_UNASKED__MAX] = {
+		[WARDER_ASKED] = "the supervisor was asked",
+		[WARDER_UNASKED_NO_RULE] = "no override rule can match this call",
+		[WARDER_UNASKED_EXPLICIT] =
+			"an explicit deny or the baseline refused it, which is never overridden",
+		[WARDER_UNASKED_CAUSE] =
+			"neither a missing capability nor the policy's default refused it",
+		[WARDER_UNASKED_DOWN] = "no supervisor answered",
+		[WARDER_UNASKED_ONE_CPU] = "only one CPU is online, so nobody could answer",
+		[WARDER_UNASKED_RATE] = "the container has used up its rate of intercepts",
+		[WARDER_UNASKED_BUSY] = "too many other threads wait for an answer",
+		[WARDER_UNASKED_BOUND] = "the supervisor did not take it in time",
+		[WARDER_UNASKED_RING] = "the ring of intercepts is full",
+	};
+
+	return unasked < WARDER_UNASKED__MAX ? texts[unasked] : "for an unknown reason";
+}
+
+static const char *refusal_name(__u32 cause)
+{
+	static const char *const names[] = { "none", "capability", "default", "rule", "baseline" };
+
+	return cause < sizeof(names) / sizeof(names[0]) ? names[cause] : "unknown";
+}
+
+/* --------------------------------------------------------------------- checking */
+
+int event_verify(const void *data, size_t size)
+{
+	const struct warder_event_header *h = data;
+
+	if (size < sizeof(*h) || h->version != WARDER_EVENT_VERSION || h->size < sizeof(*h) ||
+	    h->size > size)
+		return -EINVAL;
+	if (!memchr(h->comm, '\0', sizeof(h->comm)))
+		return -EINVAL;
+	switch (h->type) {
+	case WARDER_EVENT_VERDICT: {
+		const struct warder_event *ev = data;
+
+		if (h->size < sizeof(*ev) || ev->text_len > EVENT_TEXT_MAX ||
+		    ev->detail_len > EVENT_TEXT_MAX ||
+		    sizeof(*ev) + (size_t)ev->text_len + ev->detail_len > h->size)
+			return -EINVAL;
+		return ev->v.action <= WARDER_AUDIT && ev->v.why <= WARDER_WHY_FAULT &&
+				       ev->hook < WARDER_HOOK__MAX &&
+				       ev->class_ < WARDER_CLASS__MAX && ev->v.err < 4096 ?
+			       0 :
+			       -EINVAL;
+	}
+	case WARDER_EVENT_REFUSAL: {
+		const struct warder_icept *ic = data;
+
+		if (h->size < sizeof(*ic) || !memchr(ic->type, '\0', sizeof(ic->type)) ||
+		    ic->op >= WARDER_OP__MAX || ic->unasked >= WARDER_UNASKED__MAX ||
+		    ic->result > 0 || ic->result < -4095)
+			return -EINVAL;
+		return 0;
+	}
+	default:
+		/* The others never come through a ring. */
+		return -EINVAL;
+	}
+}
+
+static int events_ring_fn(void *ctx, void *data, size_t size)
+{
+	struct events *e = ctx;
+
+	if (event_verify(data, size))
+		log_error("an event record of %zu bytes is malformed and was left out", size);
+	else
+		e->fn(data, size, e->arg);
+	return 0;
+}
+
+int events_new(struct events **ret, struct loader *loader, events_fn fn, void *arg,
+	       struct warder_error *reterr)
+{
+	struct events *e = calloc(1, sizeof(*e));
+	int err;
+
+	if (!e)
+		return error_set(reterr, -ENOMEM, "out of memory");
+	e->fn = fn;
+	e->arg = arg;
+	e->ring = ring_buffer__new(loader_map_fd(loader, LOADER_MAP_EVENTS), events_ring_fn, e,
+				   NULL);
+	if (!e->ring) {
+		err = errno ? -errno : -ENOMEM;
+		free(e);
+		return error_errno(reterr, err, "cannot read the ring of events");
+	}
+	*ret = e;
+	return 0;
+}
+
+void events_free(struct events *e)
+{
+	if (!e)
+		return;
+	ring_buffer__free(e->ring);
+	free(e);
+}
+
+int events_fd(const struct events *e)
+{
+	return ring_buffer__epoll_fd(e->ring);
+}
+
+int events_consume(struct events *e)
+{
+	return ring_buffer__consume(e->ring);
+}
+
+/* ------------------------------------------------------------------------- JSON */
+
+/* File names are bytes, JSON is text: what is not UTF-8 becomes \xNN, and so does the
+ * backslash before an x, so that nothing can be taken for something else. */
+static void put_bytes(struct json_object *o, const char *key, const char *s, size_t len)
+{
+	char *out = malloc(4 * len + 1), *p = out;
+	size_t i = 0;
+
+	if (!out)
+		return;
+	while (i < len) {
+		unsigned char c = (unsigned char)s[i];
+		size_t n = c < 0x80 ? 1 : c >= 0xc2 && c < 0xe0 ? 2 : (c & 0xf0) == 0xe0 ? 3 :
+			   c >= 0xf0 && c < 0xf5 ? 4 : 0;
+		size_t k = 1;
+
+		while (n && k < n && i + k < len && ((unsigned char)s[i + k] & 0xc0) == 0x80)
+			k++;
+		if (!n || k < n || c < 0x20 || c == 0x7f ||
+		    (n == 3 && c == 0xe0 && (unsigned char)s[i + 1] < 0xa0) ||
+		    (n == 3 && c == 0xed && (unsigned char)s[i + 1] > 0x9f) ||
+		    (n == 4 && c == 0xf0 && (unsigned char)s[i + 1] < 0x90) ||
+		    (n == 4 && c == 0xf4 && (unsigned char)s[i + 1] > 0x8f) ||
+		    (c == '\\' && i + 1 < len && s[i + 1] == 'x')) {
+			p += sprintf(p, "\\x%02x", c);
+			i++;
+		} else {
+			memcpy(p, s + i, n);
+			p += n;
+			i += n;
+		}
+	}
+	*p = '\0';
+	json_object_object_add(o, key, json_object_new_string_len(out, (int)(p - out)));
+	free(out);
+}
+
+/* Monotonic to wall clock by today's difference: exact unless the clock was set since. */
+static void put_time(struct json_object *o, __u64 mono)
+{
+	struct timespec wall, now;
+	char text[64], stamp[40];
+	long long ns;
+	time_t sec;
+	struct tm tm;
+
+	clock_gettime(CLOCK_REALTIME, &wall);
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	ns = (wall.tv_sec - now.tv_sec) * 1000000000ll + (wall.tv_nsec - now.tv_nsec) +
+	     (long long)(mono & INT64_MAX);
+	sec = (time_t)(ns / 1000000000ll);
+	ns %= 1000000000ll;
+	if (ns < 0) {
+		ns += 1000000000ll;
+		sec--;
+	}
+	if (!gmtime_r(&sec, &tm))
+		return;
+	strftime(stamp, sizeof(stamp), "%Y-%m-%dT%H:%M:%S", &tm);
+	snprintf(text, sizeof(text), "%s.%06lldZ", stamp, ns / 1000);
+	control_put_string(o, "time", text);
+}
+
+static struct json_object *event_object(const struct warder_event_header *h, const char *type,
+					const char *container)
+{
+	struct json_object *o = json_object_new_object();
+
+	control_put_int(o, "version", WARDER_EVENT_VERSION);
+	control_put_string(o, "type", type);
+	put_time(o, h->time);
+	control_put_string(o, "container", container);
+	control_put_u64(o, "cid", h->cid);
+	if (h->tgid) {
+		control_put_int(o, "pid", h->tgid);
+		control_put_int(o, "tid", h->tid);
+		control_put_u64(o, "uid", h->uid);
+		put_bytes(o, "program", h->comm, strnlen(h->comm, sizeof(h->comm)));
+	}
+	return o;
+}
+
+static void put_rule(struct json_object *o, const char *key, const struct warder_image *img,
+		     __u32 rule)
+{
+	const struct warder_rule *r = img ? image_rule(img, rule) : NULL;
+	struct json_object *sub;
+	char where[512];
+
+	if (!rule)
+		return;
+	sub = json_object_new_object();
+	control_put_int(sub, "number", rule);
+	if (r) {
+		control_put_string(sub, "where", image_rule_where(img, rule, where, sizeof(where)));
+		if (r->id)
+			control_put_string(sub, "id", image_string(img, r->id));
+	}
+	json_object_object_add(o, key, sub);
+}
+
+static struct json_object *access_list(__u32 class_, __u32 access)
+{
+	struct json_object *a = json_object_new_array();
+
+	for (__u32 i = 0; i < 32; i++) {
+		__u32 bit = 1u << i;
+		const char *name;
+
+		if (!(access & bit))
+			continue;
+		name = class_ == WARDER_CLASS_MOUNT ? mount_op_name(bit) : access_name(bit);
+		if (name)
+			json_object_array_add(a, json_object_new_string(name));
+	}
+	return a;
+}
+
+static void put_access(struct json_object *o, const struct warder_event *ev)
+{
+	char name[32];
+
+	switch (ev->class_) {
+	case WARDER_CLASS_FILE:
+	case WARDER_CLASS_EXEC:
+	case WARDER_CLASS_DEVICE:
+	case WARDER_CLASS_MOUNT:
+		json_object_object_add(o, "access", access_list(ev->class_, ev->access));
+		break;
+	case WARDER_CLASS_CAPABILITY:
+		control_put_string(o, "capability",
+				   capability_name((int)ev->access, name, sizeof(name)));
+		control_put_u64(o, "userns", ev->arg[0]);
+		break;
+	case WARDER_CLASS_SIGNAL:
+		control_put_u64(o, "signal", ev->access);
+		/* fallthrough */
+	case WARDER_CLASS_PTRACE:
+	case WARDER_CLASS_IPC:
+		control_put_u64(o, "peer_pid", ev->arg[0]);
+		control_put_u64(o, "peer_cid", ev->arg[1]);
+		break;
+	case WARDER_CLASS_KEYRING:
+		control_put_int(o, "key", (int32_t)ev->arg[0]);
+		control_put_u64(o, "need", ev->arg[1]);
+		break;
+	default:
+		break;
+	}
+	if (ev->class_ == WARDER_CLASS_MOUNT) {
+		struct json_object *flags = json_object_new_array();
+
+		for (__u32 i = 0; i < 32; i++) {
+			const char *flag = ev->arg[0] & (1u << i) ? mount_flag_name(1u << i) : NULL;
+
+			if (flag)
+				json_object_array_add(flags, json_object_new_string(flag));
+		}
+		json_object_object_add(o, "flags", flags);
+	}
+}
+
+struct json_object *event_to_json(const struct warder_event *ev, const char *container,
+				  const struct warder_image *img)
+{
+	static const char *const actions[] = { "allow", "deny", "audit" };
+	static const char *const whys[] = { "default", "rule", "baseline", "unreachable", "fault" };
+	struct json_object *o = event_object(&ev->h, "verdict", container);
+	const char *text = (const char *)(ev + 1);
+
+	control_put_string(o, "class", class_name(ev->class_));
+	control_put_string(o, "hook", hook_name(ev->hook));
+	put_access(o, ev);
+	if (ev->text_len)
+		put_bytes(o, "path", text, strnlen(text, ev->text_len));
+	if (ev->detail_len)
+		put_bytes(o, "detail", text + ev->text_len,
+			  strnlen(text + ev->text_len, ev->detail_len));
+	control_put_string(o, "action", actions[ev->v.action]);
+	if (ev->v.action != WARDER_ALLOW)
+		control_put_string(o, "errno", errno_name((int)ev->v.err));
+	if (ev->v.access)
+		json_object_object_add(o, "refused", access_list(ev->class_, ev->v.access));
+	control_put_string(o, "why", whys[ev->v.why]);
+	if (ev->v.why == WARDER_WHY_FAULT)
+		control_put_string(o, "fault", fault_name(ev->v.fault));
+	put_rule(o, "rule", img, ev->v.rule);
+	if (img)
+		control_put_string(o, "policy", image_string(img, img->h.name));
+	return o;
+}
+
+static void put_icept(struct json_object *o, const struct warder_icept *ic,
+		      const struct warder_image *img)
+{
+	char name[32];
+
+	control_put_string(o, "operation", ic->op == WARDER_OP_MOUNT ? "mount" : "unknown");
+	if (ic->type[0])
+		put_bytes(o, "fstype", ic->type, strnlen(ic->type, sizeof(ic->type)));
+	control_put_string(o, "cause", refusal_name(ic->cause));
+	if (ic->cause == WARDER_REFUSAL_CAPABILITY) {
+		control_put_string(o, "capability",
+				   capability_name((int)ic->cap, name, sizeof(name)));
+		control_put_u64(o, "userns", ic->cap_userns);
+	}
+	control_put_string(o, "errno", errno_name(-ic->result));
+	put_rule(o, "refused_by", img, ic->rule);
+	if (ic->unasked)
+		control_put_string(o, "unasked", unasked_text(ic->unasked));
+	if (img)
+		control_put_string(o, "policy", image_string(img, img->h.name));
+}
+
+struct json_object *icept_to_json(const struct warder_icept *ic, const char *container,
+				  const struct warder_image *img)
+{
+	struct json_object *o = event_object(&ic->h, "refusal", container);
+
+	put_icept(o, ic, img);
+	return o;
+}
+
+struct json_object *outcome_to_json(const struct override_outcome *out, const char *container,
+				    const struct warder_image *img)
+{
+	struct json_object *o = event_object(&out->icept.h, "override", container);
+
+	put_icept(o, &out->icept, img);
+	control_put_string(o, "result", out->result ? errno_name(-out->result) : "0");
+	control_put_bool(o, "performed", out->performed);
+	control_put_bool(o, "undone", out->undone);
+	put_rule(o, "rule", img, out->rule);
+	put_rule(o, "near_rule", img, out->near_rule);
+	if (out->target[0])
+		put_bytes(o, "path", out->target, strnlen(out->target, sizeof(out->target)));
+	if (out->source[0])
+		put_bytes(o, "source", out->source, strnlen(out->source, sizeof(out->source)));
+	if (out->reason[0])
+		put_bytes(o, "reason", out->reason, strnlen(out->reason, sizeof(out->reason)));
+	if (out->latency_ns)
+		control_put_u64(o, "latency_us", out->latency_ns / 1000);
+	return o;
+}
