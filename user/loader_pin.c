@@ -222,12 +222,13 @@ static int pin_maps(struct bpf_object *obj, const char *dir, struct warder_error
 
 	bpf_object__for_each_map(map, obj) {
 		const char *name = bpf_map__name(map);
-		const char *dot = strchr(name, '.');
 		char path[4096];
 		int err;
 
-		/* Globals: "warder_b.bss"; a pin's name has no dot. */
-		err = pin_path(path, sizeof(path), dir, dot ? dot + 1 : name);
+		/* Globals and strings: programs hold them. */
+		if (bpf_map__is_internal(map))
+			continue;
+		err = pin_path(path, sizeof(path), dir, name);
 		if (!err)
 			err = bpf_obj_pin(bpf_map__fd(map), path);
 		if (err)
