@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "harness.h"
+
+#include <err.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "cleanup.h"
+
+static struct loader *loader;
+static pid_t loader_owner;
+static __u32 slots_used;
+static __u64 cids[WARDER_POLICIES_MAX];
+
+static void unload(void)
+{
+	if (getpid() != loader_owner)
+		return;
+	loader_unpin(loader);
+	loader_free(loader);
+}
+
+struct loader *h_load(void)
+{
+	struct loader_options options = { .pin_dir = NULL };
+	struct warder_error e = { "" };
+	int err;
+
+	if (loader)
+		return loader;
+	err = loader_open(&loader, &options, &e);
+	if (err)
+		errx(99, "cannot load: %s (%s)", e.text, strerror(-err));
+	loader_owner = getpid();
+	atexit(unload);
+	return loader;
+}
+
+struct warder_image *h_compile(const char *text)
+{
+	struct policy_diags diags = { 0 };
+	struct warder_image *image = NULL;
+	struct policy *p = NULL;
+
+	if (policy_parse("test", text, strlen(text), NULL, &p, &diags) ||
+	    policy_compile(p, &image, &diags)) {
+		policy_diags_print(&diags, stderr);
+		errx(99, "the test's policy is not valid:\n%s", text);
+	}
+	policy_free(p);
+	policy_diags_done(&diags);
+	return image;
+}
+
+static void publish(__u32 slot, const struct warder_image *image)
+{
+	struct warder_error e = { "" };
+	int err = loader_publish(h_load(), slot, image, &e);
+
+	if (err)
+		errx(99, "cannot publish: %s (%s)", e.text, strerror(-err));
+}
+
+/* mountinfo writes space, tab, newline and backslash in octal. */
+static void unescape(char *s)
+{
+	char *to = s;
+
+	for (; *s; s++) {
+		if (s[0] == '\\' && s[1] && s[2] && s[3]) {
+			*to++ = (s[1] - '0') << 6 | (s[2] - '0') << 3 | (s[3] - '0');
+			s += 3;
+		} else {
+			*to++ = *s;
+		}
+	}
+	*to = '\0';
+}
+
+void h_record_mounts(__u32 slot)
+{
+	cleanup_fclose FILE *f = fopen("/proc/self/mountinfo", "re");
+	char line[4096], where[2048];
+
+	if (!f || loader_forget_mounts(h_load(), slot))
+		err(99, "mountinfo");
+	while (fgets(line, sizeof(line), f)) {
+		struct warder_fd_record record;
+		struct warder_error e = { "" };
+		cleanup_close int fd = -1;
+
+		if (sscanf(line, "%*s %*s %*s %*s %2047s", where) != 1)
+			errx(99, "mountinfo: %s", line);
+		unescape(where);
+		fd = open(where, O_PATH | O_CLOEXEC);
+		if (fd < 0)
+			continue;
+		if (loader_get_fd(h_load(), getpid(), fd, -1, &record, NULL, 0) < 0)
+			errx(99, "no record of %s", where);
+		if (loader_record_mount(h_load(), slot, &record, where, &e))
+			errx(99, "%s", e.text);
+	}
+}
+
+__u32 h_container_image(const struct warder_image *image)
+{
+	cleanup_free struct warder_image *open_ = NULL;
+	struct warder_ctr ctr = { .state = WARDER_CTR_RUNNING };
+	__u32 slot = slots_used;
+
+	h_load();
+	/* Policies and containers are numbered alike. */
+	if (slot == WARDER_POLICIES_MAX)
+		errx(99, "too many containers in one test program");
+	if (!image)
+		image = open_ = h_compile("policy: open\ndefaults: {mount: allow}\n");
+	publish(slot, image);
+	if (loader_reset_stats(loader, slot) || loader_next_cid(loader, &ctr.cid))
+		errx(99, "cannot make a container");
+	ctr.policy = slot;
+	ctr.event_rate = 1000000;
+	snprintf(ctr.name, sizeof(ctr.name), "test-%u", slot);
+	if (loader_set_container(loader, slot, &ctr))
+		errx(99, "cannot make a container");
+	cids[slot] = ctr.cid;
+	slots_used++;
+	h_record_mounts(slot);
+	return slot;
+}
+
+__u32 h_container(const char *policy)
+{
+	cleanup_free struct warder_image *image = h_compile(policy);
+
+	return h_container_image(image);
+}
+
+void h_policy(__u32 slot, const char *policy)
+{
+	cleanup_free struct warder_image *image = h_compile(policy);
+
+	publish(slot, image);
+}
+
+__u64 h_cid(__u32 slot)
+{
+	return cids[slot];
+}
+
+struct warder_stats h_stats(__u32 slot)
+{
+	struct warder_stats stats;
+
+	if (loader_get_stats(h_load(), slot, &stats))
+		errx(99, "no stats of slot %u", slot);
+	return stats;
+}
+
+__u64 h_fault_count(enum warder_fault fault)
+{
+	__u64 counts[WARDER_FAULT__MAX];
+
+	if (loader_get_faults(h_load(), counts))
+		errx(99, "no fault counts");
+	return counts[fault];
+}
+
+void h_tag(pid_t pid, __u32 slot)
+{
+	cleanup_close int pidfd = syscall(SYS_pidfd_open, pid, 0);
+	int result;
+
+	if (pidfd < 0)
+		err(99, "pidfd_open");
+	result = loader_tag_task(h_load(), pidfd, cids[slot], slot);
+	if (result)
+		errx(99, "cannot tag: %s", strerror(-result));
+}
+
+pid_t h_start(int slot, int (*fn)(void *), void *arg)
+{
+	int go[2];
+	pid_t pid;
+
+	fflush(NULL);
+	if (pipe2(go, O_CLOEXEC))
+		err(99, "pipe");
+	pid = fork();
+	if (pid < 0)
+		err(99, "fork");
+	if (!pid) {
+		char c;
+
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		close(go[1]);
+		if (read(go[0], &c, 1) != 1)
+			_exit(99);
+		close(go[0]);
+		_exit(fn(arg));
+	}
+	close(go[0]);
+	if (slot >= 0)
+		h_tag(pid, slot);
+	if (write(go[1], "", 1) != 1)
+		err(99, "write");
+	close(go[1]);
+	return pid;
+}
+
+int h_wait(pid_t pid)
+{
+	int status;
+
+	while (waitpid(pid, &status, 0) < 0)
+		if (errno != EINTR)
+			err(99, "waitpid");
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+int h_run(int slot, int (*fn)(void *), void *arg)
+{
+	return h_wait(h_start(slot, fn, arg));
+}
+
+int h_errno(long result)
+{
+	return result < 0 ? errno : 0;
+}

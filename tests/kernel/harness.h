@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What kernel tests share: the programs loaded once, containers made of nothing but a tag and a
+ * policy, and operations run in a child that has the tag before it runs. Everything here ends
+ * the test program with a message when it fails: it is no part of what is tested.
+ */
+#ifndef WARDER_HARNESS_H
+#define WARDER_HARNESS_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <sys/types.h>
+
+#include "loader.h"
+#include "policy.h"
+
+/* Loads and attaches, at the first call. Unpins at exit. */
+struct loader *h_load(void);
+
+/* A new container under this policy (text), with the mounts of this mount namespace recorded.
+ * Returns its slot. */
+__u32 h_container(const char *policy);
+/* The same for a compiled image; NULL: an image that allows everything. */
+__u32 h_container_image(const struct warder_image *image);
+
+/* Replaces its policy. */
+void h_policy(__u32 slot, const char *policy);
+/* Compiles; the caller frees it. */
+struct warder_image *h_compile(const char *policy);
+/* Records the mounts of the current mount namespace anew. */
+void h_record_mounts(__u32 slot);
+
+__u64 h_cid(__u32 slot);
+struct warder_stats h_stats(__u32 slot);
+__u64 h_fault_count(enum warder_fault fault);
+
+/* Forks a child, tags it through its pidfd, then lets it run fn(arg), whose result (0..255) is
+ * its exit status. Returns that, or 128 + the signal that ended it. slot < 0: no tag. */
+int h_run(int slot, int (*fn)(void *), void *arg);
+
+/* The same in two steps: the child runs when this returns. */
+pid_t h_start(int slot, int (*fn)(void *), void *arg);
+int h_wait(pid_t pid);
+/* Tags a process that there is already. */
+void h_tag(pid_t pid, __u32 slot);
+
+/* 0 when a system call's result is no failure, else its errno: what children return. */
+int h_errno(long result);
+
+#endif
