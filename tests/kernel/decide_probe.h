@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR GPL-2.0-only */
+/* A question to the engine and its answer, put natively and in BPF by the same function. */
+#ifndef WARDER_DECIDE_PROBE_H
+#define WARDER_DECIDE_PROBE_H
+
+#include "warder_decide.h"
+
+enum probe_kind {
+	PROBE_FILE = 0,
+	PROBE_UNREACHABLE,
+	PROBE_CAPABILITY,
+	PROBE_MOUNT,
+	PROBE_BASELINE,
+	PROBE_DEVICE,
+	PROBE_OVERRIDE, /* candidates in .set */
+	PROBE_TARGET,   /* override rules whose target matches, in .set */
+	PROBE_MOVE,
+};
+
+struct probe_request {
+	__u32 kind;
+	__u32 access; /* of device: the type; of override: the operation bit */
+	__u32 off, len;
+	__u32 second_off, second_len;
+	__u32 flags;  /* MS_*; WARDER_MOVE_*; of device: the minor */
+	__u32 magic;  /* of baseline; of device: the major */
+	__u32 euid, fsuid, userns, cause;
+	__u32 unnamed;
+	__u32 pad;
+	struct warder_fstype type;
+};
+
+struct probe_reply {
+	struct warder_verdict v;
+	__u64 set;
+};
+
+WARDER_ENGINE void probe_mount(const struct warder_image *img, const struct warder_text *text,
+			       const struct probe_request *q, struct probe_reply *r)
+{
+	struct warder_mount_request m = {};
+
+	m.type = q->type;
+	m.op = q->access;
+	m.flags = q->flags;
+	m.unnamed = q->unnamed;
+	if (!q->unnamed)
+		m.targets = warder_target_set(img, text, WARDER_START_MOUNT_TARGET, q->off, q->len);
+	warder_decide_mount(img, &m, &r->v);
+}
+
+WARDER_ENGINE void probe_override(const struct warder_image *img, const struct probe_request *q,
+				  struct probe_reply *r)
+{
+	struct warder_override_request o = {};
+
+	o.type = q->type;
+	o.op = WARDER_OP_MOUNT;
+	o.ops = q->access;
+	o.flags = q->flags;
+	o.euid = q->euid;
+	o.fsuid = q->fsuid;
+	o.userns = q->userns;
+	o.cause = q->cause;
+	r->set = warder_override_candidates(img, &o);
+}
+
+WARDER_ENGINE void probe_run(const struct warder_image *img, const struct warder_text *text,
+			     const struct warder_text *second, const struct probe_request *q,
+			     struct probe_reply *r)
+{
+	warder_verdict_allow(&r->v);
+	r->set = 0;
+	switch (q->kind) {
+	case PROBE_FILE:
+		warder_decide_file(img, text, q->off, q->len, q->access, &r->v);
+		break;
+	case PROBE_UNREACHABLE:
+		warder_decide_unreachable(img, q->access, &r->v);
+		break;
+	case PROBE_CAPABILITY:
+		warder_decide_capability(img, q->access, &r->v);
+		break;
+	case PROBE_MOUNT:
+		probe_mount(img, text, q, r);
+		break;
+	case PROBE_BASELINE:
+		r->set = (__u32)warder_baseline_file(q->magic, text, q->off, q->len, q->access);
+		break;
+	case PROBE_DEVICE:
+		r->set = (__u32)warder_baseline_device(q->access, q->magic, q->flags);
+		break;
+	case PROBE_OVERRIDE:
+		probe_override(img, q, r);
+		break;
+	case PROBE_TARGET:
+		r->set = warder_target_set(img, text, WARDER_START_OVERRIDE_TARGET, q->off, q->len);
+		break;
+	case PROBE_MOVE:
+		warder_decide_move(img, text, q->off, q->len, second, q->second_off, q->second_len,
+				   q->flags, &r->v);
+		break;
+	default:
+		warder_verdict_fault(&r->v, WARDER_FAULT_ARGUMENT, WARDER_EACCES);
+	}
+}
+
+#endif

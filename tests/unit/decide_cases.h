@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The truth table of the decision engine: put natively and in BPF by test_decide.c. */
+#ifndef WARDER_DECIDE_CASES_H
+#define WARDER_DECIDE_CASES_H
+
+#include <errno.h>
+#include <sys/mount.h>
+
+#include "decide_probe.h"
+
+enum { P_STRICT, P_AUDIT, P_OPEN, P_MOUNTS, P_MOUNT_OPEN, P_OVERRIDE, P_EMPTY, P__MAX };
+
+static const char *const decide_policies[P__MAX] = {
+	[P_STRICT] = /* lines are counted from the one after `policy:` as 2 */
+	"policy: strict\n"
+	"defaults: {file: deny, exec: deny, capability: deny}\n"
+	"file:\n"
+	"  - allow: [read]\n" /* 4 */
+	"    path: [/etc/**, '/srv/?', '/uni/[ä-ü]x', '/quote/\\*']\n"
+	"  - allow: [read, write, create, rename, delete, link]\n" /* 6 */
+	"    path: /data/**\n"
+	"  - deny: [write]\n" /* 8 */
+	"    path: /data/ro/**\n"
+	"    errno: EROFS\n"
+	"  - allow: [read]\n" /* 11 */
+	"    path: /data/audited\n"
+	"    audit: true\n"
+	"  - deny: ['*']\n" /* 14 */
+	"    path: /etc/shadow\n"
+	"  - allow: [append]\n" /* 16 */
+	"    path: '/log/*.log'\n"
+	"exec:\n"
+	"  - allow: ['/bin/*', '/opt/{a,b}/run']\n" /* 19 */
+	"  - deny: /bin/su\n" /* 20 */
+	"capability:\n"
+	"  - allow: [chown, net_admin]\n" /* 22 */
+	"  - deny: net_admin\n" /* 23 */
+	"    errno: EACCES\n"
+	"  - allow: kill\n" /* 25 */
+	"    audit: true\n",
+	[P_AUDIT] =
+	"policy: audited\n"
+	"mode: audit\n"
+	"defaults: {file: deny, capability: deny}\n"
+	"file:\n"
+	"  - deny: [read]\n" /* 5 */
+	"    path: /secret\n",
+	[P_OPEN] =
+	"policy: open\n"
+	"file:\n"
+	"  - deny: [write, delete]\n" /* 3 */
+	"    path: /etc/**\n"
+	"exec:\n"
+	"  - deny: /tmp/**\n" /* 6 */
+	"    errno: ENOENT\n"
+	"capability:\n"
+	"  - deny: sys_admin\n", /* 9 */
+	[P_MOUNTS] =
+	"policy: mounts\n"
+	"mount:\n"
+	"  - allow: mount\n" /* 3 */
+	"    type: [tmpfs, proc]\n"
+	"    target: [/tmp/**, /mnt]\n"
+	"    flags: {require: [nosuid], forbid: [ro]}\n"
+	"  - deny: mount\n" /* 7 */
+	"    target: /tmp/no/**\n"
+	"    errno: EBUSY\n"
+	"  - allow: [umount, bind]\n" /* 10 */
+	"    target: /tmp/**\n"
+	"    audit: true\n"
+	"  - allow: remount\n", /* 13 */
+	[P_MOUNT_OPEN] =
+	"policy: mount-open\n"
+	"defaults: {mount: allow}\n"
+	"mount:\n"
+	"  - deny: umount\n" /* 4 */
+	"    target: /proc/**\n",
+	[P_OVERRIDE] =
+	"policy: override\n"
+	"override:\n"
+	"  - {on: mount, type: tmpfs, target: /a/**, do: perform}\n"
+	"  - {on: mount, type: tmpfs, target: /a/b, do: fake, by: {uid: any, userns: [container, nested]}}\n"
+	"  - {on: mount, bind: /srv/x, target: /b, do: perform, cause: any, flags: {forbid: [rec]}}\n"
+	"  - {on: mount, type: [proc, tmpfs], do: deny, errno: EBUSY, by: {uid: 1000}, flags: {require: [ro]}}\n",
+	[P_EMPTY] = "policy: empty\n",
+};
+
+struct decide_case {
+	int policy;
+	enum probe_kind kind;
+	const char *path, *second, *type;
+	__u32 access, flags, magic, euid, userns, cause, unnamed;
+	/* what must come out */
+	__u32 action, err, why, line; /* line of the rule, 0: none */
+	__u32 refused;
+	__u32 report;
+	__u64 set;
+};
+
+#define R WARDER_ACC_READ
+#define W WARDER_ACC_WRITE
+#define FILE_ALLOW(p, path_, access_, line_)                                               \
+	{.policy = p, .path = path_, .access = access_, .why = WARDER_WHY_RULE, .line = line_}
+#define FILE_DEFAULT_ALLOW(p, path_, access_) {.policy = p, .path = path_, .access = access_}
+#define FILE_DENY(p, path_, access_, refused_, err_, line_)                                \
+	{.policy = p, .path = path_, .access = access_, .action = WARDER_DENY,             \
+	 .err = err_, .why = (line_) ? WARDER_WHY_RULE : WARDER_WHY_DEFAULT, .line = line_,\
+	 .refused = refused_, .report = 1}
+#define CAP(p, cap_, action_, err_, why_, line_, report_)                                  \
+	{.policy = p, .kind = PROBE_CAPABILITY, .access = cap_, .action = action_,         \
+	 .err = err_, .why = why_, .line = line_, .report = report_}
+#define MNT(p, op_, type_, path_, flags_, action_, err_, line_, report_)                   \
+	{.policy = p, .kind = PROBE_MOUNT, .access = op_, .type = type_, .path = path_,    \
+	 .flags = flags_, .action = action_, .err = err_, .line = line_,                   \
+	 .why = (line_) ? WARDER_WHY_RULE : WARDER_WHY_DEFAULT,                            \
+	 .refused = (action_) ? (op_) : 0, .report = report_}
+#define BASE(magic_, path_, access_, refused_)                                             \
+	{.policy = P_EMPTY, .kind = PROBE_BASELINE, .magic = magic_, .path = path_,        \
+	 .access = access_, .set = refused_}
+#define DEV(type_, major_, minor_, refused_)                                               \
+	{.policy = P_EMPTY, .kind = PROBE_DEVICE, .access = type_, .magic = major_,        \
+	 .flags = minor_, .set = refused_}
+#define OVR(op_, type_, flags_, euid_, userns_, cause_, set_)                              \
+	{.policy = P_OVERRIDE, .kind = PROBE_OVERRIDE, .access = op_, .type = type_,       \
+	 .flags = flags_, .euid = euid_, .userns = userns_, .cause = cause_, .set = set_}
+#define TGT(path_, set_)                                                                   \
+	{.policy = P_OVERRIDE, .kind = PROBE_TARGET, .path = path_, .set = set_}
+
+#define OWN WARDER_BY_USERNS_CONTAINER
+#define NESTED WARDER_BY_USERNS_NESTED
+#define BYCAP WARDER_CAUSE_CAPABILITY
+#define BYLSM WARDER_CAUSE_LSM
+
+static const struct decide_case decide_cases[] = {
+	/* file: allow, default, deny, the errno of each */
+	FILE_ALLOW(P_STRICT, "/etc/passwd", R, 4),
+	FILE_ALLOW(P_STRICT, "/etc/a/b/c/d", R, 4),
+	FILE_DENY(P_STRICT, "/etc", R, R, EACCES, 0),
+	FILE_DENY(P_STRICT, "/etcetera/x", R, R, EACCES, 0),
+	FILE_DENY(P_STRICT, "/etc/passwd", W, W, EACCES, 0),
+	FILE_DENY(P_STRICT, "/etc/passwd", R | W, W, EACCES, 0),
+	FILE_DENY(P_STRICT, "/etc/shadow", R, R, EACCES, 14),
+	FILE_DENY(P_STRICT, "/etc/shadow", R | W, R | W, EACCES, 14),
+	FILE_ALLOW(P_STRICT, "/etc/shadow-", R, 4),
+	FILE_ALLOW(P_STRICT, "/data/x", R | W, 6),
+	FILE_ALLOW(P_STRICT, "/data/x", WARDER_ACC_APPEND, 6),
+	FILE_ALLOW(P_STRICT, "/data/x", WARDER_ACC_TRUNCATE, 6),
+	FILE_DENY(P_STRICT, "/data/x", WARDER_ACC_CHMOD, WARDER_ACC_CHMOD, EACCES, 0),
+	FILE_DENY(P_STRICT, "/data/ro/x", W, W, EROFS, 8),
+	FILE_DENY(P_STRICT, "/data/ro/x", WARDER_ACC_APPEND, WARDER_ACC_APPEND, EROFS, 8),
+	FILE_DENY(P_STRICT, "/data/ro/x", WARDER_ACC_TRUNCATE | R, WARDER_ACC_TRUNCATE, EROFS, 8),
+	FILE_ALLOW(P_STRICT, "/data/ro/x", R, 6),
+	FILE_ALLOW(P_STRICT, "/data/ro", W, 6),
+	{.policy = P_STRICT, .path = "/data/audited", .access = R, .why = WARDER_WHY_RULE,
+	 .line = 11, .report = 1},
+	FILE_ALLOW(P_STRICT, "/data/audited", W, 6),
+	FILE_ALLOW(P_STRICT, "/log/a.log", WARDER_ACC_APPEND, 16),
+	FILE_DENY(P_STRICT, "/log/a.log", W, W, EACCES, 0),
+	FILE_DENY(P_STRICT, "/log/a/b.log", WARDER_ACC_APPEND, WARDER_ACC_APPEND, EACCES, 0),
+	FILE_DENY(P_STRICT, "/log/a.logx", WARDER_ACC_APPEND, WARDER_ACC_APPEND, EACCES, 0),
+	FILE_ALLOW(P_STRICT, "/log/.log", WARDER_ACC_APPEND, 16),
+	/* one character, whatever its bytes */
+	FILE_ALLOW(P_STRICT, "/srv/a", R, 4),
+	FILE_ALLOW(P_STRICT, "/srv/\xc3\xa9", R, 4),
+	FILE_ALLOW(P_STRICT, "/srv/\xf0\x9f\x98\x80", R, 4),
+	FILE_DENY(P_STRICT, "/srv/ab", R, R, EACCES, 0),
+	FILE_DENY(P_STRICT, "/srv/", R, R, EACCES, 0),
+	FILE_DENY(P_STRICT, "/srv/\xc3", R, R, EACCES, 0),
+	FILE_ALLOW(P_STRICT, "/uni/\xc3\xb6x", R, 4),
+	FILE_DENY(P_STRICT, "/uni/ax", R, R, EACCES, 0),
+	FILE_ALLOW(P_STRICT, "/quote/*", R, 4),
+	FILE_DENY(P_STRICT, "/quote/x", R, R, EACCES, 0),
+	/* names that no rule speaks of */
+	FILE_DENY(P_STRICT, "", R, R, EACCES, 0),
+	FILE_DENY(P_STRICT, "/", R, R, EACCES, 0),
+	FILE_DENY(P_STRICT, "etc/passwd", R, R, EACCES, 0),
+	/* exec, and what it brings along */
+	FILE_ALLOW(P_STRICT, "/bin/sh", WARDER_ACC_EXEC, 19),
+	FILE_ALLOW(P_STRICT, "/bin/sh", WARDER_ACC_MAP_EXEC, 19),
+	FILE_ALLOW(P_STRICT, "/opt/b/run", WARDER_ACC_EXEC, 19),
+	FILE_DENY(P_STRICT, "/opt/c/run", WARDER_ACC_EXEC, WARDER_ACC_EXEC, EACCES, 0),
+	FILE_DENY(P_STRICT, "/bin/su", WARDER_ACC_EXEC, WARDER_ACC_EXEC, EACCES, 20),
+	FILE_DENY(P_STRICT, "/bin/su", WARDER_ACC_MAP_EXEC, WARDER_ACC_MAP_EXEC, EACCES, 20),
+	FILE_DENY(P_STRICT, "/bin/sub/x", WARDER_ACC_EXEC, WARDER_ACC_EXEC, EACCES, 0),
+	FILE_DENY(P_STRICT, "/etc/passwd", WARDER_ACC_EXEC, WARDER_ACC_EXEC, EACCES, 0),
+	/* no name */
+	{.policy = P_STRICT, .kind = PROBE_UNREACHABLE, .access = R, .action = WARDER_DENY,
+	 .err = EACCES, .why = WARDER_WHY_UNREACHABLE, .refused = R, .report = 1},
+	{.policy = P_AUDIT, .kind = PROBE_UNREACHABLE, .access = R, .action = WARDER_AUDIT,
+	 .err = EACCES, .why = WARDER_WHY_UNREACHABLE, .refused = R, .report = 1},
+	{.policy = P_OPEN, .kind = PROBE_UNREACHABLE, .access = W, .action = WARDER_DENY,
+	 .err = EACCES, .why = WARDER_WHY_UNREACHABLE, .refused = W, .report = 1},
+	{.policy = P_EMPTY, .kind = PROBE_UNREACHABLE, .access = W},
+	/* an allowing default */
+	FILE_DEFAULT_ALLOW(P_OPEN, "/etc/passwd", R),
+	FILE_DENY(P_OPEN, "/etc/passwd", W, W, EACCES, 3),
+	FILE_DENY(P_OPEN, "/etc/passwd", R | WARDER_ACC_DELETE, WARDER_ACC_DELETE, EACCES, 3),
+	FILE_DEFAULT_ALLOW(P_OPEN, "/usr/bin/x", WARDER_ACC_EXEC),
+	FILE_DENY(P_OPEN, "/tmp/x", WARDER_ACC_EXEC, WARDER_ACC_EXEC, ENOENT, 6),
+	FILE_DENY(P_OPEN, "/tmp/x", WARDER_ACC_MAP_EXEC, WARDER_ACC_MAP_EXEC, ENOENT, 6),
+	FILE_DEFAULT_ALLOW(P_EMPTY, "/tmp/x", R | W | WARDER_ACC_EXEC),
+	/* audit mode refuses nothing and says so, implicit refusals included */
+	{.policy = P_AUDIT, .path = "/secret", .access = R, .action = WARDER_AUDIT, .err = EACCES,
+	 .why = WARDER_WHY_RULE, .line = 5, .refused = R, .report = 1},
+	{.policy = P_AUDIT, .path = "/other", .access = W, .action = WARDER_AUDIT, .err = EACCES,
+	 .why = WARDER_WHY_DEFAULT, .refused = W, .report = 1},
+	CAP(P_AUDIT, 21, WARDER_AUDIT, EPERM, WARDER_WHY_DEFAULT, 0, 1),
+	/* capabilities */
+	CAP(P_STRICT, 0, WARDER_ALLOW, 0, WARDER_WHY_RULE, 22, 0),
+	CAP(P_STRICT, 12, WARDER_DENY, EACCES, WARDER_WHY_RULE, 23, 1),
+	CAP(P_STRICT, 5, WARDER_ALLOW, 0, WARDER_WHY_RULE, 25, 1),
+	CAP(P_STRICT, 21, WARDER_DENY, EPERM, WARDER_WHY_DEFAULT, 0, 1),
+	CAP(P_OPEN, 21, WARDER_DENY, EPERM, WARDER_WHY_RULE, 9, 1),
+	CAP(P_OPEN, 12, WARDER_ALLOW, 0, WARDER_WHY_DEFAULT, 0, 0),
+	CAP(P_OPEN, 40, WARDER_ALLOW, 0, WARDER_WHY_DEFAULT, 0, 0),
+	/* mounts */
+	MNT(P_MOUNTS, WARDER_MNT_NEW, "tmpfs", "/tmp/a", MS_NOSUID, WARDER_ALLOW, 0, 3, 0),
+	MNT(P_MOUNTS, WARDER_MNT_NEW, "proc", "/mnt", MS_NOSUID | MS_NODEV, WARDER_ALLOW, 0, 3, 0),
+	MNT(P_MOUNTS, WARDER_MNT_NEW, "tmpfs", "/tmp/a", 0, WARDER_DENY, EPERM, 0, 1),
+	MNT(P_MOUNTS, WARDER_MNT_NEW, "tmpfs", "/tmp/a", MS_NOSUID | MS_RDONLY, WARDER_DENY, EPERM,
+	    0, 1),
+	MNT(P_MOUNTS, WARDER_MNT_NEW, "tmpfsx", "/tmp/a", MS_NOSUID, WARDER_DENY, EPERM, 0, 1),
+	MNT(P_MOUNTS, WARDER_MNT_NEW, "ext4", "/tmp/a", MS_NOSUID, WARDER_DENY, EPERM, 0, 1),
+	MNT(P_MOUNTS, WARDER_MNT_NEW, "tmpfs", "/tmp", MS_NOSUID, WARDER_DENY, EPERM, 0, 1),
+	MNT(P_MOUNTS, WARDER_MNT_NEW, "tmpfs", "/tmp/no/x", MS_NOSUID, WARDER_DENY, EBUSY, 7, 1),
+	MNT(P_MOUNTS, WARDER_MNT_ATTACH, "tmpfs", "/tmp/a", MS_NOSUID, WARDER_DENY, EPERM, 0, 1),
+	MNT(P_MOUNTS, WARDER_MNT_UMOUNT, NULL, "/tmp/a", 0, WARDER_ALLOW, 0, 10, 1),
+	MNT(P_MOUNTS, WARDER_MNT_BIND, NULL, "/etc", 0, WARDER_DENY, EPERM, 0, 1),
+	MNT(P_MOUNTS, WARDER_MNT_REMOUNT, NULL, "/anything", MS_RDONLY, WARDER_ALLOW, 0, 13, 0),
+	MNT(P_MOUNTS, WARDER_MNT_PIVOT, NULL, "/tmp/a", 0, WARDER_DENY, EPERM, 0, 1),
+	MNT(P_MOUNT_OPEN, WARDER_MNT_UMOUNT, NULL, "/proc/kcore", 0, WARDER_DENY, EPERM, 4, 1),
+	MNT(P_MOUNT_OPEN, WARDER_MNT_UMOUNT, NULL, "/tmp", 0, WARDER_ALLOW, 0, 0, 0),
+	MNT(P_EMPTY, WARDER_MNT_NEW, "tmpfs", "/tmp", 0, WARDER_DENY, EPERM, 0, 1),
+	/* a target without a name: refused by what could speak of it, allowed by nothing */
+	{.policy = P_MOUNT_OPEN, .kind = PROBE_MOUNT, .access = WARDER_MNT_UMOUNT, .unnamed = 1,
+	 .action = WARDER_DENY, .err = EPERM, .why = WARDER_WHY_RULE, .line = 4,
+	 .refused = WARDER_MNT_UMOUNT, .report = 1},
+	{.policy = P_MOUNTS, .kind = PROBE_MOUNT, .access = WARDER_MNT_UMOUNT, .unnamed = 1,
+	 .action = WARDER_DENY, .err = EPERM, .why = WARDER_WHY_DEFAULT,
+	 .refused = WARDER_MNT_UMOUNT, .report = 1},
+	/* overrides: entries are a tmpfs, a fake, a bind, proc and tmpfs of the last rule */
+	OVR(WARDER_MNT_NEW, "tmpfs", 0, 0, OWN, BYCAP, 0x3),
+	OVR(WARDER_MNT_NEW, "tmpfs", 0, 7, OWN, BYCAP, 0x2),
+	OVR(WARDER_MNT_NEW, "tmpfs", 0, 0, NESTED, BYCAP, 0x2),
+	OVR(WARDER_MNT_NEW, "tmpfs", 0, 0, OWN, BYLSM, 0x0),
+	OVR(WARDER_MNT_NEW, "tmpfs", MS_RDONLY, 1000, OWN, BYCAP, 0x12),
+	OVR(WARDER_MNT_NEW, "proc", MS_RDONLY, 1000, OWN, BYCAP, 0x8),
+	OVR(WARDER_MNT_NEW, "proc", 0, 1000, OWN, BYCAP, 0x0),
+	OVR(WARDER_MNT_BIND, NULL, 0, 0, OWN, BYLSM, 0x4),
+	OVR(WARDER_MNT_BIND, NULL, MS_REC, 0, OWN, BYLSM, 0x0),
+	OVR(WARDER_MNT_UMOUNT, NULL, 0, 0, OWN, BYCAP, 0x0),
+	TGT("/a/b", 0x3),
+	TGT("/a/c", 0x1),
+	TGT("/a", 0x0),
+	TGT("/b", 0x4),
+	/* rename and link carry an explicit deny along */
+	{.policy = P_STRICT, .kind = PROBE_MOVE, .path = "/data/x", .second = "/data/y"},
+	{.policy = P_STRICT, .kind = PROBE_MOVE, .path = "/data/ro/x", .second = "/data/y",
+	 .action = WARDER_DENY, .err = EROFS, .why = WARDER_WHY_RULE, .line = 8, .report = 1,
+	 .refused = W | WARDER_ACC_APPEND | WARDER_ACC_TRUNCATE},
+	{.policy = P_STRICT, .kind = PROBE_MOVE, .path = "/data/x", .second = "/data/ro/y",
+	 .action = WARDER_DENY, .err = EROFS, .why = WARDER_WHY_RULE, .line = 8, .report = 1,
+	 .refused = W},
+	{.policy = P_STRICT, .kind = PROBE_MOVE, .path = "/data/d", .second = "/data/e",
+	 .flags = WARDER_MOVE_FOLDER},
+	{.policy = P_STRICT, .kind = PROBE_MOVE, .path = "/data/ro", .second = "/data/e",
+	 .flags = WARDER_MOVE_FOLDER, .action = WARDER_DENY, .err = EXDEV, .report = 1,
+	 .refused = WARDER_ACC_RENAME},
+	/* baseline: proc */
+	BASE(WARDER_MAGIC_PROC, "/sys/kernel/core_pattern", W, 1),
+	BASE(WARDER_MAGIC_PROC, "/sys/kernel/core_pattern", R, 0),
+	BASE(WARDER_MAGIC_PROC, "/sys/kernel/modprobe", W, 1),
+	BASE(WARDER_MAGIC_PROC, "/sys/kernel/usermodehelper/bset", WARDER_ACC_TRUNCATE, 1),
+	BASE(WARDER_MAGIC_PROC, "/sys/kernel/hostname", W, 0),
+	BASE(WARDER_MAGIC_PROC, "/sys/kernel/hostnamex", W, 1),
+	BASE(WARDER_MAGIC_PROC, "/sys/kernel/hostnam", W, 1),
+	BASE(WARDER_MAGIC_PROC, "/sys/kernel/shmmax", W, 0),
+	BASE(WARDER_MAGIC_PROC, "/sys/kernel/sem", W, 0),
+	BASE(WARDER_MAGIC_PROC, "/sys/net/ipv4/ip_forward", W, 0),
+	BASE(WARDER_MAGIC_PROC, "/sys/network", W, 1),
+	BASE(WARDER_MAGIC_PROC, "/sys/vm/drop_caches", W, 1),
+	BASE(WARDER_MAGIC_PROC, "/sys/vm/overcommit_memory", R, 0),
+	BASE(WARDER_MAGIC_PROC, "/sysrq-trigger", W, 1),
+	BASE(WARDER_MAGIC_PROC, "/kcore", R, 1),
+	BASE(WARDER_MAGIC_PROC, "/kcore2", R, 0),
+	BASE(WARDER_MAGIC_PROC, "/1/oom_score_adj", W, 0),
+	BASE(WARDER_MAGIC_PROC, "/4711/task/4712/comm", W, 0),
+	BASE(WARDER_MAGIC_PROC, "/irq/1/smp_affinity", W, 1),
+	BASE(WARDER_MAGIC_PROC, "/pressure/memory", R | W, 0),
+	BASE(WARDER_MAGIC_PROC, "/", WARDER_ACC_CHMOD, 1),
+	BASE(WARDER_MAGIC_PROC, "", W, 1),
+	/* baseline: sysfs and others */
+	BASE(WARDER_MAGIC_SYSFS, "/kernel/uevent_helper", W, 1),
+	BASE(WARDER_MAGIC_SYSFS, "/kernel/uevent_helper", R, 0),
+	BASE(WARDER_MAGIC_SYSFS, "/power/state", W, 1),
+	BASE(WARDER_MAGIC_SYSFS, "/powerful", W, 0),
+	BASE(WARDER_MAGIC_SYSFS, "/module/kvm/parameters/x", W, 1),
+	BASE(WARDER_MAGIC_SYSFS, "/devices/virtual/net/eth0/mtu", W, 0),
+	BASE(WARDER_MAGIC_SYSFS, "/devices/virtual/net/eth0/uevent", W, 1),
+	BASE(WARDER_MAGIC_SYSFS, "/devices/virtual/net/eth0/xuevent", W, 0),
+	BASE(WARDER_MAGIC_CGROUP, "/release_agent", W, 1),
+	BASE(WARDER_MAGIC_CGROUP, "/a/release_agent", W, 0),
+	BASE(WARDER_MAGIC_CGROUP, "/a/cgroup.procs", W, 0),
+	BASE(WARDER_MAGIC_BINFMT, "/register", W, 1),
+	BASE(WARDER_MAGIC_BINFMT, "/status", R, 0),
+	BASE(WARDER_MAGIC_BPF, "/x", R, 1),
+	BASE(WARDER_MAGIC_DEBUGFS, "/x", W, 1),
+	BASE(WARDER_MAGIC_TRACEFS, "/trace", R, 0),
+	BASE(WARDER_MAGIC_CONFIGFS, "/target", WARDER_ACC_CREATE, 1),
+	BASE(0xef53, "/etc/passwd", W, 0),
+	/* baseline: devices */
+	DEV(0020000, 1, 1, 1),
+	DEV(0020000, 1, 2, 1),
+	DEV(0020000, 1, 3, 0),
+	DEV(0020000, 1, 4, 1),
+	DEV(0060000, 1, 1, 0),
+	DEV(0020000, 202, 3, 1),
+	DEV(0020000, 5, 0, 0),
+};
+
+#undef R
+#undef W
+
+#endif
