@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * libwarder: start, watch and end containers through the supervisor. It is what the `warder`
+ * command uses. Needs root.
+ *
+ * Errors: functions return 0 or a negative errno; `error` (may be NULL) then holds a sentence
+ * of at most `size` bytes with its NUL. Strings returned through char ** are freed with free().
+ *
+ * Threads: a struct warder belongs to one thread at a time; different ones are independent.
+ */
+#ifndef WARDER_H
+#define WARDER_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define WARDER_API __attribute__((visibility("default")))
+
+/* A connection to the supervisor. */
+struct warder;
+
+/* Start a supervisor in the background when none runs: the program warderd, found beside the
+ * running program or in PATH. It leaves when its last container is gone. */
+#define WARDER_CONNECT_START 1
+
+/* Connects. -ENOENT: no supervisor runs; with WARDER_CONNECT_START: the errno of starting
+ * one, for instance -EOPNOTSUPP on a kernel that cannot enforce. */
+WARDER_API int warder_connect(struct warder **ret, int flags, char *error, size_t size);
+/* NULL is fine. Containers run on. */
+WARDER_API void warder_close(struct warder *w);
+/* For poll(2): readable when warder_wait_exit() would not block. */
+WARDER_API int warder_fd(const struct warder *w);
+
+struct warder_run_options {
+	size_t struct_size;      /* sizeof(struct warder_run_options) */
+	const char *name;        /* NULL: chosen */
+	const char *policy;      /* name of a loaded policy, unless image is given */
+	const void *image;       /* compiled policy, as `warder policy compile` writes it */
+	size_t image_size;
+	const char *const *argv; /* NULL-terminated, as are the other lists; they may be NULL */
+	const char *const *env;  /* "NAME=VALUE" */
+	const char *const *cap_add;
+	const char *const *cap_drop;
+	const char *const *volumes; /* "SRC:DST" or "SRC:DST:ro" */
+	const char *rootfs;      /* a folder; NULL: the host's root, read-only */
+	const char *user;        /* "U[:G]" */
+	const char *workdir;
+	const char *hostname;
+	int64_t pids_limit;      /* 0: 2048; -1: none */
+	int64_t memory;          /* bytes, 0: none */
+	int userns;
+	int net_host;
+	int read_only;
+	int tty;                 /* the terminal's master comes back in warder_started */
+	int detach;              /* the exit is not reported on this connection */
+	int stdio[3];            /* given to the command unless tty; -1: /dev/null */
+};
+
+struct warder_started {
+	char name[64];
+	uint64_t cid;
+	pid_t pid;    /* in the host's pid namespace */
+	int terminal; /* with tty: owned by the caller; else -1 */
+	int code;     /* on failure: 125 warder's error, 126 not executable, 127 not found */
+};
+
+/* Starts a container; returns when its command has been executed, or with an error and
+ * nothing left of it. -EEXIST and other causes are told by the sentence. */
+WARDER_API int warder_run(struct warder *w, const struct warder_run_options *options,
+			  struct warder_started *ret, char *error, size_t size);
+
+/* Runs a command in a container as one of its own. `argv` as above. */
+WARDER_API int warder_enter(struct warder *w, const char *name, const char *const *argv, int tty,
+			    const int stdio[3], struct warder_started *ret, char *error,
+			    size_t size);
+
+/* Exit status of what warder_run() without detach or warder_enter() started on this
+ * connection: the command's own, or 128 + signal. Blocks. -ENODATA: the supervisor is gone;
+ * the container may run on. */
+WARDER_API int warder_wait_exit(struct warder *w, int *ret_status, char *error, size_t size);
+
+/* The same for any container by name, or by id if name is NULL; also for the last 64 that
+ * exited. Blocks. */
+WARDER_API int warder_wait(struct warder *w, const char *name, uint64_t cid, int *ret_status,
+			   char *error, size_t size);
+
+/* Signals the first process; with `all`, SIGKILL to every process of the container. */
+WARDER_API int warder_kill(struct warder *w, const char *name, int sig, int all, char *error,
+			   size_t size);
+
+/* JSON texts: an array of containers; one container with everything known. */
+WARDER_API int warder_list(struct warder *w, char **ret_json, char *error, size_t size);
+WARDER_API int warder_inspect(struct warder *w, const char *name, char **ret_json, char *error,
+			      size_t size);
+
+/* Loads a compiled policy under its own name; containers that have it change at once. */
+WARDER_API int warder_policy_load(struct warder *w, const void *image, size_t image_size,
+				  char *error, size_t size);
+
+/* Hands every event to `fn` as a JSON text (docs/events.schema.json) until it returns non-zero:
+ * first those the supervisor remembers, then, with `follow`, new ones as they come.
+ * `container` may be NULL. Returns what `fn` returned, 0, or -ENODATA when the supervisor left. */
+typedef int (*warder_event_fn)(const char *json, void *arg);
+WARDER_API int warder_events(struct warder *w, const char *container, int follow,
+			     warder_event_fn fn, void *arg, char *error, size_t size);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

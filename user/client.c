@@ -1,0 +1,556 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* libwarder: the other end of the control socket. */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cleanup.h"
+#include "client.h"
+#include "warder_abi.h"
+
+/* Loading takes some seconds on a slow machine; beyond this something hangs. */
+#define START_SECONDS 120
+#define START_TRIES 50
+
+struct warder {
+	int sock;
+};
+
+static int client_out(int err, const struct warder_error *e, char *error, size_t size)
+{
+	if (err && error && size)
+		snprintf(error, size, "%s", e->text);
+	return err;
+}
+
+int client_is_pinned(void)
+{
+	return access(WARDER_PIN_DIR, F_OK) == 0;
+}
+
+/* --------------------------------------------------------------------- connecting */
+
+/* Beside this program first, so that a build tree and an installation do not mix. */
+static int start_find(char *path, size_t size)
+{
+	const char *dirs = getenv("PATH"), *p;
+	ssize_t n = readlink("/proc/self/exe", path, size - 1);
+	char *slash;
+
+	if (n > 0) {
+		path[n] = '\0';
+		slash = strrchr(path, '/');
+		if (slash && (size_t)(slash - path) + sizeof("/warderd") <= size) {
+			memcpy(slash, "/warderd", sizeof("/warderd"));
+			if (!access(path, X_OK))
+				return 0;
+		}
+	}
+	for (p = dirs ? dirs : "/usr/local/sbin:/usr/sbin"; *p; p += strspn(p, ":")) {
+		size_t len = strcspn(p, ":");
+
+		if (p[0] == '/' &&
+		    snprintf(path, size, "%.*s/warderd", (int)len, p) < (int)size &&
+		    !access(path, X_OK))
+			return 0;
+		p += len;
+	}
+	return -ENOENT;
+}
+
+/* In the child: a daemon that outlives us and holds none of our descriptors but the pipe. */
+static void start_exec(const char *path, int ready)
+{
+	char number[16];
+	int null = open("/dev/null", O_RDWR);
+	pid_t pid = fork();
+
+	if (pid)
+		_exit(pid < 0 ? 1 : 0);
+	setsid();
+	if (null < 0 || chdir("/"))
+		_exit(1);
+	ready = fcntl(ready, F_DUPFD, 3);
+	if (ready < 0)
+		_exit(1);
+	for (int i = 0; i < 3; i++)
+		dup2(null, i);
+	if (ready != 3) {
+		dup2(ready, 3);
+		ready = 3;
+	}
+	close_range(4, ~0U, 0);
+	snprintf(number, sizeof(number), "%d", ready);
+	execl(path, "warderd", "--on-demand", "--ready-fd", number, (char *)NULL);
+	_exit(1);
+}
+
+/* 0: it runs, or another one does. */
+static int start_supervisor(struct warder_error *reterr)
+{
+	cleanup_close int in = -1, out = -1;
+	char path[4096], text[WARDER_ERROR_SIZE];
+	size_t used = 0;
+	int pair[2];
+	pid_t pid;
+
+	if (start_find(path, sizeof(path)))
+		return error_set(reterr, -ENOENT,
+				 "no supervisor runs, and the program warderd is neither beside "
+				 "warder nor in PATH");
+	if (pipe2(pair, O_CLOEXEC))
+		return error_errno(reterr, -errno, "cannot start a supervisor");
+	in = pair[0];
+	out = pair[1];
+	fflush(NULL);
+	pid = fork();
+	if (pid < 0)
+		return error_errno(reterr, -errno, "cannot start a supervisor");
+	if (pid == 0)
+		start_exec(path, out);
+	close(take_fd(&out));
+	waitpid(pid, NULL, 0);
+	while (used < sizeof(text) - 1) {
+		struct pollfd p = { .fd = in, .events = POLLIN };
+		ssize_t n;
+
+		n = poll(&p, 1, START_SECONDS * 1000);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n == 0)
+			return error_set(reterr, -ETIMEDOUT,
+					 "the supervisor %s did not start within %d seconds", path,
+					 START_SECONDS);
+		n = read(in, text + used, sizeof(text) - 1 - used);
+		if (n <= 0)
+			break;
+		used += (size_t)n;
+	}
+	text[used] = '\0';
+	if (!strcmp(text, "ok") || !strcmp(text, "busy"))
+		return 0;
+	return error_set(reterr, -EOPNOTSUPP, "%s",
+			 used ? text : "the supervisor died while it started");
+}
+
+int client_connect(struct warder **ret, int flags, struct warder_error *reterr)
+{
+	const struct timespec pause_time = { .tv_nsec = 100000000 };
+	struct warder *w = calloc(1, sizeof(*w));
+	int err = 0;
+
+	if (!w)
+		return error_set(reterr, -ENOMEM, "out of memory");
+	/* One that is about to leave, or a rival that starts, makes a second try needed. */
+	for (int i = 0; i < START_TRIES; i++) {
+		w->sock = control_connect(WARDER_RUN_DIR "/" CONTROL_SOCKET, reterr);
+		if (w->sock >= 0) {
+			*ret = w;
+			return 0;
+		}
+		err = w->sock;
+		if (err == -EACCES || geteuid() != 0) {
+			err = error_set(reterr, -EACCES, "warder must be run as root");
+			break;
+		}
+		if (err != -ENOENT && err != -ECONNREFUSED)
+			break;
+		if (!(flags & WARDER_CONNECT_START)) {
+			err = error_set(reterr, -ENOENT,
+					"no supervisor runs: start one with `warderd`, or a "
+					"container with `warder run`");
+			break;
+		}
+		err = start_supervisor(reterr);
+		if (err)
+			break;
+		if (i)
+			nanosleep(&pause_time, NULL);
+	}
+	free(w);
+	return err;
+}
+
+int warder_connect(struct warder **ret, int flags, char *error, size_t size)
+{
+	struct warder_error e = { "" };
+
+	return client_out(client_connect(ret, flags, &e), &e, error, size);
+}
+
+void warder_close(struct warder *w)
+{
+	if (!w)
+		return;
+	close(w->sock);
+	free(w);
+}
+
+int warder_fd(const struct warder *w)
+{
+	return w->sock;
+}
+
+/* ----------------------------------------------------------------------- requests */
+
+struct json_object *client_request(const char *name)
+{
+	struct json_object *o = json_object_new_object();
+
+	control_put_string(o, "request", name);
+	return o;
+}
+
+int client_memfd(const void *data, size_t len)
+{
+	cleanup_close int fd = memfd_create("warder", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	const char *p = data;
+
+	if (fd < 0)
+		return -errno;
+	while (len) {
+		ssize_t n = write(fd, p, len);
+
+		if (n < 0 && errno != EINTR)
+			return -errno;
+		if (n > 0) {
+			p += n;
+			len -= (size_t)n;
+		}
+	}
+	if (fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL))
+		return -errno;
+	return take_fd(&fd);
+}
+
+static int client_recv(struct warder *w, struct json_object **ret, struct control_fds *fds,
+		       struct warder_error *reterr)
+{
+	int err = control_recv(w->sock, ret, fds, 1, 0, reterr);
+
+	return err == -ENODATA || err == -ECONNRESET ?
+		       error_set(reterr, -ENODATA, "the supervisor has closed the connection") :
+		       err;
+}
+
+int client_call(struct warder *w, struct json_object *request, const int *fds, size_t count,
+		struct json_object **ret, struct control_fds *ret_fds, int *ret_code,
+		struct warder_error *reterr)
+{
+	cleanup_json struct json_object *mine = request, *reply = NULL;
+	struct control_fds got = { .count = 0 };
+	const char *text = NULL;
+	int64_t code = 125;
+	int err, ok = 0;
+	size_t len;
+
+	if (ret_code)
+		*ret_code = 125;
+	if (json_object_to_json_string_length(mine, JSON_C_TO_STRING_PLAIN, &len) &&
+	    len > CONTROL_MESSAGE_MAX)
+		return error_set(reterr, -E2BIG,
+				 "the request is longer than %d bytes: give fewer or shorter "
+				 "arguments and environment variables",
+				 CONTROL_MESSAGE_MAX);
+	err = control_send(w->sock, mine, fds, count, 0);
+	if (err)
+		return error_errno(reterr, err, "cannot send to the supervisor");
+	err = client_recv(w, &reply, &got, reterr);
+	if (err)
+		return err;
+	if (control_get_bool(reply, "ok", &ok, reterr) != 1 || !ok) {
+		control_fds_done(&got);
+		control_get_string(reply, "error", &text, NULL);
+		control_get_i64(reply, "code", 1, 255, &code, NULL);
+		if (ret_code)
+			*ret_code = (int)code;
+		return error_set(reterr, -EIO, "%s", text ? text : "the supervisor refused");
+	}
+	if (ret_fds)
+		*ret_fds = got;
+	else
+		control_fds_done(&got);
+	if (ret)
+		*ret = take_ptr(reply);
+	return 0;
+}
+
+static void put_strv(struct json_object *o, const char *key, const char *const *v)
+{
+	struct json_object *a;
+
+	if (!v)
+		return;
+	a = json_object_new_array();
+	for (size_t i = 0; v[i]; i++)
+		json_object_array_add(a, json_object_new_string(v[i]));
+	json_object_object_add(o, key, a);
+}
+
+static struct json_object *run_spec(const struct warder_run_options *r)
+{
+	struct json_object *o = json_object_new_object();
+
+	control_put_string(o, "name", r->name);
+	control_put_string(o, "rootfs", r->rootfs);
+	control_put_bool(o, "userns", r->userns != 0);
+	control_put_string(o, "net", r->net_host ? "host" : "none");
+	control_put_string(o, "user", r->user);
+	put_strv(o, "cap_add", r->cap_add);
+	put_strv(o, "cap_drop", r->cap_drop);
+	put_strv(o, "env", r->env);
+	control_put_string(o, "workdir", r->workdir);
+	put_strv(o, "volumes", r->volumes);
+	control_put_string(o, "hostname", r->hostname);
+	control_put_bool(o, "interactive", r->stdio[0] >= 0 || r->tty);
+	control_put_bool(o, "tty", r->tty != 0);
+	control_put_bool(o, "read_only", r->read_only != 0);
+	control_put_int(o, "pids_limit", r->pids_limit);
+	control_put_int(o, "memory", r->memory);
+	put_strv(o, "argv", r->argv);
+	return o;
+}
+
+/* Descriptors for the request, in order; -1 becomes /dev/null (its fd is kept in *null). */
+static int add_stdio(const int stdio[3], int *fds, size_t *count, int *null)
+{
+	for (int i = 0; i < 3; i++) {
+		if (stdio[i] < 0 && *null < 0)
+			*null = open("/dev/null", O_RDWR | O_CLOEXEC);
+		if (stdio[i] < 0 && *null < 0)
+			return -errno;
+		fds[(*count)++] = stdio[i] >= 0 ? stdio[i] : *null;
+	}
+	return 0;
+}
+
+static int started_read(struct json_object *reply, struct control_fds *got,
+			struct warder_started *ret, struct warder_error *reterr)
+{
+	const char *name = NULL;
+	int64_t pid = 0;
+
+	if (control_get_string(reply, "name", &name, reterr) != 1 ||
+	    control_get_u64(reply, "cid", UINT64_MAX, &ret->cid, reterr) != 1 ||
+	    control_get_i64(reply, "pid", 0, INT32_MAX, &pid, reterr) != 1) {
+		control_fds_done(got);
+		return -EBADMSG;
+	}
+	snprintf(ret->name, sizeof(ret->name), "%s", name);
+	ret->pid = (pid_t)pid;
+	if (got->count)
+		ret->terminal = take_fd(&got->fd[0]);
+	control_fds_done(got);
+	return 0;
+}
+
+int warder_run(struct warder *w, const struct warder_run_options *r, struct warder_started *ret,
+	       char *error, size_t size)
+{
+	cleanup_json struct json_object *reply = NULL;
+	struct json_object *request;
+	struct control_fds got = { .count = 0 };
+	cleanup_close int image = -1, null = -1;
+	struct warder_error e = { "" };
+	int fds[CONTROL_FDS_MAX], err;
+	size_t count = 0;
+
+	memset(ret, 0, sizeof(*ret));
+	ret->terminal = -1;
+	ret->code = 125;
+	if (r->struct_size != sizeof(*r) || !r->argv || (!r->image && !r->policy)) {
+		err = error_set(&e, -EINVAL, "warder_run: a command and a policy must be given");
+		return client_out(err, &e, error, size);
+	}
+	if (r->image) {
+		image = client_memfd(r->image, r->image_size);
+		if (image < 0) {
+			err = error_errno(&e, image, "cannot hand the policy over");
+			return client_out(err, &e, error, size);
+		}
+		fds[count++] = image;
+	}
+	if (!r->tty) {
+		err = add_stdio(r->stdio, fds, &count, &null);
+		if (err) {
+			error_errno(&e, err, "/dev/null");
+			return client_out(err, &e, error, size);
+		}
+	}
+	request = client_request("run");
+	json_object_object_add(request, "spec", run_spec(r));
+	if (r->image)
+		control_put_bool(request, "image", 1);
+	else
+		control_put_string(request, "policy", r->policy);
+	control_put_bool(request, "stdio", !r->tty);
+	control_put_bool(request, "detach", r->detach != 0);
+	err = client_call(w, request, fds, count, &reply, &got, &ret->code, &e);
+	if (!err)
+		err = started_read(reply, &got, ret, &e);
+	return client_out(err, &e, error, size);
+}
+
+int warder_enter(struct warder *w, const char *name, const char *const *argv, int tty,
+		 const int stdio[3], struct warder_started *ret, char *error, size_t size)
+{
+	cleanup_json struct json_object *reply = NULL;
+	struct json_object *request = client_request("enter");
+	struct control_fds got = { .count = 0 };
+	struct warder_error e = { "" };
+	cleanup_close int null = -1;
+	int fds[3], err = 0;
+	size_t count = 0;
+
+	memset(ret, 0, sizeof(*ret));
+	ret->terminal = -1;
+	ret->code = 125;
+	if (!tty)
+		err = add_stdio(stdio, fds, &count, &null);
+	if (err) {
+		json_object_put(request);
+		error_errno(&e, err, "/dev/null");
+		return client_out(err, &e, error, size);
+	}
+	control_put_string(request, "name", name);
+	put_strv(request, "argv", argv);
+	control_put_bool(request, "tty", tty != 0);
+	control_put_bool(request, "stdio", !tty);
+	err = client_call(w, request, fds, count, &reply, &got, &ret->code, &e);
+	if (!err)
+		err = started_read(reply, &got, ret, &e);
+	return client_out(err, &e, error, size);
+}
+
+int warder_wait_exit(struct warder *w, int *ret_status, char *error, size_t size)
+{
+	cleanup_json struct json_object *reply = NULL;
+	struct control_fds got = { .count = 0 };
+	struct warder_error e = { "" };
+	int64_t status = 0;
+	int err;
+
+	err = client_recv(w, &reply, &got, &e);
+	control_fds_done(&got);
+	if (!err && control_get_i64(reply, "exited", 0, 255, &status, &e) != 1)
+		err = error_set(&e, -EBADMSG, "the supervisor's answer is no exit status");
+	*ret_status = (int)status;
+	return client_out(err, &e, error, size);
+}
+
+int warder_wait(struct warder *w, const char *name, uint64_t cid, int *ret_status, char *error,
+		size_t size)
+{
+	cleanup_json struct json_object *reply = NULL;
+	struct json_object *request = client_request("wait");
+	struct warder_error e = { "" };
+	int64_t status = 0;
+	int err;
+
+	control_put_string(request, "name", name);
+	if (!name)
+		control_put_u64(request, "cid", cid);
+	err = client_call(w, request, NULL, 0, &reply, NULL, NULL, &e);
+	if (!err && control_get_i64(reply, "status", 0, 255, &status, &e) != 1)
+		err = error_set(&e, -EBADMSG, "the supervisor's answer is no exit status");
+	*ret_status = (int)status;
+	return client_out(err, &e, error, size);
+}
+
+int warder_kill(struct warder *w, const char *name, int sig, int all, char *error, size_t size)
+{
+	struct json_object *request = client_request("kill");
+	struct warder_error e = { "" };
+
+	control_put_string(request, "name", name);
+	control_put_int(request, "signal", sig);
+	control_put_bool(request, "all", all != 0);
+	return client_out(client_call(w, request, NULL, 0, NULL, NULL, NULL, &e), &e, error, size);
+}
+
+static int client_json(struct warder *w, struct json_object *request, const char *member,
+		       char **ret, char *error, size_t size)
+{
+	cleanup_json struct json_object *reply = NULL;
+	struct json_object *v;
+	struct warder_error e = { "" };
+	int err = client_call(w, request, NULL, 0, &reply, NULL, NULL, &e);
+
+	*ret = NULL;
+	if (!err && !json_object_object_get_ex(reply, member, &v))
+		err = error_set(&e, -EBADMSG, "the supervisor's answer is not understood");
+	if (!err) {
+		*ret = strdup(json_object_to_json_string_ext(v, JSON_C_TO_STRING_PLAIN));
+		if (!*ret)
+			err = error_set(&e, -ENOMEM, "out of memory");
+	}
+	return client_out(err, &e, error, size);
+}
+
+int warder_list(struct warder *w, char **ret_json, char *error, size_t size)
+{
+	return client_json(w, client_request("list"), "containers", ret_json, error, size);
+}
+
+int warder_inspect(struct warder *w, const char *name, char **ret_json, char *error, size_t size)
+{
+	struct json_object *request = client_request("inspect");
+
+	control_put_string(request, "name", name);
+	return client_json(w, request, "container", ret_json, error, size);
+}
+
+int warder_policy_load(struct warder *w, const void *image, size_t image_size, char *error,
+		       size_t size)
+{
+	cleanup_close int fd = client_memfd(image, image_size);
+	struct warder_error e = { "" };
+	int err;
+
+	err = fd < 0 ? error_errno(&e, fd, "cannot hand the policy over") :
+		       client_call(w, client_request("policy-load"), &fd, 1, NULL, NULL, NULL, &e);
+	return client_out(err, &e, error, size);
+}
+
+int warder_events(struct warder *w, const char *container, int follow, warder_event_fn fn,
+		  void *arg, char *error, size_t size)
+{
+	cleanup_json struct json_object *reply = NULL;
+	struct json_object *request = client_request("events"), *past, *event;
+	struct control_fds got = { .count = 0 };
+	struct warder_error e = { "" };
+	int err, stop = 0;
+
+	control_put_string(request, "name", container);
+	control_put_bool(request, "follow", follow != 0);
+	err = client_call(w, request, NULL, 0, &reply, NULL, NULL, &e);
+	if (err)
+		return client_out(err, &e, error, size);
+	if (json_object_object_get_ex(reply, "events", &past)) {
+		for (size_t i = 0; !stop && i < json_object_array_length(past); i++)
+			stop = fn(json_object_to_json_string_ext(
+					  json_object_array_get_idx(past, i),
+					  JSON_C_TO_STRING_PLAIN),
+				  arg);
+	}
+	while (follow && !stop) {
+		json_object_put(take_ptr(reply));
+		err = client_recv(w, &reply, &got, &e);
+		control_fds_done(&got);
+		if (err)
+			return client_out(err, &e, error, size);
+		if (json_object_object_get_ex(reply, "event", &event))
+			stop = fn(json_object_to_json_string_ext(event, JSON_C_TO_STRING_PLAIN),
+				  arg);
+	}
+	return stop;
+}

@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* warder doctor: can this host enforce, does it, and has anything been lost? */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "cgroup.h"
+#include "cleanup.h"
+#include "client.h"
+#include "commands.h"
+#include "loader.h"
+
+static const char usage[] =
+	"usage: warder doctor [--json]\n"
+	"\n"
+	"What this kernel offers, whether enforcement can and does work, and what was lost.\n"
+	"Exit status: 0 all is well, 1 there are problems.\n";
+
+struct report {
+	struct json_object *checks;
+	int problems;
+};
+
+/* `bad`: counts as a problem. */
+static void report_add(struct report *r, const char *what, int bad, const char *text)
+{
+	struct json_object *o = json_object_new_object();
+
+	control_put_string(o, "check", what);
+	control_put_bool(o, "ok", !bad);
+	control_put_string(o, "text", text);
+	json_object_array_add(r->checks, o);
+	r->problems += bad;
+}
+
+static void read_line(const char *path, char *buf, size_t size)
+{
+	cleanup_fclose FILE *f = fopen(path, "re");
+
+	buf[0] = '\0';
+	if (f && fgets(buf, (int)size, f))
+		buf[strcspn(buf, "\n")] = '\0';
+}
+
+static void doctor_kernel(struct report *r)
+{
+	struct warder_error e = { "" };
+	char line[512], text[WARDER_ERROR_SIZE];
+	const char *mount;
+	struct utsname u;
+
+	if (!uname(&u))
+		report_add(r, "kernel", 0, u.release);
+	read_line("/sys/kernel/security/lsm", line, sizeof(line));
+	report_add(r, "lsm", 0, line[0] ? line : "unknown (securityfs is not mounted)");
+	if (loader_probe(&e))
+		report_add(r, "enforcement", 1, e.text);
+	else
+		report_add(r, "enforcement", 0, "this kernel can enforce");
+	e.text[0] = '\0';
+	if (cgroup_root(&mount, &e))
+		report_add(r, "cgroup", 1, e.text);
+	else
+		report_add(r, "cgroup", 0, mount);
+	read_line("/proc/sys/kernel/yama/ptrace_scope", line, sizeof(line));
+	snprintf(text, sizeof(text), "%s",
+		 !line[0]	     ? "yama is absent" :
+		 !strcmp(line, "3") ? "yama ptrace_scope is 3: refusals cannot be overridden" :
+				       "yama lets the supervisor answer intercepts");
+	report_add(r, "ptrace", !strcmp(line, "3"), text);
+	report_add(r, "keyrings", access("/proc/keys", F_OK) != 0,
+		   access("/proc/keys", F_OK) ? "this kernel has no key retention service" :
+						"the kernel has key retention");
+	if (sysconf(_SC_NPROCESSORS_ONLN) < 2)
+		report_add(r, "cpus", 1,
+			   "only one CPU is online: refusals cannot be overridden by handoff");
+}
+
+static void doctor_faults(struct report *r, struct json_object *status)
+{
+	struct json_object *faults;
+	uint64_t misses = 0, lost = 0;
+	char text[256];
+	int any = 0;
+
+	if (json_object_object_get_ex(status, "faults", &faults)) {
+		json_object_object_foreach(faults, name, count) {
+			if (!json_object_get_uint64(count))
+				continue;
+			snprintf(text, sizeof(text), "fault %s happened %llu times; each was a denial",
+				 name, (unsigned long long)json_object_get_uint64(count));
+			report_add(r, "faults", 1, text);
+			any = 1;
+		}
+		if (!any)
+			report_add(r, "faults", 0, "none in any hook");
+	}
+	if (control_get_u64(status, "recursion_misses", UINT64_MAX, &misses, NULL) == 1) {
+		snprintf(text, sizeof(text), "the kernel skipped a program %llu times",
+			 (unsigned long long)misses);
+		report_add(r, "recursion", misses != 0, text);
+	}
+	if (control_get_u64(status, "events_lost", UINT64_MAX, &lost, NULL) == 1) {
+		snprintf(text, sizeof(text), "%llu events of running containers were lost",
+			 (unsigned long long)lost);
+		report_add(r, "events", 0, text);
+	}
+}
+
+static void doctor_supervisor(struct report *r)
+{
+	cleanup_json struct json_object *status = NULL;
+	struct warder_error e = { "" };
+	struct warder *w = NULL;
+	int64_t pid = 0, containers = 0;
+	int err, enforcing = 0, on_demand = 0, rings = 0;
+	char text[256];
+
+	err = client_connect(&w, 0, &e);
+	if (!err)
+		err = client_call(w, client_request("status"), NULL, 0, &status, NULL, NULL, &e);
+	warder_close(w);
+	if (err && client_is_pinned()) {
+		report_add(r, "supervisor", 1,
+			   "programs are attached but no supervisor runs: policies are enforced, "
+			   "refusals are not overridden; start warderd");
+		return;
+	}
+	if (err) {
+		report_add(r, "supervisor", err != -ENOENT, e.text);
+		return;
+	}
+	control_get_i64(status, "pid", 0, INT32_MAX, &pid, NULL);
+	control_get_i64(status, "containers", 0, INT32_MAX, &containers, NULL);
+	control_get_bool(status, "enforcing", &enforcing, NULL);
+	control_get_bool(status, "on_demand", &on_demand, NULL);
+	control_get_bool(status, "keyrings", &rings, NULL);
+	snprintf(text, sizeof(text), "process %lld, %s, %lld containers, %s", (long long)pid,
+		 on_demand ? "on demand" : "daemon", (long long)containers,
+		 enforcing ? "programs attached" : "NOTHING IS ENFORCED");
+	report_add(r, "supervisor", !enforcing, text);
+	if (!rings)
+		report_add(r, "supervisor-keyrings", 1, "containers get no keyrings");
+	doctor_faults(r, status);
+}
+
+int cmd_doctor(int argc, char **argv)
+{
+	struct report r = { .checks = json_object_new_array() };
+	int json = 0;
+
+	if (argc == 2 && !strcmp(argv[1], "--json")) {
+		json = 1;
+	} else if (argc == 2 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))) {
+		json_object_put(r.checks);
+		return fputs(usage, stdout) < 0;
+	} else if (argc != 1) {
+		json_object_put(r.checks);
+		fputs(usage, stderr);
+		return EXIT_WARDER;
+	}
+	if (geteuid() != 0)
+		report_add(&r, "user", 1, "warder must be run as root");
+	doctor_kernel(&r);
+	doctor_supervisor(&r);
+	if (json) {
+		struct json_object *o = json_object_new_object();
+
+		control_put_bool(o, "ok", !r.problems);
+		json_object_object_add(o, "checks", r.checks);
+		puts(json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN));
+		json_object_put(o);
+		return r.problems != 0;
+	}
+	for (size_t i = 0; i < json_object_array_length(r.checks); i++) {
+		struct json_object *o = json_object_array_get_idx(r.checks, i), *v;
+		const char *what = NULL, *text = NULL;
+		int ok = 0;
+
+		if (json_object_object_get_ex(o, "ok", &v))
+			ok = json_object_get_boolean(v);
+		control_get_string(o, "check", &what, NULL);
+		control_get_string(o, "text", &text, NULL);
+		printf("%-8s %-12s %s\n", ok ? "ok" : "PROBLEM", what, text);
+	}
+	json_object_put(r.checks);
+	return r.problems != 0;
+}

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* warder policy load, list, show NAME: the policies that the supervisor holds. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cleanup.h"
+#include "client.h"
+#include "cmd_run.h"
+#include "commands.h"
+#include "policy.h"
+
+static const char usage[] =
+	"usage: warder policy load FILE         load a policy; containers that have one of this name\n"
+	"                                       change to it at once\n"
+	"       warder policy list [--json]     the loaded policies\n"
+	"       warder policy show NAME [--json]  its rules, and whether the kernel holds what was\n"
+	"                                       loaded\n";
+
+static int fail_usage(void)
+{
+	fputs(usage, stderr);
+	return EXIT_WARDER;
+}
+
+static const char *member(struct json_object *o, const char *key)
+{
+	struct json_object *v;
+
+	return json_object_object_get_ex(o, key, &v) ? json_object_get_string(v) : "";
+}
+
+static int live_connect(struct warder **w, struct warder_error *e)
+{
+	return client_connect(w, client_is_pinned() ? WARDER_CONNECT_START : 0, e);
+}
+
+static int policy_load(const char *path)
+{
+	cleanup_free struct warder_image *image = NULL;
+	cleanup_json struct json_object *reply = NULL;
+	struct warder_error e = { "" };
+	struct warder *w = NULL;
+	int err, fd;
+
+	err = cmd_compile_policy(path, &image);
+	if (err) {
+		log_error("policy %s is not loaded", path);
+		return EXIT_WARDER;
+	}
+	err = live_connect(&w, &e);
+	if (err)
+		return cmd_fail(&e);
+	fd = client_memfd(image, image->h.length);
+	err = fd < 0 ? error_errno(&e, fd, "cannot hand the policy over") :
+		       client_call(w, client_request("policy-load"), &fd, 1, &reply, NULL, NULL,
+				   &e);
+	if (fd >= 0)
+		close(fd);
+	warder_close(w);
+	if (err)
+		return cmd_fail(&e);
+	printf("%s: loaded, digest %s, used by %s containers\n", member(reply, "name"),
+	       member(reply, "digest"), member(reply, "users"));
+	return 0;
+}
+
+static int policy_list(int json)
+{
+	cleanup_json struct json_object *reply = NULL;
+	struct json_object *list;
+	struct warder_error e = { "" };
+	struct warder *w = NULL;
+	int err;
+
+	err = live_connect(&w, &e);
+	if (!err)
+		err = client_call(w, client_request("policy-list"), NULL, 0, &reply, NULL, NULL, &e);
+	warder_close(w);
+	if (err)
+		return cmd_fail(&e);
+	json_object_object_get_ex(reply, "policies", &list);
+	if (json) {
+		puts(json_object_to_json_string_ext(list, JSON_C_TO_STRING_PLAIN));
+		return 0;
+	}
+	puts("NAME                 MODE     RULES  CONTAINERS  DIGEST");
+	for (size_t i = 0; i < json_object_array_length(list); i++) {
+		struct json_object *o = json_object_array_get_idx(list, i);
+
+		printf("%-20s %-8s %-6s %-11s %.16s\n", member(o, "name"), member(o, "mode"),
+		       member(o, "rules"), member(o, "containers"), member(o, "digest"));
+	}
+	return 0;
+}
+
+static int policy_show(const char *name, int json)
+{
+	cleanup_json struct json_object *reply = NULL;
+	struct json_object *request = client_request("policy-show"), *p, *rules, *intact;
+	struct warder_error e = { "" };
+	struct warder *w = NULL;
+	int err, same;
+
+	err = live_connect(&w, &e);
+	if (err) {
+		json_object_put(request);
+		return cmd_fail(&e);
+	}
+	control_put_string(request, "name", name);
+	err = client_call(w, request, NULL, 0, &reply, NULL, NULL, &e);
+	warder_close(w);
+	if (err)
+		return cmd_fail(&e);
+	same = json_object_object_get_ex(reply, "intact", &intact) &&
+	       json_object_get_boolean(intact);
+	if (json) {
+		puts(json_object_to_json_string_ext(reply, JSON_C_TO_STRING_PLAIN));
+		return same ? 0 : 1;
+	}
+	json_object_object_get_ex(reply, "policy", &p);
+	printf("policy %s, %s, %s rules, %s containers\n", member(p, "name"), member(p, "mode"),
+	       member(p, "rules"), member(p, "containers"));
+	printf("digest loaded:    %s\ndigest in kernel: %s (%s)\n", member(p, "digest"),
+	       member(reply, "kernel_digest"), same ? "the same" : "NOT THE SAME");
+	if (json_object_object_get_ex(reply, "rules", &rules)) {
+		for (size_t i = 0; i < json_object_array_length(rules); i++) {
+			struct json_object *o = json_object_array_get_idx(rules, i);
+
+			printf("%4s  %-10s %-6s %s %s\n", member(o, "rule"), member(o, "class"),
+			       member(o, "action"), member(o, "where"), member(o, "id"));
+		}
+	}
+	return same ? 0 : 1;
+}
+
+int cmd_policy_live(int argc, char **argv)
+{
+	const char *name = NULL;
+	int json = 0;
+
+	for (int i = 1; i < argc; i++) {
+		if (!strcmp(argv[i], "--json"))
+			json = 1;
+		else if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h"))
+			return fputs(usage, stdout) < 0;
+		else if (argv[i][0] == '-' || name)
+			return fail_usage();
+		else
+			name = argv[i];
+	}
+	if (!strcmp(argv[0], "list") && !name)
+		return policy_list(json);
+	if (!strcmp(argv[0], "load") && name && !json)
+		return policy_load(name);
+	if (!strcmp(argv[0], "show") && name)
+		return policy_show(name, json);
+	return fail_usage();
+}
