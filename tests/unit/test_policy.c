@@ -1,0 +1,798 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* The policy language: what is accepted, what is refused and where, limits; images. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "cleanup.h"
+#include "policy.h"
+#include "policy_internal.h"
+
+/* After the module's header: it has an expect_string() of its own. */
+#include <cmocka.h>
+
+static char folder[64];
+
+static int make_folder(void **state)
+{
+	(void)state;
+	strcpy(folder, "/tmp/warder-policy-XXXXXX");
+	return mkdtemp(folder) ? 0 : -1;
+}
+
+static int remove_folder(void **state)
+{
+	char command[96];
+
+	(void)state;
+	snprintf(command, sizeof(command), "rm -rf -- '%s'", folder);
+	return system(command);
+}
+
+static int try_text(const char *text, size_t len, struct warder_image **ret_img,
+		    struct policy_diags *d)
+{
+	const char *const dirs[] = {folder, NULL};
+	struct policy *p = NULL;
+	int err = policy_parse("t", text, len, dirs, &p, d);
+
+	*ret_img = NULL;
+	if (!err)
+		err = policy_compile(p, ret_img, d);
+	policy_free(p);
+	return err;
+}
+
+static struct warder_image *good(const char *text)
+{
+	struct policy_diags d = {0};
+	struct warder_image *img;
+	struct warder_error e;
+	int err = try_text(text, strlen(text), &img, &d);
+
+	if (err) {
+		policy_diags_print(&d, stderr);
+		fail_msg("refused: %s", text);
+	}
+	policy_diags_done(&d);
+	if (image_verify(img, sizeof(*img), &e))
+		fail_msg("%s", e.text);
+	return img;
+}
+
+static int decide_file(const struct warder_image *img, const char *path, __u32 access)
+{
+	struct policy_request r = {.class_ = WARDER_CLASS_FILE, .access = access, .path = path};
+	struct warder_verdict v;
+
+	assert_int_equal(policy_decide(img, &r, &v), 0);
+	return v.action == WARDER_ALLOW ? 0 : (int)v.err;
+}
+
+/* ------------------------------------------------------------------ errors */
+
+#define P "policy: p\n"
+
+/* Each text has exactly one error, at this place, with these words. */
+static const struct {
+	const char *text;
+	unsigned line, column;
+	const char *words;
+} errors[] = {
+	{"", 1, 1, "no document"},
+	{"# nothing\n", 1, 1, "no document"},
+	{"a: [", 2, 1, "not YAML"},
+	{"[]", 1, 1, "expected a mapping"},
+	{"{}", 1, 1, "\"policy\" is missing"},
+	{"policy: 12\n", 1, 9, "quote it"},
+	{"policy: none\n", 1, 9, "cannot be a name"},
+	{"policy: a/b\n", 1, 9, "letters, digits"},
+	{"policy: [a]\n", 1, 9, "found a list"},
+	{P "policy: q\n", 2, 1, "twice"},
+	{P "---\n" P, 2, 1, "second document"},
+	{P "mode: strict\n", 2, 7, "enforce, audit"},
+	{P "mode: learn\n", 2, 7, "not available"},
+	{P "modes: audit\n", 2, 1, "unknown key \"modes\""},
+	{P "selectable: yes\n", 2, 13, "true or false"},
+	{P "selectable: 'true'\n", 2, 13, "true or false"},
+	{P "x: &a [1]\n", 2, 1, "unknown key"},
+	{P "file: !!seq []\n", 2, 7, "tags"},
+	{P "<<: {a: b}\n", 2, 1, "merge keys"},
+	{P "? [a]\n: b\n", 2, 3, "must be a word"},
+	{P "file: &a [*a]\n", 2, 11, "refers to itself"},
+	{P "file: *x\n", 2, 7, "names no anchor"},
+	{P "mode: \"a\\0b\"\n", 2, 7, "NUL"},
+	{P "# \xff\n", 2, 3, "not UTF-8"},
+	{P "# \xc3\xa9 \xc0\x80\n", 2, 5, "not UTF-8"},
+	{P "file: {}\n", 2, 7, "expected a list"},
+	{P "file:\n  - allow: [read]\n", 3, 5, "\"path\" is missing"},
+	{P "file:\n  - {path: /a}\n", 3, 5, "allow or deny"},
+	{P "file:\n  - {allow: read, deny: write, path: /a}\n", 3, 5, "not both"},
+	{P "file:\n  - {allow: reed, path: /a}\n", 3, 13, "\"reed\""},
+	{P "file:\n  - {allow: exec, path: /a}\n", 3, 13, "class of its own"},
+	{P "file:\n  - {allow: [], path: /a}\n", 3, 13, "list is empty"},
+	{P "file:\n  - {allow: xattr, path: /a}\n", 3, 13, "optional: true"},
+	{P "file:\n  - {allow: read, path: a}\n", 3, 25, "begins with '/'"},
+	{P "file:\n  - {allow: read, path: /a//b}\n", 3, 28, "'//'"},
+	{P "file:\n  - {allow: read, path: [/a, /\xc3\xa9/../b]}\n", 3, 35, "'..'"},
+	{P "file:\n  - {allow: read, path: '/{X}'}\n", 3, 25, "no variable is called X"},
+	{P "file:\n  - {allow: read, path: {X}/a}\n", 3, 0, ""},
+	{P "file:\n  - {allow: read, path: /a, errno: EPERM}\n", 3, 36, "only a deny rule"},
+	{P "file:\n  - {deny: read, path: /a, errno: EWHAT}\n", 3, 35, "\"EWHAT\""},
+	{P "file:\n  - {deny: read, path: /a, errno: 13}\n", 3, 35, "quote it"},
+	{P "file:\n  - {deny: read, path: /a, audit: 1}\n", 3, 35, "true or false"},
+	{P "file:\n  - {deny: read, path: /a, id: a b}\n", 3, 32, "letters"},
+	{P "file:\n  - {deny: read, path: /a, id: x}\n  - {deny: read, path: /b, id: x}\n", 4, 5,
+	 "is taken by the rule at t:3"},
+	{P "exec:\n  - {allow: /a, path: /b}\n", 3, 17, "unknown key \"path\""},
+	{P "exec:\n  - {allow: /a, profile: x}\n", 3, 26, "not enforced"},
+	{P "capability:\n  - {allow: net_admn}\n", 3, 13, "\"net_admn\""},
+	{P "vars: {x: /a}\n", 2, 8, "in capitals"},
+	{P "vars: {X: []}\n", 2, 11, "empty"},
+	{P "vars: {X: '{X}'}\nfile: [{allow: read, path: '/{X}'}]\n", 3, 28, "holds itself"},
+	{P "defaults: {file: maybe}\n", 2, 18, "allow, deny"},
+	{P "defaults: {fil: deny}\n", 2, 12, "unknown class"},
+	{P "defaults: {network: deny}\n", 2, 21, "not enforced"},
+	{P "network:\n  - {allow: connect}\n", 3, 5, "class network is not enforced"},
+	{P "memory: {write_exec: deny}\n", 2, 9, "class memory is not enforced"},
+	{P "profiles: {shop: {file: []}}\n", 2, 18, "profile shop is not enforced"},
+	{P "unsafe: [bpf]\n", 2, 10, "not enforced"},
+	{P "mount:\n  - {allow: mont}\n", 3, 13, "\"mont\""},
+	{P "mount:\n  - {allow: umount, type: tmpfs}\n", 3, 27, "only mount and attach"},
+	{P "mount:\n  - {allow: umount, flags: {require: ro}}\n", 3, 28, "have them"},
+	{P "mount:\n  - {allow: mount, flags: {require: ro, forbid: ro}}\n", 3, 27, "never match"},
+	{P "mount:\n  - {allow: mount, flags: {require: rw}}\n", 3, 37, "\"rw\""},
+	{P "mount:\n  - {allow: mount, type: fuse.sshfs}\n", 3, 26, "write fuse"},
+	{P "mount:\n  - {allow: mount, source: /dev/sda}\n", 3, 28, "not enforced"},
+	{P "override:\n  - {do: perform, type: tmpfs}\n", 3, 5, "\"on\" is missing"},
+	{P "override:\n  - {on: mont, do: perform}\n", 3, 10, "expected mount"},
+	{P "override:\n  - {on: mknod, do: perform}\n", 3, 10, "not enforced"},
+	{P "override:\n  - {on: mount, do: perform}\n", 3, 5, "needs type"},
+	{P "override:\n  - {on: mount, type: tmpfs, bind: /a, do: perform}\n", 3, 5, "not of both"},
+	{P "override:\n  - {on: mount, type: ext4, do: perform}\n", 3, 23, "untrusted image"},
+	{P "override:\n  - {on: mount, type: tmpfs, do: ask}\n", 3, 34, "not enforced"},
+	{P "override:\n  - {on: mount, type: tmpfs, do: perform, value: 1}\n", 3, 50, "only do: fake"},
+	{P "override:\n  - {on: mount, type: tmpfs, do: fake, value: -1}\n", 3, 47, "number"},
+	{P "override:\n  - {on: mount, bind: a, do: perform}\n", 3, 23, "absolute host path"},
+	{P "override:\n  - {on: mount, bind: /a/../b, do: perform}\n", 3, 23, "absolute host path"},
+	{P "override:\n  - {on: mount, type: tmpfs, do: perform, deadline: 2}\n", 3, 53, "unit"},
+	{P "override:\n  - {on: mount, type: tmpfs, do: perform, deadline: 999999999999999999999s}\n", 3,
+	 53, "unit"},
+	{P "override:\n  - {on: mount, type: tmpfs, do: perform, deadline: 18446744073709551m}\n", 3, 53,
+	 "unit"},
+	{P "override:\n  - {on: mount, type: tmpfs, do: perform, rate: 0/s}\n", 3, 49, "N/s"},
+	{P "override:\n  - {on: mount, type: tmpfs, do: perform, rate: 10/m}\n", 3, 49, "N/s"},
+	{P "override:\n  - {on: mount, type: tmpfs, do: perform, options: {size: '<=64X'}}\n", 3, 59,
+	 "size after <="},
+	{P "override:\n  - {on: mount, type: tmpfs, do: perform, options: {size: '<=99999999999T'}}\n",
+	 3, 59, "size after <="},
+	{P "override:\n  - {on: mount, type: tmpfs, do: perform, force: [exec]}\n", 3, 51, "noexec"},
+	{P "override:\n  - {on: mount, type: tmpfs, do: perform, by: {uid: 4294967295}}\n", 3, 53,
+	 "number"},
+	{P "override:\n  - {on: mount, type: tmpfs, do: perform, by: {profile: x}}\n", 3, 57,
+	 "not enforced"},
+	{P "override:\n  - {on: mount, type: tmpfs, do: perform, way: notify}\n", 3, 48, "not enforced"},
+	{P "keyring: {join: sticky}\n", 2, 17, "not enforced"},
+	{P "keyring: {join: x}\n", 2, 17, "lazy, sticky, deny"},
+	{P "keyring: {quota: {keys: 0}}\n", 2, 25, "number"},
+	{P "keyring: {quota: {bytes: 1}}\n", 2, 26, "not enforced"},
+	{P "keyring: {upcalls: []}\n", 2, 20, "not enforced"},
+	{P "include: nowhere\n", 2, 10, "no file nowhere.yaml"},
+	{P "include: ../x\n", 2, 10, "expected a name"},
+	/* rules that decide nothing */
+	{P "file:\n  - {deny: read, path: /a}\n  - {deny: read, path: /a}\n", 4, 5, "t:3"},
+	{P "file:\n  - {deny: [read, write], path: /a/**}\n  - {allow: read, path: /a/b}\n", 4, 5,
+	 "deny wins"},
+	{P "file:\n  - {allow: write, path: /**}\n  - {allow: append, path: /a}\n", 4, 5, "t:3"},
+	{P "exec:\n  - {allow: '/a*'}\n  - {allow: '/ab'}\n", 4, 5, "t:3"},
+	{P "capability:\n  - {deny: kill}\n  - {allow: kill}\n", 4, 5, "deny wins"},
+	{P "mount:\n  - {allow: mount, target: /a}\n  - {allow: mount, target: /a, type: tmpfs}\n", 4,
+	 5, "t:3"},
+	{P "override:\n  - {on: mount, type: tmpfs, do: perform}\n"
+	   "  - {on: mount, type: tmpfs, do: fake, target: /a}\n", 4, 5, "never reached"},
+};
+
+static bool error_is_right(size_t i, int err, const struct policy_diags *d)
+{
+	if (err != -EINVAL || !d->errors || !d->count)
+		return false;
+	return !errors[i].column ||
+	       (d->errors == 1 && d->item[0].line == errors[i].line &&
+		d->item[0].column == errors[i].column && strstr(d->item[0].text, errors[i].words));
+}
+
+static void test_errors(void **state)
+{
+	int wrong = 0;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(errors); i++) {
+		struct policy_diags d = {0};
+		struct warder_image *img;
+		int err = try_text(errors[i].text, strlen(errors[i].text), &img, &d);
+
+		if (!error_is_right(i, err, &d)) {
+			print_error("%d, expected only %u:%u with \"%s\" for: %s", err,
+				    errors[i].line, errors[i].column, errors[i].words, errors[i].text);
+			policy_diags_print(&d, stderr);
+			wrong++;
+		}
+		policy_diags_done(&d);
+		free(img);
+	}
+	assert_int_equal(wrong, 0);
+}
+
+/* All errors of a file, at once. */
+static void test_all_errors(void **state)
+{
+	static const char text[] = "policy: p\nmode: x\nfoo: 1\nfile:\n  - {allow: a, path: b}\n"
+				   "exec:\n  - {allow: c}\ncapability:\n  - {deny: d, errno: e}\n"
+				   "foo: 2\n";
+	static const unsigned lines[] = {2, 3, 5, 5, 7, 9, 9, 10, 10};
+	struct policy_diags d = {0};
+	struct warder_image *img;
+	unsigned seen = 0;
+
+	(void)state;
+	assert_int_equal(try_text(text, strlen(text), &img, &d), -EINVAL);
+	for (size_t i = 0; i < ARRAY_SIZE(lines); i++)
+		for (size_t k = 0; k < d.count; k++)
+			if (d.item[k].line == lines[i]) {
+				seen++;
+				break;
+			}
+	assert_int_equal(seen, ARRAY_SIZE(lines));
+	assert_int_equal(d.errors, ARRAY_SIZE(lines));
+	policy_diags_done(&d);
+}
+
+static void test_too_many_errors(void **state)
+{
+	struct policy_diags d = {0};
+	struct warder_image *img;
+	char *text;
+	size_t size;
+	FILE *f = open_memstream(&text, &size);
+
+	(void)state;
+	fputs(P, f);
+	for (int i = 0; i < 150; i++)
+		fprintf(f, "x%d: 1\n", i);
+	fclose(f);
+	assert_int_equal(try_text(text, size, &img, &d), -EINVAL);
+	assert_int_equal(d.count, POLICY_DIAGS_MAX);
+	assert_int_equal(d.errors, 150);
+	assert_non_null(strstr(d.item[d.count - 1].text, "more"));
+	policy_diags_done(&d);
+	free(text);
+}
+
+/* What this version does not enforce is skipped only when told so, and never silently. */
+static void test_optional(void **state)
+{
+	static const char text[] =
+		P "network: [{allow: connect, optional: true}]\n"
+		"memory: {write_exec: deny, optional: true}\n"
+		"profiles: {x: {optional: true}}\n"
+		"defaults: {optional: true, network: deny}\n"
+		"file: [{deny: [xattr, read], path: /a, optional: true},\n"
+		"       {deny: ioctl, path: /b, optional: true}]\n"
+		"exec: [{allow: /x, profile: y, optional: true}]\n"
+		"override: [{on: mknod, node: 'c 1:3', do: perform, optional: true}]\n"
+		"keyring: {join: deny, upcalls: [], optional: true}\n";
+	struct policy_diags d = {0};
+	struct warder_image *img;
+
+	(void)state;
+	assert_int_equal(try_text(text, strlen(text), &img, &d), 0);
+	assert_int_equal(d.errors, 0);
+	assert_int_equal(d.count, 10);
+	assert_int_equal(img->h.rule.count, 1);
+	assert_int_equal(decide_file(img, "/a", WARDER_ACC_READ), EACCES);
+	assert_int_equal(decide_file(img, "/a", WARDER_ACC_XATTR), 0);
+	policy_diags_done(&d);
+	free(img);
+}
+
+/* ------------------------------------------------------------------- limits */
+
+/* Runs in bounded time and says no. */
+static void hostile(const char *what, const char *text, size_t len)
+{
+	struct policy_diags d = {0};
+	struct warder_image *img;
+	struct timespec a, b;
+	double s;
+	int err;
+
+	clock_gettime(CLOCK_MONOTONIC, &a);
+	err = try_text(text, len, &img, &d);
+	clock_gettime(CLOCK_MONOTONIC, &b);
+	s = (double)(b.tv_sec - a.tv_sec) + (double)(b.tv_nsec - a.tv_nsec) / 1e9;
+	if (err != -EINVAL && err != -E2BIG)
+		fail_msg("%s: %d", what, err);
+	assert_true(d.errors > 0);
+	/* Sanitizers make it slow; without them it is below two seconds. */
+	if (s > 20)
+		fail_msg("%s: took %.1f s", what, s);
+	policy_diags_done(&d);
+	free(img);
+}
+
+static void hostile_repeat(const char *what, const char *head, const char *unit, size_t count,
+			   const char *tail)
+{
+	char *text;
+	size_t size;
+	FILE *f = open_memstream(&text, &size);
+
+	assert_non_null(f);
+	fputs(head, f);
+	for (size_t i = 0; i < count; i++)
+		fputs(unit, f);
+	fputs(tail, f);
+	fclose(f);
+	hostile(what, text, size);
+	free(text);
+}
+
+static void test_hostile(void **state)
+{
+	static const char laughs[] =
+		P "a: &a [x,x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a,*a]\n"
+		"c: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b,*b]\nd: &d [*c,*c,*c,*c,*c,*c,*c,*c,*c,*c]\n"
+		"e: &e [*d,*d,*d,*d,*d,*d,*d,*d,*d,*d]\nf: &f [*e,*e,*e,*e,*e,*e,*e,*e,*e,*e]\n"
+		"g: &g [*f,*f,*f,*f,*f,*f,*f,*f,*f,*f]\n";
+
+	(void)state;
+	hostile_repeat("10 MB of nesting", P "file: ", "[", 10 << 20, "");
+	hostile_repeat("4 MB of nesting", P "file: ", "[", (4 << 20) - 100, "");
+	hostile_repeat("nested mappings", P "file: ", "{a: ", 1 << 19, "");
+	hostile_repeat("nested blocks", P "file:\n ", "- ", 1 << 20, "");
+	hostile_repeat("too much text", P "#", "x", POLICY_TEXT_MAX, "");
+	hostile("billion laughs", laughs, strlen(laughs));
+	hostile_repeat("too many values", P "file: [", "a,", 1 << 20, "]");
+	hostile_repeat("long pattern", P "file: [{allow: read, path: /", "a", 4096, "}]");
+	hostile_repeat("deep braces", P "file: [{allow: read, path: '/", "{", 4000, "'}]");
+	hostile_repeat("braces that multiply", P "file: [{allow: read, path: '/", "{a,b}{a,b}", 400,
+		       "//'}]");
+	hostile_repeat("states that explode", P "file: [{allow: read, path: '/**a", "?", 40, "'}]");
+	hostile_repeat("variables that multiply",
+		       P "vars: {A: [a,a,a,a,a,a,a,a,a,a], B: ['{A}{A}{A}{A}{A}{A}{A}{A}'],"
+			 "C: ['{B}{B}{B}{B}{B}{B}{B}{B}{B}{B}{B}{B}'], D: ['{C}{C}{C}{C}{C}{C}{C}']}\n"
+			 "file: [{allow: read, path: '/", "{D}{D}{D}{D}{D}{D}", 40, "'}]");
+	hostile_repeat("too many mount rules", P "mount:\n", " - {allow: mount, target: /a}\n", 65,
+		       "");
+}
+
+/* -------------------------------------------------------------------- limits, good */
+
+static void test_thousand_rules(void **state)
+{
+	struct timespec a, b;
+	struct warder_image *img;
+	char *text, path[64];
+	size_t size;
+	FILE *f = open_memstream(&text, &size);
+
+	(void)state;
+	fputs(P "defaults: {file: deny}\nfile:\n", f);
+	for (int i = 0; i < 1000; i++)
+		fprintf(f, " - {allow: read, path: /srv/application-%03d/releases/%d/**}\n", i, i * 7);
+	fclose(f);
+	clock_gettime(CLOCK_MONOTONIC, &a);
+	img = good(text);
+	clock_gettime(CLOCK_MONOTONIC, &b);
+	print_message("1000 rules: %ld ms, %u states, %u bytes\n",
+		      (b.tv_sec - a.tv_sec) * 1000 + (b.tv_nsec - a.tv_nsec) / 1000000,
+		      img->h.states, img->h.length);
+	for (int i = 0; i < 1000; i += 37) {
+		snprintf(path, sizeof(path), "/srv/application-%03d/releases/%d/x", i, i * 7);
+		assert_int_equal(decide_file(img, path, WARDER_ACC_READ), 0);
+		snprintf(path, sizeof(path), "/srv/application-%03d/releases/%d/x", i, i * 7 + 1);
+		assert_int_equal(decide_file(img, path, WARDER_ACC_READ), EACCES);
+	}
+	free(img);
+	free(text);
+}
+
+static void test_too_big(void **state)
+{
+	struct policy_diags d = {0};
+	struct warder_image *img;
+	char *text;
+	size_t size;
+	FILE *f = open_memstream(&text, &size);
+	uint64_t x = 88172645463325252ull;
+
+	(void)state;
+	fputs(P "file:\n", f);
+	for (int i = 0; i < 20000; i++) {
+		x ^= x << 13, x ^= x >> 7, x ^= x << 17;
+		fprintf(f, " - {deny: read, path: /%016llx%016llx}\n", (unsigned long long)x,
+			(unsigned long long)(x * 0x9e3779b97f4a7c15ull));
+	}
+	fclose(f);
+	assert_int_equal(try_text(text, size, &img, &d), -E2BIG);
+	assert_int_equal(d.errors, 1);
+	assert_non_null(strstr(d.item[0].text, "cost most: t:"));
+	policy_diags_done(&d);
+	free(text);
+}
+
+static void test_deterministic(void **state)
+{
+	static const char text[] = P "vars: {A: [/x, /y]}\nfile:\n - {deny: write, path: '{A}/**'}\n"
+				   " - {deny: read, path: '/*/z', audit: true}\n"
+				   "exec: [{deny: '/**/[a-f]?'}]\n";
+	struct warder_image *a = good(text), *b = good(text);
+
+	(void)state;
+	assert_memory_equal(a, b, sizeof(*a));
+	free(a);
+	free(b);
+}
+
+/* ----------------------------------------------------------------- include */
+
+static void put_file(const char *name, const char *text)
+{
+	char path[128];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/%s", folder, name);
+	f = fopen(path, "w");
+	assert_non_null(f);
+	fputs(text, f);
+	assert_int_equal(fclose(f), 0);
+}
+
+static void test_include(void **state)
+{
+	char where[256], expect[256];
+	struct warder_image *img;
+	struct policy_request r = {.class_ = WARDER_CLASS_FILE, .access = WARDER_ACC_READ,
+				   .path = "/from/a"};
+	struct warder_verdict v;
+
+	(void)state;
+	put_file("a.yaml", "include: b\nvars: {V: /default}\nfile:\n  - {deny: read, path: /from/a}\n"
+			   "  - {deny: read, path: '{V}/x'}\n");
+	/* A cycle ends: each file is read once. */
+	put_file("b.yaml", "include: a\nfile:\n  - {deny: read, path: /from/a}\n");
+	img = good(P "include: [a, b]\nvars: {V: /mine}\nfile:\n  - {deny: read, path: /own}\n");
+	assert_int_equal(decide_file(img, "/own", WARDER_ACC_READ), EACCES);
+	assert_int_equal(decide_file(img, "/mine/x", WARDER_ACC_READ), EACCES);
+	assert_int_equal(decide_file(img, "/default/x", WARDER_ACC_READ), 0);
+	assert_int_equal(policy_decide(img, &r, &v), 0);
+	assert_int_equal(v.action, WARDER_DENY);
+	snprintf(expect, sizeof(expect), "%s/b.yaml:3", folder);
+	assert_string_equal(image_rule_where(img, v.rule, where, sizeof(where)), expect);
+	free(img);
+}
+
+static void test_include_bad(void **state)
+{
+	struct policy_diags d = {0};
+	struct warder_image *img;
+	static const char text[] = P "include: bad\n";
+
+	(void)state;
+	put_file("bad.yaml", "file:\n  - {deny: reed, path: /x}\nmode: audit\n");
+	assert_int_equal(try_text(text, strlen(text), &img, &d), -EINVAL);
+	assert_int_equal(d.errors, 2);
+	assert_non_null(strstr(d.item[0].file, "/bad.yaml"));
+	policy_diags_done(&d);
+}
+
+/* ----------------------------------------------------------------- settings */
+
+static const char *annotation(void *arg, const char *key)
+{
+	return strcmp(key, "io.warder.policy") ? NULL : arg;
+}
+
+static void test_settings(void **state)
+{
+	static const char text[] = "policy: web-1\nselectable: true\nkeyring: {quota: {keys: 17}}\n"
+				   "match: {name: 'web-*', annotations: {io.warder.policy: shop}}\n";
+	struct policy_diags d = {0};
+	struct policy *p;
+
+	(void)state;
+	assert_int_equal(policy_parse("t", text, strlen(text), NULL, &p, &d), 0);
+	assert_string_equal(policy_name(p), "web-1");
+	assert_true(policy_is_selectable(p));
+	assert_int_equal(policy_keys_max(p), 17);
+	assert_true(policy_matches(p, "web-x", annotation, (void *)"shop"));
+	assert_false(policy_matches(p, "db-x", annotation, (void *)"shop"));
+	assert_false(policy_matches(p, "web-x", annotation, (void *)"other"));
+	assert_false(policy_matches(p, "web-x", NULL, NULL));
+	policy_free(p);
+	policy_diags_done(&d);
+}
+
+static void test_override_fields(void **state)
+{
+	struct warder_image *img =
+		good(P "override:\n"
+		       "  - on: mount\n    type: tmpfs\n    target: /a\n    do: perform\n"
+		       "    options: {size: '<=64M', mode: '0755', uid: '*'}\n"
+		       "    late: stop\n    deadline: 1500ms\n    rate: 7/s\n    cause: any\n"
+		       "  - {on: mount, bind: /srv/x, target: /b, do: fake, value: 5, force: [ro, noexec]}\n"
+		       "  - {on: mount, type: proc, do: deny}\n");
+	const struct warder_override *o = (const void *)(img->b + img->h.override_.offset);
+
+	(void)state;
+	assert_int_equal(img->h.override_.count, 3);
+	assert_int_equal(img->h.override_ops, 1u << WARDER_OP_MOUNT);
+	assert_int_equal(o[0].ops, WARDER_MNT_NEW);
+	assert_int_equal(o[0].force, MS_NOSUID | MS_NODEV);
+	assert_int_equal(o[0].by_uid, 0);
+	assert_int_equal(o[0].by_userns, WARDER_BY_USERNS_CONTAINER);
+	assert_int_equal(o[0].late, WARDER_LATE_STOP);
+	assert_int_equal(o[0].deadline_ms, 1500);
+	assert_int_equal(o[0].rate, 7);
+	assert_int_equal(o[0].cause, WARDER_CAUSE_CAPABILITY | WARDER_CAUSE_LSM);
+	assert_int_equal(o[0].options, 3);
+	assert_string_equal(o[0].option[0].name, "size");
+	assert_int_equal(o[0].option[0].compare, WARDER_CMP_LE);
+	assert_int_equal(o[0].option[0].bound, 64 << 20);
+	assert_int_equal(o[0].option[1].compare, WARDER_CMP_EQ);
+	assert_string_equal(image_string(img, o[0].option[1].text), "0755");
+	assert_int_equal(o[0].option[2].compare, WARDER_CMP_ANY);
+	assert_int_equal(o[1].ops, WARDER_MNT_BIND);
+	assert_string_equal(image_string(img, o[1].bind), "/srv/x");
+	assert_int_equal(o[1].do_, WARDER_DO_FAKE);
+	assert_int_equal(o[1].value, 5);
+	assert_int_equal(o[1].force, MS_RDONLY | MS_NOEXEC);
+	assert_int_equal(o[1].deadline_ms, 2000);
+	assert_int_equal(o[2].do_, WARDER_DO_DENY);
+	assert_int_equal(o[2].value, EPERM);
+	assert_true(o[2].any_target);
+	free(img);
+}
+
+/* Every shipped policy compiles without a warning. */
+static void test_shipped(void **state)
+{
+	static const char *const files[] = {"default", "base/libc", "base/tls", "example-web",
+					    "example-batch", "example-observe"};
+	const char *const dirs[] = {"policies", NULL};
+
+	(void)state;
+	if (access("policies/default.yaml", R_OK)) {
+		print_message("skipped: not run from the source folder\n");
+		skip();
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
+		struct policy_diags d = {0};
+		struct warder_image *img = NULL;
+		struct warder_error e;
+		struct policy *p;
+		char path[128];
+
+		snprintf(path, sizeof(path), "policies/%s.yaml", files[i]);
+		if (policy_parse_file(path, dirs, &p, &d) || policy_compile(p, &img, &d) || d.count) {
+			policy_diags_print(&d, stderr);
+			fail_msg("%s", path);
+		}
+		assert_int_equal(image_verify(img, img->h.length, &e), 0);
+		policy_free(p);
+		free(img);
+		policy_diags_done(&d);
+	}
+}
+
+/* ------------------------------------------------------------------- image */
+
+static const char image_text[] =
+	P "defaults: {file: deny}\nfile:\n - {allow: read, path: /a/**, id: x}\n"
+	" - {deny: write, path: /b}\n - {allow: read, path: /c, audit: true}\n"
+	"capability: [{deny: kill}]\n"
+	"mount: [{allow: mount, type: tmpfs, target: /m}]\n"
+	"override: [{on: mount, type: tmpfs, target: /o, do: perform, options: {size: '<=1M'}},\n"
+	"           {on: mount, bind: /x, do: perform}]\n";
+
+static void test_bit_flips(void **state)
+{
+	struct warder_image *img = good(image_text);
+	struct warder_error e;
+
+	(void)state;
+	for (__u32 i = 0; i < img->h.length; i++) {
+		img->b[i] ^= (__u8)(1u << (i % 8));
+		if (!image_verify(img, img->h.length, &e))
+			fail_msg("accepted with byte %u changed", i);
+		img->b[i] ^= (__u8)(1u << (i % 8));
+	}
+	/* Cut, and with bytes after its end. */
+	assert_int_equal(image_verify(img, img->h.length - 1, &e), -EINVAL);
+	assert_int_equal(image_verify(img, 10, &e), -EINVAL);
+	img->b[WARDER_IMAGE_SIZE - 1] = 1;
+	assert_int_equal(image_verify(img, sizeof(*img), &e), -EINVAL);
+	img->b[WARDER_IMAGE_SIZE - 1] = 0;
+	assert_int_equal(image_verify(img, sizeof(*img), &e), 0);
+	free(img);
+}
+
+/* Malformed with a right checksum. */
+static void test_malformed(void **state)
+{
+#define AT(section, type, index) ((type *)(img->b + img->h.section.offset) + (index))
+#define BAD(change)                                                                           \
+	do {                                                                                  \
+		struct warder_image *img = good(image_text);                                  \
+		struct warder_error e;                                                        \
+		change;                                                                       \
+		img->h.checksum = image_checksum(img);                                        \
+		if (!image_verify(img, sizeof(*img), &e))                                     \
+			fail_msg("accepted: %s", #change);                                    \
+		free(img);                                                                    \
+	} while (0)
+
+	(void)state;
+	BAD(img->h.version++);
+	BAD(img->h.header_size--);
+	BAD(img->h.mode = 2);
+	BAD(img->h.name = 0);
+	BAD(img->h.name = img->h.length);
+	BAD(img->h.name += 1);
+	BAD(img->h.states = 0);
+	BAD(img->h.states--);
+	BAD(img->h.classes = 0);
+	BAD(img->h.classes = 257);
+	BAD(img->h.start[0] = (__u16)img->h.states);
+	BAD(img->h.trans.offset += 8);
+	BAD(img->h.trans.count = 0xffffffff);
+	BAD(img->h.accept.count = 0);
+	BAD(img->h.strings.count = 0x7fffffff);
+	BAD(*AT(class_of, __u8, 'a') = 255);
+	BAD(*AT(trans, __u16, 0) = 1);
+	BAD(*AT(trans, __u16, img->h.classes) = 0xffff);
+	BAD(*AT(accept_of, __u16, 0) = 1);
+	BAD(*AT(accept_of, __u16, 1) = 0xffff);
+	BAD(AT(accept, struct warder_accept, 0)->allow = 1);
+	BAD(AT(accept, struct warder_accept, 1)->allow ^= WARDER_ACC_MKNOD);
+	BAD(AT(accept, struct warder_accept, 1)->rules += 4);
+	BAD(AT(accept, struct warder_accept, 1)->rules = 8);
+	BAD(AT(accept, struct warder_accept, 1)->count = 1000);
+	BAD(AT(accept, struct warder_accept, 1)->set = 1ull << 63);
+	BAD(AT(accept_rule, struct warder_accept_rule, 0)->rule = 0);
+	BAD(AT(accept_rule, struct warder_accept_rule, 0)->rule = 999);
+	BAD(AT(accept_rule, struct warder_accept_rule, 0)->mask = 1u << 31);
+	BAD(AT(accept_rule, struct warder_accept_rule, 0)->deny ^= 1);
+	BAD(AT(rule, struct warder_rule, 0)->file = 8);
+	BAD(AT(rule, struct warder_rule, 0)->id = 0xffffffff);
+	BAD(AT(rule, struct warder_rule, 0)->class_ = 200);
+	BAD(AT(rule, struct warder_rule, 1)->err = 0);
+	BAD(AT(mount, struct warder_mount_rule, 0)->ops = 0);
+	BAD(AT(mount, struct warder_mount_rule, 0)->rule = 999);
+	BAD(AT(mount, struct warder_mount_rule, 0)->pad[3] = 1);
+	BAD(memset(AT(mount, struct warder_mount_rule, 0)->type, 'x', WARDER_FSTYPE_SIZE));
+	BAD(AT(override_, struct warder_override, 0)->op = 7);
+	BAD(AT(override_, struct warder_override, 0)->do_ = 7);
+	BAD(AT(override_, struct warder_override, 0)->options = 9);
+	BAD(AT(override_, struct warder_override, 0)->rule = 0);
+	BAD(AT(override_, struct warder_override, 0)->option[0].compare = 9);
+	BAD(AT(override_, struct warder_override, 0)->option[0].name[0] = 0);
+	BAD(AT(override_, struct warder_override, 0)->option[5].bound = 1);
+	BAD(AT(override_, struct warder_override, 1)->bind = 0xffff0000);
+	BAD(AT(override_, struct warder_override, 1)->bind += 1);
+	BAD(*AT(strings, char, 0) = 'x');
+	BAD(*AT(strings, char, img->h.strings.count - 1) = 'x');
+	BAD(img->h.file_default = 0xffffffff);
+	BAD(img->h.file_trivial = 1);
+	BAD(img->h.file_err = 0);
+	BAD(img->h.mount_default = 0xffffffff);
+	BAD(img->h.cap_rule[5] = 0xffff);
+	BAD(img->h.cap_rule[5] = 1);
+	BAD(img->h.cap_allow ^= 1ull << 5);
+	BAD(img->h.override_ops = 0);
+	BAD(img->h.pad = 1);
+#undef BAD
+#undef AT
+}
+
+static void test_digest(void **state)
+{
+	char hex[65], buf[200];
+	struct warder_image *img;
+
+	(void)state;
+	sha256_hex("", 0, hex);
+	assert_string_equal(hex, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+	sha256_hex("abc", 3, hex);
+	assert_string_equal(hex, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+	sha256_hex("abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq", 56, hex);
+	assert_string_equal(hex, "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1");
+	memset(buf, 'a', sizeof(buf));
+	sha256_hex(buf, 64, hex);
+	assert_string_equal(hex, "ffe054fe7ae0cb6dc65c3af9b61d5209f439851db43d0ba5997337df154668eb");
+	img = good(image_text);
+	image_digest(img, hex);
+	assert_int_equal(strlen(hex), 64);
+	free(img);
+}
+
+static void test_names(void **state)
+{
+	char buf[32];
+	__u32 bit;
+
+	(void)state;
+	for (int i = 0; i < WARDER_ACC_BITS; i++) {
+		assert_int_equal(access_from_name(access_name(1u << i), &bit), 0);
+		assert_int_equal(bit, 1u << i);
+	}
+	assert_null(access_name(1u << WARDER_ACC_BITS));
+	assert_int_equal(access_from_name("", &bit), -1);
+	assert_int_equal(capability_from_name("CAP_SYS_ADMIN"), 21);
+	assert_int_equal(capability_from_name("checkpoint_restore"), 40);
+	assert_int_equal(capability_from_name("cap_"), -1);
+	assert_string_equal(capability_name(40, buf, sizeof(buf)), "CAP_CHECKPOINT_RESTORE");
+	assert_string_equal(capability_name(63, buf, sizeof(buf)), "CAP_63");
+	assert_int_equal(errno_from_name("EPERM"), 1);
+	assert_int_equal(errno_from_name("EAGAIN"), errno_from_name("EWOULDBLOCK"));
+	assert_int_equal(errno_from_name("0"), -1);
+	assert_string_equal(errno_name(13), "EACCES");
+	assert_int_equal(mount_flag_from_name("nosuid", &bit), 0);
+	assert_int_equal(bit, MS_NOSUID);
+	assert_int_equal(mount_op_from_name("pivot_root", &bit), 0);
+	assert_int_equal(bit, WARDER_MNT_PIVOT);
+	assert_string_equal(class_name(WARDER_CLASS_OVERRIDE), "override");
+	assert_null(class_name(999));
+}
+
+static void test_files(void **state)
+{
+	struct policy_diags d = {0};
+	struct policy *p;
+	char path[128];
+
+	(void)state;
+	snprintf(path, sizeof(path), "%s/missing.yaml", folder);
+	assert_int_equal(policy_parse_file(path, NULL, &p, &d), -ENOENT);
+	assert_int_equal(d.count, 1);
+	assert_int_equal(d.item[0].line, 0);
+	policy_diags_done(&d);
+	assert_int_equal(policy_parse_file(folder, NULL, &p, &d), -EINVAL);
+	policy_diags_done(&d);
+	/* A FIFO must not make it wait. */
+	snprintf(path, sizeof(path), "%s/fifo", folder);
+	assert_int_equal(mkfifo(path, 0600), 0);
+	assert_int_equal(policy_parse_file(path, NULL, &p, &d), -EINVAL);
+	policy_diags_done(&d);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_errors),
+		cmocka_unit_test(test_all_errors),
+		cmocka_unit_test(test_too_many_errors),
+		cmocka_unit_test(test_optional),
+		cmocka_unit_test(test_hostile),
+		cmocka_unit_test(test_thousand_rules),
+		cmocka_unit_test(test_too_big),
+		cmocka_unit_test(test_deterministic),
+		cmocka_unit_test(test_include),
+		cmocka_unit_test(test_include_bad),
+		cmocka_unit_test(test_settings),
+		cmocka_unit_test(test_override_fields),
+		cmocka_unit_test(test_shipped),
+		cmocka_unit_test(test_bit_flips),
+		cmocka_unit_test(test_malformed),
+		cmocka_unit_test(test_digest),
+		cmocka_unit_test(test_names),
+		cmocka_unit_test(test_files),
+	};
+
+	return cmocka_run_group_tests(tests, make_folder, remove_folder);
+}
