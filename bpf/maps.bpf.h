@@ -41,8 +41,10 @@ WARDER_MAP struct {
 struct warder_image_map {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct warder_image);
+	/* Sizes, no types: 6.1 takes an inner map with BTF for another kind than the one that
+	 * loader_publish() makes without. */
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, sizeof(struct warder_image));
 };
 WARDER_MAP struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "harness.h"
 
+#include <bpf/libbpf.h>
 #include <err.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -232,4 +233,91 @@ int h_run(int slot, int (*fn)(void *), void *arg)
 int h_errno(long result)
 {
 	return result < 0 ? errno : 0;
+}
+
+void h_record_mount(__u32 slot, const char *dir, const char *path)
+{
+	cleanup_close int fd = open(dir, O_PATH | O_CLOEXEC);
+	struct warder_fd_record record;
+	struct warder_error e = { "" };
+
+	if (fd < 0 || loader_get_fd(h_load(), getpid(), fd, -1, &record, NULL, 0) < 0)
+		err(99, "no record of %s", dir);
+	if (loader_record_mount(h_load(), slot, &record, path, &e))
+		errx(99, "%s", e.text);
+}
+
+/* ---------------------------------------------------------------------- events */
+
+struct seen {
+	__u64 cid;
+	int found;
+	struct warder_event *event;
+	char *name, *detail;
+};
+
+static int see(void *ctx, void *data, size_t size)
+{
+	struct seen *seen = ctx;
+	const struct warder_event *e = data;
+	const char *text = (const char *)(e + 1);
+
+	if (!seen->event || size < sizeof(*e) || e->h.type != WARDER_EVENT_VERDICT ||
+	    e->h.cid != seen->cid)
+		return 0;
+	if (e->h.size != size || sizeof(*e) + e->text_len + e->detail_len != size ||
+	    e->text_len >= WARDER_PATH_MAX || e->detail_len >= WARDER_PATH_MAX)
+		errx(99, "an event's lengths do not add up");
+	seen->found = 1;
+	*seen->event = *e;
+	memcpy(seen->name, text, e->text_len);
+	seen->name[e->text_len] = '\0';
+	memcpy(seen->detail, text + e->text_len, e->detail_len);
+	seen->detail[e->detail_len] = '\0';
+	return 0;
+}
+
+static void consume(struct seen *seen)
+{
+	struct ring_buffer *ring =
+		ring_buffer__new(loader_map_fd(h_load(), LOADER_MAP_EVENTS), see, seen, NULL);
+
+	if (!ring || ring_buffer__consume(ring) < 0)
+		errx(99, "cannot read events");
+	ring_buffer__free(ring);
+}
+
+void h_events_drop(void)
+{
+	struct seen none = { 0 };
+
+	consume(&none);
+}
+
+int h_event_last(__u32 slot, struct warder_event *ret, char *name, char *detail)
+{
+	struct seen seen = { .cid = cids[slot], .event = ret, .name = name, .detail = detail };
+
+	consume(&seen);
+	return seen.found;
+}
+
+void h_write(const char *path, const char *text)
+{
+	cleanup_close int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+
+	if (fd < 0 || write(fd, text, strlen(text)) != (ssize_t)strlen(text))
+		err(99, "cannot write %s", path);
+}
+
+void h_shell(const char *format, ...)
+{
+	char command[8192];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(command, sizeof(command), format, args);
+	va_end(args);
+	if (system(command))
+		errx(99, "failed: %s", command);
 }

@@ -48,6 +48,20 @@ int h_wait(pid_t pid);
 /* Tags a process that there is already. */
 void h_tag(pid_t pid, __u32 slot);
 
+/* Records the mount that `dir` lies on as `path`. */
+void h_record_mount(__u32 slot, const char *dir, const char *path);
+
+/* Throws away the events that wait. */
+void h_events_drop(void);
+/* The container's last verdict event since h_events_drop(), with its name and detail (buffers of
+ * WARDER_PATH_MAX). 0: there was none. */
+int h_event_last(__u32 slot, struct warder_event *ret, char *name, char *detail);
+
+/* Writes a file anew. */
+void h_write(const char *path, const char *text);
+/* Runs a command by sh; ends the program if it fails. */
+void h_shell(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
 /* 0 when a system call's result is no failure, else its errno: what children return. */
 int h_errno(long result);
 
