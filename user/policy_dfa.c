@@ -145,6 +145,27 @@ static int u32_compare(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
+/* Most of a list comes in order, from a subset that was sorted: sort what follows the first
+ * step down, and merge. */
+static void list_sort(struct builder *b)
+{
+	size_t head = 1, n = b->list_count, i, k, out;
+
+	while (head < n && b->list[head - 1] < b->list[head])
+		head++;
+	if (head == n)
+		return;
+	qsort(b->list + head, n - head, sizeof(*b->list), u32_compare);
+	/* The tail goes to the stack, which is free now and as long; then from the back. */
+	memcpy(b->stack, b->list + head, (n - head) * sizeof(*b->list));
+	for (i = head, k = n - head, out = n; k;) {
+		if (i && b->list[i - 1] > b->stack[k - 1])
+			b->list[--out] = b->list[--i];
+		else
+			b->list[--out] = b->stack[--k];
+	}
+}
+
 /* The list so far as a subset: an old one's number, or a new one. */
 static int list_intern(struct builder *b, uint32_t *ret)
 {
@@ -155,7 +176,7 @@ static int list_intern(struct builder *b, uint32_t *ret)
 		*ret = 0;
 		return 0;
 	}
-	qsort(b->list, b->list_count, sizeof(*b->list), u32_compare);
+	list_sort(b);
 	for (size_t i = 0; i < b->list_count; i++)
 		hash = (hash ^ b->list[i]) * 16777619u;
 	hash ^= hash >> 15;

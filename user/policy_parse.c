@@ -639,11 +639,8 @@ static void parse_settings(struct parser *ps, struct node *root)
 	struct node *v = map_get(root, "policy");
 	struct policy *p = ps->p;
 
-	if (v) {
+	if (v)
 		p->name = parse_id(ps, v, "policy");
-		if (p->name && !strcmp(p->name, "none"))
-			parser_error(ps, v, "policy: \"none\" means no policy and cannot be a name");
-	}
 	v = map_get(root, "mode");
 	if (v) {
 		int mode = expect_word(ps, v, "mode", modes);
