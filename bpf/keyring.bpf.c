@@ -105,6 +105,13 @@ static __noinline int key_look_at(struct key *key, struct key_look *ret)
 	return 0;
 }
 
+static __noinline int key_look_is_ring(struct key *key)
+{
+	struct key_look look = {};
+
+	return !key_look_at(key, &look) && look.ring;
+}
+
 /* The key system call under way. Arguments are registers, copied by the kernel at entry. */
 struct key_call {
 	__u32 keyctl; /* 1: keyctl(2), so arg[0] is the operation */
@@ -220,7 +227,7 @@ static __always_inline void key_uncount(const struct warder_key_tag *tag)
 	struct warder_ctr *ctr;
 	__u32 slot = tag->slot;
 
-	if (tag->kind != WARDER_KEY_OWN)
+	if (tag->kind != WARDER_KEY_OWN && tag->kind != WARDER_KEY_SHARED)
 		return;
 	ctr = bpf_map_lookup_elem(&warder_ctrs, &slot);
 	stats = bpf_map_lookup_elem(&warder_stats, &slot);
@@ -313,8 +320,6 @@ int BPF_PROG(warder_key_alloc, struct key *key, const struct cred *cred, unsigne
 		return hook_fault(&s, &f, s.fault, NULL);
 	if (key_look_at(key, &look))
 		return hook_fault(&s, &f, WARDER_FAULT_ARGUMENT, NULL);
-	if (key_is_shared(&look, flags))
-		return 0;
 
 	max = s.ctr->keys_max ? s.ctr->keys_max : WARDER_KEYS_DEFAULT;
 	had = __sync_fetch_and_add(&s.stats->keys, 1);
@@ -325,7 +330,8 @@ int BPF_PROG(warder_key_alloc, struct key *key, const struct cred *cred, unsigne
 	}
 	tag.cid = s.tag->cid;
 	tag.slot = s.slot;
-	tag.kind = WARDER_KEY_OWN;
+	/* Counted all the same: rings of a uid are never freed, and uids are many. */
+	tag.kind = key_is_shared(&look, flags) ? WARDER_KEY_SHARED : WARDER_KEY_OWN;
 	tag.hash = look.hash;
 	if (!bpf_map_update_elem(&warder_keys, &at, &tag, BPF_ANY))
 		return 0;
@@ -445,6 +451,30 @@ static __noinline int key_parent_is_outside(struct subject *s)
 	return !tag || tag->cid != s->tag->cid;
 }
 
+/*
+ * The supervisor possesses every S. A container may hang rings into its S, some hundred of them
+ * cross-linked in layers, and the kernel would walk all paths through them for each key that
+ * the supervisor names. It needs nothing from below those rings: they are not searched for it.
+ */
+static __noinline int key_permission_untagged(void *ctx)
+{
+	struct warder_key_tag *tag;
+	struct warder_host *host;
+	__u32 zero = 0;
+	__u64 at = 0;
+
+	host = bpf_map_lookup_elem(&warder_host, &zero);
+	if (!host || host->supervisor != bpf_get_current_pid_tgid() >> 32)
+		return 0;
+	if (bpf_get_func_arg(ctx, 0, &at))
+		return 0;
+	at &= ~1ull;
+	tag = bpf_map_lookup_elem(&warder_keys, &at);
+	if (!tag || tag->kind != WARDER_KEY_OWN)
+		return 0;
+	return key_look_is_ring((struct key *)at);
+}
+
 SEC("lsm/key_permission")
 int warder_key_permission(unsigned long long *ctx)
 {
@@ -467,8 +497,11 @@ int warder_key_permission(unsigned long long *ctx)
 	if (ret)
 		return ret;
 	state = subject_current(&s);
-	if (state == SUBJECT_UNTAGGED)
+	if (state == SUBJECT_UNTAGGED) {
+		if (need == KEY_NEED_SEARCH && key_permission_untagged(ctx))
+			return -WARDER_ENOKEY;
 		return 0;
+	}
 	f.arg[1] = need;
 	if (state == SUBJECT_FAULT)
 		return hook_fault(&s, &f, s.fault, NULL);
@@ -486,7 +519,8 @@ int warder_key_permission(unsigned long long *ctx)
 
 	tag = bpf_map_lookup_elem(&warder_keys, &at);
 	/* A tag that another key left behind says nothing about this one. */
-	if (tag && (tag->hash != look.hash || (tag->serial && tag->serial != serial)))
+	if (tag && (tag->hash != look.hash || (tag->serial && tag->serial != serial) ||
+		    tag->kind == WARDER_KEY_SHARED))
 		tag = NULL;
 	if (tag && !tag->serial)
 		tag->serial = serial;

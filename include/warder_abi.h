@@ -432,10 +432,12 @@ _Static_assert(sizeof(struct warder_stats) == 128, "stats layout");
 
 /* What a key is to its container. */
 enum warder_key_kind {
-	WARDER_KEY_OWN = 0,   /* made by a task of it; the only kind that counts */
+	WARDER_KEY_OWN = 0,   /* made by a task of it; counts */
 	WARDER_KEY_SESSION,   /* S */
 	WARDER_KEY_CONTAINER, /* C */
 	WARDER_KEY_GIVEN,     /* put into C by the supervisor */
+	WARDER_KEY_SHARED,    /* a ring of the whole host that a task of it made the kernel make:
+	                       * counts, but is judged as the host's */
 	WARDER_KEY_KIND__MAX,
 };
 

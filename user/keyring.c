@@ -2,12 +2,14 @@
 /*
  * The registry ring and the rings of containers.
  *
- *	host root's @u ── _warder.registry ──┬── _warder.s.CID.NONCE (S) ── _warder.c.CID (C)
- *	key thread's @t ─────┘               └── _warder.c.CID (C)
+ *	@u of the anchor's uid ── _warder.registry ──┬── _warder.s.CID.NONCE (S) ── _warder.c.CID
+ *(C) key thread's @t ─────────┘                   └── _warder.c.CID (C)
  *
  * Possession, and so every right here, comes from the link in the thread ring, which neither
- * fork nor exec passes on. The link in @u only keeps the registry alive while no supervisor
- * runs, and lets the next one find it.
+ * fork nor exec passes on. The anchor only keeps the registry alive while no supervisor runs,
+ * and lets the next one find it. It is the user keyring of a uid that nobody has, because a
+ * search descends: in root's own @u, every root process of the host that looks up a key would
+ * go through the registry and take the keys that containers put into their S.
  */
 #include "keyring.h"
 
@@ -31,6 +33,9 @@
 #define KEYRING_ANNOUNCE_NS 5000000000ull
 /* A container can put its own keys into S; a list of more than this is cut. */
 #define KEYRING_LIST_MAX 4096
+
+/* No account, no range of subordinate ids, no overflow id. */
+#define KEYRING_ANCHOR_UID 0xfffffff0u
 
 struct keyring {
 	struct loader *loader;
@@ -212,6 +217,72 @@ static int add_tagged(struct keyring *k, uint64_t cid, enum warder_key_kind kind
 
 /* ----------------------------------------------------------------- registry */
 
+/*
+ * KEY_SPEC_USER_KEYRING is the ring of the real uid, which the two functions change for this
+ * thread only; glibc's setresuid() would do so for all. Effective ids and capabilities stay.
+ * In a user namespace that lacks the uid (no BPF there, so no containers): that of our own.
+ */
+static int anchor_enter(uid_t *ret_old)
+{
+	*ret_old = getuid();
+	if (!syscall(SYS_setresuid, KEYRING_ANCHOR_UID, -1, -1) || errno == EINVAL)
+		return 0;
+	return -errno;
+}
+
+static void anchor_leave(uid_t old)
+{
+	if (getuid() != old && syscall(SYS_setresuid, old, -1, -1))
+		abort(); /* cannot happen with euid 0; going on as another user would be worse */
+}
+
+static int anchor_link(int32_t registry)
+{
+	uid_t old;
+	int err;
+
+	err = anchor_enter(&old);
+	if (err)
+		return err;
+	/* A link of the same name that lies there, somebody else's, is replaced. */
+	if (keyctl_link(registry, KEY_SPEC_USER_KEYRING))
+		err = -errno;
+	anchor_leave(old);
+	return err;
+}
+
+static int anchor_unlink(int32_t registry)
+{
+	uid_t old;
+	int err;
+
+	err = anchor_enter(&old);
+	if (err)
+		return err;
+	if (keyctl_unlink(registry, KEY_SPEC_USER_KEYRING) && !is_gone(-errno))
+		err = -errno;
+	anchor_leave(old);
+	return err;
+}
+
+/* Serial of what is anchored; with `into`, linked there as well: the search that also links is
+ * the one that needs no possession beforehand. */
+static long anchor_search(int32_t into)
+{
+	long serial;
+	uid_t old;
+	int err;
+
+	err = anchor_enter(&old);
+	if (err)
+		return err;
+	serial = keyctl_search(KEY_SPEC_USER_KEYRING, "keyring", KEYRING_REGISTRY, into);
+	if (serial < 0)
+		serial = -errno;
+	anchor_leave(old);
+	return serial;
+}
+
 /* The serial that a supervisor before us left in the pinned map; 0: none. */
 static int32_t registry_recorded(struct loader *loader)
 {
@@ -239,8 +310,8 @@ static int registry_record(struct loader *loader, int32_t serial)
 }
 
 /*
- * Any root process of the host, a container of another runtime among them, can link a ring of
- * that name into @u. With a loader only the serial that the pinned map holds is accepted; no
+ * Any root process of the host, a container of another runtime among them, can anchor a ring of
+ * that name. With a loader only the serial that the pinned map holds is accepted; no
  * record (the BPF side was loaded just now) means that no container of ours has rings either.
  */
 static int registry_find(struct keyring *k)
@@ -249,14 +320,12 @@ static int registry_find(struct keyring *k)
 	long serial;
 	int err;
 
-	serial = keyctl_search(KEY_SPEC_USER_KEYRING, "keyring", KEYRING_REGISTRY, 0);
+	serial = anchor_search(0);
 	if (serial < 0)
-		return -errno;
+		return (int)serial;
 	if (k->loader && serial != registry_recorded(k->loader))
 		return -ENOKEY;
-	/* The search that also links is the one that works without possession so far. */
-	if (keyctl_search(KEY_SPEC_USER_KEYRING, "keyring", KEYRING_REGISTRY,
-			  KEY_SPEC_THREAD_KEYRING) != serial)
+	if (anchor_search(KEY_SPEC_THREAD_KEYRING) != serial)
 		return -ENOKEY;
 	err = key_describe((int32_t)serial, &t);
 	if (!err) {
@@ -280,9 +349,10 @@ static int registry_make(struct keyring *k)
 	serial = add_key("keyring", KEYRING_REGISTRY, NULL, 0, KEY_SPEC_THREAD_KEYRING);
 	if (serial < 0)
 		return -errno;
-	/* A link of the same name that lies there, somebody else's, is replaced. */
-	if (keyctl_setperm(serial, KEY_POS_ALL) || keyctl_link(serial, KEY_SPEC_USER_KEYRING))
+	if (keyctl_setperm(serial, KEY_POS_ALL))
 		err = -errno;
+	if (!err)
+		err = anchor_link(serial);
 	if (!err && k->loader)
 		err = registry_record(k->loader, serial);
 	if (err) {
@@ -343,7 +413,7 @@ int keyring_new(struct keyring **ret, struct loader *loader, struct warder_error
 		if (err == -ENOSYS)
 			return error_set(reterr, err,
 					 "this kernel has no key management (CONFIG_KEYS)");
-		return error_errno(reterr, err, "cannot use the user keyring @u");
+		return error_errno(reterr, err, "cannot use user keyrings");
 	}
 	k = calloc(1, sizeof(*k));
 	if (!k)
@@ -388,8 +458,9 @@ int keyring_remove_registry(struct keyring *k)
 		if (err)
 			return err;
 	}
-	if (keyctl_unlink(k->registry, KEY_SPEC_USER_KEYRING) && !is_gone(-errno))
-		return -errno;
+	err = anchor_unlink(k->registry);
+	if (err)
+		return err;
 	if (keyctl_revoke(k->registry) && !is_gone(-errno))
 		return -errno;
 	return 0;
@@ -426,9 +497,10 @@ int keyring_create(struct keyring *k, uint64_t cid, struct keyring_rings *ret,
 	err = check_thread(k, reterr);
 	if (err)
 		return err;
-	/* Somebody may have cleared @u; without the link the next supervisor finds nothing. */
-	if (keyctl_link(k->registry, KEY_SPEC_USER_KEYRING))
-		return error_errno(reterr, -errno, "cannot anchor the registry keyring in @u");
+	/* Somebody may have cleared it; without the link the next supervisor finds nothing. */
+	err = anchor_link(k->registry);
+	if (err)
+		return error_errno(reterr, err, "cannot anchor the registry keyring");
 	/* Joined by name, so nobody must be able to make a ring of that name beforehand. */
 	if (getrandom(&nonce, sizeof(nonce), 0) != sizeof(nonce))
 		return error_errno(reterr, -EIO, "no random numbers");
@@ -523,13 +595,32 @@ static int ring_drop(struct keyring *k, int32_t ring)
 	return err;
 }
 
+/* A container's id is not used again, so its grants would lie there for ever. */
+static void grants_drop(struct keyring *k, uint64_t cid)
+{
+	struct warder_grant_key key, next;
+	int fd, more;
+
+	fd = k->loader ? loader_map_fd(k->loader, LOADER_MAP_KEY_GRANTS) : -1;
+	if (fd < 0)
+		return;
+	/* The next one is asked for before this one goes: it is the place in the map. */
+	more = !map_call(BPF_MAP_GET_NEXT_KEY, fd, NULL, &key);
+	for (int i = 0; more && i < WARDER_GRANTS_MAX; i++) {
+		more = !map_call(BPF_MAP_GET_NEXT_KEY, fd, &key, &next);
+		if (key.cid == cid)
+			map_delete(fd, &key);
+		key = next;
+	}
+}
+
 int keyring_destroy(struct keyring *k, uint64_t cid, const struct keyring_rings *rings)
 {
 	int err = check_thread(k, NULL), other;
 
-	(void)cid;
 	if (err)
 		return err;
+	grants_drop(k, cid);
 	err = ring_drop(k, rings->container);
 	other = ring_drop(k, rings->session);
 	return err ? err : other;

@@ -33,6 +33,7 @@
 
 #define PIN_DIR "/sys/fs/bpf/warder-test-keyring"
 #define POLICY_SLOT 200
+#define ANCHOR_UID 0xfffffff0u /* of user/keyring.c */
 #define OPEN_PERM (KEY_POS_ALL | KEY_USR_ALL | KEY_GRP_ALL | KEY_OTH_ALL)
 
 /* Need numbers of the kernel's enum key_need_perm, in events. */
@@ -204,6 +205,12 @@ static int publish_policy(void)
 	return err;
 }
 
+static int mark_supervisor(void)
+{
+	__atomic_store_n(&loader_host(loader)->supervisor, (__u32)getpid(), __ATOMIC_RELEASE);
+	return 0;
+}
+
 static int group_setup(void **state)
 {
 	struct loader_options options = { .pin_dir = PIN_DIR };
@@ -220,7 +227,8 @@ static int group_setup(void **state)
 	if (shared == MAP_FAILED)
 		return -1;
 	if (loader_open(&loader, &options, &error) || publish_policy() ||
-	    keyring_new(&keyring, loader, &error) || box_make(&a) || box_make(&b)) {
+	    keyring_new(&keyring, loader, &error) || mark_supervisor() || box_make(&a) ||
+	    box_make(&b)) {
 		fprintf(stderr, "%s\n", error.text);
 		return -1;
 	}
@@ -354,16 +362,13 @@ static void test_own_by_serial(void **state)
 	assert_int_equal(box_run(&a, child_uses_own), 0);
 }
 
-/* @u is the host's, and holds a host key and the registry: both are skipped. */
+/* @u is the host's, and holds a host key. */
 static int child_searches(void)
 {
 	char buf[64];
 
 	/* A leaf that is refused makes the whole search EACCES: the kernel's rule. */
 	CHECK_ERRNO(keyctl_search(KEY_SPEC_USER_KEYRING, "user", "hostsecret", 0), EACCES);
-	CHECK_ERRNO(keyctl_search(KEY_SPEC_USER_KEYRING, "keyring", "_warder.registry", 0), EACCES);
-	/* A nested ring is passed over: below the registry lie all containers' keys. */
-	CHECK_ERRNO(keyctl_search(KEY_SPEC_USER_KEYRING, "user", "of-other", 0), ENOKEY);
 	CHECK_ERRNO(request_key("user", "of-other", NULL, 0), ENOKEY);
 	CHECK_ERRNO(request_key("user", "hostsecret", NULL, 0), ENOKEY);
 	/* SEARCH is all that @u grants; not what SEARCH is enough for by the kernel's rules. */
@@ -371,6 +376,11 @@ static int child_searches(void)
 	CHECK_ERRNO(add_key("user", "x", "x", 1, KEY_SPEC_USER_KEYRING), ENOKEY);
 	CHECK_ERRNO(keyctl_invalidate(KEY_SPEC_USER_KEYRING), ENOKEY);
 	CHECK_ERRNO(keyctl_link(KEY_SPEC_USER_KEYRING, KEY_SPEC_SESSION_KEYRING), ENOKEY);
+	/* The registry, in the anchor's @u: a nested ring is passed over. */
+	CHECK(setresuid(ANCHOR_UID, -1, -1) == 0);
+	CHECK_ERRNO(keyctl_search(KEY_SPEC_USER_KEYRING, "keyring", "_warder.registry", 0), EACCES);
+	CHECK_ERRNO(keyctl_search(KEY_SPEC_USER_KEYRING, "user", "of-other", 0), ENOKEY);
+	CHECK_ERRNO(keyctl_clear(KEY_SPEC_USER_KEYRING), ENOKEY);
 	return 0;
 }
 
@@ -381,6 +391,60 @@ static void test_foreign_by_search(void **state)
 	assert_int_equal(box_run(&b, child_searches), 0);
 	assert_true(keyctl_search(KEY_SPEC_USER_KEYRING, "user", "hostsecret", 0) ==
 		    shared->host_key);
+}
+
+/* A root process of the host with the usual session: its lookups do not end among the keys of
+ * containers, neither those given to them nor, worse, those that they made. */
+static int host_searches(void)
+{
+	CHECK(keyctl_join_session_keyring(NULL) > 0);
+	CHECK(keyctl_link(KEY_SPEC_USER_KEYRING, KEY_SPEC_SESSION_KEYRING) == 0);
+	CHECK(request_key("user", "hostsecret", NULL, 0) == shared->host_key);
+	CHECK_ERRNO(request_key("user", "of-other", NULL, 0), ENOKEY);
+	CHECK_ERRNO(request_key("user", "own-of-a", NULL, 0), ENOKEY);
+	return 0;
+}
+
+static void test_host_does_not_find(void **state)
+{
+	pid_t pid;
+
+	(void)state;
+	assert_int_equal(give(&a, "of-other", "x", NULL), 0);
+	assert_int_equal(box_run(&a, child_makes_open_keys), 0);
+	fflush(NULL);
+	pid = fork();
+	if (!pid)
+		_exit(host_searches());
+	assert_int_equal(wait_for(pid), 0);
+}
+
+static int child_nests(void)
+{
+	int32_t ring = add_key("keyring", "nest", NULL, 0, KEY_SPEC_SESSION_KEYRING);
+
+	CHECK(ring > 0);
+	CHECK(add_key("user", "deep", "x", 1, ring) > 0);
+	return 0;
+}
+
+/* The supervisor possesses S, but does not walk through what a container hangs into it. */
+static void test_supervisor_does_not_descend(void **state)
+{
+	struct warder_host *host = loader_host(loader);
+	long with, without;
+	int err;
+
+	(void)state;
+	assert_int_equal(box_run(&a, child_nests), 0);
+	with = keyctl_search(a.rings.session, "user", "deep", 0);
+	err = errno;
+	__atomic_store_n(&host->supervisor, 0, __ATOMIC_RELEASE);
+	without = keyctl_search(a.rings.session, "user", "deep", 0);
+	__atomic_store_n(&host->supervisor, (__u32)getpid(), __ATOMIC_RELEASE);
+	assert_int_equal(with, -1);
+	assert_int_equal(err, ENOKEY);
+	assert_true(without > 0);
 }
 
 static int child_joins(void)
@@ -856,6 +920,37 @@ static void test_quota_of_others(void **state)
 	assert_int_equal(box_end(&q), 0);
 }
 
+/* The two rings of a uid stay for ever, in the host's register. */
+static int child_uses_uids(void)
+{
+	CHECK(setresuid(70001, -1, -1) == 0);
+	CHECK(keyctl_get_keyring_ID(KEY_SPEC_USER_KEYRING, 0) > 0);
+	return 0;
+}
+
+static int child_uses_more_uids(void)
+{
+	CHECK(setresuid(70002, -1, -1) == 0);
+	/* The kernel makes ENOKEY of it. */
+	CHECK_ERRNO(keyctl_get_keyring_ID(KEY_SPEC_USER_KEYRING, 0), ENOKEY);
+	return 0;
+}
+
+static void test_quota_counts_uid_rings(void **state)
+{
+	struct box q = { .slot = 902 };
+
+	(void)state;
+	assert_int_equal(box_make(&q), 0);
+	assert_int_equal(box_record(&q, 2), 0);
+	assert_int_equal(box_run(&q, child_uses_uids), 0);
+	assert_true(keys_of(&q) == 2);
+	assert_int_equal(box_run(&q, child_uses_more_uids), 0);
+	/* They are there already. */
+	assert_int_equal(box_run(&q, child_uses_uids), 0);
+	assert_int_equal(box_end(&q), 0);
+}
+
 /* ----------------------------------------------------------------- upcalls */
 
 /* The ordinary request-key, with its own debugging entries. */
@@ -1018,10 +1113,14 @@ static int supervisor_forged(void)
 
 	forged = add_key("keyring", "_warder.registry", NULL, 0, KEY_SPEC_PROCESS_KEYRING);
 	CHECK(forged > 0 && keyctl_setperm(forged, KEY_POS_ALL) == 0);
+	CHECK(setresuid(ANCHOR_UID, -1, -1) == 0);
 	CHECK(keyctl_link(forged, KEY_SPEC_USER_KEYRING) == 0);
+	CHECK(setresuid(0, -1, -1) == 0);
 	CHECK(loader_open(&loader, &options, &error) == 0);
 	CHECK(keyring_new(&keyring, loader, &error) == 0);
+	CHECK(setresuid(ANCHOR_UID, -1, -1) == 0);
 	found = (int32_t)keyctl_search(KEY_SPEC_USER_KEYRING, "keyring", "_warder.registry", 0);
+	CHECK(setresuid(0, -1, -1) == 0);
 	CHECK(found > 0 && found != forged);
 	CHECK(keyring_remove_registry(keyring) == 0);
 	return 0;
@@ -1117,6 +1216,8 @@ int main(void)
 		cmocka_unit_test(test_foreign_by_serial),
 		cmocka_unit_test(test_own_by_serial),
 		cmocka_unit_test(test_foreign_by_search),
+		cmocka_unit_test(test_host_does_not_find),
+		cmocka_unit_test(test_supervisor_does_not_descend),
 		cmocka_unit_test(test_join_by_name),
 		cmocka_unit_test(test_proc_keys),
 		cmocka_unit_test(test_use_as_usual),
@@ -1129,6 +1230,7 @@ int main(void)
 		cmocka_unit_test(test_grants),
 		cmocka_unit_test(test_quota),
 		cmocka_unit_test(test_quota_of_others),
+		cmocka_unit_test(test_quota_counts_uid_rings),
 		cmocka_unit_test(test_upcalls),
 		cmocka_unit_test(test_events),
 		cmocka_unit_test(test_supervisor_killed),
