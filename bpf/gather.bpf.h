@@ -203,6 +203,11 @@ static long gather_try(__u32 i, struct gather_walk *w)
 /* The walk, again as long as renames overlap it. */
 static __always_inline int gather_walk(struct gather_walk *w)
 {
+	__u32 mode = w->mode;
+
+	/* 6.1 verifies a callback with what it knows before the first round, and removes what it
+	 * takes for dead then: the mode, which changes, must not be known. */
+	bpf_probe_read_kernel(&w->mode, sizeof(w->mode), &mode);
 	bpf_loop(GATHER_RETRIES + 1, gather_try, w, 0);
 	if (w->result == GATHER_LOOK_UP)
 		return -WARDER_FAULT_NAME_RACE;
