@@ -15,10 +15,6 @@
 #define WARDER_FMODE_WRITE 0x2
 /* In f_flags, set by the kernel for the file that it executes; no system call passes it on. */
 #define WARDER_FMODE_EXEC 0x20
-/* A file below another one (overlay, passthrough), judged when that was opened. Since 6.7;
- * before, the bit is no f_mode of a file that LSM hooks see. */
-#define WARDER_FMODE_BACKING (1u << 25)
-
 #define WARDER_O_APPEND 02000
 
 #define WARDER_SB_KERNMOUNT (1ul << 22)
@@ -38,6 +34,9 @@ static __always_inline int compat_is_err(const void *p)
 {
 	return (unsigned long)p >= (unsigned long)-4095;
 }
+
+/* FMODE_BACKING is not used: it is bit 25 from 6.7 to 6.13 and bit 24 since, where bit 25 is
+ * FMODE_NONOTIFY. Backing files of an overlay lie on its internal mounts, which tells them. */
 
 /* Is this mount one that no namespace ever held: kern_mount() of a pseudo file system, or the
  * private clone by which overlayfs reaches a layer? */

@@ -48,7 +48,7 @@ static __always_inline int file_task_is_tagged(void)
 enum file_kind {
 	FILE_NAMED,   /* to be judged by its name */
 	FILE_PASSED,  /* no object of a file system, or a lower layer of one judged already */
-	FILE_NAMELESS,
+	FILE_NAMELESS, /* memory that only descriptors reach: judged when it is executed */
 };
 
 static __always_inline enum file_kind file_kind(const struct path *path)
@@ -274,7 +274,9 @@ static __always_inline int file_judge_path(const struct path *path, __u32 hook, 
 	struct file_request r = { .hook = hook, .class_ = class_, .access = access };
 	enum file_kind kind = file_kind(path);
 
-	if (kind == FILE_PASSED)
+	/* A memfd is the task's own memory until it is executed. */
+	if (kind == FILE_PASSED ||
+	    (kind == FILE_NAMELESS && !(access & (WARDER_ACC_EXEC | WARDER_ACC_MAP_EXEC))))
 		return 0;
 	r.nameless = kind == FILE_NAMELESS;
 	file_object_set(&r.at, path, NULL);
@@ -299,7 +301,7 @@ int BPF_PROG(warder_file_open, struct file *file, int ret)
 	if (ret || !file_task_is_tagged())
 		return ret;
 	/* Execution is judged in bprm_check_security, its mappings in mmap_file. */
-	if ((file->f_flags & WARDER_FMODE_EXEC) || (mode & WARDER_FMODE_BACKING))
+	if (file->f_flags & WARDER_FMODE_EXEC)
 		return 0;
 	if (mode & WARDER_FMODE_READ)
 		access |= WARDER_ACC_READ;
