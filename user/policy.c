@@ -168,6 +168,7 @@ static int decide_mount(const struct warder_image *img, const struct policy_requ
 		if (n >= WARDER_FSTYPE_SIZE)
 			return -EINVAL;
 		memcpy(m.type.w, r->fstype, n);
+		warder_fstype_trim(&m.type);
 	}
 	if (text && !r->unreachable)
 		m.targets = warder_target_set(img, text, WARDER_START_MOUNT_TARGET, 0, len);

@@ -271,6 +271,8 @@ bool node_optional(struct parser *ps, const struct node *rule);
 bool parse_flags(struct parser *ps, const struct node *n, uint32_t *ret_require,
 		 uint32_t *ret_forbid);
 bool parse_fstype(struct parser *ps, const struct node *n, char ret[WARDER_FSTYPE_SIZE]);
+/* Letters, digits, '.', '_', '-'; NULL after a diagnostic. */
+const char *parse_id(struct parser *ps, const struct node *n, const char *what);
 int parse_errno(struct parser *ps, const struct node *n, uint8_t *ret);
 
 int parser_run(struct parser *ps, struct node *root);

@@ -539,7 +539,7 @@ void parse_override(struct parser *ps, struct node *n)
 	}
 	v = map_get(n, "id");
 	if (v)
-		rule.id = expect_string(ps, v, "id");
+		rule.id = parse_id(ps, v, "id");
 	v = map_get(n, "audit"); /* every override is reported anyway */
 	if (v)
 		expect_bool(ps, v, "audit", &audit);

@@ -151,7 +151,7 @@ int parse_errno(struct parser *ps, const struct node *n, uint8_t *ret)
 	return 0;
 }
 
-static const char *parse_id(struct parser *ps, const struct node *n, const char *what)
+const char *parse_id(struct parser *ps, const struct node *n, const char *what)
 {
 	const char *id = expect_string(ps, n, what);
 	char buf[SHOWN_SIZE];
@@ -724,10 +724,27 @@ static void check_ids(struct parser *ps)
 				 by_id[i - 1]->file, by_id[i - 1]->line);
 }
 
+/* A dynamic program maps its loader and libraries for execution, which the default then refuses. */
+static void check_libraries(struct parser *ps, const struct node *root)
+{
+	const struct policy *p = ps->p;
+
+	if (!p->file_deny && !p->exec_deny)
+		return;
+	for (size_t i = 0; i < p->rules; i++)
+		if (p->rule[i].class_ == WARDER_CLASS_FILE && !p->rule[i].deny &&
+		    (p->rule[i].mask & WARDER_ACC_MAP_EXEC))
+			return;
+	parser_warning(ps, root, "no rule allows map_exec, and the defaults refuse it: only statically "
+		       "linked programs can start; include base/libc, or allow it for the libraries");
+}
+
 int parser_run(struct parser *ps, struct node *root)
 {
 	parse_root(ps, root);
-	if (!ps->fatal)
+	if (!ps->fatal && root->type == NODE_MAP) {
 		check_ids(ps);
+		check_libraries(ps, root);
+	}
 	return ps->fatal;
 }

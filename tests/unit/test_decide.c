@@ -30,7 +30,8 @@ static int compile_all(void **state)
 
 		if (!err)
 			err = policy_compile(p, &image[i], &diags);
-		policy_diags_print(&diags, stderr);
+		if (err)
+			policy_diags_print(&diags, stderr);
 		policy_diags_done(&diags);
 		policy_free(p);
 		if (err)

@@ -299,6 +299,32 @@ static void test_optional(void **state)
 	free(img);
 }
 
+/* A policy under which no dynamic program starts says so. */
+static void test_libraries(void **state)
+{
+	static const struct {
+		const char *text;
+		size_t warnings;
+	} table[] = {
+		{P "defaults: {exec: deny}\nexec: [{allow: /bin/x}]\n", 1},
+		{P "defaults: {file: deny}\n", 1},
+		{P "defaults: {exec: deny}\nfile: [{allow: map_exec, path: /lib/**}]\n", 0},
+		{P "defaults: {capability: deny}\n", 0},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
+		struct policy_diags d = {0};
+		struct warder_image *img;
+
+		assert_int_equal(try_text(table[i].text, strlen(table[i].text), &img, &d), 0);
+		assert_int_equal(d.count, table[i].warnings);
+		assert_int_equal(d.errors, 0);
+		policy_diags_done(&d);
+		free(img);
+	}
+}
+
 /* ------------------------------------------------------------------- limits */
 
 /* Runs in bounded time and says no. */
@@ -777,6 +803,7 @@ int main(void)
 		cmocka_unit_test(test_all_errors),
 		cmocka_unit_test(test_too_many_errors),
 		cmocka_unit_test(test_optional),
+		cmocka_unit_test(test_libraries),
 		cmocka_unit_test(test_hostile),
 		cmocka_unit_test(test_thousand_rules),
 		cmocka_unit_test(test_too_big),
