@@ -2,8 +2,8 @@
 /*
  * The registry ring and the rings of containers.
  *
- *	@u of the anchor's uid ── _warder.registry ──┬── _warder.s.CID.NONCE (S) ── _warder.c.CID
- *(C) key thread's @t ─────────┘                   └── _warder.c.CID (C)
+ *	@u of the anchor's uid --- _warder.registry --- S (_warder.s.CID.NONCE) --- C
+ *	the key thread's @t ----------------'  '------- C (_warder.c.CID)
  *
  * Possession, and so every right here, comes from the link in the thread ring, which neither
  * fork nor exec passes on. The anchor only keeps the registry alive while no supervisor runs,
