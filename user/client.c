@@ -19,7 +19,7 @@
 
 /* Loading takes some seconds on a slow machine; beyond this something hangs. */
 #define START_SECONDS 120
-#define START_TRIES 50
+#define START_TRIES 150
 
 struct warder {
 	int sock;
@@ -144,7 +144,7 @@ static int start_supervisor(struct warder_error *reterr)
 
 int client_connect(struct warder **ret, int flags, struct warder_error *reterr)
 {
-	const struct timespec pause_time = { .tv_nsec = 100000000 };
+	const struct timespec pause_time = { .tv_nsec = 200000000 };
 	struct warder *w = calloc(1, sizeof(*w));
 	int err = 0;
 

@@ -30,6 +30,7 @@
 #endif
 
 #define HANDOVER_SECONDS 20
+#define LOCK_TRIES 100
 
 uint64_t supervisor_now_ms(void)
 {
@@ -208,8 +209,8 @@ static int supervisor_make_dirs(struct supervisor *s, struct warder_error *reter
 static void supervisor_remove_dirs(struct supervisor *s)
 {
 	static const char *const files[] = { CONTROL_SOCKET, "containers/exited.json",
-					     "override.journal", "lock" };
-	static const char *const dirs[] = { "containers", "stage.mask", "stage", "" };
+					     "override.journal" };
+	static const char *const dirs[] = { "containers", "stage.mask", "stage" };
 	char path[PATH_MAX];
 
 	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
@@ -220,6 +221,10 @@ static void supervisor_remove_dirs(struct supervisor *s)
 		snprintf(path, sizeof(path), "%s/%s", s->run_dir, dirs[i]);
 		rmdir(path);
 	}
+	/* The lock last: from here on another supervisor may be making its own. */
+	snprintf(path, sizeof(path), "%s/lock", s->run_dir);
+	unlink(path);
+	rmdir(s->run_dir);
 }
 
 static void supervisor_harden(void)
@@ -320,10 +325,18 @@ static int supervisor_open(struct supervisor *s, struct warder_error *reterr)
 	if (geteuid() != 0)
 		return error_set(reterr, -EPERM, "the supervisor must be started as root");
 	err = cgroup_root(&mount, reterr);
+	if (err)
+		return err;
+	/* One that is leaving removes the folders, so they are made again under the lock. */
+	for (int i = 0; i < LOCK_TRIES; i++) {
+		err = supervisor_make_dirs(s, reterr);
+		if (!err)
+			err = lock_take(s, reterr);
+		if (err != -ENOENT)
+			break;
+	}
 	if (!err)
 		err = supervisor_make_dirs(s, reterr);
-	if (!err)
-		err = lock_take(s, reterr);
 	if (!err)
 		err = supervisor_open_sources(s, reterr);
 	if (err)

@@ -253,25 +253,22 @@ static uint32_t launch_ns(pid_t pid, const char *which)
 }
 
 struct launch_names {
-	struct supervisor *s;
 	struct launch *l;
-	size_t recorded;
-	int err;
-	struct warder_error *reterr;
+	struct warder_fd_record *record; /* by number of the mount */
+	uint8_t *found;
 };
 
+/* Only collects: the loader holds its lock meanwhile. */
 static int launch_name_fn(const struct warder_fd_record *record, const char *name, void *arg)
 {
 	struct launch_names *n = arg;
 
 	(void)name;
 	for (size_t i = 0; i < n->l->mounts; i++) {
-		if (n->l->mount[i].fd != (int)record->fd)
-			continue;
-		n->err = loader_record_mount(n->s->loader, n->l->ctr->slot, record,
-					     n->l->mount[i].path, n->reterr);
-		n->recorded++;
-		return n->err;
+		if (n->l->mount[i].fd == (int)record->fd) {
+			n->record[i] = *record;
+			n->found[i] = 1;
+		}
 	}
 	return 0;
 }
@@ -279,20 +276,29 @@ static int launch_name_fn(const struct warder_fd_record *record, const char *nam
 /* Init waits with an O_PATH descriptor on each mount point: what they lie on are the names. */
 static int launch_record_names(struct supervisor *s, struct launch *l, struct warder_error *reterr)
 {
-	struct launch_names names = { .s = s, .l = l, .reterr = reterr };
+	cleanup_free struct warder_fd_record *record = calloc(l->mounts, sizeof(*record));
+	cleanup_free uint8_t *found = calloc(l->mounts, 1);
+	struct launch_names names = { .l = l, .record = record, .found = found };
 	int err;
 
 	if (!s->loader)
 		return 0;
+	if (!l->mounts)
+		return error_set(reterr, -EIO, "the container reported no mount points");
+	if (!record || !found)
+		return error_set(reterr, -ENOMEM, "out of memory");
 	err = loader_each_fd(s->loader, l->pid, -1, launch_name_fn, &names);
-	if (names.err)
-		return names.err;
 	if (err < 0)
 		return error_errno(reterr, err, "cannot read the container's mount points");
-	if (names.recorded != l->mounts)
-		return error_set(reterr, -EIO,
-				 "only %zu of the container's %zu mount points could be read",
-				 names.recorded, l->mounts);
+	for (size_t i = 0; i < l->mounts; i++) {
+		if (!found[i])
+			return error_set(reterr, -EIO, "mount point %s of the container cannot be "
+						       "read", l->mount[i].path);
+		err = loader_record_mount(s->loader, l->ctr->slot, &record[i], l->mount[i].path,
+					  reterr);
+		if (err)
+			return err;
+	}
 	return 0;
 }
 
@@ -471,6 +477,9 @@ static void launch_succeeded(struct supervisor *s, struct launch *l)
 		c->state = CTR_RUNNING;
 		c->started = 1;
 		sup_event_lifecycle(s, c, "started", 0);
+		/* Who wanted to see its output gave up meanwhile. */
+		if (!conn && !l->detach)
+			cgroup_kill(c->cgroup_fd);
 		if (conn && !l->detach) {
 			conn->waits_cid = c->cid;
 			conn->attached = 1;
