@@ -26,9 +26,9 @@ static const char usage[] =
 	"       warder policy explain [--json] FILE mount TYPE TARGET [FLAG,...]\n"
 	"       warder policy explain [--json] FILE bind|remount|move|umount|... TARGET [FLAG,...]\n"
 	"       warder policy load|list ...            through the supervisor\n"
-	"FILE is a policy, or an image made by compile. Shipped abstractions are looked for in\n"
-	"$WARDER_POLICY_PATH (a:b), ./policies, /usr/local/share/warder/policies and\n"
-	"/usr/share/warder/policies.\n";
+	"FILE is a policy, the name of a shipped one, or an image made by compile. Shipped\n"
+	"policies are looked for in $WARDER_POLICY_PATH (a:b), ./policies,\n"
+	"/usr/local/share/warder/policies and /usr/share/warder/policies.\n";
 
 static int usage_error(const char *what)
 {
@@ -63,6 +63,18 @@ static void dirs_init(struct dirs *d)
 		d->dir[n++] = p;
 	for (size_t i = 0; i < ARRAY_SIZE(fixed); i++)
 		d->dir[n++] = fixed[i];
+}
+
+/* A file, or the name of a shipped policy. */
+static const char *dirs_find(const struct dirs *d, const char *name, char *buf, size_t size)
+{
+	if (strchr(name, '/') || !access(name, F_OK))
+		return name;
+	for (size_t i = 0; d->dir[i]; i++)
+		if (snprintf(buf, size, "%s/%s.yaml", d->dir[i], name) < (int)size &&
+		    !access(buf, F_OK))
+			return buf;
+	return name;
 }
 
 /* ----------------------------------------------------------------- loading */
@@ -100,10 +112,12 @@ static int compile_file(const char *path, struct warder_image **ret_image,
 			struct policy_diags *diags)
 {
 	struct dirs dirs cleanup(dirs_done);
+	char found[WARDER_PATH_MAX];
 	struct policy *p;
 	int err;
 
 	dirs_init(&dirs);
+	path = dirs_find(&dirs, path, found, sizeof(found));
 	err = policy_parse_file(path, dirs.dir, &p, diags);
 	if (!err)
 		err = policy_compile(p, ret_image, diags);

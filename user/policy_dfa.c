@@ -253,6 +253,7 @@ static int step_sort(struct builder *b, struct step *st, const struct subset *s)
 		}
 		for (k = 0; k < st->wides && st->wide_set[k] != n->set; k++)
 			;
+		b->work += k / 8;
 		if (k == WIDE_SETS_MAX)
 			st->many = true;
 		else if (k == st->wides)

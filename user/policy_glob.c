@@ -66,18 +66,24 @@ static int glob_fail(struct glob *g, const struct cursor *c, int err, const char
 
 static int nfa_set(struct nfa *n, const struct byteset *s, uint16_t *ret)
 {
-	if (!n->sets && !vector_grow(&n->set, 0, &n->sets_cap, sizeof(*n->set)))
-		n->sets = 1; /* 0 is none */
-	for (size_t i = 1; i < n->sets; i++)
-		if (!memcmp(&n->set[i], s, sizeof(*s))) {
-			*ret = (uint16_t)i;
+	uint64_t h = 0;
+	size_t slot;
+
+	for (int i = 0; i < 4; i++)
+		h = (h ^ s->w[i]) * 0x9e3779b97f4a7c15ull;
+	for (slot = h >> 51; n->table[slot]; slot = (slot + 1) % NFA_SETS_TABLE)
+		if (!memcmp(&n->set[n->table[slot]], s, sizeof(*s))) {
+			*ret = n->table[slot];
 			return 0;
 		}
 	if (n->sets >= NFA_SETS_MAX)
 		return -E2BIG;
-	if (!n->sets || vector_grow(&n->set, n->sets, &n->sets_cap, sizeof(*n->set)))
+	if (vector_grow(&n->set, n->sets + 1, &n->sets_cap, sizeof(*n->set)))
 		return -ENOMEM;
+	if (!n->sets)
+		n->set[n->sets++] = (struct byteset){{0}}; /* 0 is none */
 	n->set[n->sets] = *s;
+	n->table[slot] = (uint16_t)n->sets;
 	*ret = (uint16_t)n->sets++;
 	return 0;
 }

@@ -67,6 +67,7 @@ int yaml_read(struct arena *a, const char *file, const char *text, size_t len,
 #define NFA_STATES_MAX (1u << 20)
 #define NFA_PATTERN_STATES_MAX (1u << 16)
 #define NFA_SETS_MAX 4096u
+#define NFA_SETS_TABLE 8192u /* a power of two, so that the table is never full */
 #define PATTERN_DEPTH_MAX 8 /* nested {...} and variables in variables */
 
 struct byteset {
@@ -93,6 +94,7 @@ struct nfa {
 	struct byteset *set;
 	size_t sets, sets_cap;
 	uint16_t single[256]; /* set of just that byte */
+	uint16_t table[NFA_SETS_TABLE]; /* hash of sets */
 };
 
 void nfa_done(struct nfa *n);
