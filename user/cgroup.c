@@ -86,6 +86,8 @@ static int cgroup_open_parent(int create, struct warder_error *reterr)
 	if (fd < 0)
 		return error_errno(reterr, -errno, "cannot open %s/%s", mount, CGROUP_PARENT);
 	if (create) {
+		/* Whatever our umask: a container's root walks through it when it mounts its view. */
+		fchmod(fd, 0755);
 		cgroup_write(fd, "cgroup.subtree_control", "+pids");
 		cgroup_write(fd, "cgroup.subtree_control", "+memory");
 	}
@@ -108,6 +110,7 @@ int cgroup_create(const char *id, const struct cgroup_limits *limits, struct war
 		err = error_errno(reterr, -errno, "cannot open the cgroup %s", id);
 		goto undo;
 	}
+	fchmod(fd, 0755);
 	if (limits->pids_max) {
 		err = cgroup_set_u64(fd, "pids.max", limits->pids_max);
 		if (err && limits->pids_wanted) {

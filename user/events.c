@@ -57,6 +57,14 @@ static const char *const hook_names[WARDER_HOOK__MAX] = {
 	[WARDER_HOOK_KEY_ALLOC] = "key_alloc",
 	[WARDER_HOOK_KEY_PERMISSION] = "key_permission",
 	[WARDER_HOOK_SYS_MOUNT] = "sys_mount",
+	[WARDER_HOOK_SB_KERN_MOUNT] = "sb_kern_mount",
+	[WARDER_HOOK_TASK_CONTROL] = "task_control",
+	[WARDER_HOOK_SIGIO] = "file_send_sigiotask",
+	[WARDER_HOOK_URING_CREDS] = "uring_override_creds",
+	[WARDER_HOOK_SYSLOG] = "syslog",
+	[WARDER_HOOK_SETTIME] = "settime",
+	[WARDER_HOOK_PERF_EVENT] = "perf_event_open",
+	[WARDER_HOOK_QUOTA_ON] = "quota_on",
 };
 
 const char *hook_name(__u32 hook)

@@ -1,0 +1,176 @@
+#!/bin/sh
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# Containers end to end, on a kernel that enforces: run inside tests/vm/run.
+# Prints "ok"/"not ok" lines and "N passed, N failed"; exit status 1 if one failed.
+passed=0
+failed=0
+work=$(mktemp -d)
+
+ok() {
+	if [ "$1" = 0 ]; then
+		passed=$((passed + 1))
+		echo "ok $((passed + failed)) - $2"
+	else
+		failed=$((failed + 1))
+		echo "not ok $((passed + failed)) - $2"
+		[ -z "$out" ] || echo "$out" | sed 's/^/# /'
+	fi
+}
+# is WANTED-STATUS TITLE COMMAND...: output in $out
+is() {
+	want=$1 title=$2
+	shift 2
+	out=$(timeout -s KILL 60 "$@" 2>&1)
+	got=$?
+	[ "$got" = "$want" ] || out="$out
+(status $got, not $want)"
+	[ "$got" = "$want" ]
+	ok $? "$title"
+}
+# has PATTERN TITLE: in the last output
+has() {
+	printf '%s\n' "$out" | grep -q -e "$1"
+	ok $? "$2"
+}
+hasnot() {
+	! printf '%s\n' "$out" | grep -q -e "$1"
+	ok $? "$2"
+}
+
+cat > "$work/red.yaml" <<'POLICY'
+policy: red
+file:
+  - deny: [read]
+    path: /etc/passwd
+    id: no-passwd
+POLICY
+cat > "$work/blue.yaml" <<'POLICY'
+policy: blue
+POLICY
+
+# --- on demand, exit statuses
+is 7 "run: the command's exit status" warder run --policy none -- /bin/sh -c 'exit 7'
+is 143 "run: 128 + signal" sh -c 'warder run --policy none --name sig -- /bin/sh -c "trap exit\ 1 USR1; sleep 30 & wait" & p=$!; i=0; while ! warder list | grep -q sig && [ $i -lt 100 ]; do sleep 0.2; i=$((i+1)); done; warder kill --all sig; wait $p; [ $? = 137 ] && exit 143'
+is 127 "run: 127 when not found" warder run --policy none -- /no/such/program
+has 'no such program' "run: says that it was not found"
+is 126 "run: 126 when it cannot be executed" warder run --policy none -- /etc/passwd
+is 125 "run: 125 for a policy that is not there" warder run --policy no-such-policy -- /bin/true
+has 'no-such-policy' "run: names the policy that is not there"
+is 125 "run: 125 for a root that is not there" warder run --rootfs /no/such -- /bin/true
+i=0
+while [ -e /run/warder/lock ] && [ $i -lt 100 ]; do sleep 0.2; i=$((i + 1)); done
+out=$(ls -d /run/warder /sys/fs/bpf/warder /sys/fs/cgroup/warder 2>/dev/null)
+[ -z "$out" ]
+ok $? "on demand: nothing is left after the last container"
+
+# --- a daemon from here on
+warderd 2> "$work/warderd.log" &
+daemon=$!
+i=0
+while [ ! -S /run/warder/control.sock ] && [ $i -lt 300 ]; do sleep 0.2; i=$((i + 1)); done
+
+# --- what a container is
+is 0 "inside: pid 1, root's capabilities as podman's" warder run --policy none -- /bin/sh -c \
+	'echo "pid $$"; grep CapEff /proc/self/status; hostname; ls /dev; cat /proc/self/cgroup'
+has 'pid 1$' "inside: the command is pid 1"
+has '00000000800405fb' "inside: podman's default capabilities"
+has '^0::/$' "inside: the cgroup is the root of its namespace"
+is 1 "inside: the host's root is read-only" warder run --policy none -- /bin/sh -c 'echo x > /etc/x'
+has 'Read-only' "inside: and says so"
+is 0 "inside: /tmp is its own" warder run --policy none -- /bin/sh -c 'echo x > /tmp/x && ls /tmp'
+is 0 "inside: no network but lo" warder run --policy none -- /bin/sh -c 'grep -c : /proc/net/dev'
+[ "$out" = 1 ]
+ok $? "inside: exactly one interface"
+is 0 "inside: --user" warder run --policy none --user 33:44 -- /bin/sh -c 'id -u; id -g; grep CapEff /proc/self/status'
+has '^33$' "inside: the uid asked for"
+has 'CapEff:.*0000000000000000' "inside: no capabilities for another user"
+is 0 "inside: --cap-drop ALL --cap-add chown" warder run --policy none --cap-drop ALL --cap-add chown -- grep CapEff /proc/self/status
+has '0000000000000001' "inside: exactly that capability"
+is 0 "inside: --env, --workdir, --hostname" warder run --policy none --env A=b --workdir /usr --hostname hoo -- /bin/sh -c 'echo $A; pwd; hostname'
+has '^b$' "inside: the variable"
+has '^/usr$' "inside: the folder"
+has '^hoo$' "inside: the hostname"
+mkdir -p "$work/vol" && echo hello > "$work/vol/f"
+is 0 "inside: --volume" warder run --policy none -v "$work/vol:/tmp/v:ro" -- cat /tmp/v/f
+has '^hello$' "inside: the volume's file"
+is 1 "inside: a read-only volume" warder run --policy none -v "$work/vol:/tmp/v:ro" -- /bin/sh -c 'echo x > /tmp/v/g'
+is 0 "inside: standard input with -i" sh -c 'echo from-outside | warder run --policy none -i -- cat'
+has '^from-outside$' "inside: it was read"
+is 0 "inside: container.sock is there" warder run --policy none -- /bin/sh -c '[ -S /run/warder/container.sock ] && [ "$WARDER_FD" = 3 ]'
+is 0 "inside: --userns" warder run --policy none --userns -- /bin/sh -c 'cat /proc/self/uid_map; id -u'
+hasnot '^ *0 *0 ' "inside: its root is not the host's"
+
+# --- policies
+is 1 "policy: a deny rule refuses" warder run --policy "$work/red.yaml" -- cat /etc/passwd
+has 'Permission denied' "policy: with EACCES"
+is 0 "policy: what no rule names is allowed" warder run --policy "$work/red.yaml" -- cat /etc/group
+is 0 "policy: the same path under another policy" warder run --policy "$work/blue.yaml" -- cat /etc/passwd
+is 0 "events: the past" warder events
+has 'red.yaml:3' "events: file and line of the rule"
+has 'no-passwd' "events: the rule's id"
+has 'denied, EACCES' "events: the errno"
+is 0 "events: as JSON" warder events --json
+has '"type":"verdict"' "events: verdicts"
+
+# --- living containers
+is 0 "detach" warder run -d --name bob --policy "$work/blue.yaml" -- /bin/sleep 1000
+has '^bob$' "detach: prints the name"
+is 125 "names are unique" warder run --name bob --policy none -- /bin/true
+has 'in use' "names: says why"
+is 0 "list" warder list --json
+has '"name":"bob"' "list: has it"
+is 0 "inspect" warder inspect bob
+has '"policy": "blue"' "inspect: its policy"
+is 3 "enter" warder enter bob -- /bin/sh -c 'cat /proc/1/comm; grep CapEff /proc/self/status; exit 3'
+has '^sleep$' "enter: the same pid namespace"
+has '00000000800405fb' "enter: the same capabilities"
+is 127 "enter: 127 when not found" warder enter bob -- /no/such
+is 0 "keyring add" warder keyring add bob user color blue
+is 0 "keyring show" warder keyring show bob
+has 'color' "keyring show: the key"
+hasnot 'payload' "keyring show: no payload"
+is 0 "keyring unlink" warder keyring unlink bob user color
+is 0 "policy load replaces in place" sh -c "printf 'policy: blue\nfile:\n  - deny: [read]\n    path: /etc/group\n' > $work/blue.yaml; warder policy load $work/blue.yaml"
+is 1 "policy load: judged by the new one" warder enter bob -- cat /etc/group
+is 0 "policy show: the kernel holds what was loaded" warder policy show blue
+has 'the same' "policy show: says so"
+
+# --- the supervisor dies, and another adopts
+kill -9 $daemon
+wait $daemon 2>/dev/null
+warderd 2>> "$work/warderd.log" &
+daemon=$!
+i=0
+while ! warder doctor 2>/dev/null | grep -q 'supervisor.*process' && [ $i -lt 60 ]; do sleep 0.5; i=$((i + 1)); done
+is 0 "adopt: still listed after kill -9" warder list --json
+has '"name":"bob"' "adopt: by its name"
+is 1 "adopt: still enforced" warder enter bob -- cat /etc/group
+# --- a second daemon takes over in order
+warderd 2>> "$work/warderd.log" &
+second=$!
+wait $daemon
+ok $? "hand-over: the first one leaves with status 0"
+daemon=$second
+i=0
+while ! warder doctor 2>/dev/null | grep -q "process $daemon," && [ $i -lt 60 ]; do sleep 0.5; i=$((i + 1)); done
+is 0 "hand-over: the container is still there" warder inspect bob
+is 0 "kill" warder kill --signal KILL bob
+is 137 "wait: the status of an adopted container" warder wait bob
+has '^137$' "wait: prints it"
+is 125 "list: it is gone" warder inspect bob
+
+# --- refusals of the protocol
+is 125 "run: no command" warder run
+is 125 "run: an unknown option" warder run --no-such-option -- /bin/true
+is 125 "run: a bad name" warder run --name ../x -- /bin/true
+
+kill $daemon
+wait $daemon
+ok $? "the daemon leaves with status 0"
+out=$(ls -d /run/warder /sys/fs/bpf/warder 2>/dev/null)
+[ -z "$out" ]
+ok $? "nothing is left after the daemon"
+out=$(cat "$work/warderd.log")
+hasnot 'error' "the daemon reported no error"
+echo "$passed passed, $failed failed"
+[ $failed = 0 ]
