@@ -24,7 +24,8 @@ static const char usage[] =
 	"       warder policy explain [--json] FILE exec PATH\n"
 	"       warder policy explain [--json] FILE capability NAME\n"
 	"       warder policy explain [--json] FILE mount TYPE TARGET [FLAG,...]\n"
-	"       warder policy explain [--json] FILE bind|remount|move|umount|... TARGET [FLAG,...]\n"
+	"       warder policy explain [--json] FILE bind|remount|move|umount|... TARGET "
+	"[FLAG,...]\n"
 	"       warder policy load|list ...            through the supervisor\n"
 	"FILE is a policy, the name of a shipped one, or an image made by compile. Shipped\n"
 	"policies are looked for in $WARDER_POLICY_PATH (a:b), ./policies,\n"
@@ -50,8 +51,8 @@ static void dirs_done(struct dirs *d)
 
 static void dirs_init(struct dirs *d)
 {
-	static const char *const fixed[] = {"policies", "/usr/local/share/warder/policies",
-					    "/usr/share/warder/policies"};
+	static const char *const fixed[] = { "policies", "/usr/local/share/warder/policies",
+					     "/usr/share/warder/policies" };
 	const char *env = getenv("WARDER_POLICY_PATH");
 	size_t n = 0;
 	char *save, *p;
@@ -128,8 +129,8 @@ static int compile_file(const char *path, struct warder_image **ret_image,
 /* Text or image; says on stderr what is wrong. 0 or an exit status. */
 static int load_file(const char *path, struct warder_image **ret_image)
 {
-	struct policy_diags diags = {0};
-	struct warder_error e = {{0}};
+	struct policy_diags diags = { 0 };
+	struct warder_error e = { { 0 } };
 	int err = read_image(path, ret_image, &e);
 
 	if (err) {
@@ -151,7 +152,7 @@ static int print_json(struct json_object *o)
 	int bad;
 
 	puts(json_object_to_json_string_ext(o, JSON_C_TO_STRING_PRETTY |
-					       JSON_C_TO_STRING_NOSLASHESCAPE));
+						       JSON_C_TO_STRING_NOSLASHESCAPE));
 	json_object_put(o);
 	bad = fflush(stdout) || ferror(stdout);
 	return bad ? EXIT_WARDER : 0;
@@ -190,7 +191,7 @@ static int policy_check(int argc, char **argv, bool json)
 		return usage_error("check: which file?");
 	for (int i = 0; i < argc; i++) {
 		cleanup_free struct warder_image *img = NULL;
-		struct policy_diags diags = {0};
+		struct policy_diags diags = { 0 };
 		int err = compile_file(argv[i], &img, &diags);
 
 		bad |= err != 0;
@@ -281,7 +282,8 @@ static int policy_compile_file(int argc, char **argv, const char *out, bool stat
 		int err = write_image(out, img);
 
 		if (err) {
-			fprintf(stderr, "warder policy: cannot write %s: %s\n", out, strerror(-err));
+			fprintf(stderr, "warder policy: cannot write %s: %s\n", out,
+				strerror(-err));
 			return EXIT_WARDER;
 		}
 	}
@@ -306,8 +308,10 @@ static struct json_object *rule_json(const struct warder_image *img, __u32 numbe
 	add_number(o, "column", r->column);
 	add_string(o, "id", r->id ? image_string(img, r->id) : NULL);
 	add_string(o, "class", class_name(r->class_));
-	add_string(o, "action", r->class_ == WARDER_CLASS_OVERRIDE ? "override"
-				: r->deny ? "deny" : "allow");
+	add_string(o, "action",
+		   r->class_ == WARDER_CLASS_OVERRIDE ? "override"
+		   : r->deny			      ? "deny"
+						      : "allow");
 	add_string(o, "errno", r->err ? errno_name(r->err) : NULL);
 	json_object_object_add(o, "audit", json_object_new_boolean(r->audit));
 	return o;
@@ -348,7 +352,9 @@ static int policy_show(const char *path, bool json)
 		const struct warder_rule *r = image_rule(img, i);
 
 		printf("%5u  %-10s %-8s %s%s%s\n", i, class_name(r->class_),
-		       r->class_ == WARDER_CLASS_OVERRIDE ? "override" : r->deny ? "deny" : "allow",
+		       r->class_ == WARDER_CLASS_OVERRIDE ? "override"
+		       : r->deny			  ? "deny"
+							  : "allow",
 		       image_rule_where(img, i, where, sizeof(where)), r->id ? "  id " : "",
 		       r->id ? image_string(img, r->id) : "");
 	}
@@ -398,7 +404,7 @@ static int read_mount(int argc, char **argv, struct policy_request *r)
 	mount_op_from_name(argv[0], &r->access);
 	argc--;
 	argv++;
-	if (new && argc) {
+	if (new &&argc) {
 		r->fstype = argv[0];
 		if (strlen(argv[0]) >= WARDER_FSTYPE_SIZE)
 			return explain_error("the type \"%s\" is too long", argv[0]);
@@ -441,8 +447,9 @@ static int read_request(int argc, char **argv, struct policy_request *r)
 	}
 	if (!mount_op_from_name(argv[0], &op))
 		return read_mount(argc, argv, r);
-	return usage_error("explain: the class is file, exec, capability or a mount operation, with "
-			   "its arguments");
+	return usage_error(
+		"explain: the class is file, exec, capability or a mount operation, with "
+		"its arguments");
 }
 
 /* Names are compared as the kernel knows them. */
@@ -456,7 +463,8 @@ static int check_name(const struct policy_request *r)
 	    strstr(r->path, "/../") || (len > 1 && r->path[len - 1] == '/') ||
 	    len >= WARDER_PATH_MAX)
 		return explain_error("\"%s\" is no name that the kernel gives: absolute, without "
-				     "'//', '.', '..' or a '/' at its end", r->path);
+				     "'//', '.', '..' or a '/' at its end",
+				     r->path);
 	return 0;
 }
 
@@ -481,14 +489,16 @@ static void remedy(const struct warder_image *img, const struct policy_request *
 	if (v->action == WARDER_ALLOW)
 		return;
 	if (v->why == WARDER_WHY_RULE) {
-		snprintf(buf, size, "narrow or remove the deny rule at %s: no allow rule outweighs it",
+		snprintf(buf, size,
+			 "narrow or remove the deny rule at %s: no allow rule outweighs it",
 			 image_rule_where(img, v->rule, where, sizeof(where)));
 		return;
 	}
 	switch (r->class_) {
 	case WARDER_CLASS_FILE:
 		join_bits(list, sizeof(list), v->access & ~WARDER_ACC_EXEC, access_name);
-		snprintf(buf, size, "under file: add  - {allow: [%s], path: \"%s\"}", list, r->path);
+		snprintf(buf, size, "under file: add  - {allow: [%s], path: \"%s\"}", list,
+			 r->path);
 		break;
 	case WARDER_CLASS_EXEC:
 		snprintf(buf, size, "under exec: add  - {allow: \"%s\"}", r->path);
@@ -501,7 +511,8 @@ static void remedy(const struct warder_image *img, const struct policy_request *
 		break;
 	default:
 		if (r->fstype)
-			snprintf(buf, size, "under mount: add  - {allow: [%s], type: %s, target: \"%s\"}",
+			snprintf(buf, size,
+				 "under mount: add  - {allow: [%s], type: %s, target: \"%s\"}",
 				 mount_op_name(r->access), r->fstype, r->path);
 		else
 			snprintf(buf, size, "under mount: add  - {allow: [%s], target: \"%s\"}",
@@ -517,7 +528,7 @@ static const char *why_text(const struct warder_verdict *v)
 static int explain_json(const struct warder_image *img, const struct policy_request *r,
 			const struct warder_verdict *v, const char *fix)
 {
-	static const char *const actions[] = {"allow", "deny", "audit"};
+	static const char *const actions[] = { "allow", "deny", "audit" };
 	struct json_object *o = json_object_new_object(), *list = json_object_new_array();
 
 	add_string(o, "verdict", actions[v->action]);
@@ -550,8 +561,8 @@ static void explain_text(const struct warder_image *img, const struct policy_req
 		printf("deny: %s\n", errno_name((int)v->err));
 	if (rule)
 		printf("decided by the %s rule at %s%s%s\n", class_name(rule->class_),
-		       image_rule_where(img, v->rule, where, sizeof(where)), rule->id ? ", id " : "",
-		       rule->id ? image_string(img, rule->id) : "");
+		       image_rule_where(img, v->rule, where, sizeof(where)),
+		       rule->id ? ", id " : "", rule->id ? image_string(img, rule->id) : "");
 	else
 		printf("decided by the class default of %s\n", class_name(r->class_));
 	if (v->access && r->class_ != WARDER_CLASS_MOUNT) {
@@ -566,7 +577,7 @@ static int policy_explain(int argc, char **argv, bool json)
 {
 	cleanup_free struct warder_image *img = NULL;
 	cleanup_free char *fix = malloc(2 * WARDER_PATH_MAX);
-	struct policy_request r = {.class_ = WARDER_CLASS_NONE};
+	struct policy_request r = { .class_ = WARDER_CLASS_NONE };
 	struct warder_verdict v;
 	int status, err;
 
@@ -602,11 +613,11 @@ static bool names_a_file(int argc, char **argv)
 
 int cmd_policy(int argc, char **argv)
 {
-	static const struct option options[] = {{"json", no_argument, NULL, 'j'},
-						{"stats", no_argument, NULL, 's'},
-						{"output", required_argument, NULL, 'o'},
-						{"help", no_argument, NULL, 'h'},
-						{NULL, 0, NULL, 0}};
+	static const struct option options[] = { { "json", no_argument, NULL, 'j' },
+						 { "stats", no_argument, NULL, 's' },
+						 { "output", required_argument, NULL, 'o' },
+						 { "help", no_argument, NULL, 'h' },
+						 { NULL, 0, NULL, 0 } };
 	const char *verb = argc > 1 ? argv[1] : "", *out = NULL;
 	bool json = false, stats = false, compile = !strcmp(verb, "compile");
 	int c;
@@ -644,7 +655,8 @@ int cmd_policy(int argc, char **argv)
 	if (compile)
 		return policy_compile_file(argc, argv, out, stats);
 	if (!strcmp(verb, "show"))
-		return argc == 1 ? policy_show(argv[0], json) : usage_error("show: one file, please");
+		return argc == 1 ? policy_show(argv[0], json)
+				 : usage_error("show: one file, please");
 	if (!strcmp(verb, "explain"))
 		return policy_explain(argc, argv, json);
 	return usage_error("which command?");

@@ -92,11 +92,11 @@ out:
 	return err;
 }
 
-int policy_parse_file(const char *path, const char *const *include_dirs,
-		      struct policy **ret_policy, struct policy_diags *diags)
+int policy_parse_file(const char *path, const char *const *include_dirs, struct policy **ret_policy,
+		      struct policy_diags *diags)
 {
 	cleanup_free char *text = NULL;
-	struct warder_error e = {{0}};
+	struct warder_error e = { { 0 } };
 	size_t len;
 	int err = policy_read_file(path, &text, &len, &e);
 
@@ -160,7 +160,7 @@ static int text_new(const char *path, struct warder_text **ret, __u32 *ret_len)
 static int decide_mount(const struct warder_image *img, const struct policy_request *r,
 			const struct warder_text *text, __u32 len, struct warder_verdict *v)
 {
-	struct warder_mount_request m = {.op = r->access, .flags = r->flags};
+	struct warder_mount_request m = { .op = r->access, .flags = r->flags };
 
 	if (r->fstype) {
 		size_t n = strlen(r->fstype);

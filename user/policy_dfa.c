@@ -12,11 +12,11 @@
 #include "cleanup.h"
 #include "policy_internal.h"
 
-#define DFA_STATES_MAX 65535u       /* a state is a __u16 */
-#define DFA_CELLS_MAX (4u << 20)    /* states * classes before minimisation */
-#define DFA_POOL_MAX (24u << 20)    /* members of all subsets together */
-#define DFA_WORK_MAX 400000000ull   /* members looked at */
-#define WIDE_SETS_MAX 64            /* so that a signature is one word */
+#define DFA_STATES_MAX 65535u	  /* a state is a __u16 */
+#define DFA_CELLS_MAX (4u << 20)  /* states * classes before minimisation */
+#define DFA_POOL_MAX (24u << 20)  /* members of all subsets together */
+#define DFA_WORK_MAX 400000000ull /* members looked at */
+#define WIDE_SETS_MAX 64	  /* so that a signature is one word */
 
 /* One DFA state under construction: a sorted set of NFA states. */
 struct subset {
@@ -31,7 +31,7 @@ struct builder {
 	uint32_t classes;
 	uint8_t class_of[256];
 	uint8_t representative[256]; /* a byte of each class */
-	uint16_t *set_single; /* by set: its only class + 1, or 0 if it has several */
+	uint16_t *set_single;	     /* by set: its only class + 1, or 0 if it has several */
 
 	uint32_t *pool;
 	size_t pool_used, pool_cap;
@@ -204,8 +204,9 @@ static int list_intern(struct builder *b, uint32_t *ret)
 		b->pool_cap = cap;
 	}
 	memcpy(b->pool + b->pool_used, b->list, b->list_count * sizeof(*b->list));
-	b->subset[b->subsets] = (struct subset){
-		.at = (uint32_t)b->pool_used, .count = (uint32_t)b->list_count, .hash = hash};
+	b->subset[b->subsets] = (struct subset) { .at = (uint32_t)b->pool_used,
+						  .count = (uint32_t)b->list_count,
+						  .hash = hash };
 	b->pool_used += b->list_count;
 	b->table[slot] = (uint32_t)b->subsets;
 	*ret = (uint32_t)b->subsets++;
@@ -220,7 +221,7 @@ struct step {
 	uint32_t single_head[256]; /* by class: index + 1 into single[] */
 	struct {
 		uint32_t target, next;
-	} *single;
+	} * single;
 	size_t singles, single_cap;
 	uint16_t wide_set[WIDE_SETS_MAX];
 	size_t wides;
@@ -335,11 +336,11 @@ static int builder_grow_trans(struct builder *b)
 
 static int builder_run(struct builder *b, uint16_t start[WARDER_START__MAX])
 {
-	struct step st = {0};
+	struct step st = { 0 };
 	int err = 0;
 
 	b->subsets = 1; /* the dead one: no members */
-	b->subset[0] = (struct subset){0};
+	b->subset[0] = (struct subset) { 0 };
 	for (unsigned k = 0; !err && k < WARDER_START__MAX; k++) {
 		uint32_t number;
 
@@ -688,9 +689,9 @@ static void builder_done(struct builder *b)
 
 int dfa_build(const struct nfa *n, const struct dfa_options *o, struct dfa *ret)
 {
-	struct builder b = {0};
-	struct minimiser m = {0};
-	uint16_t start[WARDER_START__MAX] = {0};
+	struct builder b = { 0 };
+	struct minimiser m = { 0 };
+	uint16_t start[WARDER_START__MAX] = { 0 };
 	cleanup_free uint16_t *accept_of = NULL;
 	uint32_t accepts = 0;
 	int err;

@@ -14,7 +14,8 @@ static const uint32_t round_constant[64] = {
 	0xc24b8b70, 0xc76c51a3, 0xd192e819, 0xd6990624, 0xf40e3585, 0x106aa070, 0x19a4c116,
 	0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f, 0x682e6ff3,
 	0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7,
-	0xc67178f2};
+	0xc67178f2
+};
 
 static uint32_t rotate(uint32_t x, unsigned n)
 {
@@ -38,7 +39,8 @@ static void sha256_block(uint32_t state[8], const unsigned char *p)
 	for (int i = 0; i < 64; i++) {
 		uint32_t e = rotate(s[4], 6) ^ rotate(s[4], 11) ^ rotate(s[4], 25);
 		uint32_t a = rotate(s[0], 2) ^ rotate(s[0], 13) ^ rotate(s[0], 22);
-		uint32_t t1 = s[7] + e + ((s[4] & s[5]) ^ (~s[4] & s[6])) + round_constant[i] + w[i];
+		uint32_t t1 =
+			s[7] + e + ((s[4] & s[5]) ^ (~s[4] & s[6])) + round_constant[i] + w[i];
 		uint32_t t2 = a + ((s[0] & s[1]) ^ (s[0] & s[2]) ^ (s[1] & s[2]));
 
 		memmove(s + 1, s, 7 * sizeof(*s));
@@ -51,10 +53,10 @@ static void sha256_block(uint32_t state[8], const unsigned char *p)
 
 void sha256_hex(const void *data, size_t len, char ret_hex[65])
 {
-	uint32_t state[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
-			     0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
+	uint32_t state[8] = { 0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
+			      0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19 };
 	const unsigned char *p = data;
-	unsigned char last[128] = {0};
+	unsigned char last[128] = { 0 };
 	size_t rest = len % 64, padded = rest < 56 ? 64 : 128;
 	uint64_t bits = (uint64_t)len * 8;
 

@@ -81,7 +81,7 @@ static int nfa_set(struct nfa *n, const struct byteset *s, uint16_t *ret)
 	if (vector_grow(&n->set, n->sets + 1, &n->sets_cap, sizeof(*n->set)))
 		return -ENOMEM;
 	if (!n->sets)
-		n->set[n->sets++] = (struct byteset){{0}}; /* 0 is none */
+		n->set[n->sets++] = (struct byteset) { { 0 } }; /* 0 is none */
 	n->set[n->sets] = *s;
 	n->table[slot] = (uint16_t)n->sets;
 	*ret = (uint16_t)n->sets++;
@@ -108,7 +108,7 @@ static int glob_state(struct glob *g, const struct cursor *c, uint32_t *ret)
 				 NFA_STATES_MAX);
 	if (vector_grow(&n->state, n->states, &n->states_cap, sizeof(*n->state)))
 		return -ENOMEM;
-	n->state[n->states] = (struct nfa_state){.owner = g->owner};
+	n->state[n->states] = (struct nfa_state) { .owner = g->owner };
 	*ret = (uint32_t)n->states++;
 	return 0;
 }
@@ -141,7 +141,7 @@ static int glob_step(struct glob *g, const struct cursor *c, const struct bytese
 
 static int glob_literal(struct glob *g, const struct cursor *c, unsigned char byte, uint32_t *at)
 {
-	struct byteset s = {0};
+	struct byteset s = { 0 };
 	uint16_t set = g->n->single[byte];
 	uint32_t to;
 	int err;
@@ -285,7 +285,7 @@ static int class_sequences(struct glob *g, const struct cursor *c, uint32_t lo, 
 	utf8_encode(hi, b);
 	err = glob_branch(g, c, split, &at);
 	for (size_t i = 0; !err && i < len; i++) {
-		struct byteset s = {0};
+		struct byteset s = { 0 };
 
 		byteset_add(&s, a[i], b[i]);
 		err = glob_step(g, c, &s, &at);
@@ -302,8 +302,10 @@ static int glob_characters(struct glob *g, const struct cursor *c, const struct 
 	/* Where encodings change length; surrogates have none. */
 	static const struct {
 		uint32_t lo, hi;
-	} lengths[] = {{0x80, 0x7ff}, {0x800, 0xd7ff}, {0xe000, 0xffff}, {0x10000, 0x10ffff}};
-	struct byteset ascii = {0};
+	} lengths[] = {
+		{ 0x80, 0x7ff }, { 0x800, 0xd7ff }, { 0xe000, 0xffff }, { 0x10000, 0x10ffff }
+	};
+	struct byteset ascii = { 0 };
 	uint32_t split = *at, join;
 	bool wide = false;
 	int err;
@@ -363,8 +365,8 @@ static void ranges_normalise(struct ranges *r)
 /* All but the ranges; then all but '/' and NUL, which no name holds inside a component. */
 static void ranges_finish(struct ranges *r, bool negate)
 {
-	static const uint32_t never[] = {0, '/'};
-	struct ranges out = {.count = 0};
+	static const uint32_t never[] = { 0, '/' };
+	struct ranges out = { .count = 0 };
 	uint32_t next = 0;
 
 	if (negate) {
@@ -420,7 +422,7 @@ static int class_character(struct glob *g, struct cursor *c, uint32_t *ret)
 
 static int glob_class(struct glob *g, struct cursor *c, uint32_t *at)
 {
-	struct ranges r = {.count = 0};
+	struct ranges r = { .count = 0 };
 	struct cursor start = *c;
 	bool negate = false, first = true;
 	int err;
@@ -524,7 +526,7 @@ static int glob_variable(struct glob *g, struct cursor *c, size_t len, uint32_t 
 		g->top_offset = c->at;
 	err = glob_state(g, c, &join);
 	for (size_t i = 0; !err && i < v->values; i++) {
-		struct cursor inner = {.text = v->value[i], .depth = c->depth + 1};
+		struct cursor inner = { .text = v->value[i], .depth = c->depth + 1 };
 		enum place p = before;
 		uint32_t from;
 
@@ -596,7 +598,7 @@ static int glob_brace(struct glob *g, struct cursor *c, uint32_t *at, enum place
 
 static int glob_stars(struct glob *g, struct cursor *c, uint32_t *at, enum place *place)
 {
-	struct byteset s = {{~1ull, ~0ull, ~0ull, ~0ull}}; /* all but NUL */
+	struct byteset s = { { ~1ull, ~0ull, ~0ull, ~0ull } }; /* all but NUL */
 	int err = place_next(g, c, place, -1);
 
 	if (err)
@@ -615,7 +617,7 @@ static int glob_stars(struct glob *g, struct cursor *c, uint32_t *at, enum place
 
 static int glob_any(struct glob *g, struct cursor *c, uint32_t *at)
 {
-	struct ranges r = {.count = 0};
+	struct ranges r = { .count = 0 };
 
 	ranges_finish(&r, true);
 	c->at++;
@@ -671,9 +673,14 @@ int glob_compile(struct nfa *n, const char *pattern, const struct policy_var *va
 		 uint32_t owner, uint32_t *ret_start, struct glob_error *reterr)
 {
 	struct glob g = {
-		.n = n, .vars = vars, .nvars = nvars, .owner = owner, .err = reterr, .top = pattern,
+		.n = n,
+		.vars = vars,
+		.nvars = nvars,
+		.owner = owner,
+		.err = reterr,
+		.top = pattern,
 	};
-	struct cursor c = {.text = pattern};
+	struct cursor c = { .text = pattern };
 	enum place place = PLACE_START;
 	uint32_t start, at;
 	int err;
@@ -686,7 +693,7 @@ int glob_compile(struct nfa *n, const char *pattern, const struct policy_var *va
 	if (!n->states) {
 		if (vector_grow(&n->state, 0, &n->states_cap, sizeof(*n->state)))
 			return -ENOMEM;
-		n->state[n->states++] = (struct nfa_state){0};
+		n->state[n->states++] = (struct nfa_state) { 0 };
 	}
 	g.first_state = n->states;
 	err = glob_state(&g, &c, &start);

@@ -45,8 +45,9 @@ static void draft_add(struct draft *d, const struct policy_rule *r, uint32_t num
 {
 	if (!mask || d->a.count == WARDER_ACCEPT_RULES_MAX)
 		return; /* the second cannot be: each entry decides at least one new bit */
-	d->entry[d->a.count++] = (struct warder_accept_rule){
-		.mask = mask, .rule = (uint16_t)number, .deny = r->deny, .err = r->err};
+	d->entry[d->a.count++] = (struct warder_accept_rule) {
+		.mask = mask, .rule = (uint16_t)number, .deny = r->deny, .err = r->err
+	};
 }
 
 static void compiler_shadow(struct compiler *c, uint32_t number, uint32_t mask,
@@ -59,7 +60,7 @@ static void compiler_shadow(struct compiler *c, uint32_t number, uint32_t mask,
 /* What the rules in rule[0..count), in the order of the text, decide together. */
 static void draft_fill(struct compiler *c, struct draft *d, const uint32_t *rule, size_t count)
 {
-	uint32_t owner[WARDER_ACC_BITS] = {0}, seen = 0, audited;
+	uint32_t owner[WARDER_ACC_BITS] = { 0 }, seen = 0, audited;
 
 	for (size_t i = 0; i < count; i++) {
 		const struct policy_rule *r = &c->p->rule[rule[i] - 1];
@@ -115,7 +116,7 @@ static uint32_t draft_hash(const struct draft *d)
 {
 	const struct warder_accept *a = &d->a;
 	uint64_t h = 1469598103934665603ull;
-	const uint64_t words[] = {a->allow, a->deny, a->audit, a->count, a->set};
+	const uint64_t words[] = { a->allow, a->deny, a->audit, a->count, a->set };
 
 	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
 		h = (h ^ words[i]) * 1099511628211ull;
@@ -162,7 +163,7 @@ static int draft_intern(struct compiler *c, struct draft *d, uint16_t *ret)
 static int compiler_accept(void *arg, const uint32_t *patterns, size_t count, uint16_t *ret)
 {
 	struct compiler *c = arg;
-	struct draft d = {0};
+	struct draft d = { 0 };
 	cleanup_free uint32_t *rule = malloc((count + 1) * sizeof(*rule));
 	size_t rules = 0;
 
@@ -192,8 +193,9 @@ static void report_shadows(struct compiler *c)
 		by = &c->p->rule[c->shadow[i] - 1];
 		diag_add(c->diags, r->file, r->line, r->column, 0,
 			 "this %s rule can never decide anything: the %s rule at %s:%u matches all "
-			 "that it matches%s", class_name(r->class_), class_name(by->class_), by->file,
-			 by->line, by->deny && !r->deny ? ", and deny wins" : "");
+			 "that it matches%s",
+			 class_name(r->class_), class_name(by->class_), by->file, by->line,
+			 by->deny && !r->deny ? ", and deny wins" : "");
 	}
 }
 
@@ -218,8 +220,9 @@ static void report_cost(struct compiler *c, const uint64_t *by_pattern, const ch
 		if (c->p->rules && cost[most]) {
 			const struct policy_rule *r = &c->p->rule[most];
 
-			used += (size_t)snprintf(list + used, sizeof(list) - used, "%s%s:%u (%llu%%)",
-						 used ? ", " : "", r->file, r->line,
+			used += (size_t)snprintf(list + used, sizeof(list) - used,
+						 "%s%s:%u (%llu%%)", used ? ", " : "", r->file,
+						 r->line,
 						 (unsigned long long)(cost[most] * 100 / sum));
 			if (!k)
 				top = most;
@@ -227,9 +230,11 @@ static void report_cost(struct compiler *c, const uint64_t *by_pattern, const ch
 		}
 	}
 	diag_add(c->diags, c->p->rules ? c->p->rule[top].file : "policy",
-		 c->p->rules ? c->p->rule[top].line : 0, c->p->rules ? c->p->rule[top].column : 0, 0,
+		 c->p->rules ? c->p->rule[top].line : 0, c->p->rules ? c->p->rule[top].column : 0,
+		 0,
 		 "the policy is too big: %s. The rules that cost most: %s. Patterns with several * "
-		 "or ** before a literal cost most", limit, list);
+		 "or ** before a literal cost most",
+		 limit, list);
 }
 
 /* ------------------------------------------------------------------ strings */
@@ -320,8 +325,8 @@ static void compiler_defaults(struct compiler *c, struct warder_image_header *h)
 	h->version = WARDER_IMAGE_VERSION;
 	h->header_size = sizeof(*h);
 	h->mode = p->mode;
-	h->file_default = (p->file_deny ? 0 : WARDER_ACC_FILE_ALL) |
-			  (p->exec_deny ? 0 : WARDER_ACC_EXEC);
+	h->file_default =
+		(p->file_deny ? 0 : WARDER_ACC_FILE_ALL) | (p->exec_deny ? 0 : WARDER_ACC_EXEC);
 	/* Where execution must be allowed, a mapping must be too: else the dynamic loader runs
 	 * what execve() may not. */
 	if (p->exec_deny)
@@ -359,9 +364,10 @@ static int write_dfa(struct compiler *c, struct writer *w, struct warder_image_h
 	memcpy(accept_of, d->accept_of, d->states * sizeof(__u16));
 	memcpy(accept, c->record, c->records * sizeof(*accept));
 	for (size_t i = 0; i < c->records; i++)
-		accept[i].rules = accept[i].count ? h->accept_rule.offset +
-							    accept[i].rules * (__u32)sizeof(*c->entry)
-						  : 0;
+		accept[i].rules =
+			accept[i].count
+				? h->accept_rule.offset + accept[i].rules * (__u32)sizeof(*c->entry)
+				: 0;
 	if (c->entries)
 		memcpy(entry, c->entry, c->entries * sizeof(*c->entry));
 	return 0;
@@ -383,12 +389,12 @@ static int write_rules(struct compiler *c, struct writer *w, struct warder_image
 	for (size_t i = 0; !err && i < p->rules; i++) {
 		const struct policy_rule *r = &p->rule[i];
 
-		rule[i] = (struct warder_rule){.line = r->line,
-					       .column = r->column,
-					       .class_ = r->class_,
-					       .deny = r->deny,
-					       .err = r->err,
-					       .audit = r->audit};
+		rule[i] = (struct warder_rule) { .line = r->line,
+						 .column = r->column,
+						 .class_ = r->class_,
+						 .deny = r->deny,
+						 .err = r->err,
+						 .audit = r->audit };
 		err = compiler_file(c, r->file, &rule[i].file);
 		if (!err)
 			err = compiler_string(c, r->id, &rule[i].id);
@@ -438,7 +444,7 @@ __u32 image_checksum(const struct warder_image *img)
 static int compiler_write(struct compiler *c, struct warder_image *img)
 {
 	struct warder_image_header *h = &img->h;
-	struct writer w = {.img = img, .at = sizeof(*h)};
+	struct writer w = { .img = img, .at = sizeof(*h) };
 	void *strings;
 	int err;
 
@@ -464,7 +470,7 @@ static int compiler_write(struct compiler *c, struct warder_image *img)
 static int compiler_dfa(struct compiler *c, uint64_t *cost)
 {
 	const struct policy *p = c->p;
-	struct dfa_options o = {.accept = compiler_accept, .arg = c, .cost = cost};
+	struct dfa_options o = { .accept = compiler_accept, .arg = c, .cost = cost };
 	cleanup_free uint32_t *start = calloc(p->patterns + 1, sizeof(*start));
 	size_t used = 0;
 
@@ -489,7 +495,7 @@ static int compiler_init(struct compiler *c)
 	    vector_grow(&c->record, 0, &c->records_cap, sizeof(*c->record)) ||
 	    vector_grow(&c->strings, 0, &c->strings_cap, 1))
 		return -ENOMEM;
-	c->record[0] = (struct warder_accept){0}; /* record 0 and string 0 are empty */
+	c->record[0] = (struct warder_accept) { 0 }; /* record 0 and string 0 are empty */
 	c->records = 1;
 	c->strings[0] = 0;
 	c->strings_len = 1;
@@ -510,7 +516,7 @@ static void compiler_done(struct compiler *c)
 int policy_compile(const struct policy *p, struct warder_image **ret_image,
 		   struct policy_diags *diags)
 {
-	struct compiler c = {.p = p, .diags = diags};
+	struct compiler c = { .p = p, .diags = diags };
 	cleanup_free uint64_t *cost = calloc(p->patterns + 1, sizeof(*cost));
 	cleanup_free struct warder_image *img = NULL;
 	size_t errors = diags->errors;
@@ -523,8 +529,9 @@ int policy_compile(const struct policy *p, struct warder_image **ret_image,
 	if (!err)
 		err = compiler_dfa(&c, cost);
 	if (err == -E2BIG)
-		report_cost(&c, cost, "its patterns need more than 65535 states, or more work than "
-				      "a policy may cost");
+		report_cost(&c, cost,
+			    "its patterns need more than 65535 states, or more work than "
+			    "a policy may cost");
 	if (!err) {
 		/* Zeroed and aligned for every member. */
 		img = calloc(1, sizeof(*img));
@@ -533,9 +540,10 @@ int policy_compile(const struct policy *p, struct warder_image **ret_image,
 			char limit[160];
 
 			snprintf(limit, sizeof(limit),
-				 "%u states of %u byte classes and %zu rules do not fit into an image "
-				 "of %u bytes", c.dfa.states, c.dfa.classes, p->rules,
-				 WARDER_IMAGE_SIZE);
+				 "%u states of %u byte classes and %zu rules do not fit into an "
+				 "image "
+				 "of %u bytes",
+				 c.dfa.states, c.dfa.classes, p->rules, WARDER_IMAGE_SIZE);
 			report_cost(&c, cost, limit);
 		}
 	}

@@ -41,7 +41,7 @@ const char *text_shown(const char *text, size_t len, char buf[SHOWN_SIZE]);
 /* ------------------------------------------------------------ tree (yaml.c) */
 
 #define POLICY_NODES_MAX 200000u /* of one file, aliases counted each time they are used */
-#define POLICY_KEYS_MAX 512u     /* of one mapping: duplicates are found by comparing all pairs */
+#define POLICY_KEYS_MAX 512u	 /* of one mapping: duplicates are found by comparing all pairs */
 #define POLICY_ANCHORS_MAX 256u
 
 enum node_type { NODE_SCALAR, NODE_SEQ, NODE_MAP };
@@ -54,8 +54,8 @@ struct node {
 	const char *text; /* scalar; NUL-terminated, without NUL inside */
 	size_t len;
 	struct node **item; /* seq: items; map: key, value, key, value ... */
-	size_t count;       /* of item[] */
-	size_t weight;      /* nodes below and itself, aliases expanded */
+	size_t count;	    /* of item[] */
+	size_t weight;	    /* nodes below and itself, aliases expanded */
 };
 
 /* Reads one document. 0, -EINVAL with diagnostics, -ENOMEM. */
@@ -68,7 +68,7 @@ int yaml_read(struct arena *a, const char *file, const char *text, size_t len,
 #define NFA_PATTERN_STATES_MAX (1u << 16)
 #define NFA_SETS_MAX 4096u
 #define NFA_SETS_TABLE 8192u /* a power of two, so that the table is never full */
-#define PATTERN_DEPTH_MAX 8 /* nested {...} and variables in variables */
+#define PATTERN_DEPTH_MAX 8  /* nested {...} and variables in variables */
 
 struct byteset {
 	uint64_t w[4];
@@ -82,9 +82,9 @@ static inline bool byteset_has(const struct byteset *s, unsigned b)
 /* Index 0 of both arrays means none. */
 struct nfa_state {
 	uint32_t eps[2];
-	uint32_t to;     /* reached by a byte of `set` */
+	uint32_t to;	 /* reached by a byte of `set` */
 	uint32_t accept; /* pattern number + 1 */
-	uint32_t owner;  /* pattern number */
+	uint32_t owner;	 /* pattern number */
 	uint16_t set;
 };
 
@@ -93,7 +93,7 @@ struct nfa {
 	size_t states, states_cap;
 	struct byteset *set;
 	size_t sets, sets_cap;
-	uint16_t single[256]; /* set of just that byte */
+	uint16_t single[256];		/* set of just that byte */
 	uint16_t table[NFA_SETS_TABLE]; /* hash of sets */
 };
 
@@ -122,8 +122,8 @@ struct dfa {
 	uint32_t classes;
 	uint8_t class_of[256];
 	uint16_t start[WARDER_START__MAX];
-	uint16_t *trans;      /* states * classes */
-	uint16_t *accept_of;  /* states */
+	uint16_t *trans;     /* states * classes */
+	uint16_t *accept_of; /* states */
 };
 
 /* The number (0: empty) of the accept record for the patterns that end in a state, sorted. */
@@ -278,7 +278,6 @@ const char *parse_id(struct parser *ps, const struct node *n, const char *what);
 int parse_errno(struct parser *ps, const struct node *n, uint8_t *ret);
 
 int parser_run(struct parser *ps, struct node *root);
-
 
 /* One rule each, in policy_mount.c. */
 void parse_mount(struct parser *ps, struct node *rule);

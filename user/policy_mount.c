@@ -16,7 +16,7 @@
 
 /* Operations that have a file-system type, and those that have MS_* flags. */
 #define OPS_WITH_TYPE (WARDER_MNT_NEW | WARDER_MNT_ATTACH)
-#define OPS_WITH_FLAGS                                                                  \
+#define OPS_WITH_FLAGS                                                                             \
 	(WARDER_MNT_NEW | WARDER_MNT_BIND | WARDER_MNT_REMOUNT | WARDER_MNT_PROPAGATION)
 
 bool parse_fstype(struct parser *ps, const struct node *n, char ret[WARDER_FSTYPE_SIZE])
@@ -29,15 +29,18 @@ bool parse_fstype(struct parser *ps, const struct node *n, char ret[WARDER_FSTYP
 	if (n->len >= WARDER_FSTYPE_SIZE ||
 	    strspn(type, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") !=
 		    n->len) {
-		parser_error(ps, n, "type: expected a file-system type like tmpfs (up to %d "
+		parser_error(ps, n,
+			     "type: expected a file-system type like tmpfs (up to %d "
 			     "letters, digits, '.', '_' or '-'), found %s",
 			     WARDER_FSTYPE_SIZE - 1, node_shown(n, buf));
 		return false;
 	}
 	/* The kernel takes fuse.sshfs for fuse, and so does the engine. */
 	if (strchr(type, '.')) {
-		parser_error(ps, n, "type: the kernel knows a type by what stands before the first "
-			     "'.': write %.*s", (int)strcspn(type, "."), type);
+		parser_error(ps, n,
+			     "type: the kernel knows a type by what stands before the first "
+			     "'.': write %.*s",
+			     (int)strcspn(type, "."), type);
 		return false;
 	}
 	memset(ret, 0, WARDER_FSTYPE_SIZE);
@@ -52,13 +55,17 @@ static void read_flag(struct parser *ps, struct node *n, void *arg)
 	__u32 flag;
 
 	if (mount_flag_from_name(n->text, &flag))
-		parser_error(ps, n, "flags: no mount flag is called %s (ro, nosuid, nodev, noexec, "
-			     "noatime, rec, ...)", node_shown(n, buf));
+		parser_error(ps, n,
+			     "flags: no mount flag is called %s (ro, nosuid, nodev, noexec, "
+			     "noatime, rec, ...)",
+			     node_shown(n, buf));
 	else
 		*flags |= flag;
 }
 
-static const struct key flags_keys[] = {{"require", false}, {"forbid", false}, {NULL, false}};
+static const struct key flags_keys[] = { { "require", false },
+					 { "forbid", false },
+					 { NULL, false } };
 
 bool parse_flags(struct parser *ps, const struct node *n, uint32_t *ret_require,
 		 uint32_t *ret_forbid)
@@ -74,7 +81,8 @@ bool parse_flags(struct parser *ps, const struct node *n, uint32_t *ret_require,
 	if (forbid)
 		each_scalar(ps, forbid, "flags.forbid", read_flag, ret_forbid);
 	if (*ret_require & *ret_forbid)
-		parser_error(ps, n, "flags: a flag is both required and forbidden, so the rule can "
+		parser_error(ps, n,
+			     "flags: a flag is both required and forbidden, so the rule can "
 			     "never match");
 	return true;
 }
@@ -88,7 +96,8 @@ static void read_op(struct parser *ps, struct node *n, void *arg)
 	if (node_is(n, "*"))
 		*ops |= (1u << WARDER_MNT_BITS) - 1;
 	else if (mount_op_from_name(n->text, &bit))
-		parser_error(ps, n, "mount: no operation is called %s; known: mount, bind, remount, "
+		parser_error(ps, n,
+			     "mount: no operation is called %s; known: mount, bind, remount, "
 			     "move, propagation, umount, pivot_root, attach, \"*\"",
 			     node_shown(n, buf));
 	else
@@ -127,9 +136,10 @@ static bool conditions_cover(uint32_t require, uint32_t forbid, const char *type
 /* ------------------------------------------------------------------- mount */
 
 static const struct key mount_keys[] = {
-	{"allow", false}, {"deny", false},  {"type", false},  {"target", false}, {"source", false},
-	{"flags", false}, {"errno", false}, {"audit", false}, {"id", false},     {"optional", false},
-	{NULL, false}};
+	{ "allow", false },  { "deny", false },	    { "type", false },	{ "target", false },
+	{ "source", false }, { "flags", false },    { "errno", false }, { "audit", false },
+	{ "id", false },     { "optional", false }, { NULL, false }
+};
 
 static void check_mount_shadow(struct parser *ps, const struct node *n, size_t first)
 {
@@ -151,8 +161,10 @@ static void check_mount_shadow(struct parser *ps, const struct node *n, size_t f
 						b->targets);
 		}
 		if (all && !ps->included) {
-			parser_error(ps, n, "mount: this rule can never decide anything: the rule "
-				     "at %s:%u matches all that it matches", r->file, r->line);
+			parser_error(ps, n,
+				     "mount: this rule can never decide anything: the rule "
+				     "at %s:%u matches all that it matches",
+				     r->file, r->line);
 			return;
 		}
 	}
@@ -161,9 +173,9 @@ static void check_mount_shadow(struct parser *ps, const struct node *n, size_t f
 void parse_mount(struct parser *ps, struct node *n)
 {
 	struct policy *p = ps->p;
-	struct policy_mount m = {.targets = ""};
+	struct policy_mount m = { .targets = "" };
 	struct rule_head head;
-	struct types types = {.count = 0};
+	struct types types = { .count = 0 };
 	struct node *type, *target, *flags, *source;
 	size_t first = p->mounts;
 	uint32_t index;
@@ -187,11 +199,13 @@ void parse_mount(struct parser *ps, struct node *n)
 	else
 		types.count = 1;
 	if (type && (m.m.ops & ~OPS_WITH_TYPE))
-		parser_error(ps, type, "type: only mount and attach have one; give the other "
+		parser_error(ps, type,
+			     "type: only mount and attach have one; give the other "
 			     "operations a rule of their own");
 	if (flags && parse_flags(ps, flags, &m.m.require, &m.m.forbid) &&
 	    (m.m.ops & ~OPS_WITH_FLAGS))
-		parser_error(ps, flags, "flags: only mount, bind, remount and propagation have "
+		parser_error(ps, flags,
+			     "flags: only mount, bind, remount and propagation have "
 			     "them; give the other operations a rule of their own");
 	if (parser_add_rule(ps, &head.rule, &index))
 		return;
@@ -222,22 +236,28 @@ void parse_mount(struct parser *ps, struct node *n)
 
 /* ---------------------------------------------------------------- override */
 
-static const struct key override_keys[] = {
-	{"on", true},        {"type", false},  {"target", false},   {"bind", false},
-	{"source", false},   {"flags", false}, {"options", false},  {"by", false},
-	{"do", true},        {"value", false}, {"errno", false},    {"force", false},
-	{"late", false},     {"cause", false}, {"deadline", false}, {"rate", false},
-	{"fallback", false}, {"way", false},   {"id", false},       {"optional", false},
-	{"audit", false},    {"trusted_image", false}, {"fuse", false}, {"name", false},
-	{"node", false},     {"priority", false}, {NULL, false}};
+static const struct key override_keys[] = { { "on", true },	   { "type", false },
+					    { "target", false },   { "bind", false },
+					    { "source", false },   { "flags", false },
+					    { "options", false },  { "by", false },
+					    { "do", true },	   { "value", false },
+					    { "errno", false },	   { "force", false },
+					    { "late", false },	   { "cause", false },
+					    { "deadline", false }, { "rate", false },
+					    { "fallback", false }, { "way", false },
+					    { "id", false },	   { "optional", false },
+					    { "audit", false },	   { "trusted_image", false },
+					    { "fuse", false },	   { "name", false },
+					    { "node", false },	   { "priority", false },
+					    { NULL, false } };
 
 /* Keys of the language that say something this version cannot do. */
-static const char *const override_later[] = {"source", "trusted_image", "fuse",
-					     "name",   "node",          "priority"};
+static const char *const override_later[] = { "source", "trusted_image", "fuse",
+					      "name",	"node",		 "priority" };
 
 /* The kernel parses what is on these devices or images: hostile bytes reach it. */
-static const char *const image_types[] = {"ext2", "ext3", "ext4", "xfs", "erofs", "squashfs",
-					  "btrfs", "f2fs", "vfat", "ntfs3", "iso9660", "udf"};
+static const char *const image_types[] = { "ext2",  "ext3", "ext4", "xfs",   "erofs",	"squashfs",
+					   "btrfs", "f2fs", "vfat", "ntfs3", "iso9660", "udf" };
 
 static void read_option(struct parser *ps, const struct node *k, const struct node *v,
 			struct policy_override *o)
@@ -251,13 +271,17 @@ static void read_option(struct parser *ps, const struct node *k, const struct no
 		return;
 	}
 	if (!k->len || k->len >= WARDER_OPTION_SIZE || strpbrk(k->text, ",= ")) {
-		parser_error(ps, k, "options: expected the name of a mount option of at most %d "
-			     "bytes, found %s", WARDER_OPTION_SIZE - 1, node_shown(k, buf));
+		parser_error(ps, k,
+			     "options: expected the name of a mount option of at most %d "
+			     "bytes, found %s",
+			     WARDER_OPTION_SIZE - 1, node_shown(k, buf));
 		return;
 	}
 	if (v->type != NODE_SCALAR || !v->len || strchr(v->text, ',')) {
-		parser_error(ps, v, "options: expected \"<=SIZE\", \"*\" or the exact value, found "
-			     "%s", node_shown(v, buf));
+		parser_error(ps, v,
+			     "options: expected \"<=SIZE\", \"*\" or the exact value, found "
+			     "%s",
+			     node_shown(v, buf));
 		return;
 	}
 	memcpy(op->name, k->text, k->len);
@@ -269,15 +293,19 @@ static void read_option(struct parser *ps, const struct node *k, const struct no
 		while (*number == ' ')
 			number++;
 		if (!parse_size(number, &bound)) {
-			parser_error(ps, v, "options: expected a size after <= (4096, 64M, 1G), "
-				     "found %s", node_shown(v, buf));
+			parser_error(ps, v,
+				     "options: expected a size after <= (4096, 64M, 1G), "
+				     "found %s",
+				     node_shown(v, buf));
 			return;
 		}
 		op->compare = WARDER_CMP_LE;
 		op->bound = bound;
 	} else if (strpbrk(v->text, "<>*?")) {
-		parser_error(ps, v, "options: expected \"<=SIZE\", \"*\" or the exact value, found "
-			     "%s", node_shown(v, buf));
+		parser_error(ps, v,
+			     "options: expected \"<=SIZE\", \"*\" or the exact value, found "
+			     "%s",
+			     node_shown(v, buf));
 		return;
 	} else {
 		op->compare = WARDER_CMP_EQ;
@@ -286,12 +314,13 @@ static void read_option(struct parser *ps, const struct node *k, const struct no
 	o->o.options++;
 }
 
-static const struct key by_keys[] = {{"uid", false}, {"userns", false}, {"profile", false},
-				     {NULL, false}};
+static const struct key by_keys[] = {
+	{ "uid", false }, { "userns", false }, { "profile", false }, { NULL, false }
+};
 
 static void read_userns(struct parser *ps, struct node *n, void *arg)
 {
-	static const char *const words[] = {"container", "nested", NULL};
+	static const char *const words[] = { "container", "nested", NULL };
 	uint32_t *mask = arg;
 	int word = expect_word(ps, n, "by.userns", words);
 
@@ -329,7 +358,8 @@ static void parse_bind(struct parser *ps, struct node *n, struct policy_override
 
 	if (!path)
 		return;
-	bad = path[0] != '/' || n->len >= WARDER_PATH_MAX || (n->len > 1 && path[n->len - 1] == '/');
+	bad = path[0] != '/' || n->len >= WARDER_PATH_MAX ||
+	      (n->len > 1 && path[n->len - 1] == '/');
 	for (const char *p = path; !bad && *p; p++) {
 		size_t len;
 
@@ -340,8 +370,10 @@ static void parse_bind(struct parser *ps, struct node *n, struct policy_override
 		      (len == 2 && p[1] == '.' && p[2] == '.');
 	}
 	if (bad)
-		parser_error(ps, n, "bind: expected an absolute host path without '//', '.', '..' or "
-			     "a '/' at its end, found %s", node_shown(n, buf));
+		parser_error(ps, n,
+			     "bind: expected an absolute host path without '//', '.', '..' or "
+			     "a '/' at its end, found %s",
+			     node_shown(n, buf));
 	else
 		o->bind = path;
 }
@@ -349,7 +381,7 @@ static void parse_bind(struct parser *ps, struct node *n, struct policy_override
 static void parse_do(struct parser *ps, struct node *n, bool optional, bool *ret_skip,
 		     struct warder_override *o)
 {
-	static const char *const words[] = {"perform", "fake", "deny", NULL};
+	static const char *const words[] = { "perform", "fake", "deny", NULL };
 	struct node *v = map_get(n, "do"), *value = map_get(n, "value"), *err = map_get(n, "errno");
 	uint64_t number;
 	uint8_t e;
@@ -408,9 +440,9 @@ static void parse_rate(struct parser *ps, struct node *n, struct warder_override
 static void parse_manner(struct parser *ps, struct node *n, bool optional, bool *ret_skip,
 			 struct warder_override *o)
 {
-	static const char *const lates[] = {"errno", "stop", NULL};
-	static const char *const causes[] = {"capability", "lsm", "any", NULL};
-	static const char *const ways[] = {"handoff", "notify", NULL};
+	static const char *const lates[] = { "errno", "stop", NULL };
+	static const char *const causes[] = { "capability", "lsm", "any", NULL };
+	static const char *const ways[] = { "handoff", "notify", NULL };
 	struct node *v = map_get(n, "late");
 	uint64_t ms;
 	int word;
@@ -460,7 +492,8 @@ static void check_override_shadow(struct parser *ps, const struct node *n, size_
 		const struct policy_rule *r = &p->rule[a->o.rule - 1];
 
 		/* A rule with options matches fewer calls than one without or with others. */
-		if (a->o.ops != b->o.ops || a->o.options || (a->o.cause & b->o.cause) != b->o.cause ||
+		if (a->o.ops != b->o.ops || a->o.options ||
+		    (a->o.cause & b->o.cause) != b->o.cause ||
 		    (a->o.by_userns & b->o.by_userns) != b->o.by_userns ||
 		    (a->o.by_uid != WARDER_BY_ANY_UID && a->o.by_uid != b->o.by_uid) ||
 		    strcmp(a->bind ? a->bind : "", b->bind ? b->bind : "") || a->o.rate ||
@@ -472,29 +505,37 @@ static void check_override_shadow(struct parser *ps, const struct node *n, size_
 		if (conditions_cover(a->o.require, a->o.forbid, a->o.type, a->o.any_target,
 				     a->targets, b->o.require, b->o.forbid, b->o.type,
 				     b->o.any_target, b->targets)) {
-			parser_error(ps, n, "override: this rule is never reached: the rule at "
-				     "%s:%u matches all that it matches", r->file, r->line);
+			parser_error(ps, n,
+				     "override: this rule is never reached: the rule at "
+				     "%s:%u matches all that it matches",
+				     r->file, r->line);
 			return;
 		}
 	}
 }
 
-static void check_types(struct parser *ps, const struct node *at, const struct types *t, uint32_t do_)
+static void check_types(struct parser *ps, const struct node *at, const struct types *t,
+			uint32_t do_)
 {
 	for (size_t i = 0; do_ == WARDER_DO_PERFORM && i < t->count; i++)
 		for (size_t k = 0; k < ARRAY_SIZE(image_types); k++)
 			if (!strcmp(t->type[i], image_types[k]))
-				parser_error(ps, at, "type: %s would have the kernel parse an "
+				parser_error(ps, at,
+					     "type: %s would have the kernel parse an "
 					     "untrusted image; this version of warder performs no "
-					     "such mount", t->type[i]);
+					     "such mount",
+					     t->type[i]);
 }
 
 static bool parse_on(struct parser *ps, struct node *n, bool optional)
 {
-	static const char *const later[] = {"umount", "mknod", "setxattr", "sethostname",
-					    "setdomainname", "sched_setscheduler", "setpriority",
-					    "pivot_root", "move_mount", "fsopen", "fsmount",
-					    "open_tree", "mount_setattr", NULL};
+	static const char *const later[] = { "umount",	      "mknod",
+					     "setxattr",      "sethostname",
+					     "setdomainname", "sched_setscheduler",
+					     "setpriority",   "pivot_root",
+					     "move_mount",    "fsopen",
+					     "fsmount",	      "open_tree",
+					     "mount_setattr", NULL };
 	char buf[SHOWN_SIZE];
 
 	if (node_is(n, "mount"))
@@ -511,12 +552,12 @@ static bool parse_on(struct parser *ps, struct node *n, bool optional)
 void parse_override(struct parser *ps, struct node *n)
 {
 	struct policy *p = ps->p;
-	struct policy_override o = {.targets = ""};
-	struct policy_rule rule = {.file = ps->file,
-				   .line = n->line,
-				   .column = n->column,
-				   .class_ = WARDER_CLASS_OVERRIDE};
-	struct types types = {.count = 0};
+	struct policy_override o = { .targets = "" };
+	struct policy_rule rule = { .file = ps->file,
+				    .line = n->line,
+				    .column = n->column,
+				    .class_ = WARDER_CLASS_OVERRIDE };
+	struct types types = { .count = 0 };
 	struct node *v, *type, *target, *bind;
 	bool optional, skip = false, audit = false;
 	size_t first = p->overrides;
@@ -547,10 +588,12 @@ void parse_override(struct parser *ps, struct node *n)
 	bind = map_get(n, "bind");
 	target = map_get(n, "target");
 	if (type && bind)
-		parser_error(ps, n, "override: a rule speaks of a new file system (type) or of a "
+		parser_error(ps, n,
+			     "override: a rule speaks of a new file system (type) or of a "
 			     "host path (bind), not of both");
 	else if (!type && !bind)
-		parser_error(ps, n, "override: a rule on mount needs type (a new file system) or "
+		parser_error(ps, n,
+			     "override: a rule on mount needs type (a new file system) or "
 			     "bind (a host path)");
 	o.o.op = WARDER_OP_MOUNT;
 	o.o.ops = bind ? WARDER_MNT_BIND : WARDER_MNT_NEW;

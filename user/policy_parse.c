@@ -17,15 +17,15 @@
 #define KEYS_MAX 1000000
 
 /* Accesses that hooks of this version judge. */
-#define ENFORCED                                                                                 \
-	(WARDER_ACC_READ | WARDER_ACC_WRITE | WARDER_ACC_APPEND | WARDER_ACC_CREATE |            \
-	 WARDER_ACC_DELETE | WARDER_ACC_RENAME | WARDER_ACC_LINK | WARDER_ACC_SYMLINK |          \
-	 WARDER_ACC_CHMOD | WARDER_ACC_CHOWN | WARDER_ACC_TRUNCATE | WARDER_ACC_MKNOD |          \
+#define ENFORCED                                                                                   \
+	(WARDER_ACC_READ | WARDER_ACC_WRITE | WARDER_ACC_APPEND | WARDER_ACC_CREATE |              \
+	 WARDER_ACC_DELETE | WARDER_ACC_RENAME | WARDER_ACC_LINK | WARDER_ACC_SYMLINK |            \
+	 WARDER_ACC_CHMOD | WARDER_ACC_CHOWN | WARDER_ACC_TRUNCATE | WARDER_ACC_MKNOD |            \
 	 WARDER_ACC_MAP_EXEC)
 
-static const char *const not_enforced[] = {"network",   "memory", "device", "ptrace", "signal",
-					   "ipc",       "namespace", "kernel", "profiles",
-					   "unsafe",    NULL};
+static const char *const not_enforced[] = { "network",	"memory", "device",    "ptrace",
+					    "signal",	"ipc",	  "namespace", "kernel",
+					    "profiles", "unsafe", NULL };
 
 /* ------------------------------------------------------------------- rules */
 
@@ -53,7 +53,6 @@ struct pattern_adder {
 	uint32_t rule;
 	uint8_t start;
 	uint64_t set;
-	const char *joined;
 };
 
 /* Characters up to a byte offset: columns count characters. */
@@ -73,13 +72,14 @@ static void add_pattern(struct parser *ps, struct node *n, void *arg)
 	struct policy *p = ps->p;
 	struct glob_error ge;
 	struct policy_pattern pattern = {
-		.text = n->text, .rule = a->rule, .start = a->start, .set = a->set};
+		.text = n->text, .rule = a->rule, .start = a->start, .set = a->set
+	};
 	char buf[SHOWN_SIZE];
 	int err = glob_compile(&p->nfa, n->text, p->var, p->vars, (uint32_t)p->patterns,
 			       &pattern.nfa_start, &ge);
 
-	if (err == -ENOMEM || vector_grow(&p->pattern, p->patterns, &p->patterns_cap,
-					  sizeof(*p->pattern))) {
+	if (err == -ENOMEM ||
+	    vector_grow(&p->pattern, p->patterns, &p->patterns_cap, sizeof(*p->pattern))) {
 		ps->fatal = -ENOMEM;
 		return;
 	}
@@ -92,20 +92,41 @@ static void add_pattern(struct parser *ps, struct node *n, void *arg)
 		return;
 	}
 	p->pattern[p->patterns++] = pattern;
-	a->joined = a->joined ? arena_printf(&p->arena, "%s\n%s", a->joined, n->text) : n->text;
-	if (!a->joined)
+}
+
+/* The texts of a list as one: lists with the same patterns have the same. */
+static const char *join_texts(struct parser *ps, const struct node *n)
+{
+	size_t len = n->len + 1;
+	char *joined, *at;
+
+	if (n->type == NODE_SCALAR)
+		return n->text;
+	for (size_t i = 0; i < n->count; i++)
+		len += n->item[i]->len + 1;
+	joined = at = arena_alloc(&ps->p->arena, len);
+	if (!joined) {
 		ps->fatal = -ENOMEM;
+		return "";
+	}
+	for (size_t i = 0; i < n->count; i++) {
+		if (n->item[i]->type == NODE_SCALAR)
+			at = mempcpy(at, n->item[i]->text, n->item[i]->len);
+		*at++ = '\n';
+	}
+	return joined;
 }
 
 void parser_add_patterns(struct parser *ps, struct node *n, const char *what, uint32_t rule,
 			 unsigned start, uint64_t set, const char **ret_joined)
 {
 	struct pattern_adder a = {
-		.what = what, .rule = rule, .start = (uint8_t)start, .set = set};
+		.what = what, .rule = rule, .start = (uint8_t)start, .set = set
+	};
 
 	each_scalar(ps, n, what, add_pattern, &a);
 	if (ret_joined)
-		*ret_joined = a.joined ? a.joined : "";
+		*ret_joined = join_texts(ps, n);
 }
 
 void refuse_word(struct parser *ps, const struct node *at, bool optional, const char *format, ...)
@@ -120,8 +141,10 @@ void refuse_word(struct parser *ps, const struct node *at, bool optional, const 
 		parser_warning(ps, at, "%s is not enforced by this version of warder: skipped",
 			       text);
 	else
-		parser_error(ps, at, "%s is not enforced by this version of warder; remove it or "
-			     "mark the rule `optional: true`", text);
+		parser_error(ps, at,
+			     "%s is not enforced by this version of warder; remove it or "
+			     "mark the rule `optional: true`",
+			     text);
 }
 
 bool node_optional(struct parser *ps, const struct node *rule)
@@ -162,8 +185,10 @@ const char *parse_id(struct parser *ps, const struct node *n, const char *what)
 	    strspn(id, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") !=
 		    n->len ||
 	    id[0] == '.' || id[0] == '-') {
-		parser_error(ps, n, "%s: expected up to %d letters, digits, '.', '_' or '-', found "
-			     "%s", what, ID_MAX - 1, node_shown(n, buf));
+		parser_error(ps, n,
+			     "%s: expected up to %d letters, digits, '.', '_' or '-', found "
+			     "%s",
+			     what, ID_MAX - 1, node_shown(n, buf));
 		return NULL;
 	}
 	return id;
@@ -177,11 +202,11 @@ bool parse_rule_head(struct parser *ps, struct node *n, uint8_t class_, int err,
 	bool audit = false;
 
 	memset(ret, 0, sizeof(*ret));
-	ret->rule = (struct policy_rule){.file = ps->file,
-					 .line = n->line,
-					 .column = n->column,
-					 .class_ = class_,
-					 .included = ps->included};
+	ret->rule = (struct policy_rule) { .file = ps->file,
+					   .line = n->line,
+					   .column = n->column,
+					   .class_ = class_,
+					   .included = ps->included };
 	ret->optional = node_optional(ps, n);
 	if (allow && deny)
 		parser_error(ps, n, "a rule has either allow or deny, not both");
@@ -223,10 +248,13 @@ static void read_access(struct parser *ps, struct node *n, void *arg)
 		return;
 	}
 	if (access_from_name(n->text, &bit) || bit == WARDER_ACC_EXEC) {
-		parser_error(ps, n, "file: no access is called %s; known: read, write, append, "
-			     "create, delete, rename, link, symlink, chmod, chown, truncate, mknod, "
-			     "map_exec, \"*\"%s", node_shown(n, buf),
-			     node_is(n, "exec") ? " (execution has a class of its own: exec)" : "");
+		parser_error(
+			ps, n,
+			"file: no access is called %s; known: read, write, append, "
+			"create, delete, rename, link, symlink, chmod, chown, truncate, mknod, "
+			"map_exec, \"*\"%s",
+			node_shown(n, buf),
+			node_is(n, "exec") ? " (execution has a class of its own: exec)" : "");
 		return;
 	}
 	if (!(bit & ENFORCED)) {
@@ -239,14 +267,14 @@ static void read_access(struct parser *ps, struct node *n, void *arg)
 		r->mask |= WARDER_ACC_APPEND | WARDER_ACC_TRUNCATE;
 }
 
-static const struct key file_keys[] = {{"allow", false}, {"deny", false},  {"path", true},
-				       {"errno", false}, {"audit", false}, {"id", false},
-				       {"optional", false}, {NULL, false}};
+static const struct key file_keys[] = { { "allow", false },    { "deny", false },  { "path", true },
+					{ "errno", false },    { "audit", false }, { "id", false },
+					{ "optional", false }, { NULL, false } };
 
 static void parse_file_rule(struct parser *ps, struct node *n)
 {
 	struct rule_head head;
-	struct access_reader r = {0};
+	struct access_reader r = { 0 };
 	struct node *path;
 	uint32_t index;
 
@@ -263,9 +291,10 @@ static void parse_file_rule(struct parser *ps, struct node *n)
 	parser_add_patterns(ps, path, "path", index, WARDER_START_FILE, 0, NULL);
 }
 
-static const struct key exec_keys[] = {{"allow", false},   {"deny", false}, {"errno", false},
-				       {"audit", false},   {"id", false},   {"optional", false},
-				       {"profile", false}, {NULL, false}};
+static const struct key exec_keys[] = { { "allow", false },   { "deny", false },
+					{ "errno", false },   { "audit", false },
+					{ "id", false },      { "optional", false },
+					{ "profile", false }, { NULL, false } };
 
 static void parse_exec_rule(struct parser *ps, struct node *n)
 {
@@ -309,9 +338,10 @@ static void read_capability(struct parser *ps, struct node *n, void *arg)
 	*caps |= 1ull << cap;
 }
 
-static const struct key capability_keys[] = {{"allow", false}, {"deny", false}, {"errno", false},
-					     {"audit", false}, {"id", false},
-					     {"optional", false}, {NULL, false}};
+static const struct key capability_keys[] = { { "allow", false }, { "deny", false },
+					      { "errno", false }, { "audit", false },
+					      { "id", false },	  { "optional", false },
+					      { NULL, false } };
 
 static void parse_capability_rule(struct parser *ps, struct node *n)
 {
@@ -356,17 +386,18 @@ static void refuse_class(struct parser *ps, struct node *n, const char *class_)
 	}
 }
 
-static const struct key keyring_keys[] = {{"join", false},     {"quota", false},
-					  {"upcalls", false},  {"signed_exec", false},
-					  {"optional", false}, {NULL, false}};
-static const struct key quota_keys[] = {{"keys", false}, {"bytes", false}, {"pending", false},
-					{NULL, false}};
+static const struct key keyring_keys[] = { { "join", false },	  { "quota", false },
+					   { "upcalls", false },  { "signed_exec", false },
+					   { "optional", false }, { NULL, false } };
+static const struct key quota_keys[] = {
+	{ "keys", false }, { "bytes", false }, { "pending", false }, { NULL, false }
+};
 
 static void parse_keyring(struct parser *ps, struct node *n)
 {
-	static const char *const joins[] = {"lazy", "sticky", "deny", NULL};
-	static const char *const later[] = {"upcalls", "signed_exec"};
-	static const char *const quotas[] = {"bytes", "pending"};
+	static const char *const joins[] = { "lazy", "sticky", "deny", NULL };
+	static const char *const later[] = { "upcalls", "signed_exec" };
+	static const char *const quotas[] = { "bytes", "pending" };
 	struct node *v, *q;
 	bool optional;
 	uint64_t keys;
@@ -403,9 +434,9 @@ static void parse_keyring(struct parser *ps, struct node *n)
 
 static void parse_defaults(struct parser *ps, struct node *n)
 {
-	static const char *const words[] = {"allow", "deny", NULL};
-	static const char *const later[] = {"network", "memory", "device", "ptrace", "signal",
-					    "ipc", "namespace", "kernel", NULL};
+	static const char *const words[] = { "allow", "deny", NULL };
+	static const char *const later[] = { "network", "memory",    "device", "ptrace", "signal",
+					     "ipc",	"namespace", "kernel", NULL };
 	bool optional;
 	char buf[SHOWN_SIZE];
 
@@ -423,8 +454,10 @@ static void parse_defaults(struct parser *ps, struct node *n)
 			known |= node_is(k, later[j]);
 		if (!known && !node_is(k, "file") && !node_is(k, "exec") &&
 		    !node_is(k, "capability") && !node_is(k, "mount")) {
-			parser_error(ps, k, "defaults: unknown class %s; known: file, exec, "
-				     "capability, mount", node_shown(k, buf));
+			parser_error(ps, k,
+				     "defaults: unknown class %s; known: file, exec, "
+				     "capability, mount",
+				     node_shown(k, buf));
 			continue;
 		}
 		word = expect_word(ps, v, "defaults", words);
@@ -443,7 +476,9 @@ static void parse_defaults(struct parser *ps, struct node *n)
 	}
 }
 
-static const struct key match_keys[] = {{"name", false}, {"annotations", false}, {NULL, false}};
+static const struct key match_keys[] = { { "name", false },
+					 { "annotations", false },
+					 { NULL, false } };
 
 static void parse_match(struct parser *ps, struct node *n)
 {
@@ -457,7 +492,8 @@ static void parse_match(struct parser *ps, struct node *n)
 	v = map_get(n, "annotations");
 	if (!v || !expect_map(ps, v, "match.annotations"))
 		return;
-	ps->p->annotation = arena_alloc(&ps->p->arena, (v->count / 2 + 1) * sizeof(*ps->p->annotation));
+	ps->p->annotation =
+		arena_alloc(&ps->p->arena, (v->count / 2 + 1) * sizeof(*ps->p->annotation));
 	if (!ps->p->annotation) {
 		ps->fatal = -ENOMEM;
 		return;
@@ -467,7 +503,7 @@ static void parse_match(struct parser *ps, struct node *n)
 
 		if (value)
 			ps->p->annotation[ps->p->annotations++] =
-				(struct policy_pair){v->item[i]->text, value};
+				(struct policy_pair) { v->item[i]->text, value };
 	}
 }
 
@@ -488,14 +524,16 @@ static void read_value(struct parser *ps, struct node *n, void *arg)
 static void parse_var(struct parser *ps, const struct node *name, struct node *value)
 {
 	struct policy *p = ps->p;
-	struct policy_var var = {.name = name->text};
-	struct value_reader r = {.var = &var, .room = value->type == NODE_SEQ ? value->count : 1};
+	struct policy_var var = { .name = name->text };
+	struct value_reader r = { .var = &var, .room = value->type == NODE_SEQ ? value->count : 1 };
 	char buf[SHOWN_SIZE];
 
 	if (strspn(name->text, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") != name->len ||
 	    !name->len || (name->text[0] >= '0' && name->text[0] <= '9')) {
-		parser_error(ps, name, "vars: the name of a variable is in capitals (A-Z, 0-9, _), "
-			     "found %s", node_shown(name, buf));
+		parser_error(ps, name,
+			     "vars: the name of a variable is in capitals (A-Z, 0-9, _), "
+			     "found %s",
+			     node_shown(name, buf));
 		return;
 	}
 	/* The including policy's values replace those that an abstraction brings. */
@@ -554,7 +592,7 @@ static void include_read(struct parser *ps, const struct node *n, const char *pa
 	cleanup_free char *text = NULL;
 	const char *outer_file = ps->file, *file = arena_strndup(a, path, strlen(path));
 	bool outer_included = ps->included;
-	struct warder_error e = {{0}};
+	struct warder_error e = { { 0 } };
 	struct node *root;
 	size_t len;
 	int err = file ? policy_read_file(path, &text, &len, &e) : -ENOMEM;
@@ -618,24 +656,28 @@ static void parse_include(struct parser *ps, struct node *n, void *arg)
 /* -------------------------------------------------------------------- root */
 
 static const struct key root_keys[] = {
-	{"policy", true},     {"mode", false},       {"match", false},  {"selectable", false},
-	{"include", false},   {"vars", false},       {"defaults", false}, {"file", false},
-	{"exec", false},      {"capability", false}, {"mount", false},  {"override", false},
-	{"keyring", false},   {"network", false},    {"memory", false}, {"device", false},
-	{"ptrace", false},    {"signal", false},     {"ipc", false},    {"namespace", false},
-	{"kernel", false},    {"profiles", false},   {"unsafe", false}, {NULL, false}};
+	{ "policy", true },	 { "mode", false },	 { "match", false },
+	{ "selectable", false }, { "include", false },	 { "vars", false },
+	{ "defaults", false },	 { "file", false },	 { "exec", false },
+	{ "capability", false }, { "mount", false },	 { "override", false },
+	{ "keyring", false },	 { "network", false },	 { "memory", false },
+	{ "device", false },	 { "ptrace", false },	 { "signal", false },
+	{ "ipc", false },	 { "namespace", false }, { "kernel", false },
+	{ "profiles", false },	 { "unsafe", false },	 { NULL, false }
+};
 
 /* What an included file may hold: it adds rules, and decides nothing about the whole. */
 static const struct key included_keys[] = {
-	{"policy", false},  {"include", false},   {"vars", false},   {"file", false},
-	{"exec", false},    {"capability", false}, {"mount", false}, {"network", false},
-	{"memory", false},  {"device", false},    {"ptrace", false}, {"signal", false},
-	{"ipc", false},     {"namespace", false}, {"kernel", false}, {NULL, false}};
+	{ "policy", false }, { "include", false },    { "vars", false },   { "file", false },
+	{ "exec", false },   { "capability", false }, { "mount", false },  { "network", false },
+	{ "memory", false }, { "device", false },     { "ptrace", false }, { "signal", false },
+	{ "ipc", false },    { "namespace", false },  { "kernel", false }, { NULL, false }
+};
 
 static void parse_settings(struct parser *ps, struct node *root)
 {
 	/* "learn" is a word of the language that this version does not know how to do. */
-	static const char *const modes[] = {"enforce", "audit", "learn", NULL};
+	static const char *const modes[] = { "enforce", "audit", "learn", NULL };
 	struct node *v = map_get(root, "policy");
 	struct policy *p = ps->p;
 
@@ -646,7 +688,8 @@ static void parse_settings(struct parser *ps, struct node *root)
 		int mode = expect_word(ps, v, "mode", modes);
 
 		if (mode == 2)
-			parser_error(ps, v, "mode: learn is not available in this version of "
+			parser_error(ps, v,
+				     "mode: learn is not available in this version of "
 				     "warder; use audit");
 		else if (mode >= 0)
 			p->mode = mode == 1 ? WARDER_MODE_AUDIT : WARDER_MODE_ENFORCE;
@@ -735,8 +778,10 @@ static void check_libraries(struct parser *ps, const struct node *root)
 		if (p->rule[i].class_ == WARDER_CLASS_FILE && !p->rule[i].deny &&
 		    (p->rule[i].mask & WARDER_ACC_MAP_EXEC))
 			return;
-	parser_warning(ps, root, "no rule allows map_exec, and the defaults refuse it: only statically "
-		       "linked programs can start; include base/libc, or allow it for the libraries");
+	parser_warning(
+		ps, root,
+		"no rule allows map_exec, and the defaults refuse it: only statically "
+		"linked programs can start; include base/libc, or allow it for the libraries");
 }
 
 int parser_run(struct parser *ps, struct node *root)

@@ -259,8 +259,9 @@ bool expect_seq(struct parser *ps, const struct node *n, const char *what)
 /* Would another YAML reader take this plain scalar for something else than text? */
 static bool plain_is_text(const struct node *n)
 {
-	static const char *const words[] = {"", "~", "null", "Null", "NULL", "true", "True", "TRUE",
-					    "false", "False", "FALSE", ".inf", ".nan"};
+	static const char *const words[] = { "",      "~",    "null", "Null",  "NULL",
+					     "true",  "True", "TRUE", "false", "False",
+					     "FALSE", ".inf", ".nan" };
 	const char *p = n->text;
 	char *end;
 
@@ -279,8 +280,10 @@ const char *expect_string(struct parser *ps, const struct node *n, const char *w
 	char buf[SHOWN_SIZE];
 
 	if (n->type == NODE_MAP) {
-		parser_error(ps, n, "%s: expected text, found a mapping (text that begins with { "
-			     "must be quoted)", what);
+		parser_error(ps, n,
+			     "%s: expected text, found a mapping (text that begins with { "
+			     "must be quoted)",
+			     what);
 		return NULL;
 	}
 	if (n->type == NODE_SEQ) {
@@ -375,7 +378,7 @@ bool expect_duration(struct parser *ps, const struct node *n, const char *what, 
 	static const struct {
 		const char *unit;
 		uint32_t ms;
-	} units[] = {{"ms", 1}, {"s", 1000}, {"m", 60000}};
+	} units[] = { { "ms", 1 }, { "s", 1000 }, { "m", 60000 } };
 	char buf[SHOWN_SIZE];
 	const char *end;
 	uint64_t v;
@@ -387,8 +390,10 @@ bool expect_duration(struct parser *ps, const struct node *n, const char *what, 
 				*ret = v;
 				return true;
 			}
-	parser_error(ps, n, "%s: expected a duration with its unit (500ms, 2s, 1m), at most %llums,"
-		     " found %s", what, (unsigned long long)max_ms, node_shown(n, buf));
+	parser_error(ps, n,
+		     "%s: expected a duration with its unit (500ms, 2s, 1m), at most %llums,"
+		     " found %s",
+		     what, (unsigned long long)max_ms, node_shown(n, buf));
 	return false;
 }
 

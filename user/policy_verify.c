@@ -24,8 +24,8 @@ static bool string_is_fine(const struct warder_image *img, __u32 offset)
 	const struct warder_section *s = &img->h.strings;
 
 	/* Within the section, at the beginning of a string: the byte before ends another. */
-	return !offset || (offset > s->offset && offset - s->offset < s->count &&
-			   !img->b[offset - 1]);
+	return !offset ||
+	       (offset > s->offset && offset - s->offset < s->count && !img->b[offset - 1]);
 }
 
 /* A padded name: text, then only NUL. */
@@ -63,15 +63,15 @@ static const char *verify_sections(const struct warder_image *img)
 		const struct warder_section *s;
 		size_t size;
 	} section[] = {
-		{&h->class_of, 1},
-		{&h->trans, sizeof(__u16)},
-		{&h->accept_of, sizeof(__u16)},
-		{&h->accept, sizeof(struct warder_accept)},
-		{&h->accept_rule, sizeof(struct warder_accept_rule)},
-		{&h->rule, sizeof(struct warder_rule)},
-		{&h->mount, sizeof(struct warder_mount_rule)},
-		{&h->override_, sizeof(struct warder_override)},
-		{&h->strings, 1},
+		{ &h->class_of, 1 },
+		{ &h->trans, sizeof(__u16) },
+		{ &h->accept_of, sizeof(__u16) },
+		{ &h->accept, sizeof(struct warder_accept) },
+		{ &h->accept_rule, sizeof(struct warder_accept_rule) },
+		{ &h->rule, sizeof(struct warder_rule) },
+		{ &h->mount, sizeof(struct warder_mount_rule) },
+		{ &h->override_, sizeof(struct warder_override) },
+		{ &h->strings, 1 },
 	};
 	__u32 at = sizeof(*h);
 
@@ -137,7 +137,8 @@ static const char *verify_accept(const struct warder_image *img, const struct wa
 	if (a->count > WARDER_ACCEPT_RULES_MAX)
 		return "an accept record with too many rules";
 	if (!a->count)
-		return a->rules || a->allow || a->deny ? "an accept record without its rules" : NULL;
+		return a->rules || a->allow || a->deny ? "an accept record without its rules"
+						       : NULL;
 	if (a->rules < h->accept_rule.offset || (a->rules - h->accept_rule.offset) % sizeof(*r))
 		return "an accept record points beside its rules";
 	index = (a->rules - h->accept_rule.offset) / (__u32)sizeof(*r);
@@ -237,8 +238,7 @@ static const char *verify_defaults(const struct warder_image *img)
 	for (unsigned i = 0; i < 64; i++) {
 		__u16 n = h->cap_rule[i];
 
-		if (n > h->rule.count ||
-		    (n && rule[n - 1].deny == (h->cap_allow >> i & 1)))
+		if (n > h->rule.count || (n && rule[n - 1].deny == (h->cap_allow >> i & 1)))
 			return "rule of a capability";
 	}
 	return NULL;
@@ -284,9 +284,11 @@ static const char *verify_all(const struct warder_image *img)
 							     : verify_accept(img, a);
 	}
 	for (__u32 i = 0; !bad && i < h->mount.count; i++)
-		bad = verify_mount(img, (const struct warder_mount_rule *)(img->b + h->mount.offset) + i);
+		bad = verify_mount(
+			img, (const struct warder_mount_rule *)(img->b + h->mount.offset) + i);
 	for (__u32 i = 0; !bad && i < h->override_.count; i++)
-		bad = verify_override(img, (const struct warder_override *)(img->b + h->override_.offset) + i);
+		bad = verify_override(
+			img, (const struct warder_override *)(img->b + h->override_.offset) + i);
 	return bad ? bad : verify_defaults(img);
 }
 

@@ -102,7 +102,8 @@ static int reader_attach(struct reader *r, struct node *n, const yaml_mark_t *ma
 	f = &r->frame[r->depth - 1];
 	if (f->node->type == NODE_MAP && f->count % 2 == 0) {
 		if (n->type != NODE_SCALAR)
-			return reader_error(r, mark, "a key must be a word, not a list or a mapping");
+			return reader_error(r, mark,
+					    "a key must be a word, not a list or a mapping");
 		if (!strcmp(n->text, "<<"))
 			return reader_error(r, mark,
 					    "merge keys (<<) are not part of the policy language");
@@ -146,8 +147,8 @@ static int reader_node(struct reader *r, enum node_type type, const yaml_event_t
 		if (r->anchors == POLICY_ANCHORS_MAX)
 			return reader_error(r, &ev->start_mark, "more than %u anchors",
 					    POLICY_ANCHORS_MAX);
-		r->anchor[r->anchors].name = arena_strndup(r->arena, (const char *)anchor,
-							   strlen((const char *)anchor));
+		r->anchor[r->anchors].name =
+			arena_strndup(r->arena, (const char *)anchor, strlen((const char *)anchor));
 		if (!r->anchor[r->anchors].name)
 			return -ENOMEM;
 		r->anchor[r->anchors++].node = n;
@@ -192,7 +193,7 @@ static int reader_open(struct reader *r, enum node_type type, const yaml_event_t
 		return reader_error(r, &ev->start_mark,
 				    "a key must be a word, not a list or a mapping");
 	n->open = true;
-	r->frame[r->depth++] = (struct frame){.node = n};
+	r->frame[r->depth++] = (struct frame) { .node = n };
 	return 0;
 }
 

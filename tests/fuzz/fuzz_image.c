@@ -12,16 +12,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void use(const struct warder_image *img, unsigned choice)
 {
-	static const char *const paths[] = {"/", "/a/b", "/etc/passwd", "/m", "/o", "\xff", ""};
-	static const enum warder_class classes[] = {WARDER_CLASS_FILE, WARDER_CLASS_EXEC,
-						    WARDER_CLASS_CAPABILITY, WARDER_CLASS_MOUNT};
+	static const char *const paths[] = { "/", "/a/b", "/etc/passwd", "/m", "/o", "\xff", "" };
+	static const enum warder_class classes[] = { WARDER_CLASS_FILE, WARDER_CLASS_EXEC,
+						     WARDER_CLASS_CAPABILITY, WARDER_CLASS_MOUNT };
 	char where[256], digest[65];
 
 	for (unsigned i = 0; i < 4; i++) {
-		struct policy_request r = {.class_ = classes[i],
-					   .access = 1u << (choice % 5),
-					   .path = paths[choice % 7],
-					   .fstype = "tmpfs"};
+		struct policy_request r = { .class_ = classes[i],
+					    .access = 1u << (choice % 5),
+					    .path = paths[choice % 7],
+					    .fstype = "tmpfs" };
 		struct warder_verdict v;
 
 		if (policy_decide(img, &r, &v))

@@ -10,9 +10,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct policy_request r = {.class_ = WARDER_CLASS_FILE, .access = 1, .path = "/etc/a"};
+	struct policy_request r = { .class_ = WARDER_CLASS_FILE, .access = 1, .path = "/etc/a" };
 	struct warder_image *img = NULL;
-	struct policy_diags d = {0};
+	struct policy_diags d = { 0 };
 	struct warder_verdict v;
 	struct policy *p;
 	int err = policy_parse("fuzz", (const char *)data, size, NULL, &p, &d);

@@ -2,6 +2,7 @@
 /* The decision engine under BPF_PROG_TEST_RUN: the same questions as natively, see test_decide.c.
  * Needs no trampoline, so it runs on kernels that refuse LSM programs too. */
 #include <linux/bpf.h>
+
 #include <bpf/bpf_helpers.h>
 
 #include "decide_probe.h"

@@ -13,7 +13,7 @@ enum probe_kind {
 	PROBE_BASELINE,
 	PROBE_DEVICE,
 	PROBE_OVERRIDE, /* candidates in .set */
-	PROBE_TARGET,   /* override rules whose target matches, in .set */
+	PROBE_TARGET,	/* override rules whose target matches, in .set */
 	PROBE_MOVE,
 };
 
@@ -22,8 +22,8 @@ struct probe_request {
 	__u32 access; /* of device: the type; of override: the operation bit */
 	__u32 off, len;
 	__u32 second_off, second_len;
-	__u32 flags;  /* MS_*; WARDER_MOVE_*; of device: the minor */
-	__u32 magic;  /* of baseline; of device: the major */
+	__u32 flags; /* MS_*; WARDER_MOVE_*; of device: the minor */
+	__u32 magic; /* of baseline; of device: the major */
 	__u32 euid, fsuid, userns, cause;
 	__u32 unnamed;
 	__u32 pad;

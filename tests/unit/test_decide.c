@@ -23,10 +23,10 @@ static int compile_all(void **state)
 {
 	(void)state;
 	for (int i = 0; i < P__MAX; i++) {
-		struct policy_diags diags = {0};
+		struct policy_diags diags = { 0 };
 		struct policy *p;
-		int err = policy_parse("case", decide_policies[i], strlen(decide_policies[i]), NULL, &p,
-				       &diags);
+		int err = policy_parse("case", decide_policies[i], strlen(decide_policies[i]), NULL,
+				       &p, &diags);
 
 		if (!err)
 			err = policy_compile(p, &image[i], &diags);
@@ -154,8 +154,7 @@ static void test_bpf(void **state)
 	libbpf_set_print(quiet);
 	skel = decide_probe__open();
 	assert_non_null(skel);
-	if (bpf_program__set_log_level(skel->progs.decide_probe, 0) ||
-	    decide_probe__load(skel)) {
+	if (bpf_program__set_log_level(skel->progs.decide_probe, 0) || decide_probe__load(skel)) {
 		/* Without BPF at all there is nothing to test; a program that the verifier
 		 * refuses is a failure. */
 		int no_bpf = errno == EPERM || errno == ENOSYS;
@@ -174,7 +173,8 @@ static void test_bpf(void **state)
 
 		if (loaded != c->policy)
 			assert_int_equal(bpf_map_update_elem(bpf_map__fd(skel->maps.probe_image),
-							     &zero, image[c->policy], 0), 0);
+							     &zero, image[c->policy], 0),
+					 0);
 		loaded = c->policy;
 		case_question(c, &q, text);
 		assert_int_equal(probe_ask(skel, &q, text, &r), 0);
@@ -188,8 +188,9 @@ static void test_bpf(void **state)
 static void test_length(void **state)
 {
 	cleanup_free char *path = malloc(WARDER_PATH_MAX + 1);
-	struct policy_request r = {.class_ = WARDER_CLASS_FILE, .access = WARDER_ACC_READ,
-				   .path = path};
+	struct policy_request r = { .class_ = WARDER_CLASS_FILE,
+				    .access = WARDER_ACC_READ,
+				    .path = path };
 	struct warder_verdict v;
 
 	(void)state;

@@ -19,7 +19,7 @@
 /* Compiles a policy that allows reading `pattern` only; NULL if the pattern is refused. */
 static struct warder_image *compile(const char *const *patterns, size_t count)
 {
-	struct policy_diags diags = {0};
+	struct policy_diags diags = { 0 };
 	struct warder_image *img = NULL;
 	struct policy *p = NULL;
 	char *text = NULL;
@@ -51,7 +51,7 @@ static struct warder_image *compile(const char *const *patterns, size_t count)
 
 static int matches(const struct warder_image *img, const char *path, __u32 access)
 {
-	struct policy_request r = {.class_ = WARDER_CLASS_FILE, .access = access, .path = path};
+	struct policy_request r = { .class_ = WARDER_CLASS_FILE, .access = access, .path = path };
 	struct warder_verdict v;
 
 	assert_int_equal(policy_decide(img, &r, &v), 0);
@@ -64,64 +64,64 @@ static void test_table(void **state)
 		const char *pattern, *path;
 		int match;
 	} table[] = {
-		{"/", "/", 1},
-		{"/a", "/a", 1},
-		{"/a", "/ab", 0},
-		{"/a", "/", 0},
-		{"/a/*", "/a/", 1},
-		{"/a/*", "/a/b", 1},
-		{"/a/*", "/a/b/c", 0},
-		{"/a/*", "/a", 0},
-		{"/a/**", "/a", 0},
-		{"/a/**", "/a/b", 1},
-		{"/a/**", "/a/b/c", 1},
-		{"/**", "/", 1},
-		{"/**", "/x/y", 1},
-		{"/**/c", "/a/b/c", 1},
-		{"/**/c", "/c", 0},
-		{"/a*b", "/ab", 1},
-		{"/a*b", "/axxb", 1},
-		{"/a*b", "/ax/b", 0},
-		{"/a**b", "/ax/b", 1},
-		{"/?", "/a", 1},
-		{"/?", "/", 0},
-		{"/?", "//", 0},
-		{"/a?b", "/a/b", 0},
-		{"/[a-c]", "/b", 1},
-		{"/[a-c]", "/d", 0},
-		{"/[!a-c]", "/d", 1},
-		{"/[!a-c]", "/b", 0},
-		{"/[^a-c]", "/d", 1},
-		{"/[!a]", "//", 0},
-		{"/[]a]", "/]", 1},
-		{"/[a-]", "/-", 1},
-		{"/[\\]]", "/]", 1},
-		{"/[ -~]", "//", 0},
-		{"/[!a]", "/\xc3\xa9", 1},
-		{"/[!\xc3\xa9]", "/\xc3\xa9", 0},
-		{"/[!\xc3\xa9]", "/\xc3\xa8", 1},
-		{"/[\xc3\xa0-\xe2\x82\xac]", "/\xe2\x82\xac", 1},
-		{"/[\xc3\xa0-\xe2\x82\xac]", "/\xe2\x82\xad", 0},
-		{"/[\xc3\xa0-\xe2\x82\xac]", "/\xe0\xa4\x85", 1},
-		{"/?", "/\xef\xbf\xbd", 1},
-		{"/?", "/\xed\xa0\x80", 0}, /* a surrogate is no character */
-		{"/?", "/\xff", 0},
-		{"/*", "/\xff\xfe", 1},
-		{"/{a,b}c", "/ac", 1},
-		{"/{a,b}c", "/bc", 1},
-		{"/{a,b}c", "/cc", 0},
-		{"/{a,{b,c}d}", "/cd", 1},
-		{"/{a,{b,c}d}", "/c", 0},
-		{"/x{,/**}", "/x", 1},
-		{"/x{,/**}", "/x/y/z", 1},
-		{"/x{,/**}", "/xy", 0},
-		{"{/a,/b}", "/b", 1},
-		{"/a\\*", "/a*", 1},
-		{"/a\\*", "/ab", 0},
-		{"/a\\{b\\}", "/a{b}", 1},
-		{"/a,b", "/a,b", 1},
-		{"/...", "/...", 1},
-		{"/.a", "/.a", 1},
+		{ "/", "/", 1 },
+		{ "/a", "/a", 1 },
+		{ "/a", "/ab", 0 },
+		{ "/a", "/", 0 },
+		{ "/a/*", "/a/", 1 },
+		{ "/a/*", "/a/b", 1 },
+		{ "/a/*", "/a/b/c", 0 },
+		{ "/a/*", "/a", 0 },
+		{ "/a/**", "/a", 0 },
+		{ "/a/**", "/a/b", 1 },
+		{ "/a/**", "/a/b/c", 1 },
+		{ "/**", "/", 1 },
+		{ "/**", "/x/y", 1 },
+		{ "/**/c", "/a/b/c", 1 },
+		{ "/**/c", "/c", 0 },
+		{ "/a*b", "/ab", 1 },
+		{ "/a*b", "/axxb", 1 },
+		{ "/a*b", "/ax/b", 0 },
+		{ "/a**b", "/ax/b", 1 },
+		{ "/?", "/a", 1 },
+		{ "/?", "/", 0 },
+		{ "/?", "//", 0 },
+		{ "/a?b", "/a/b", 0 },
+		{ "/[a-c]", "/b", 1 },
+		{ "/[a-c]", "/d", 0 },
+		{ "/[!a-c]", "/d", 1 },
+		{ "/[!a-c]", "/b", 0 },
+		{ "/[^a-c]", "/d", 1 },
+		{ "/[!a]", "//", 0 },
+		{ "/[]a]", "/]", 1 },
+		{ "/[a-]", "/-", 1 },
+		{ "/[\\]]", "/]", 1 },
+		{ "/[ -~]", "//", 0 },
+		{ "/[!a]", "/\xc3\xa9", 1 },
+		{ "/[!\xc3\xa9]", "/\xc3\xa9", 0 },
+		{ "/[!\xc3\xa9]", "/\xc3\xa8", 1 },
+		{ "/[\xc3\xa0-\xe2\x82\xac]", "/\xe2\x82\xac", 1 },
+		{ "/[\xc3\xa0-\xe2\x82\xac]", "/\xe2\x82\xad", 0 },
+		{ "/[\xc3\xa0-\xe2\x82\xac]", "/\xe0\xa4\x85", 1 },
+		{ "/?", "/\xef\xbf\xbd", 1 },
+		{ "/?", "/\xed\xa0\x80", 0 }, /* a surrogate is no character */
+		{ "/?", "/\xff", 0 },
+		{ "/*", "/\xff\xfe", 1 },
+		{ "/{a,b}c", "/ac", 1 },
+		{ "/{a,b}c", "/bc", 1 },
+		{ "/{a,b}c", "/cc", 0 },
+		{ "/{a,{b,c}d}", "/cd", 1 },
+		{ "/{a,{b,c}d}", "/c", 0 },
+		{ "/x{,/**}", "/x", 1 },
+		{ "/x{,/**}", "/x/y/z", 1 },
+		{ "/x{,/**}", "/xy", 0 },
+		{ "{/a,/b}", "/b", 1 },
+		{ "/a\\*", "/a*", 1 },
+		{ "/a\\*", "/ab", 0 },
+		{ "/a\\{b\\}", "/a{b}", 1 },
+		{ "/a,b", "/a,b", 1 },
+		{ "/...", "/...", 1 },
+		{ "/.a", "/.a", 1 },
 	};
 
 	(void)state;
@@ -139,9 +139,34 @@ static void test_table(void **state)
 static void test_refused(void **state)
 {
 	static const char *const bad[] = {
-		"a", "*", "", "a/b", "//", "/a//b", "/a/", "/./a", "/a/..", "/a/../b", "/a/.",
-		"/[", "/[a", "/[b-a]", "/[/]", "/[!", "/{a", "/{a}", "/a}", "/{a,b", "/***", "/a\\",
-		"{a,/b}", "/{a,/b}", "/x/{a,/b}", "/{A}", "/{a,b}/{,..}/", "/{/,a}",
+		"a",
+		"*",
+		"",
+		"a/b",
+		"//",
+		"/a//b",
+		"/a/",
+		"/./a",
+		"/a/..",
+		"/a/../b",
+		"/a/.",
+		"/[",
+		"/[a",
+		"/[b-a]",
+		"/[/]",
+		"/[!",
+		"/{a",
+		"/{a}",
+		"/a}",
+		"/{a,b",
+		"/***",
+		"/a\\",
+		"{a,/b}",
+		"/{a,/b}",
+		"/x/{a,/b}",
+		"/{A}",
+		"/{a,b}/{,..}/",
+		"/{/,a}",
 		"/{{{{{{{{{a,b},b},b},b},b},b},b},b},b}",
 	};
 
@@ -275,12 +300,13 @@ static unsigned rnd(unsigned n)
 	return (unsigned)((seed * 2685821657736338717ull >> 33) % n);
 }
 
-static const char *const letters[] = {"a", "b", "c", ".", "\xc3\xa9", "\xc3\xa0", "-"};
+static const char *const letters[] = { "a", "b", "c", ".", "\xc3\xa9", "\xc3\xa0", "-" };
 
 static void random_items(FILE *f, int depth)
 {
-	static const char *const classes[] = {"[ab]", "[!a]", "[a-c]", "[!b-c]", "[\xc3\xa0-\xc3\xa9]",
-					      "[!\xc3\xa9]", "[ac-]"};
+	static const char *const classes[] = {
+		"[ab]", "[!a]", "[a-c]", "[!b-c]", "[\xc3\xa0-\xc3\xa9]", "[!\xc3\xa9]", "[ac-]"
+	};
 	unsigned n = rnd(4);
 
 	for (unsigned i = 0; i < n; i++) {
@@ -360,7 +386,7 @@ static void test_random(void **state)
 	print_message("seed %llu, %u cases\n", (unsigned long long)seed, cases);
 	while (compiled < cases / 20) {
 		cleanup_free char *one = random_pattern(), *two = random_pattern();
-		const char *const patterns[] = {one, two};
+		const char *const patterns[] = { one, two };
 		cleanup_free struct warder_image *img = compile(patterns, 2);
 
 		if (!img)

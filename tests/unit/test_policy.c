@@ -427,6 +427,29 @@ static void test_thousand_rules(void **state)
 	free(text);
 }
 
+/* One rule with very many patterns: linear in time and memory. */
+static void test_many_patterns(void **state)
+{
+	struct warder_image *img;
+	char *text;
+	size_t size;
+	FILE *f = open_memstream(&text, &size);
+
+	(void)state;
+	fputs(P "file:\n - deny: read\n   path:\n", f);
+	for (int i = 0; i < 20000; i++)
+		fprintf(f, "    - /a%05d\n", i);
+	fputs("mount:\n - allow: umount\n   target:\n", f);
+	for (int i = 0; i < 20000; i++)
+		fprintf(f, "    - /a%05d\n", i);
+	fclose(f);
+	img = good(text);
+	assert_int_equal(decide_file(img, "/a19999", WARDER_ACC_READ), EACCES);
+	assert_int_equal(decide_file(img, "/a20000", WARDER_ACC_READ), 0);
+	free(img);
+	free(text);
+}
+
 static void test_too_big(void **state)
 {
 	struct policy_diags d = {0};
@@ -806,6 +829,7 @@ int main(void)
 		cmocka_unit_test(test_libraries),
 		cmocka_unit_test(test_hostile),
 		cmocka_unit_test(test_thousand_rules),
+		cmocka_unit_test(test_many_patterns),
 		cmocka_unit_test(test_too_big),
 		cmocka_unit_test(test_deterministic),
 		cmocka_unit_test(test_include),

@@ -34,9 +34,10 @@ static int setup(void **state)
 	strcpy(folder, "/tmp/warder-command-XXXXXX");
 	if (!mkdtemp(folder) || setenv("WARDER_POLICY_PATH", folder, 1))
 		return -1;
-	put(good, "good.yaml", "policy: good\ndefaults: {capability: deny}\nfile:\n"
-			       "  - {deny: write, path: /etc/**, id: ro}\n"
-			       "mount: [{allow: mount, type: tmpfs, target: /tmp/**}]\n");
+	put(good, "good.yaml",
+	    "policy: good\ndefaults: {capability: deny}\nfile:\n"
+	    "  - {deny: write, path: /etc/**, id: ro}\n"
+	    "mount: [{allow: mount, type: tmpfs, target: /tmp/**}]\n");
 	put(bad, "bad.yaml", "policy: bad\nfile:\n  - {deny: reed, path: x}\n");
 	put(image, "image", NULL);
 	return 0;
@@ -54,7 +55,7 @@ static int teardown(void **state)
 /* Exit status of `warder policy ARGUMENTS...`; what it printed, both streams, in out. */
 static int run(char *out, size_t size, ...)
 {
-	char *argv[16] = {(char *)(uintptr_t)"policy"};
+	char *argv[16] = { (char *)(uintptr_t) "policy" };
 	int argc = 1, pipes[2], status;
 	size_t used = 0;
 	va_list ap;
@@ -88,13 +89,13 @@ static int run(char *out, size_t size, ...)
 	return WEXITSTATUS(status);
 }
 
-#define CHECK(expected, words, ...)                                                       \
-	do {                                                                              \
-		char out_[16384];                                                         \
-		int status_ = run(out_, sizeof(out_), __VA_ARGS__, NULL);                 \
-		if (status_ != (expected) || !strstr(out_, words))                        \
-			fail_msg("status %d, expected %d with \"%s\": %s", status_,       \
-				 expected, words, out_);                                  \
+#define CHECK(expected, words, ...)                                                                \
+	do {                                                                                       \
+		char out_[16384];                                                                  \
+		int status_ = run(out_, sizeof(out_), __VA_ARGS__, NULL);                          \
+		if (status_ != (expected) || !strstr(out_, words))                                 \
+			fail_msg("status %d, expected %d with \"%s\": %s", status_, expected,      \
+				 words, out_);                                                     \
 	} while (0)
 
 static void test_check(void **state)
