@@ -27,7 +27,7 @@ static int parse(const char *text, struct json_object **o)
 static void test_parse(void **state)
 {
 	static const char *const bad[] = { "",	     "{",	  "[]",	      "1",   "null",
-					   "{}x",    "{} {}",	  "{'a':1}",  "{a}", "{\"a\":}",
+					   "{}x",    "{} {}",	  "{a}", "{\"a\":}",
 					   "{\"a\":[[[[[[[[[1]]]]]]]]]}", "{\"a\":\"\xff\"}" };
 	struct json_object *o;
 
