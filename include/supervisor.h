@@ -9,6 +9,7 @@ struct supervisor_options {
 	const char *run_dir; /* NULL: WARDER_RUN_DIR */
 	int on_demand; /* leave when the last container is gone */
 	int ready_fd; /* >= 0: "ok" or one sentence is written here when started or not */
+	unsigned wait_bound_us; /* how long a refused call may wait; 0: the built-in 500 */
 	int no_kernel; /* unit tests only: no loader, so nothing is enforced; no program sets it */
 };
 

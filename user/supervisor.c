@@ -282,13 +282,14 @@ static int supervisor_open_kernel(struct supervisor *s, struct warder_error *ret
 						      .release = ctr_override_release,
 						      .outcome = sup_event_outcome,
 						      .arg = s };
+	const struct loader_options kernel = { .wait_bound_ns = s->options.wait_bound_us * 1000ull };
 	struct warder_error e = { "" };
 	int err;
 
 	err = loader_probe(reterr);
 	if (err)
 		return err;
-	err = loader_open(&s->loader, NULL, reterr);
+	err = loader_open(&s->loader, &kernel, reterr);
 	if (err)
 		return err;
 	err = keyring_new(&s->keyring, s->loader, &e);
