@@ -62,6 +62,8 @@ struct ns_common {
 
 struct user_namespace {
 	struct user_namespace *parent;
+	int level;
+	kuid_t owner;
 	struct ns_common ns;
 };
 
@@ -80,10 +82,16 @@ struct key {
 	struct keyring_index_key index_key;
 };
 
+/* A word of 64 bits since 6.3, two of 32 before: the same bits in the same places. */
+typedef struct {
+	__u64 val;
+} kernel_cap_t;
+
 struct cred {
 	kuid_t uid;
 	kuid_t euid;
 	kuid_t fsuid;
+	kernel_cap_t cap_effective;
 	struct key *session_keyring;
 	struct user_namespace *user_ns;
 };
@@ -181,6 +189,7 @@ struct vfsmount {
 
 struct mnt_namespace {
 	struct ns_common ns;
+	struct user_namespace *user_ns;
 };
 
 struct mount {

@@ -119,6 +119,40 @@ static __noinline int userns_relation(struct task_struct *task, __u32 own)
 	return 0;
 }
 
+#define CAP_SYS_ADMIN_BIT 21
+
+/*
+ * The policy refused before the kernel asked for CAP_SYS_ADMIN in the user namespace that owns
+ * the caller's mount namespace (may_mount(), fs/namespace.c). Would it have been missing, too?
+ * For the report only; follows cap_capable_helper(), security/commoncap.c.
+ */
+static __noinline void capability_foresee(struct task_struct *task, struct warder_task *tag)
+{
+	struct user_namespace *target = BPF_CORE_READ(task, nsproxy, mnt_ns, user_ns);
+	struct user_namespace *own = BPF_CORE_READ(task, cred, user_ns);
+	struct user_namespace *ns = target;
+	__u64 effective = 0;
+
+	bpf_probe_read_kernel(&effective, sizeof(effective), &task->cred->cap_effective);
+	for (int i = 0; i < USERNS_DEPTH; i++) {
+		struct user_namespace *parent;
+
+		if (ns == own) {
+			if (effective >> CAP_SYS_ADMIN_BIT & 1)
+				return;
+			break;
+		}
+		if (!ns || BPF_CORE_READ(ns, level) <= BPF_CORE_READ(own, level))
+			break;
+		parent = BPF_CORE_READ(ns, parent);
+		if (parent == own && BPF_CORE_READ(ns, owner.val) == task->cred->euid.val)
+			return;
+		ns = parent;
+	}
+	tag->cap = CAP_SYS_ADMIN_BIT;
+	tag->cap_userns = BPF_CORE_READ(target, ns.inum);
+}
+
 /* Do all rules of the set stop a call that cannot be answered at once? */
 __noinline int override_stops_late(const struct warder_image *img, __u64 set)
 {
@@ -268,6 +302,8 @@ static __noinline int override_mount_refused(const struct override_call *c)
 	now = bpf_ktime_get_ns();
 	tid = (__u32)bpf_get_current_pid_tgid();
 	s.tag->wait_cookie = 0;
+	if (s.tag->cause > WARDER_REFUSAL_CAPABILITY && !s.tag->cap_userns)
+		capability_foresee(task, s.tag);
 
 	r.op = WARDER_OP_MOUNT;
 	r.flags = warder_mount_flags(c->flags);

@@ -410,7 +410,8 @@ static void put_icept(struct json_object *o, const struct warder_icept *ic,
 	if (ic->type[0])
 		put_bytes(o, "fstype", ic->type, strnlen(ic->type, sizeof(ic->type)));
 	control_put_string(o, "cause", refusal_name(ic->cause));
-	if (ic->cause == WARDER_REFUSAL_CAPABILITY) {
+	/* Beside another cause it is the one that the kernel would have missed next. */
+	if (ic->cap_userns) {
 		control_put_string(o, "capability",
 				   capability_name((int)ic->cap, name, sizeof(name)));
 		control_put_u64(o, "userns", ic->cap_userns);

@@ -164,6 +164,9 @@ static void render_refusal(struct line *l, struct json_object *o, int outcome)
 	else if (strcmp(cause, "rule"))
 		line_add(l, ", not for a missing capability and not by this policy");
 	add_rule(l, o, "refused_by", ", by rule ");
+	if (strcmp(cause, "capability") && text_of(o, "capability", NULL))
+		line_add(l, " (%s is missing in user namespace %lld, too)",
+			 text_of(o, "capability", "?"), number_of(o, "userns"));
 	if (outcome) {
 		if (true_of(o, "undone"))
 			line_add(l, "; was performed and taken back");
@@ -173,11 +176,14 @@ static void render_refusal(struct line *l, struct json_object *o, int outcome)
 			line_add(l, ", the program saw %s",
 				 strcmp(text_of(o, "result", "?"), "0") ? text_of(o, "result", "?") :
 									  "success");
-		add_rule(l, o, "rule", ", override rule ");
-		add_rule(l, o, "near_rule", "; the nearest override rule is ");
+		/* A reason names the rule that it speaks of. */
+		if (!reason) {
+			add_rule(l, o, "rule", "; by override rule ");
+			add_rule(l, o, "near_rule", "; the nearest override rule is ");
+		}
 	}
 	if (reason)
-		line_add(l, ": %s", reason);
+		line_add(l, "; %s", reason);
 	else if (text_of(o, "unasked", NULL))
 		line_add(l, "; not overridden: %s", text_of(o, "unasked", ""));
 }
