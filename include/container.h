@@ -165,6 +165,7 @@ void builder_find_user(struct builder *b);
 /* Opens and announces every visible mount point. */
 void builder_report_mounts(struct builder *b);
 /* User, capabilities, exec. */
+void builder_drop_privileges(struct builder *b);
 void builder_exec(struct builder *b) __attribute__((noreturn));
 
 #endif

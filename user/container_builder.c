@@ -291,6 +291,9 @@ static void init_main(struct builder *b)
 		init_make_terminal(b);
 	if (!b->enter)
 		builder_report_mounts(b);
+	/* Before the tag: what this needs (CAP_SETPCAP, CAP_SETUID) is warder's to use, and the
+	 * container's policy may refuse it. */
+	builder_drop_privileges(b);
 	builder_say(b, CONTAINER_MSG_READY, 0, -1, NULL);
 	init_wait(b);
 	builder_exec(b);

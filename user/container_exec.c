@@ -111,7 +111,7 @@ void builder_find_user(struct builder *b)
 				     "number or another name", group);
 }
 
-static void exec_drop_privileges(struct builder *b)
+void builder_drop_privileges(struct builder *b)
 {
 	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
 	struct __user_cap_data_struct data[2] = { 0 };
@@ -222,7 +222,6 @@ void builder_exec(struct builder *b)
 		builder_fail(b, 125, "cannot place WARDER_FD: %s", strerror(errno));
 	syscall(SYS_close_range, b->self_fd >= 0 ? WARDER_FD + 1 : WARDER_FD, ~0U,
 		CLOSE_RANGE_CLOEXEC);
-	exec_drop_privileges(b);
 	if (chdir(b->spec->workdir ? b->spec->workdir : "/"))
 		builder_fail(b, 125, "workdir %s: %s", b->spec->workdir, strerror(errno));
 	err = exec_search(b->spec->argv, env);
