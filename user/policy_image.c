@@ -325,12 +325,11 @@ static void compiler_defaults(struct compiler *c, struct warder_image_header *h)
 	h->version = WARDER_IMAGE_VERSION;
 	h->header_size = sizeof(*h);
 	h->mode = p->mode;
-	h->file_default =
-		(p->file_deny ? 0 : WARDER_ACC_FILE_ALL) | (p->exec_deny ? 0 : WARDER_ACC_EXEC);
-	/* Where execution must be allowed, a mapping must be too: else the dynamic loader runs
-	 * what execve() may not. */
-	if (p->exec_deny)
-		h->file_default &= ~WARDER_ACC_MAP_EXEC;
+	/* Mapping a file for execution has the default of executing it: where execution must be
+	 * allowed the dynamic loader must not run what execve() may not, and where it need not
+	 * be, a program that may be executed must not die while it is mapped. */
+	h->file_default = (p->file_deny ? 0 : WARDER_ACC_FILE_ALL & ~WARDER_ACC_MAP_EXEC) |
+			  (p->exec_deny ? 0 : WARDER_ACC_EXEC | WARDER_ACC_MAP_EXEC);
 	h->file_err = EACCES;
 	h->exec_err = EACCES;
 	h->mount_default = p->mount_allow ? (1u << WARDER_MNT_BITS) - 1 : 0;
