@@ -198,7 +198,7 @@ static int run_op(__u32 slot, size_t i, const char *dir)
 /* Exactly one access granted in each folder below /t/only. */
 static void only_that_access_is_granted(void **state)
 {
-	char policy[8192] = "policy: only\ndefaults: {file: deny}\nfile:\n";
+	char policy[8192] = "policy: only\ndefaults: {file: deny, exec: deny}\nfile:\n";
 	__u32 slot;
 
 	(void)state;
@@ -402,7 +402,7 @@ static void explicit_deny_follows_the_object(void **state)
 
 static void audit_mode_refuses_nothing_and_reports(void **state)
 {
-	__u32 slot = h_container("policy: audit\nmode: audit\ndefaults: {file: deny}\nfile:\n"
+	__u32 slot = h_container("policy: audit\nmode: audit\ndefaults: {file: deny, exec: deny}\nfile:\n"
 				 "  - allow: [read]\n    path: /t/r/**\n");
 	struct warder_event e;
 	struct warder_stats before, after;
