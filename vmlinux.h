@@ -82,9 +82,9 @@ struct key {
 	struct keyring_index_key index_key;
 };
 
-/* A word of 64 bits since 6.3, two of 32 before: the same bits in the same places. */
-typedef struct {
-	__u64 val;
+/* An anonymous struct with a word of 64 bits in later kernels: the same bits, the same places. */
+typedef struct kernel_cap_struct { /* until 6.2 */
+	__u32 cap[2]; /* until 6.2 */
 } kernel_cap_t;
 
 struct cred {
