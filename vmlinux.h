@@ -83,9 +83,10 @@ struct key {
 };
 
 /* An anonymous struct with a word of 64 bits in later kernels: the same bits, the same places. */
-typedef struct kernel_cap_struct { /* until 6.2 */
+struct kernel_cap_struct { /* until 6.2 */
 	__u32 cap[2]; /* until 6.2 */
-} kernel_cap_t;
+};
+typedef struct kernel_cap_struct kernel_cap_t;
 
 struct cred {
 	kuid_t uid;
