@@ -96,17 +96,20 @@ $(BUILD)/warderd: $(BUILD)/obj/warderd.o $(BUILD)/libwarder.a
 	$(call msg,LD,$@) $(CC) $(LDFLAGS) $^ $(LDLIBS) -o $@
 
 # -------------------------------------------------------------------- tests
+# Fixtures hand string literals to a child as its `void *`.
+TEST_CFLAGS := $(filter-out -Wwrite-strings,$(ALL_CFLAGS))
+
 $(BUILD)/tests/unit/%: tests/unit/%.c $(PROBE_SKEL) $(BUILD)/libwarder.a
 	@mkdir -p $(@D)
-	$(call msg,TEST,$@) $(CC) $(ALL_CFLAGS) -Itests/unit -Itests/kernel -MMD -MP -MF $@.d $(LDFLAGS) $< $(BUILD)/libwarder.a -lcmocka $(LDLIBS) -o $@
+	$(call msg,TEST,$@) $(CC) $(TEST_CFLAGS) -Itests/unit -Itests/kernel -MMD -MP -MF $@.d $(LDFLAGS) $< $(BUILD)/libwarder.a -lcmocka $(LDLIBS) -o $@
 
 $(BUILD)/tests/kernel/%.o: tests/kernel/%.c
 	@mkdir -p $(@D)
-	$(call msg,CC,$@) $(CC) $(ALL_CFLAGS) -Itests/kernel -MMD -MP -c $< -o $@
+	$(call msg,CC,$@) $(CC) $(TEST_CFLAGS) -Itests/kernel -MMD -MP -c $< -o $@
 
 $(BUILD)/tests/kernel/%: tests/kernel/%.c $(KHELP_OBJ) $(BUILD)/libwarder.a
 	@mkdir -p $(@D)
-	$(call msg,TEST,$@) $(CC) $(ALL_CFLAGS) -Itests/kernel -MMD -MP -MF $@.d $(LDFLAGS) $< $(KHELP_OBJ) $(BUILD)/libwarder.a -lcmocka $(LDLIBS) -o $@
+	$(call msg,TEST,$@) $(CC) $(TEST_CFLAGS) -Itests/kernel -MMD -MP -MF $@.d $(LDFLAGS) $< $(KHELP_OBJ) $(BUILD)/libwarder.a -lcmocka $(LDLIBS) -o $@
 
 # The programs as tests see them, under sanitizers in a folder of their own.
 check: deps ## unit tests (sanitizers), docs, kernel tests on 6.1 and the newest kernel

@@ -41,6 +41,10 @@ for program; do
 	case $program in
 	*.o | *.d | *.c | *.h) continue ;;
 	esac
-	[ -f "$program" ] && one "$program"
+	if [ -f "$program" ]; then
+		one "$program"
+	else
+		echo "not ok - $(basename "$program"): there is no such test"
+	fi
 done
 echo '# all kernel tests ran'

@@ -50,7 +50,7 @@ POLICY
 
 # --- on demand, exit statuses
 is 7 "run: the command's exit status" warder run --policy none -- /bin/sh -c 'exit 7'
-is 143 "run: 128 + signal" sh -c 'warder run --policy none --name sig -- /bin/sh -c "trap exit\ 1 USR1; sleep 30 & wait" & p=$!; i=0; while ! warder list | grep -q sig && [ $i -lt 100 ]; do sleep 0.2; i=$((i+1)); done; warder kill --all sig; wait $p; [ $? = 137 ] && exit 143'
+is 143 "run: 128 + signal" sh -c 'warder run --policy none --name sig -- /bin/sh -c "trap exit\ 1 USR1; sleep 30 & wait" & p=$!; i=0; while ! warder list | grep -q "sig.*running" && [ $i -lt 100 ]; do sleep 0.2; i=$((i+1)); done; warder kill --all sig; wait $p; [ $? = 137 ] && exit 143'
 is 127 "run: 127 when not found" warder run --policy none -- /no/such/program
 has 'no such program' "run: says that it was not found"
 is 126 "run: 126 when it cannot be executed" warder run --policy none -- /etc/passwd
@@ -135,6 +135,44 @@ is 1 "policy load: judged by the new one" warder enter bob -- cat /etc/group
 is 0 "policy show: the kernel holds what was loaded" warder policy show blue
 has 'the same' "policy show: says so"
 
+# --- the quota of keys
+add='i=0; while [ $i -lt 4 ]; do keyctl add user k$i x @s || exit 9; i=$((i+1)); done'
+printf 'policy: few\nkeyring: {quota: {keys: 3}}\n' > "$work/few.yaml"
+is 0 "quota: a container with 3 keys" warder run -d --name few --policy "$work/few.yaml" -- /bin/sh -c "sleep 1000"
+is 9 "quota: the fourth key is refused" warder enter few -- /bin/sh -c "$add"
+has 'Disk quota exceeded' "quota: with EDQUOT"
+[ "$(printf '%s\n' "$out" | grep -c '^[0-9]*$')" = 3 ]
+ok $? "quota: after exactly three"
+is 0 "quota: a policy with more replaces it" sh -c "printf 'policy: few\nkeyring: {quota: {keys: 5}}\n' > $work/few.yaml; warder policy load $work/few.yaml"
+is 9 "quota: two more" warder enter few -- /bin/sh -c 'for k in a b c; do keyctl add user $k x @s || exit 9; done'
+[ "$(printf '%s\n' "$out" | grep -c '^[0-9]*$')" = 2 ]
+ok $? "quota: and exactly two"
+
+# --- containers whose socket cannot be made again: what was mounted there is gone
+ask='test_control_socket ask /run/warder/container.sock'
+status='{"request":"status"}'
+hostile() {
+	root=$work/root.$1
+	mkdir -p "$root/bin" "$root/run/warder" && cp /bin/busybox "$root/bin/busybox" && ln -s busybox "$root/bin/sh"
+	warder run -d --name "$1" --policy none --rootfs "$root" -- /bin/busybox sleep 1000 >/dev/null &&
+		rmdir "$root/run/warder"
+	ok $? "hostile: $1"
+}
+mkdir "$work/victim" && echo untouched > "$work/victim/container.sock"
+hostile link && ln -s /victim "$root/run/warder" && cp -r "$work/victim" "$root/victim"
+link=$root
+hostile file && echo x > "$root/run/warder"
+hostile fifo && mkfifo "$root/run/warder"
+hostile gone
+hostile folder && mkdir "$root/run/warder" && cp "$work/victim/container.sock" "$root/run/warder/"
+folder=$root
+is 0 "hostile: inside, the name is a file" warder run -d --name inside --policy none -- /bin/sh -c 'rm /run/warder/container.sock; echo untouched > /run/warder/container.sock; exec sleep 1000'
+is 0 "container.sock answers its container" warder enter bob -- $ask "$status"
+has '"name":"bob"' "container.sock: about itself"
+is 0 "container.sock: and nothing else" warder enter bob -- $ask '{"request":"list"}'
+has '"ok":false' "container.sock: refused"
+is 0 "container.sock: of a user namespace" warder run -d --name usr --userns --policy none -- /bin/sleep 1000
+
 # --- the supervisor dies, and another adopts
 kill -9 $daemon
 wait $daemon 2>/dev/null
@@ -144,6 +182,23 @@ i=0
 while ! warder doctor 2>/dev/null | grep -q 'supervisor.*process' && [ $i -lt 60 ]; do sleep 0.5; i=$((i + 1)); done
 is 0 "adopt: still listed after kill -9" warder list --json
 has '"name":"bob"' "adopt: by its name"
+i=0
+while ! warder enter bob -- $ask "$status" >/dev/null && [ $i -lt 50 ]; do sleep 0.2; i=$((i + 1)); done
+is 0 "adopt: container.sock answers again" warder enter bob -- $ask "$status"
+has '"name":"bob"' "adopt: about its container"
+is 0 "adopt: container.sock of a user namespace" warder enter usr -- $ask "$status"
+has '"name":"usr"' "adopt: about that one"
+is 0 "adopt: its mode" warder enter bob -- stat -c '%a %U' /run/warder/container.sock
+has '^666 root$' "adopt: every user of the container may ask"
+for name in link file fifo gone folder inside; do
+	out=$(cat "$work/warderd.log")
+	[ "$(grep -c "container $name has no container.sock any more" "$work/warderd.log")" = 1 ]
+	ok $? "adopt: one warning about $name"
+done
+out=$(cat "$link/victim/container.sock" "$folder/run/warder/container.sock" && warder enter inside -- cat /run/warder/container.sock)
+[ "$(printf '%s\n' "$out" | grep -c '^untouched$')" = 3 ]
+ok $? "adopt: no file of theirs was touched"
+for name in link file fifo gone folder inside usr few; do warder kill --all $name || ok 1 "kill $name"; done
 is 1 "adopt: still enforced" warder enter bob -- cat /etc/group
 # --- a second daemon takes over in order
 warderd 2>> "$work/warderd.log" &
