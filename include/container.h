@@ -24,6 +24,8 @@
 #define CONTAINER_MOUNTS_MAX 1024 /* mount points of one container */
 #define CONTAINER_UIDS 65536
 #define CONTAINER_UID_BASE 100000
+#define CONTAINER_SOCKET_DIR "/run/warder"
+#define CONTAINER_SOCKET "container.sock"
 
 struct container_volume {
 	char *source; /* on the host, absolute */
@@ -95,7 +97,7 @@ enum container_msg_type {
 enum container_fd {
 	CONTAINER_FD_PTY = 1, /* master of the terminal */
 	CONTAINER_FD_ROOT, /* O_PATH on the container's root */
-	CONTAINER_FD_LISTEN, /* listening /run/warder/container.sock */
+	CONTAINER_FD_LISTEN, /* /run/warder/container.sock, listening; not yet if made anew */
 	CONTAINER_FD_SELF, /* our end of WARDER_FD */
 };
 
@@ -113,7 +115,7 @@ int container_msg_send(int sock, const struct container_msg *m, int fd);
 int container_msg_recv(int sock, struct container_msg *m, int *ret_fd, int flags);
 
 struct container_launch {
-	const struct container_spec *spec;
+	const struct container_spec *spec; /* NULL: only with socket_mntns */
 	const char *name;
 	uint64_t cid;
 	int exe_fd; /* sealed copy of this program, container_seal_exe() */
@@ -121,6 +123,7 @@ struct container_launch {
 	int stdio[3]; /* -1: /dev/null */
 	uint32_t uid_base; /* with spec->userns */
 	int enter_pidfd; /* >= 0: join the container behind it instead of making one */
+	uint32_t socket_mntns; /* != 0: only bind container.sock in it, if it still is in there */
 	const char *stage_dir; /* an empty folder to mount on, in the builder's own namespace */
 };
 
@@ -150,6 +153,7 @@ struct builder {
 	uint32_t uid, gid; /* of the command, as seen inside */
 	char home[WARDER_PREFIX_SIZE];
 	int self_fd; /* becomes WARDER_FD */
+	uint64_t socket_mntns; /* inode number; 0: a container or a command is started */
 };
 
 /* Tells the supervisor and exits. */
@@ -164,6 +168,10 @@ void builder_enter_root(struct builder *b);
 void builder_find_user(struct builder *b);
 /* Opens and announces every visible mount point. */
 void builder_report_mounts(struct builder *b);
+/* container.sock of a running container, made anew. */
+void builder_remake_socket(struct builder *b) __attribute__((noreturn));
+/* Sends a descriptor to the supervisor. */
+void builder_report_fd(struct builder *b, enum container_fd which, int fd);
 /* User, capabilities, exec. */
 void builder_drop_privileges(struct builder *b);
 void builder_exec(struct builder *b) __attribute__((noreturn));

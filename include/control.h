@@ -30,12 +30,15 @@ struct control_fds {
 };
 void control_fds_done(struct control_fds *f);
 
-/* A listening socket at `path` (an old one is removed), or -errno. */
+/* A listening socket at `path` (an old one is removed) with `mode` less the umask, or -errno. */
 int control_listen(const char *path, mode_t mode, struct warder_error *reterr);
 /* A connected socket. -ENOENT, -ECONNREFUSED: nobody listens. */
 int control_connect(const char *path, struct warder_error *reterr);
 /* Effective uid and pid of the peer when it connected. */
 int control_peer(int sock, uid_t *ret_uid, pid_t *ret_pid);
+
+/* Is `fd`, which a peer sent, a memfd that nobody can change any more? 0 or -EINVAL. */
+int control_check_sealed(int fd, const char *what, struct warder_error *reterr);
 
 /* Sends one message. `flags` as for sendmsg(2), MSG_NOSIGNAL is added. What is too long is put
  * in a memfd, which goes as the last descriptor. -EAGAIN: nothing was sent. */

@@ -310,7 +310,7 @@ struct warder_image_header {
 	__u64 cap_allow;      /* granted by rule or default, denies taken off already */
 	__u64 cap_audit;
 	__u32 cap_err;
-	__u32 pad;
+	__u32 keys_max;       /* keyring quota, 0: the built-in WARDER_KEYS_DEFAULT */
 	__u16 cap_rule[64];   /* deciding rule of each capability; 0: the default */
 	__u64 override_ops;   /* bit WARDER_OP_*: some override rule speaks of it */
 };

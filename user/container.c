@@ -435,7 +435,9 @@ static int launch_config(const struct container_launch *l, struct warder_error *
 	control_put_u64(o, "uid_base", l->uid_base);
 	control_put_bool(o, "enter", l->enter_pidfd >= 0);
 	control_put_string(o, "stage", l->stage_dir);
-	json_object_object_add(o, "spec", container_spec_to_json(l->spec));
+	control_put_u64(o, "socket_mntns", l->socket_mntns);
+	if (l->spec)
+		json_object_object_add(o, "spec", container_spec_to_json(l->spec));
 	text = json_object_to_json_string_length(o, JSON_C_TO_STRING_PLAIN, &len);
 	if (fd < 0 || !text || write(fd, text, len) != (ssize_t)len || lseek(fd, 0, SEEK_SET))
 		return error_errno(reterr, -errno, "cannot hand the configuration over");

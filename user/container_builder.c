@@ -192,7 +192,7 @@ void builder_report_mounts(struct builder *b)
 		builder_fail(b, 125, "no mount point of the container could be read");
 }
 
-static void init_report_fd(struct builder *b, enum container_fd which, int fd)
+void builder_report_fd(struct builder *b, enum container_fd which, int fd)
 {
 	builder_say(b, CONTAINER_MSG_FD, (int)which, fd, NULL);
 }
@@ -200,16 +200,19 @@ static void init_report_fd(struct builder *b, enum container_fd which, int fd)
 /* The folder is a tmpfs of ours (builder_make_root); without one there is only WARDER_FD. */
 static void init_listen(struct builder *b)
 {
-	static const char path[] = "/run/warder/container.sock";
+	static const char path[] = CONTAINER_SOCKET_DIR "/" CONTAINER_SOCKET;
 	cleanup_close int fd = -1;
 	struct warder_error e;
+	mode_t mask;
 
-	if (access("/run/warder", W_OK))
+	if (access(CONTAINER_SOCKET_DIR, W_OK))
 		return;
+	mask = umask(0);
 	fd = control_listen(path, 0666, &e);
+	umask(mask);
 	if (fd < 0)
 		builder_fail(b, 125, "in the container: %s", e.text);
-	init_report_fd(b, CONTAINER_FD_LISTEN, fd);
+	builder_report_fd(b, CONTAINER_FD_LISTEN, fd);
 }
 
 static void init_make_terminal(struct builder *b)
@@ -226,7 +229,7 @@ static void init_make_terminal(struct builder *b)
 	if (fchown(slave, b->uid, (gid_t)-1))
 		builder_fail(b, 125, "cannot give the terminal to uid %u: %s", b->uid,
 			     strerror(errno));
-	init_report_fd(b, CONTAINER_FD_PTY, master);
+	builder_report_fd(b, CONTAINER_FD_PTY, master);
 	for (int i = 0; i < 3; i++)
 		dup2(slave, i);
 }
@@ -278,12 +281,12 @@ static void init_main(struct builder *b)
 		root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 		if (root < 0)
 			builder_fail(b, 125, "cannot open the root: %s", strerror(errno));
-		init_report_fd(b, CONTAINER_FD_ROOT, root);
+		builder_report_fd(b, CONTAINER_FD_ROOT, root);
 		close(root);
 		init_listen(b);
 		if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
 			builder_fail(b, 125, "cannot make a socket: %s", strerror(errno));
-		init_report_fd(b, CONTAINER_FD_SELF, pair[0]);
+		builder_report_fd(b, CONTAINER_FD_SELF, pair[0]);
 		close(pair[0]);
 		b->self_fd = pair[1];
 	}
@@ -304,9 +307,9 @@ static void init_main(struct builder *b)
 static void builder_read_config(struct builder *b)
 {
 	static const char *const keys[] = { "name", "cid", "uid_base", "enter", "stage", "spec",
-					    NULL };
+					    "socket_mntns", NULL };
 	static char text[2 * CONTROL_MESSAGE_MAX];
-	struct json_object *o, *spec;
+	struct json_object *o, *spec = NULL;
 	struct warder_error e = { "" };
 	uint64_t base = 0;
 	size_t len = 0;
@@ -321,8 +324,9 @@ static void builder_read_config(struct builder *b)
 	    control_get_u64(o, "uid_base", UINT32_MAX, &base, &e) != 1 ||
 	    control_get_bool(o, "enter", &b->enter, &e) != 1 ||
 	    control_get_string(o, "stage", &b->stage, &e) != 1 ||
-	    !json_object_object_get_ex(o, "spec", &spec) ||
-	    container_spec_from_json(spec, &b->spec, &e))
+	    control_get_u64(o, "socket_mntns", UINT32_MAX, &b->socket_mntns, &e) != 1 ||
+	    (!json_object_object_get_ex(o, "spec", &spec) && !b->socket_mntns) ||
+	    (spec && container_spec_from_json(spec, &b->spec, &e)))
 		builder_fail(b, 125, "the launch configuration is damaged: %s", e.text);
 	b->uid_base = (uint32_t)base;
 	snprintf(b->mask, sizeof(b->mask), "%s.mask", b->stage);
@@ -414,6 +418,8 @@ void container_builder_main(int argc, char **argv)
 	score = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
 	if (score >= 0 && write(score, "0", 1) < 0)
 		builder_fail(&b, 125, "cannot reset oom_score_adj: %s", strerror(errno));
+	if (b.socket_mntns)
+		builder_remake_socket(&b);
 	if (b.enter)
 		builder_join(&b);
 	else

@@ -3,6 +3,7 @@
 #include "control.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -48,9 +49,11 @@ int control_listen(const char *path, mode_t mode, struct warder_error *reterr)
 		return error_errno(reterr, -errno, "cannot make a socket");
 	if (unlink(path) && errno != ENOENT)
 		return error_errno(reterr, -errno, "cannot remove the old %s", path);
-	if (bind(fd, (struct sockaddr *)&addr, sizeof(addr)))
+	/* bind() gives the name the socket's own mode: no chmod() of what lies at the path by
+	 * then, and no moment with another mode. */
+	if (fchmod(fd, mode) || bind(fd, (struct sockaddr *)&addr, sizeof(addr)))
 		return error_errno(reterr, -errno, "cannot bind %s", path);
-	if (chmod(path, mode) || listen(fd, 64))
+	if (listen(fd, 64))
 		return error_errno(reterr, -errno, "cannot listen on %s", path);
 	return take_fd(&fd);
 }
@@ -81,6 +84,16 @@ int control_peer(int sock, uid_t *ret_uid, pid_t *ret_pid)
 		return -errno;
 	*ret_uid = cred.uid;
 	*ret_pid = cred.pid;
+	return 0;
+}
+
+int control_check_sealed(int fd, const char *what, struct warder_error *reterr)
+{
+	const int wanted = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
+	int seals = fcntl(fd, F_GET_SEALS);
+
+	if (seals < 0 || (seals & wanted) != wanted)
+		return error_set(reterr, -EINVAL, "%s must come in a sealed memfd", what);
 	return 0;
 }
 

@@ -325,6 +325,7 @@ static void compiler_defaults(struct compiler *c, struct warder_image_header *h)
 	h->version = WARDER_IMAGE_VERSION;
 	h->header_size = sizeof(*h);
 	h->mode = p->mode;
+	h->keys_max = p->keys_max;
 	/* Mapping a file for execution has the default of executing it: where execution must be
 	 * allowed the dynamic loader must not run what execve() may not, and where it need not
 	 * be, a program that may be executed must not die while it is mapped. */

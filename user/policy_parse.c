@@ -14,7 +14,7 @@
 #define VARS_MAX 256
 #define VALUES_MAX 1024
 #define ID_MAX 64
-#define KEYS_MAX 1000000
+#define KEYS_MAX WARDER_KEYS_MAX
 
 /* Accesses that hooks of this version judge. */
 #define ENFORCED                                                                                   \

@@ -222,7 +222,8 @@ static const char *verify_defaults(const struct warder_image *img)
 
 	if ((h->file_default & ~ACC_ALL) || (h->mount_default & ~MNT_ALL) ||
 	    !errno_is_fine(h->file_err) || !errno_is_fine(h->exec_err) ||
-	    !errno_is_fine(h->mount_err) || !errno_is_fine(h->cap_err) || h->pad)
+	    !errno_is_fine(h->mount_err) || !errno_is_fine(h->cap_err) ||
+	    h->keys_max > WARDER_KEYS_MAX)
 		return "class defaults";
 	for (__u32 i = 0; i < h->accept.count; i++)
 		if (a[i].deny || a[i].audit)

@@ -13,6 +13,7 @@
 #include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -31,6 +32,7 @@
 
 #define HANDOVER_SECONDS 20
 #define LOCK_TRIES 100
+#define SUPERVISOR_FDS 16384 /* each container: 6 and its connections; the control socket */
 
 uint64_t supervisor_now_ms(void)
 {
@@ -229,11 +231,17 @@ static void supervisor_remove_dirs(struct supervisor *s)
 
 static void supervisor_harden(void)
 {
+	struct rlimit limit;
 	cleanup_close int fd = -1;
 	ssize_t n = 0;
 
 	umask(077);
 	prctl(PR_SET_DUMPABLE, 0);
+	/* Containers get their own limit in builder_exec(). */
+	if (!getrlimit(RLIMIT_NOFILE, &limit) && limit.rlim_cur < SUPERVISOR_FDS) {
+		limit.rlim_cur = limit.rlim_max < SUPERVISOR_FDS ? limit.rlim_max : SUPERVISOR_FDS;
+		setrlimit(RLIMIT_NOFILE, &limit);
+	}
 	signal(SIGPIPE, SIG_IGN);
 	fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
 	if (fd >= 0)

@@ -46,7 +46,7 @@ static struct ctr *ctr_alloc(void)
 	struct ctr *c = calloc(1, sizeof(*c));
 
 	if (c) {
-		c->init.fd = c->listener.fd = -1;
+		c->init.fd = c->listener.fd = c->remake.fd = -1;
 		c->cgroup_fd = c->root_fd = c->userns_fd = -1;
 		c->created = time(NULL);
 	}
@@ -129,6 +129,7 @@ struct ctr *ctr_new(struct supervisor *s, const char *name, struct warder_error 
 
 int ctr_publish(struct supervisor *s, struct ctr *c, enum warder_ctr_state state)
 {
+	const struct warder_image *img = c->policy_held ? sup_policy_image(s, c->policy) : NULL;
 	struct warder_ctr k = {
 		.cid = c->cid,
 		.state = state,
@@ -140,6 +141,7 @@ int ctr_publish(struct supervisor *s, struct ctr *c, enum warder_ctr_state state
 		.session_ring = c->rings.session,
 		.container_ring = c->rings.container,
 		.userns_owned = c->userns_fd >= 0,
+		.keys_max = img ? img->h.keys_max : 0,
 	};
 
 	snprintf(k.name, sizeof(k.name), "%s", c->name);
@@ -169,35 +171,6 @@ int ctr_save(struct supervisor *s, struct ctr *c, struct warder_error *reterr)
 	if (c->spec)
 		json_object_object_add(o, "spec", container_spec_to_json(c->spec));
 	return state_save_container(s->state_dir, c->cid, o, reterr);
-}
-
-/* ---------------------------------------------------------------------- its sockets */
-
-static void ctr_listener_ready(struct supervisor *s, struct source *src, uint32_t events)
-{
-	struct ctr *c = source_owner(src, struct ctr, listener);
-
-	(void)events;
-	conn_accept_from_container(s, c, src);
-}
-
-void ctr_listen(struct supervisor *s, struct ctr *c, int fd)
-{
-	int type = 0, accepting = 0;
-	socklen_t len = sizeof(type);
-
-	if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) || type != SOCK_SEQPACKET ||
-	    getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &accepting, &len) || !accepting ||
-	    source_add(s, &c->listener, fd, EPOLLIN, ctr_listener_ready))
-		close(fd);
-}
-
-/* The supervisor's end of WARDER_FD is an ordinary connection from that container. */
-void ctr_attach_self(struct supervisor *s, struct ctr *c, int fd)
-{
-	c->has_self = 1;
-	if (fcntl(fd, F_SETFL, O_NONBLOCK) || conn_add(s, fd, c->cid))
-		close(fd);
 }
 
 /* --------------------------------------------------------------------------- exit */
@@ -284,8 +257,9 @@ static void ctr_finish(struct supervisor *s, struct ctr *c)
 	int borrowed;
 
 	sup_event_gaps(s, c);
+	ctr_socket_cancel(s, c);
 	source_remove(s, &c->init);
-	source_remove(s, &c->listener);
+	conn_listener_remove(s, c);
 	conn_close_container(s, c->cid);
 	if (c->has_rings && s->keyring)
 		keyring_destroy(s->keyring, c->cid, &c->rings);
@@ -368,6 +342,7 @@ void ctr_tick(struct supervisor *s, uint64_t now)
 
 	for (struct ctr *c = s->ctrs; c; c = next) {
 		next = c->next;
+		ctr_socket_tick(s, c, now);
 		if (c->state != CTR_DYING)
 			continue;
 		if (ctr_try_remove(s, c)) {
@@ -483,6 +458,7 @@ static void ctr_adopt(struct supervisor *s, uint32_t slot, const struct warder_c
 		c->userns_fd = open(path, O_RDONLY | O_CLOEXEC);
 	}
 	ctr_watch_init(s, c, pidfd);
+	ctr_socket_remake(s, c);
 	sup_event_lifecycle(s, c, "adopted", 0);
 }
 
@@ -510,8 +486,9 @@ void ctr_free_all(struct supervisor *s)
 		struct ctr *c = s->ctrs;
 
 		s->ctrs = c->next;
+		ctr_socket_cancel(s, c);
 		source_remove(s, &c->init);
-		source_remove(s, &c->listener);
+		conn_listener_remove(s, c);
 		ctr_free(c);
 	}
 }

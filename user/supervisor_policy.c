@@ -25,7 +25,7 @@ void sup_image_unref(struct supervisor *s, struct sup_image *image)
 		free(image);
 }
 
-/* Reads and verifies what the client sent; the file may be anything. */
+/* Reads and verifies what the client sent; it may be anything. */
 int sup_policy_read(int fd, struct sup_image **ret, struct warder_error *reterr)
 {
 	cleanup_free struct sup_image *image = NULL;
@@ -33,10 +33,13 @@ int sup_policy_read(int fd, struct sup_image **ret, struct warder_error *reterr)
 	struct stat st;
 	size_t len = 0;
 
-	if (fstat(fd, &st) || !S_ISREG(st.st_mode) || st.st_size <= 0 ||
+	/* Sealed: it cannot change under us, and reading it waits for nobody. */
+	if (control_check_sealed(fd, "the policy image", reterr))
+		return -EINVAL;
+	if (fstat(fd, &st) || st.st_size <= 0 ||
 	    st.st_size > WARDER_IMAGE_SIZE)
 		return error_set(reterr, -EINVAL,
-				 "the policy image must be a file of 1 to %u bytes",
+				 "the policy image must have 1 to %u bytes",
 				 WARDER_IMAGE_SIZE);
 	image = calloc(1, sizeof(*image));
 	if (!image)
@@ -122,8 +125,14 @@ int sup_policy_load(struct supervisor *s, struct sup_image *image, uint32_t *ret
 	s->policy[slot].kept = 1;
 	*ret_slot = (uint32_t)slot;
 	for (struct ctr *c = s->ctrs; c; c = c->next) {
-		if (c->policy_held && c->policy == (uint32_t)slot && c->state == CTR_RUNNING)
-			ctr_save(s, c, NULL);
+		if (!c->policy_held || c->policy != (uint32_t)slot || c->state != CTR_RUNNING)
+			continue;
+		ctr_save(s, c, NULL);
+		/* The quota of keys is in the container's record, beside the image. */
+		err = ctr_publish(s, c, WARDER_CTR_RUNNING);
+		if (err)
+			log_error("container %s keeps its old quota of keys: %s", c->name,
+				  strerror(-err));
 	}
 	return 0;
 }

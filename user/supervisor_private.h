@@ -71,6 +71,10 @@ struct ctr {
 	pid_t pid;
 	struct source init; /* pidfd */
 	struct source listener; /* container.sock */
+	int listener_paused; /* the container has too many connections */
+	struct source remake; /* the builder that makes container.sock anew */
+	pid_t remake_pid;
+	uint64_t remake_deadline; /* ms */
 	int has_self; /* our end of WARDER_FD came in, now a connection */
 	int cgroup_fd, root_fd, userns_fd;
 	uint32_t uid_base;
@@ -122,6 +126,7 @@ struct conn {
 	uint64_t id;
 	struct source src;
 	uint64_t cid; /* came in on a container's socket; 0: the control socket */
+	uint32_t slot; /* of that container */
 	int subscriber;
 	uint64_t filter; /* cid, 0: all */
 	uint64_t lost; /* events this reader was too slow for */
@@ -152,7 +157,7 @@ struct supervisor {
 	struct ctr *borrowed; /* ended, but an override thread uses their descriptors */
 	struct launch *launches;
 	struct conn *conns;
-	unsigned conn_count;
+	unsigned conn_count; /* of the control socket */
 	uint64_t conn_next;
 	struct sup_policy policy[WARDER_POLICIES_MAX];
 
@@ -184,7 +189,11 @@ void supervisor_reap_later(struct supervisor *s, pid_t pid);
 /* supervisor_conn.c */
 void conn_accept(struct supervisor *s, struct source *src, uint32_t events);
 void conn_accept_from_container(struct supervisor *s, struct ctr *c, struct source *src);
-int conn_add(struct supervisor *s, int fd, uint64_t cid);
+/* ctr: it came in on that container's socket; NULL: on the control socket. */
+int conn_add(struct supervisor *s, int fd, const struct ctr *ctr);
+void conn_listener_remove(struct supervisor *s, struct ctr *c);
+/* Accepts again when there is room again. */
+void conn_listener_tick(struct supervisor *s, struct ctr *c);
 struct conn *conn_find(struct supervisor *s, uint64_t id);
 void conn_close(struct supervisor *s, struct conn *c);
 void conn_close_container(struct supervisor *s, uint64_t cid);
@@ -221,12 +230,18 @@ void ctr_end(struct supervisor *s, struct ctr *c, int status);
 void ctr_tick(struct supervisor *s, uint64_t now);
 void ctr_adopt_all(struct supervisor *s);
 void ctr_free_all(struct supervisor *s);
-void ctr_listen(struct supervisor *s, struct ctr *c, int fd);
-void ctr_attach_self(struct supervisor *s, struct ctr *c, int fd);
 struct json_object *ctr_to_json(struct supervisor *s, struct ctr *c, int all);
 int ctr_override_acquire(void *arg, __u64 cid, __u32 slot, struct override_target *ret);
 void ctr_override_release(void *arg, struct override_target *target);
 int ctr_wait_status(int pidfd, int *ret_status);
+
+/* supervisor_socket.c */
+void ctr_listen(struct supervisor *s, struct ctr *c, int fd);
+void ctr_attach_self(struct supervisor *s, struct ctr *c, int fd);
+/* container.sock of an adopted container, which is watched already; warns if it cannot be. */
+void ctr_socket_remake(struct supervisor *s, struct ctr *c);
+void ctr_socket_cancel(struct supervisor *s, struct ctr *c);
+void ctr_socket_tick(struct supervisor *s, struct ctr *c, uint64_t now);
 
 /* supervisor_policy.c */
 int sup_policy_read(int fd, struct sup_image **ret, struct warder_error *reterr);

@@ -105,10 +105,6 @@ static void handle_run(struct supervisor *s, struct conn *c, struct json_object 
 		conn_reply_error(s, c, 125, "the request must have a policy name or an image");
 		return;
 	}
-	if (c->waits_cid || c->subscriber) {
-		conn_reply_error(s, c, 125, "this connection waits for something else");
-		return;
-	}
 	if (start_container(s, c, take_ptr(spec), policy, image ? fds->fd[0] : -1, stdio, detach,
 			    &e))
 		reply_error(s, c, &e);
@@ -547,6 +543,10 @@ static void handle_keyring_add(struct supervisor *s, struct conn *c, struct json
 				 "payload");
 		return;
 	}
+	if (control_check_sealed(fds->fd[0], "the key's payload", &e)) {
+		reply_error(s, c, &e);
+		return;
+	}
 	len = pread(fds->fd[0], payload, sizeof(payload), 0);
 	if (len < 0 || len > PAYLOAD_MAX) {
 		conn_reply_error(s, c, 125, "the key's payload cannot be read or is too long");
@@ -653,25 +653,27 @@ static const struct request {
 	const char *name;
 	request_fn handle;
 	int while_leaving;
-	const char *const keys[10]; /* beside "request" */
+	int waits; /* the connection waits for its outcome, or for events: one such at a time */
+	size_t fds; /* at most */
+	const char *const keys[10];
 } requests[] = {
-	{ "run", handle_run, 0, { "request", "spec", "policy", "image", "stdio", "detach", NULL } },
-	{ "enter", handle_enter, 0, { "request", "name", "argv", "tty", "stdio", NULL } },
-	{ "kill", handle_kill, 0, { "request", "name", "signal", "all", NULL } },
-	{ "wait", handle_wait, 0, { "request", "name", "cid", NULL } },
-	{ "list", handle_list, 1, { "request", NULL } },
-	{ "inspect", handle_inspect, 1, { "request", "name", NULL } },
-	{ "events", handle_events, 0, { "request", "name", "follow", "history", NULL } },
-	{ "policy-load", handle_policy_load, 0, { "request", NULL } },
-	{ "policy-list", handle_policy_list, 1, { "request", NULL } },
-	{ "policy-show", handle_policy_show, 1, { "request", "name", NULL } },
-	{ "keyring-show", handle_keyring_show, 0, { "request", "name", NULL } },
-	{ "keyring-add", handle_keyring_add, 0,
+	{ "run", handle_run, 0, 1, 4, { "request", "spec", "policy", "image", "stdio", "detach", NULL } },
+	{ "enter", handle_enter, 0, 1, 3, { "request", "name", "argv", "tty", "stdio", NULL } },
+	{ "kill", handle_kill, 0, 0, 0, { "request", "name", "signal", "all", NULL } },
+	{ "wait", handle_wait, 0, 1, 0, { "request", "name", "cid", NULL } },
+	{ "list", handle_list, 1, 0, 0, { "request", NULL } },
+	{ "inspect", handle_inspect, 1, 0, 0, { "request", "name", NULL } },
+	{ "events", handle_events, 0, 1, 0, { "request", "name", "follow", "history", NULL } },
+	{ "policy-load", handle_policy_load, 0, 0, 1, { "request", NULL } },
+	{ "policy-list", handle_policy_list, 1, 0, 0, { "request", NULL } },
+	{ "policy-show", handle_policy_show, 1, 0, 0, { "request", "name", NULL } },
+	{ "keyring-show", handle_keyring_show, 0, 0, 0, { "request", "name", NULL } },
+	{ "keyring-add", handle_keyring_add, 0, 0, 1,
 	  { "request", "name", "type", "description", NULL } },
-	{ "keyring-unlink", handle_keyring_unlink, 0,
+	{ "keyring-unlink", handle_keyring_unlink, 0, 0, 0,
 	  { "request", "name", "type", "description", NULL } },
-	{ "status", handle_status, 1, { "request", NULL } },
-	{ "handover", handle_handover, 0, { "request", NULL } },
+	{ "status", handle_status, 1, 0, 0, { "request", NULL } },
+	{ "handover", handle_handover, 0, 0, 0, { "request", NULL } },
 };
 
 /* From inside a container: its own state and nothing else. */
@@ -688,6 +690,16 @@ static void dispatch_container(struct supervisor *s, struct conn *c, const char 
 	r = reply_new();
 	json_object_object_add(r, "container", ctr_to_json(s, ctr, 0));
 	conn_reply(s, c, r, -1);
+}
+
+/* Two outcomes could not be told apart; and publishing an event may close a subscriber. */
+static int request_waits(struct supervisor *s, const struct conn *c)
+{
+	for (const struct launch *l = s->launches; l; l = l->next) {
+		if (l->conn == c->id)
+			return 1;
+	}
+	return c->waits_cid || c->subscriber;
 }
 
 void request_dispatch(struct supervisor *s, struct conn *c, struct json_object *o,
@@ -710,6 +722,11 @@ void request_dispatch(struct supervisor *s, struct conn *c, struct json_object *
 	}
 	if (!request)
 		error_set(&e, -EINVAL, "unknown request \"%.64s\"", name ? name : "");
+	else if (fds->count > request->fds)
+		error_set(&e, -EINVAL, "the request has %zu descriptors, not at most %zu",
+			  fds->count, request->fds);
+	else if (request->waits && request_waits(s, c))
+		error_set(&e, -EBUSY, "this connection waits for something else");
 	else if (!control_check_keys(o, request->keys, &e)) {
 		if (!s->leaving || request->while_leaving) {
 			request->handle(s, c, o, fds);

@@ -550,6 +550,7 @@ static void test_settings(void **state)
 {
 	static const char text[] = "policy: web-1\nselectable: true\nkeyring: {quota: {keys: 17}}\n"
 				   "match: {name: 'web-*', annotations: {io.warder.policy: shop}}\n";
+	struct warder_image *img;
 	struct policy_diags d = {0};
 	struct policy *p;
 
@@ -558,6 +559,9 @@ static void test_settings(void **state)
 	assert_string_equal(policy_name(p), "web-1");
 	assert_true(policy_is_selectable(p));
 	assert_int_equal(policy_keys_max(p), 17);
+	assert_int_equal(policy_compile(p, &img, &d), 0);
+	assert_int_equal(img->h.keys_max, 17);
+	free(img);
 	assert_true(policy_matches(p, "web-x", annotation, (void *)"shop"));
 	assert_false(policy_matches(p, "db-x", annotation, (void *)"shop"));
 	assert_false(policy_matches(p, "web-x", annotation, (void *)"other"));
@@ -743,7 +747,7 @@ static void test_malformed(void **state)
 	BAD(img->h.cap_rule[5] = 1);
 	BAD(img->h.cap_allow ^= 1ull << 5);
 	BAD(img->h.override_ops = 0);
-	BAD(img->h.pad = 1);
+	BAD(img->h.keys_max = WARDER_KEYS_MAX + 1);
 #undef BAD
 #undef AT
 }
