@@ -16,6 +16,10 @@
 /* In f_flags, set by the kernel for the file that it executes; no system call passes it on. */
 #define WARDER_FMODE_EXEC 0x20
 #define WARDER_O_APPEND 02000
+#define WARDER_O_TMPFILE 020000000 /* the kernel's __O_TMPFILE, without O_DIRECTORY */
+
+#define WARDER_NR_FTRUNCATE 77
+#define WARDER_TS_COMPAT 0x2
 
 #define WARDER_SB_KERNMOUNT (1ul << 22)
 

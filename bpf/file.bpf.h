@@ -35,6 +35,8 @@ struct file_request {
 	__u32 access_extra; /* at the first end too */
 	__u32 nameless;     /* 1: of a kind that has no name anywhere (memfd) */
 	__u32 move;         /* WARDER_MOVE_* */
+	__u32 writable;     /* 1: by a descriptor that was opened for writing, and judged then */
+	__u32 pad;
 };
 
 /* Is the current task one of a container, or one of whom that cannot be said? */
@@ -212,8 +214,13 @@ static __always_inline int file_decide(const struct file_request *r, const struc
 				       struct warder_verdict *v)
 {
 	int pos = r->nameless ? GATHER_UNREACHABLE : file_gather(&r->at, s->slot, &sc->text);
-	int fault = file_decide_end(s->img, &sc->text, pos, r->access | r->access_extra, v);
+	int fault;
 
+	/* Programs unlink their scratch files and go on resizing them: that asks for no more
+	 * than the writing that was granted under the name. */
+	if (r->writable && pos == GATHER_UNREACHABLE)
+		return 0;
+	fault = file_decide_end(s->img, &sc->text, pos, r->access | r->access_extra, v);
 	if (fault || pos < 0)
 		return fault;
 	f->off = pos;
@@ -292,6 +299,20 @@ static __always_inline int file_judge_entry(const struct path *dir, struct dentr
 	return errno_return(-file_judge(&r));
 }
 
+/* O_TMPFILE: a file without a name is judged as an entry that is made in its folder. The flag
+ * stays in f_flags, and no other way of opening a file sets it. */
+static __always_inline int file_judge_tmpfile(const struct path *path, __u32 access)
+{
+	struct file_request r = { .hook = WARDER_HOOK_FILE_OPEN, .class_ = WARDER_CLASS_FILE,
+				  .access = access | WARDER_ACC_CREATE };
+
+	if (file_kind(path) == FILE_PASSED)
+		return 0;
+	file_object_set(&r.at, path, path->dentry);
+	r.at.dentry = (__u64)BPF_CORE_READ(path, dentry, d_parent);
+	return errno_return(-file_judge(&r));
+}
+
 SEC("lsm/file_open")
 int BPF_PROG(warder_file_open, struct file *file, int ret)
 {
@@ -310,17 +331,38 @@ int BPF_PROG(warder_file_open, struct file *file, int ret)
 	/* Access mode 3, for ioctl only: the kernel asks for both. */
 	if (!access)
 		access = WARDER_ACC_READ | WARDER_ACC_WRITE;
+	if (file->f_flags & WARDER_O_TMPFILE)
+		return file_judge_tmpfile(&file->f_path, access);
 	return file_judge_path(&file->f_path, WARDER_HOOK_FILE_OPEN, WARDER_CLASS_FILE, access);
 }
 
-/* O_TRUNC and truncate(2); ftruncate(2) too before 6.2. */
+/* `by_fd`: ftruncate(2), which the kernel grants to descriptors open for writing only. */
+static __always_inline int file_judge_truncate(const struct path *path, __u32 hook, int by_fd)
+{
+	struct file_request r = { .hook = hook, .class_ = WARDER_CLASS_FILE,
+				  .access = WARDER_ACC_TRUNCATE, .writable = by_fd };
+
+	/* Pipes and their like are not truncated; a memfd is the task's own memory. */
+	if (file_kind(path) != FILE_NAMED)
+		return 0;
+	file_object_set(&r.at, path, NULL);
+	return errno_return(-file_judge(&r));
+}
+
+/* O_TRUNC and truncate(2); ftruncate(2) too before 6.2, told by the system call's number
+ * (the 32-bit entry's is another call's in 64 bits, so that one stays refused). */
 SEC("lsm/path_truncate")
 int BPF_PROG(warder_path_truncate, const struct path *path, int ret)
 {
+	struct pt_regs *regs;
+
 	if (ret || !file_task_is_tagged())
 		return ret;
-	return file_judge_path(path, WARDER_HOOK_PATH_TRUNCATE, WARDER_CLASS_FILE,
-			       WARDER_ACC_TRUNCATE);
+	regs = (struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
+	return file_judge_truncate(path, WARDER_HOOK_PATH_TRUNCATE,
+				   regs->orig_ax == WARDER_NR_FTRUNCATE &&
+					   !(BPF_CORE_READ(bpf_get_current_task_btf(),
+							   thread_info.status) & WARDER_TS_COMPAT));
 }
 
 /* Since 6.2: O_TRUNC and ftruncate(2). */
@@ -329,8 +371,9 @@ int BPF_PROG(warder_file_truncate, struct file *file, int ret)
 {
 	if (ret || !file_task_is_tagged())
 		return ret;
-	return file_judge_path(&file->f_path, WARDER_HOOK_FILE_TRUNCATE, WARDER_CLASS_FILE,
-			       WARDER_ACC_TRUNCATE);
+	/* O_TRUNC comes here after file_open has judged the same object. */
+	return file_judge_truncate(&file->f_path, WARDER_HOOK_FILE_TRUNCATE,
+				   file->f_mode & WARDER_FMODE_WRITE ? 1 : 0);
 }
 
 /* Also open(O_CREAT), and bind(2) of a unix socket. */

@@ -264,14 +264,52 @@ static int list_deleted_folder(void *arg)
 	return try_read(".");
 }
 
-static int make_nameless_file(void *arg)
+/* truncate(2) needs no descriptor that was opened for writing. */
+static int truncate_deleted_file(void *arg)
 {
+	char path[64];
+	int fd = open("/n/open/gone", O_WRONLY | O_CREAT, 0600);
+
 	(void)arg;
-	return try_open(AT_FDCWD, "/n/open", O_RDWR | O_TMPFILE);
+	if (fd < 0 || unlink("/n/open/gone"))
+		return SETUP_FAILED;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	return truncate(path, 0) ? errno : 0;
 }
 
 static int (*const nameless[])(void *) = { read_unrecorded, read_deleted_file,
-					   list_deleted_folder, make_nameless_file };
+					   list_deleted_folder, truncate_deleted_file };
+
+/* What programs do with scratch files: no name is asked of what was opened under one. */
+static int use_scratch_file(void *arg)
+{
+	int fd = open("/n/open/gone", O_RDWR | O_CREAT, 0600);
+
+	(void)arg;
+	if (fd < 0 || unlink("/n/open/gone"))
+		return SETUP_FAILED;
+	return ftruncate(fd, 4096) ? errno : 0;
+}
+
+static int make_nameless_file(void *dir)
+{
+	return try_open(AT_FDCWD, dir, O_RDWR | O_TMPFILE);
+}
+
+static void scratch_files_can_be_used(void **state)
+{
+	__u32 slot = h_container("policy: scratch\n" OPEN_MOUNTS
+				 "file:\n  - deny: [read]\n    path: /n/secret/**\n"
+				 "  - deny: [create]\n    path: /n/closed/**\n");
+
+	(void)state;
+	h_shell("mkdir -p /n/closed");
+	assert_int_equal(h_run(slot, use_scratch_file, NULL), 0);
+	/* O_TMPFILE is judged as an entry of its folder: reading, writing and making it. */
+	assert_int_equal(h_run(slot, make_nameless_file, "/n/open"), 0);
+	assert_int_equal(h_run(slot, make_nameless_file, "/n/closed"), EACCES);
+	assert_int_equal(h_run(slot, make_nameless_file, "/n/secret"), EACCES);
+}
 
 static void objects_without_a_name_are_refused(void **state)
 {
@@ -522,6 +560,7 @@ int main(void)
 		cmocka_unit_test(every_way_leads_to_the_same_name),
 		cmocka_unit_test(the_deepest_recorded_root_names),
 		cmocka_unit_test(objects_without_a_name_are_refused),
+		cmocka_unit_test(scratch_files_can_be_used),
 		cmocka_unit_test(depth_and_length_are_exact_up_to_path_max),
 		cmocka_unit_test(longer_names_are_a_fault),
 		cmocka_unit_test(the_end_of_a_name_is_not_a_name),
