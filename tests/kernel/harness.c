@@ -5,6 +5,7 @@
 #include <err.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -217,8 +218,17 @@ pid_t h_start(int slot, int (*fn)(void *), void *arg)
 
 int h_wait(pid_t pid)
 {
+	struct pollfd exited = { .fd = syscall(SYS_pidfd_open, pid, 0), .events = POLLIN };
 	int status;
 
+	if (exited.fd < 0)
+		err(99, "pidfd_open");
+	/* waitpid() alone would eat the stops that another thread of ours, its tracer, waits for:
+	 * to the kernel they are one parent. */
+	while (poll(&exited, 1, -1) != 1)
+		if (errno != EINTR)
+			err(99, "poll");
+	close(exited.fd);
 	while (waitpid(pid, &status, 0) < 0)
 		if (errno != EINTR)
 			err(99, "waitpid");
