@@ -258,7 +258,7 @@ static void put_time(struct json_object *o, __u64 mono)
 	clock_gettime(CLOCK_REALTIME, &wall);
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	ns = (wall.tv_sec - now.tv_sec) * 1000000000ll + (wall.tv_nsec - now.tv_nsec) +
-	     (long long)(mono & INT64_MAX);
+	     (long long)(mono & (INT64_MAX >> 1)); /* a century and more, and no overflow */
 	sec = (time_t)(ns / 1000000000ll);
 	ns %= 1000000000ll;
 	if (ns < 0) {

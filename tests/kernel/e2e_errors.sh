@@ -1,0 +1,186 @@
+#!/bin/sh
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# Bad input of the command line and of the control socket, from root, from another user and from
+# inside a container: refused with a sentence, and nothing is left. Run inside tests/vm/run.
+passed=0
+failed=0
+work=$(mktemp -d)
+tool=$(command -v test_control_socket)
+
+ok() {
+	if [ "$1" = 0 ]; then
+		passed=$((passed + 1))
+		echo "ok $((passed + failed)) - $2"
+	else
+		failed=$((failed + 1))
+		echo "not ok $((passed + failed)) - $2"
+		[ -z "$out" ] || echo "$out" | sed 's/^/# /'
+	fi
+}
+# is WANTED-STATUS TITLE COMMAND...: output in $out
+is() {
+	want=$1 title=$2
+	shift 2
+	out=$(timeout -s KILL 60 "$@" 2>&1)
+	got=$?
+	[ "$got" = "$want" ] || out="$out
+(status $got, not $want)"
+	[ "$got" = "$want" ]
+	ok $? "$title"
+}
+has() {
+	printf '%s\n' "$out" | grep -q -e "$1"
+	ok $? "$2"
+}
+one_line() {
+	[ "$(printf '%s\n' "$out" | wc -l)" = 1 ]
+	ok $? "$1"
+}
+wait_gone() {
+	i=0
+	while [ -e /run/warder/lock ] && [ $i -lt 100 ]; do sleep 0.2; i=$((i + 1)); done
+	out=$(ls -d /run/warder /sys/fs/bpf/warder /sys/fs/cgroup/warder 2>/dev/null
+		grep -e ' /run/warder' -e ' /tmp/.*stage' /proc/self/mountinfo
+		ps -o pid,comm,args | grep -e '[w]arderd' -e '[w]arder-init')
+	[ -z "$out" ]
+	ok $? "$1"
+}
+wait_socket() {
+	i=0
+	while [ ! -S /run/warder/control.sock ] && [ $i -lt 300 ]; do sleep 0.2; i=$((i + 1)); done
+}
+
+# --- policies
+printf 'policy: p\nfile:\n  - deny: [raed]\n    path: /x\n' > "$work/word.yaml"
+is 1 "policy check: an unknown word" warder policy check "$work/word.yaml"
+has "word.yaml:3:12: error: " "policy check: file, line and column"
+is 125 "run: a policy with an error" warder run --policy "$work/word.yaml" -- /bin/true
+has "word.yaml:3:12: error: " "run: file, line and column"
+printf 'policy: p\nfile: [' > "$work/cut.yaml"
+is 1 "policy check: a text that is cut off" warder policy check "$work/cut.yaml"
+has 'cut.yaml:[0-9]*:[0-9]*: error: ' "policy check: where"
+is 1 "policy check: a file that is not there" warder policy check "$work/none.yaml"
+: > "$work/empty.yaml"
+is 1 "policy check: an empty file" warder policy check "$work/empty.yaml"
+printf 'policy: "p\001"\n' > "$work/byte.yaml"
+is 1 "policy check: a control byte" warder policy check "$work/byte.yaml"
+{ echo 'policy: p'; head -c 4200000 /dev/zero | tr '\0' '#'; } > "$work/long.yaml"
+is 1 "policy check: more than 4 MiB" warder policy check "$work/long.yaml"
+is 125 "run: more than 4 MiB" warder run --policy "$work/long.yaml" -- /bin/true
+rm "$work/long.yaml"
+{ printf 'policy: p\nfile: '; head -c 4000000 /dev/zero | tr '\0' '['; } > "$work/deep.yaml"
+is 1 "policy check: four million brackets" warder policy check "$work/deep.yaml"
+has 'deep' "policy check: names the depth"
+{ printf 'policy: p\nfile: '; head -c 10000000 /dev/zero | tr '\0' '['; } > "$work/deep.yaml"
+is 1 "policy check: ten million brackets" warder policy check "$work/deep.yaml"
+is 1 "policy check: a folder" warder policy check "$work"
+is 1 "policy check: a device that never ends" warder policy check /dev/zero
+mkfifo "$work/fifo"
+is 1 "policy check: a FIFO that nobody writes" warder policy check "$work/fifo"
+rm "$work/deep.yaml"
+
+# --- starts that fail, each with its own supervisor that leaves
+echo x > "$work/file"
+is 125 "run: a root that is a file" warder run --rootfs "$work/file" --policy none -- /bin/true
+has "$work/file: Not a directory" "run: says that it is none"
+one_line "run: one sentence"
+is 125 "run: a root that is not there" warder run --rootfs "$work/none" --policy none -- /bin/true
+one_line "run: one sentence"
+mkdir "$work/bare"
+is 127 "run: an empty root" warder run --rootfs "$work/bare" --policy none -- /bin/true
+is 125 "run: a relative root that is not there" warder run --rootfs no/such --policy none -- /bin/true
+is 125 "run: a volume that is not there" warder run --policy none -v "$work/none:/tmp/v" -- /bin/true
+is 125 "run: a volume on the read-only root" warder run --policy none -v "$work:/no/such" -- /bin/true
+has 'read-only' "run: says so"
+is 125 "run: a user that is not there" warder run --policy none --user nosuch -- /bin/true
+is 125 "run: a workdir that is not there" warder run --policy none --workdir /no/such -- /bin/true
+is 125 "run: an unknown capability" warder run --policy none --cap-add fly -- /bin/true
+is 125 "run: a memory size that is none" warder run --policy none --memory 5x -- /bin/true
+is 125 "run: a process limit that is none" warder run --policy none --pids-limit many -- /bin/true
+is 125 "run: an unknown network" warder run --policy none --net bridge -- /bin/true
+is 125 "run: an environment without =" warder run --policy none --env =x -- /bin/true
+for name in ../x .x -x '' 'a b' 'a/b' "$(head -c 64 /dev/zero | tr '\0' a)" "$(printf 'a\033b')"; do
+	is 125 "run: the name \"$(printf %.12s "$name" | tr '\033' '?')\"" warder run --name="$name" --policy none -- /bin/true
+done
+is 125 "run: more arguments than a message holds" sh -c 'warder run --policy none -- /bin/echo $(seq 1 20000)'
+is 126 "run: a folder as the command" warder run --policy none -- /tmp
+is 127 "run: a command that is not there" warder run --policy none -- no-such-command
+is 125 "kill: no such container" warder kill nobody
+is 125 "wait: no such container" warder wait nobody
+is 125 "enter: no such container" warder enter nobody -- /bin/true
+is 125 "events: no such container" warder events --container nobody
+is 125 "warder: an unknown command" warder fly
+wait_gone "after every failed start: no process, cgroup, pin, mount or folder"
+
+# --- other users
+is 125 "another user: run" /usr/bin/setpriv --reuid 1000 --regid 1000 --clear-groups warder run --policy none -- /bin/true
+one_line "another user: one sentence"
+warderd 2> "$work/warderd.log" &
+daemon=$!
+wait_socket
+is 125 "another user: run, with a daemon" /usr/bin/setpriv --reuid 1000 --regid 1000 --clear-groups warder run --policy none -- /bin/true
+is 125 "another user: list" /usr/bin/setpriv --reuid 1000 --regid 1000 --clear-groups warder list
+is 1 "another user: the socket" /usr/bin/setpriv --reuid 1000 --regid 1000 --clear-groups "$tool" ask /run/warder/control.sock '{"request":"list"}'
+has '^EACCES$' "another user: EACCES"
+is 125 "another user: a daemon" /usr/bin/setpriv --reuid 1000 --regid 1000 --clear-groups warderd
+
+# --- from inside a container, with the host's run folder shown to it
+before=$(ls /proc/$daemon/fd | wc -l)
+is 0 "attacker: starts" warder run -d --name evil --policy none -v /run/warder:/tmp/hostrun --cap-add ALL -- /bin/sleep 1000
+is 1 "attacker: the control socket" warder enter evil -- "$tool" ask /tmp/hostrun/control.sock '{"request":"list"}'
+has '^EPERM$\|^EACCES$' "attacker: is refused"
+is 0 "attacker: its own socket answers" warder enter evil -- "$tool" ask /run/warder/container.sock '{"request":"status"}'
+for text in '{"request":"list"}' '{"request":"run","spec":{}}' '{"request":"status","name":"x"' '[' '{"request":7}' ''; do
+	is 0 "attacker: asks $text" warder enter evil -- "$tool" ask /run/warder/container.sock "$text"
+	has '"ok":false\|^closed$' "attacker: is refused"
+done
+is 0 "attacker: descriptors" warder enter evil -- "$tool" fds /run/warder/container.sock
+has 'may not send descriptors' "attacker: are refused"
+warder enter evil -- "$tool" idle /run/warder/container.sock 60 3 > "$work/idle" 2>&1 &
+i=0
+while ! grep -q connected "$work/idle" && [ $i -lt 50 ]; do sleep 0.1; i=$((i + 1)); done
+is 0 "attacker: 60 idle connections, and the host is served" warder list
+wait $!
+is 0 "attacker: its socket serves it again" warder enter evil -- "$tool" ask /run/warder/container.sock '{"request":"status"}'
+has '"ok":true' "attacker: with an answer"
+is 1 "attacker: signals" warder enter evil -- /bin/sh -c 'kill -9 -1; kill -9 '"$daemon"
+# With the host's proc it knows the number, but not the process.
+is 0 "attacker: with the host's proc" warder run -d --name evil2 --policy none -v /proc:/tmp/hostproc --cap-add ALL -- /bin/sleep 1000
+is 1 "attacker: the supervisor's memory" warder enter evil2 -- /bin/sh -c "head -c 1 /tmp/hostproc/$daemon/mem"
+is 1 "attacker: the supervisor's descriptors" warder enter evil2 -- /bin/sh -c "cat /tmp/hostproc/$daemon/fd/0"
+is 1 "attacker: the supervisor's root" warder enter evil2 -- /bin/sh -c "ls /tmp/hostproc/$daemon/root/"
+is 0 "attacker: the daemon lives" warder doctor
+has "process $daemon," "attacker: it is the same"
+is 0 "attacker: ends" warder kill --all evil
+is 0 "attacker: the other ends" warder kill --all evil2
+is 0 "after the attacks: another container" warder run --policy none -- /bin/true
+i=0
+while [ "$(ls /proc/$daemon/fd | wc -l)" != "$before" ] && [ $i -lt 100 ]; do sleep 0.2; i=$((i + 1)); done
+out="$(ls /proc/$daemon/fd | wc -l) descriptors, not $before"
+[ "$(ls /proc/$daemon/fd | wc -l)" = "$before" ]
+ok $? "after the attacks: as many descriptors as before"
+
+# --- names, and 200 starts that fail under a daemon
+is 0 "name: taken" warder run -d --name twin --policy none -- /bin/sleep 1000
+is 125 "name: in use" warder run --name twin --policy none -- /bin/true
+has 'in use' "name: says so"
+is 0 "name: given back" sh -c 'warder kill --all twin; warder wait twin >/dev/null; warder run --name twin --policy none -- /bin/true'
+for i in 1 2 3 4 5 6 7 8 9 10; do warder run --policy none -v /no/such:/tmp/v -- /bin/true; warder run --policy none -- /no/such; done >/dev/null 2>&1
+out=$(ls -d /sys/fs/cgroup/warder/*/ 2>/dev/null; ls /run/warder/containers | grep -v exited)
+[ -z "$out" ]
+ok $? "after 20 failed starts: no cgroup and no state file"
+i=0
+while [ "$(ls /proc/$daemon/fd | wc -l)" != "$before" ] && [ $i -lt 50 ]; do sleep 0.2; i=$((i + 1)); done
+out="$(ls /proc/$daemon/fd | wc -l) descriptors, not $before"
+[ "$(ls /proc/$daemon/fd | wc -l)" = "$before" ]
+ok $? "after 20 failed starts: no descriptor"
+kill $daemon
+wait $daemon
+ok $? "the daemon leaves with status 0"
+wait_gone "after the daemon: nothing"
+out=$(cat "$work/warderd.log")
+! grep -q 'error' "$work/warderd.log"
+ok $? "the daemon reported no error"
+rm -rf "$work"
+echo "$passed passed, $failed failed"
+[ $failed = 0 ]
