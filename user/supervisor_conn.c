@@ -19,6 +19,7 @@
 /* Threads that close for clients of the host; beyond it the loop closes itself. */
 #define CLOSERS_MAX 64
 #define CLOSER_STACK (256u << 10)
+#define CLOSER_DRAIN 256 /* messages; a socket's queue holds fewer */
 #define CLOSER_HOST WARDER_CONTAINERS_MAX
 
 /*
@@ -28,6 +29,7 @@
  */
 struct closer {
 	uint32_t slot;
+	int ours; /* a connection of ours, not a descriptor that somebody sent */
 	size_t count;
 	int fd[CONTROL_FDS_MAX];
 };
@@ -39,6 +41,11 @@ static void *closer_main(void *arg)
 {
 	struct closer *c = arg;
 
+	/* Closed with messages unread, the peer would see a reset before our last sentence. */
+	for (int i = 0; c->ours && i < CLOSER_DRAIN; i++) {
+		if (recv(c->fd[0], NULL, 0, MSG_DONTWAIT | MSG_TRUNC) <= 0)
+			break;
+	}
 	for (size_t i = 0; i < c->count; i++)
 		close(c->fd[i]);
 	__atomic_sub_fetch(&closers[c->slot], 1, __ATOMIC_RELAXED);
@@ -46,7 +53,7 @@ static void *closer_main(void *arg)
 	return NULL;
 }
 
-static void closer_close(uint32_t slot, const int *fds, size_t count)
+static void closer_close(uint32_t slot, const int *fds, size_t count, int ours)
 {
 	struct closer *c = NULL;
 	pthread_attr_t attr;
@@ -58,6 +65,7 @@ static void closer_close(uint32_t slot, const int *fds, size_t count)
 		c = calloc(1, sizeof(*c));
 	if (c) {
 		c->slot = slot;
+		c->ours = ours;
 		c->count = count;
 		memcpy(c->fd, fds, count * sizeof(*fds));
 		pthread_attr_init(&attr);
@@ -82,7 +90,7 @@ static void source_remove_foreign(struct supervisor *s, struct source *src, uint
 	if (src->fd < 0)
 		return;
 	epoll_ctl(s->epoll_fd, EPOLL_CTL_DEL, src->fd, NULL);
-	closer_close(slot, &src->fd, 1);
+	closer_close(slot, &src->fd, 1, 1);
 	src->fd = -1;
 }
 
@@ -210,7 +218,7 @@ static void conn_ready(struct supervisor *s, struct source *src, uint32_t events
 	}
 	request_dispatch(s, c, o, &fds);
 	if (fds.count)
-		closer_close(CLOSER_HOST, fds.fd, fds.count);
+		closer_close(CLOSER_HOST, fds.fd, fds.count, 0);
 	json_object_put(o);
 }
 
@@ -264,7 +272,7 @@ void conn_accept(struct supervisor *s, struct source *src, uint32_t events)
 	if (fd < 0)
 		return;
 	if (control_peer(fd, &uid, &pid) || uid != 0 || conn_add(s, fd, NULL))
-		closer_close(CLOSER_HOST, &fd, 1);
+		closer_close(CLOSER_HOST, &fd, 1, 1);
 }
 
 void conn_accept_from_container(struct supervisor *s, struct ctr *c, struct source *src)
@@ -279,7 +287,7 @@ void conn_accept_from_container(struct supervisor *s, struct ctr *c, struct sour
 	}
 	fd = conn_accept_one(src);
 	if (fd >= 0 && conn_add(s, fd, c))
-		closer_close(c->slot, &fd, 1);
+		closer_close(c->slot, &fd, 1, 1);
 }
 
 void conn_listener_tick(struct supervisor *s, struct ctr *c)

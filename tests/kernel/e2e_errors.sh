@@ -143,6 +143,14 @@ is 0 "attacker: 60 idle connections, and the host is served" warder list
 wait $!
 is 0 "attacker: its socket serves it again" warder enter evil -- "$tool" ask /run/warder/container.sock '{"request":"status"}'
 has '"ok":true' "attacker: with an answer"
+: > "$work/linger"
+warder enter evil -- "$tool" linger /run/warder/container.sock 20 > "$work/linger" 2>&1 &
+i=0
+while ! grep -q sent "$work/linger" && [ $i -lt 50 ]; do sleep 0.1; i=$((i + 1)); done
+is 0 "attacker: sent a socket whose close waits" cat "$work/linger"
+has '^sent$' "attacker: it was sent"
+is 0 "attacker: and the host is served at once" timeout -s KILL 5 warder list
+is 0 "attacker: again" timeout -s KILL 5 warder inspect evil
 is 1 "attacker: signals" warder enter evil -- /bin/sh -c 'kill -9 -1; kill -9 '"$daemon"
 # With the host's proc it knows the number, but not the process.
 is 0 "attacker: with the host's proc" warder run -d --name evil2 --policy none -v /proc:/tmp/hostproc --cap-add ALL -- /bin/sleep 1000

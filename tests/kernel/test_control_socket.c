@@ -9,10 +9,12 @@
  *	                                           status 1 and the errno's name if it cannot
  *	test_control_socket idle SOCKET N SECONDS  N connections that say nothing
  *	test_control_socket fds SOCKET             a message with descriptors; prints the reply
+ *	test_control_socket linger SOCKET SECONDS  sends a TCP socket whose last close(2) waits
  */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -101,6 +103,27 @@ static ssize_t raw_recv(int sock, char *buf, size_t size)
 	return n;
 }
 
+/* A connection with data that nobody reads, whose close waits for its peer for that long. */
+static int linger_socket(int seconds, int *ret_peer)
+{
+	struct sockaddr_in addr = { .sin_family = AF_INET,
+				    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct linger linger = { .l_onoff = 1, .l_linger = seconds };
+	int server = socket(AF_INET, SOCK_STREAM, 0), fd = socket(AF_INET, SOCK_STREAM, 0);
+	socklen_t len = sizeof(addr);
+	static char data[65536];
+
+	if (bind(server, (struct sockaddr *)&addr, len) || listen(server, 1) ||
+	    getsockname(server, (struct sockaddr *)&addr, &len) ||
+	    connect(fd, (struct sockaddr *)&addr, len) ||
+	    setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)))
+		return -errno;
+	*ret_peer = accept(server, NULL, NULL);
+	while (send(fd, data, sizeof(data), MSG_DONTWAIT) > 0)
+		;
+	return fd;
+}
+
 static int client_main(int argc, char **argv)
 {
 	static char reply[CONTROL_MESSAGE_MAX + 1];
@@ -115,6 +138,17 @@ static int client_main(int argc, char **argv)
 		fflush(stdout);
 		sleep((unsigned)atoi(argv[4]));
 		return 0;
+	}
+	if (!err && !strcmp(argv[1], "linger") && argc == 4) {
+		int peer = -1, fd = linger_socket(atoi(argv[3]), &peer);
+
+		if (fd < 0 || raw_send(sock, "{\"request\":\"status\"}", 20, &fd, 1))
+			return 1;
+		close(fd);
+		printf("sent\n");
+		fflush(stdout);
+		sleep((unsigned)atoi(argv[3]));
+		return peer < 0;
 	}
 	if (!err && argc > 3)
 		err = raw_send(sock, argv[3], strlen(argv[3]), NULL, 0);
