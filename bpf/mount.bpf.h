@@ -204,7 +204,7 @@ static __always_inline int mount_name_add(struct subject *s, struct scratch *sc,
 	struct dentry *root = BPF_CORE_READ(sb, s_root);
 	struct warder_name_key key = { .sb = sb_at, .dentry = (__u64)root, .slot = s->slot };
 	__u64 maker = s->tag->cid;
-	long err;
+	int err; /* before 6.4 the upper half of a map update's result is not defined */
 
 	name->ino = BPF_CORE_READ(root, d_inode, i_ino);
 	name->s_dev = BPF_CORE_READ(sb, s_dev);
@@ -349,7 +349,7 @@ static __noinline int mount_remember(struct subject *s, const struct mount_ask *
 {
 	struct mount_pending *p;
 	int len;
-	long err;
+	int err;
 
 	if (r->name == MOUNT_NAME_NONE)
 		return 0;
