@@ -565,7 +565,7 @@ int cmd_run(int argc, char **argv)
 	struct warder_error e = { "" };
 	struct run_request q;
 	struct attached a = { .master = -1, .forward = 1 };
-	int status, signals;
+	int status, signals = -1;
 
 	status = run_parse(argc, argv, &q);
 	if (status)
@@ -578,7 +578,10 @@ int cmd_run(int argc, char **argv)
 	}
 	q.options.image = image;
 	q.options.image_size = image ? image->h.length : 0;
-	/* Until it runs, a signal ends us, and the supervisor then ends what it had begun. */
+	/* Before the start: its command may run before we know, and a signal then is for it. A
+	 * start takes at most SUPERVISOR_START_SECONDS. */
+	if (!q.options.detach)
+		signals = attached_signals();
 	if (warder_run(a.w, &q.options, &started, e.text, sizeof(e.text))) {
 		warder_close(a.w);
 		cmd_fail(&e);
@@ -589,7 +592,6 @@ int cmd_run(int argc, char **argv)
 		puts(started.name);
 		return fflush(stdout) ? EXIT_WARDER : 0;
 	}
-	signals = attached_signals();
 	a.name = started.name;
 	a.cid = started.cid;
 	a.master = started.terminal;
@@ -636,13 +638,13 @@ int cmd_enter(int argc, char **argv)
 		return usage_error("no command was given");
 	if (client_connect(&a.w, client_is_pinned() ? WARDER_CONNECT_START : 0, &e))
 		return cmd_fail(&e);
+	signals = attached_signals();
 	if (warder_enter(a.w, a.name, (const char *const *)argv + optind, tty, stdio, &started,
 			 e.text, sizeof(e.text))) {
 		warder_close(a.w);
 		cmd_fail(&e);
 		return started.code;
 	}
-	signals = attached_signals();
 	a.master = started.terminal;
 	status = attached_run(&a, signals);
 	warder_close(a.w);
