@@ -12,6 +12,7 @@
 
 #define WARDER_CAP_OPT_NOAUDIT 2
 #define WARDER_CAP_SYS_ADMIN 21
+#define WARDER_CAP_PERFMON 38
 #define WARDER_PF_IO_WORKER 0x10
 
 /*
@@ -28,6 +29,20 @@ static __always_inline int capability_is_borrowed(struct subject *s, const struc
 	if (cred != task->cred || task->cred == task->real_cred)
 		return 0;
 	return !(task->flags & WARDER_PF_IO_WORKER) && !s->stats->stacked;
+}
+
+/*
+ * Newer kernels let CAP_PERFMON, or CAP_SYS_ADMIN in its place, read any task's memory where
+ * ptrace_access_check has refused it (mm_access(), kernel/fork.c). No container may use either
+ * of them so: CAP_PERFMON is refused, and CAP_SYS_ADMIN when it is asked for right after, which
+ * is what perfmon_capable() does.
+ */
+static __always_inline int capability_is_perfmon(struct warder_task *tag, int cap)
+{
+	int instead = cap == WARDER_CAP_SYS_ADMIN && tag->perfmon;
+
+	tag->perfmon = cap == WARDER_CAP_PERFMON;
+	return instead || tag->perfmon;
 }
 
 SEC("lsm/capable")
@@ -54,6 +69,11 @@ int BPF_PROG(warder_capable, const struct cred *cred, struct user_namespace *ns,
 		return 0;
 	userns = BPF_CORE_READ(ns, ns.inum);
 	f.arg[0] = userns;
+	if (capability_is_perfmon(s.tag, cap)) {
+		warder_verdict_allow(&v);
+		warder_verdict_deny(&v, WARDER_WHY_BASELINE, WARDER_EPERM);
+		return hook_end(&s, &v, &f, NULL);
+	}
 	warder_decide_capability(s.img, cap, &v);
 	if (opts & WARDER_CAP_OPT_NOAUDIT) {
 		/* A probe: it must not be told yes, but nobody asked for anything. */
@@ -89,6 +109,7 @@ int BPF_PROG(warder_cap_capable, const struct cred *cred, struct user_namespace 
 	tag = task_tag(bpf_get_current_task_btf(), &fault);
 	if (!tag)
 		return 0;
+	tag->perfmon = cap == WARDER_CAP_PERFMON;
 	if (tag->cause <= WARDER_REFUSAL_CAPABILITY) {
 		tag->cause = WARDER_REFUSAL_CAPABILITY;
 		tag->cap = cap;

@@ -348,8 +348,10 @@ struct warder_task {
 	__u32 cap_userns;  /* inode number of the user namespace it was asked in */
 	__u32 rule;        /* the rule that refused, or 0 */
 	__u64 wait_cookie; /* of the intercept this thread waits for, or 0 */
+	__u32 perfmon;     /* 1: CAP_PERFMON was refused last, see capability.bpf.h */
+	__u32 pad;
 };
-_Static_assert(sizeof(struct warder_task) == 40, "task layout");
+_Static_assert(sizeof(struct warder_task) == 48, "task layout");
 
 #define WARDER_TASK_COUNTED (1u << 0) /* in warder_stats.tasks */
 #define WARDER_TASK_EXITED (1u << 1)  /* its exit was seen */
