@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The override thread's state, shared by override.c, override_job.c and override_kicker.c. Only
+ * that thread touches it, but for what the kicker's part says. */
+#ifndef OVERRIDE_JOB_H
+#define OVERRIDE_JOB_H
+
+#include <pthread.h>
+#include <sys/user.h>
+#include <time.h>
+
+#include "override_internal.h"
+
+#define MS 1000000ull
+#define JOBS JOURNAL_PLACES
+#define REPORTS_MAX 256     /* waiting to be told; more are told at once */
+#define RATES 256           /* rules whose rate is counted at the same time */
+
+/* Keys of the epoll set; job i has EVENT_JOB + i. */
+enum { EVENT_RING, EVENT_STOP, EVENT_JOB };
+
+enum job_state {
+	JOB_FREE = 0,
+	JOB_STOPPING,  /* seized and interrupted; waits for the stop */
+	JOB_QUEUED,    /* stopped; waits for an executor */
+	JOB_RESOLVING,
+	JOB_MAKING,
+	JOB_ATTACHING,
+	JOB_UNDOING,   /* the caller is gone: the executor takes the mount off */
+	JOB_REVOKE,    /* waits for an executor that undoes what the journal says */
+	JOB_REVOKING,
+	JOB_REAPING,   /* the thread died while we traced it: its end must be waited for */
+};
+
+struct job {
+	enum job_state state;
+	int late;        /* stopped by SIGSTOP: continued when answered */
+	int give_up;     /* not claimed: let go untouched once it stops */
+	int seized;
+	int stopped;
+	int inject;      /* signal that the stop took away from the thread */
+	int acquired;
+	int answered;
+	int inflight;    /* an executor step is not answered yet */
+	pid_t tid;
+	__u64 begun;
+	__u64 deadline;
+	struct executor *ex;
+	struct override_target target;
+	struct warder_ctr ctr;
+	struct user_regs_struct regs;
+	struct override_decision decision;
+	struct override_outcome out;
+	struct journal_entry entry;
+	int target_fd; /* number in the executor */
+};
+
+struct rate {
+	__u64 cid;
+	__u32 rule;
+	__u32 count;
+	__u64 window;
+};
+
+struct override {
+	struct loader *loader;
+	struct override_callbacks cb;
+	struct executor_pool *pool;
+	struct journal *journal;
+	struct ring_buffer *ring;
+	int epoll;
+	int stop_fd;
+	int started;
+	int stopping;
+	pthread_t thread;
+	pthread_t kicker;
+	int kicking; /* 1: there is a kicker */
+	int kick_epoll;
+	pid_t tid;   /* of the thread */
+	int cpu[2];  /* the thread's, the kicker's */
+	unsigned turns;
+	struct executor_request req; /* one thread: too large for the stack of many calls */
+	struct executor_reply reply;
+	struct warder_icept report[REPORTS_MAX];
+	unsigned reports;
+	struct rate rate[RATES];
+	struct job job[JOBS];
+};
+
+static inline __u64 now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (__u64)ts.tv_sec * 1000000000ull + (__u64)ts.tv_nsec;
+}
+
+/* One sentence for the outcome: why this and not the other. */
+void job_reason(struct job *j, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* A free place, zeroed; NULL when all are taken. */
+struct job *job_new(struct override *o);
+/* How many the container has; with_executor: only those that hold one. */
+unsigned jobs_of(const struct override *o, __u64 cid, int with_executor);
+unsigned job_index(const struct override *o, const struct job *j);
+/* Gives a stopped call to an executor, if the container may have one more. */
+void job_start(struct override *o, struct job *j);
+/* What the executor says, if it has said something. */
+void job_reply(struct override *o, struct job *j);
+/* The executor failed or is late: the original errno, and undone what may have been done. */
+void job_executor_lost(struct override *o, struct job *j, const char *why);
+/* Leaves the executor: idle again, or killed when it has not answered. */
+void job_leave_executor(struct override *o, struct job *j);
+/* Has a free executor undo what j->entry says. */
+void job_revoke(struct override *o, struct job *j);
+/* The original errno stands; the reason has been given. */
+void job_keep(struct override *o, struct job *j);
+/* Tells how it ended and forgets the job. */
+void job_end(struct override *o, struct job *j);
+
+__u32 icept_cause(const struct warder_icept *ic);
+
+/* override_kicker.c: keeps the calling thread from waiting behind a caller that waits for it. */
+void kicker_start(struct override *o);
+void kicker_join(struct override *o);
+
+#endif
