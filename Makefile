@@ -153,7 +153,8 @@ kernels: ## fetch the test kernels into the cache
 
 install: all ## programs, library, header, man pages, policies below DESTDIR/PREFIX
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib $(DESTDIR)$(PREFIX)/include \
-	           $(DESTDIR)$(PREFIX)/share/warder $(DESTDIR)$(PREFIX)/share/man/man8
+	           $(DESTDIR)$(PREFIX)/share/warder $(DESTDIR)$(PREFIX)/share/man/man8 \
+	           $(DESTDIR)$(PREFIX)/share/man/man7
 	install -m 755 $(PROGRAMS:%=$(BUILD)/%) $(DESTDIR)$(PREFIX)/bin/
 	install -m 644 $(BUILD)/libwarder.a $(DESTDIR)$(PREFIX)/lib/
 	install -m 755 $(BUILD)/libwarder.so $(DESTDIR)$(PREFIX)/lib/libwarder.so.0
@@ -161,12 +162,14 @@ install: all ## programs, library, header, man pages, policies below DESTDIR/PRE
 	install -m 644 include/warder.h $(DESTDIR)$(PREFIX)/include/
 	cp -r policies $(DESTDIR)$(PREFIX)/share/warder/
 	install -m 644 $(wildcard docs/man/*.8) $(DESTDIR)$(PREFIX)/share/man/man8/
+	install -m 644 $(wildcard docs/man/*.7) $(DESTDIR)$(PREFIX)/share/man/man7/
 
 clean: ## remove build/
 	rm -rf $(BUILD)
 
 compile_commands.json: ## for clangd and clang-tidy
-	$(Q){ printf '[\n'; sep=; for f in $(LIB_SRC) user/main.c user/warderd.c; do \
-	  printf '%s{"directory":"%s","file":"%s","command":"$(CC) $(subst ",\\",$(ALL_CFLAGS)) -c %s"}' "$$sep" "$(CURDIR)" "$$f" "$$f"; sep=',\n'; done; printf '\n]\n'; } > $@
+	$(Q){ sep='['; for f in $(LIB_SRC) user/main.c user/warderd.c; do \
+	  printf '%s\n{"directory":"%s","file":"%s","command":"%s"}' "$$sep" "$(CURDIR)" "$$f" \
+	    "$(CC) $(strip $(ALL_CFLAGS)) -c $$f"; sep=,; done; printf '\n]\n'; } > $@
 
 -include $(wildcard $(BUILD)/obj/*.d $(BUILD)/tests/unit/*.d $(BUILD)/tests/kernel/*.d)
