@@ -423,6 +423,9 @@ __noinline __weak int mount_judge(const struct mount_ask *r)
 		f.len = WARDER_PATH_MAX - pos;
 		q.targets = warder_target_set(s.img, &sc->text, WARDER_START_MOUNT_TARGET, f.off,
 					      f.len);
+	} else if (r->name != MOUNT_NAME_LATER) {
+		/* No deny rule is escaped by a target without a name. */
+		q.unnamed = 1;
 	}
 	if (r->type && bpf_probe_read_kernel_str(&q.type, sizeof(q.type), (void *)r->type) < 0)
 		return hook_fault(&s, &f, WARDER_FAULT_ARGUMENT, sc);

@@ -117,6 +117,27 @@ static void test_flags_decide(void **state)
 	assert_int_equal(h_run(slot, do_mount, &null), EPERM);
 }
 
+/* A target without a name gets what rules about targets refuse, and nothing of what they allow. */
+static void test_unnamed_target(void **state)
+{
+	struct call c = { "none", "/tmp/mt/unnamed/d", "tmpfs", SAFE };
+	__u32 s = h_container("policy: unnamed\ndefaults: {mount: allow}\n"
+			      "mount:\n  - deny: [mount]\n    target: /srv/never\n");
+	__u32 t = h_container("policy: unnamed-allow\n"
+			      "mount:\n  - allow: [mount]\n    target: /tmp/mt/**\n");
+
+	(void)state;
+	/* A superblock that nobody recorded for either of them. */
+	h_shell("mkdir -p /tmp/mt/unnamed && mount -t tmpfs none /tmp/mt/unnamed && "
+		"mkdir /tmp/mt/unnamed/d");
+	check_call(c, s, EPERM);
+	check_call(c, t, EPERM);
+	c.target = "/tmp/mt/ok/a";
+	check_call(c, s, 0);
+	check_call(c, t, 0);
+	h_shell("umount /tmp/mt/unnamed");
+}
+
 static void test_remount(void **state)
 {
 	(void)state;
@@ -538,6 +559,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_new),
 		cmocka_unit_test(test_flags_decide),
+		cmocka_unit_test(test_unnamed_target),
 		cmocka_unit_test(test_remount),
 		cmocka_unit_test(test_propagation_move),
 		cmocka_unit_test(test_umount),
