@@ -118,8 +118,17 @@ struct bpf_local_storage {
 	struct hlist_head list;
 };
 
+typedef struct {
+	__s64 counter;
+} atomic_long_t;
+
+struct mutex {
+	atomic_long_t owner;
+};
+
 struct signal_struct {
 	atomic_t live;
+	struct mutex cred_guard_mutex;
 	int group_exit_code;
 	unsigned int flags;
 };

@@ -43,13 +43,17 @@ static __always_inline int icept_token(struct subject *s, __u64 now)
 	__u64 most = (s->ctr->icept_burst ? s->ctr->icept_burst : ICEPT_BURST) * 1000ull;
 	__u64 stamp = s->stats->icept_stamp, elapsed = now - stamp, gained, tokens;
 
-	/* Two CPUs can look at once: only the one that moves the stamp fills up. */
+	/* Two CPUs can look at once: only the one that moves the stamp fills up, and what the
+	 * other takes meanwhile is not given back. */
+	if ((__s64)elapsed < 0)
+		elapsed = 0; /* another CPU's clock was read later and its stamp came first */
 	if (elapsed > 1000 * WARDER_SECOND)
 		elapsed = 1000 * WARDER_SECOND;
 	gained = elapsed * (rate & 0xffff) / 1000000;
 	if (gained && __sync_val_compare_and_swap(&s->stats->icept_stamp, stamp, now) == stamp) {
-		tokens = s->stats->icept_tokens + gained;
-		s->stats->icept_tokens = tokens > most ? most : tokens;
+		tokens = __sync_fetch_and_add(&s->stats->icept_tokens, gained) + gained;
+		if (tokens > most)
+			__sync_val_compare_and_swap(&s->stats->icept_tokens, tokens, most);
 	}
 	tokens = s->stats->icept_tokens;
 	if (tokens < 1000)
@@ -84,6 +88,15 @@ __noinline int override_wait_take(__u32 cpus, __u32 tid, __u64 cookie)
 	return -1;
 }
 
+/* Is an exec of the caller's process under way? It holds the lock that seizing takes, for as long
+ * as it reads the new program, and the supervisor must not wait for a container. */
+static __always_inline int exec_under_way(struct task_struct *task)
+{
+	struct signal_struct *signal = BPF_CORE_READ(task, signal);
+
+	return BPF_CORE_READ(signal, cred_guard_mutex.owner.counter) != 0;
+}
+
 /* Why this call cannot be handed over now; WARDER_ASKED when it can. The token comes last: what
  * cannot be asked anyway costs none. */
 static __always_inline __u32 icept_obstacle(struct subject *s, struct warder_host *host,
@@ -97,6 +110,8 @@ static __always_inline __u32 icept_obstacle(struct subject *s, struct warder_hos
 		return WARDER_UNASKED_ONE_CPU;
 	if (task->ptrace)
 		return WARDER_UNASKED_TRACED;
+	if (exec_under_way(task))
+		return WARDER_UNASKED_BUSY;
 	if (!icept_token(s, now))
 		return WARDER_UNASKED_RATE;
 	return WARDER_ASKED;

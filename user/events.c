@@ -106,6 +106,7 @@ const char *unasked_text(__u32 unasked)
 		[WARDER_UNASKED_BUSY] = "too many other threads wait for an answer",
 		[WARDER_UNASKED_BOUND] = "the supervisor did not take it in time",
 		[WARDER_UNASKED_RING] = "the ring of intercepts is full",
+		[WARDER_UNASKED_TRACED] = "the thread has another tracer",
 	};
 
 	return unasked < WARDER_UNASKED__MAX ? texts[unasked] : "for an unknown reason";

@@ -10,6 +10,7 @@
 #include <bpf/libbpf.h>
 #include <pthread.h>
 #include <sched.h>
+#include <setjmp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -32,6 +33,8 @@
 #define POLL_LATER (5 * MS)
 #define SOON (20 * MS)
 #define FREE_WITHIN (3000 * MS)
+#define SEIZE_WITHIN (5 * MS)
+#define SEIZE_SIGNAL (SIGRTMAX - 1)
 #define NR_MOUNT_X64 165
 #define NR_MOUNT_I386 21
 
@@ -188,17 +191,88 @@ static int icept_stops_late(struct override *o, const struct warder_icept *ic)
 	return stops;
 }
 
+/* Nobody will answer: ends the kernel's wait, or the stop that came in its place. */
+static void icept_let_go(struct override *o, const struct warder_icept *ic)
+{
+	const struct timespec moment = { .tv_nsec = 2 * MS };
+
+	/* Claimed and not seized, the thread goes on with its errno at once. */
+	if (!ic->late && (claim(o, ic) || !icept_stops_late(o, ic)))
+		return;
+	/* Late, and its stop signal may still be under way. */
+	if (!ic->late)
+		nanosleep(&moment, NULL);
+	kill((pid_t)ic->h.tgid, SIGCONT);
+}
+
+/* Seizing takes a lock that an exec of the thread's process holds for as long as reading the new
+ * program takes, and that may be for ever. A timer's signal jumps out of it. */
+static __thread sigjmp_buf seize_jump;
+static __thread volatile sig_atomic_t seizing;
+
+static void seize_too_long(int sig)
+{
+	(void)sig;
+	if (seizing) {
+		seizing = 0;
+		siglongjmp(seize_jump, 1);
+	}
+}
+
+static int seize(struct override *o, pid_t tid)
+{
+	const struct itimerspec never = { 0 };
+	struct itimerspec limit = { .it_value.tv_nsec = SEIZE_WITHIN };
+	__u64 bound = loader_host(o->loader)->wait_bound;
+	int err = 0;
+
+	if (bound > SEIZE_WITHIN)
+		limit.it_value.tv_nsec = (long)bound;
+	if (sigsetjmp(seize_jump, 1)) {
+		/* The signal can have come between success and return. */
+		return ptrace(PTRACE_INTERRUPT, tid, NULL, NULL) ? -EBUSY : 0;
+	}
+	if (timer_settime(o->seize_timer, 0, &limit, NULL))
+		return -errno;
+	seizing = 1;
+	if (ptrace(PTRACE_SEIZE, tid, NULL, NULL))
+		err = -errno;
+	seizing = 0;
+	timer_settime(o->seize_timer, 0, &never, NULL);
+	if (!err)
+		ptrace(PTRACE_INTERRUPT, tid, NULL, NULL);
+	return err;
+}
+
+/* Its signal is this thread's alone, and blocked in all others. */
+static int seize_prepare(struct override *o)
+{
+	struct sigaction action = { .sa_handler = seize_too_long };
+	struct sigevent event = { .sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SEIZE_SIGNAL };
+	sigset_t set;
+
+	event._sigev_un._tid = gettid();
+	sigemptyset(&set);
+	sigaddset(&set, SEIZE_SIGNAL);
+	if (sigaction(SEIZE_SIGNAL, &action, NULL) ||
+	    timer_create(CLOCK_MONOTONIC, &event, &o->seize_timer))
+		return -errno;
+	return -pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+}
+
 static void icept_ask(struct override *o, const struct warder_icept *ic)
 {
-	struct job *j;
+	struct job *j = NULL;
+	int err;
 
-	/* Not claimed: the kernel goes on at its bound, with the errno. */
-	if (o->stopping || jobs_of(o, ic->h.cid, 0) >= JOBS_PER_CONTAINER ||
-	    !(j = job_new(o))) {
-		if (ic->late)
-			kill((pid_t)ic->h.tgid, SIGCONT);
-		if (o->reports < REPORTS_MAX)
-			o->report[o->reports++] = *ic;
+	if (!o->stopping && jobs_of(o, ic->h.cid, 0) < JOBS_PER_CONTAINER)
+		j = job_new(o);
+	if (!j) {
+		icept_let_go(o, ic);
+		if (o->reports == REPORTS_MAX)
+			return; /* the container's counters have it */
+		o->report[o->reports] = *ic;
+		o->report[o->reports++].unasked = WARDER_UNASKED_BUSY;
 		return;
 	}
 	outcome_init(&j->out, ic);
@@ -207,15 +281,14 @@ static void icept_ask(struct override *o, const struct warder_icept *ic)
 	j->begun = now_ns();
 	j->deadline = j->begun + OVERRIDE_DEADLINE_MS * MS;
 	j->state = JOB_STOPPING;
-	if (ptrace(PTRACE_SEIZE, j->tid, NULL, NULL)) {
-		job_reason(j, "the thread cannot be seized: %s", strerror(errno));
-		if (j->late)
-			kill((pid_t)ic->h.tgid, SIGCONT);
+	err = seize(o, j->tid);
+	if (err) {
+		job_reason(j, "the thread cannot be seized: %s", strerror(-err));
+		icept_let_go(o, ic);
 		job_end(o, j);
 		return;
 	}
 	j->seized = 1;
-	ptrace(PTRACE_INTERRUPT, j->tid, NULL, NULL);
 	if (!j->late && !claim(o, ic)) {
 		j->late = icept_stops_late(o, ic);
 		j->give_up = !j->late;
@@ -366,12 +439,19 @@ static void *override_thread(void *arg)
 	struct warder_host *host = loader_host(o->loader);
 	struct sched_param param = { .sched_priority = 10 };
 	__u64 stop_at = 0;
+	int err;
 
 	pthread_setname_np(pthread_self(), "warder-override");
 	/* Threads wait in the kernel for this one. Without the right to it things go slower. */
 	if (pthread_setschedparam(pthread_self(), SCHED_FIFO, &param))
 		log_warning("overrides: no real-time priority, answers may come late");
 	__atomic_store_n(&host->cpus, (__u32)sysconf(_SC_NPROCESSORS_ONLN), __ATOMIC_RELEASE);
+	err = seize_prepare(o);
+	if (err) {
+		/* Without a way out of seizing, a container could stop us: no heartbeat, no overrides. */
+		log_error("overrides: no timer, refused calls keep their errno: %s", strerror(-err));
+		return NULL;
+	}
 	kicker_start(o);
 	journal_recover(o);
 	for (;;) {
@@ -403,6 +483,7 @@ static void *override_thread(void *arg)
 		o->reports = 0;
 	}
 	kicker_join(o);
+	timer_delete(o->seize_timer);
 	return NULL;
 }
 

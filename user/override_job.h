@@ -78,6 +78,7 @@ struct override {
 	pid_t tid;   /* of the thread */
 	int cpu[2];  /* the thread's, the kicker's */
 	unsigned turns;
+	timer_t seize_timer;
 	struct executor_request req; /* one thread: too large for the stack of many calls */
 	struct executor_reply reply;
 	struct warder_icept report[REPORTS_MAX];

@@ -11,9 +11,12 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/statvfs.h>
@@ -67,6 +70,7 @@ static int outcomes, undone;
 static int own_userns_fd = -1;
 static int use_stop;
 static volatile int stall;
+static volatile __u64 watched, watched_ns; /* latency of that container's last one */
 static volatile pid_t caller; /* the last caller started */
 static volatile int kill_at_acquire;
 
@@ -101,6 +105,8 @@ static void outcome(void *arg, const struct override_outcome *out)
 	last = *out;
 	outcomes++;
 	undone += out->undone;
+	if (out->cid == watched && out->performed)
+		watched_ns = out->latency_ns;
 	pthread_mutex_unlock(&lock);
 }
 
@@ -187,6 +193,14 @@ static int group_teardown(void **state)
 }
 
 /* ------------------------------------------------------------------------- the caller */
+
+static __u64 now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (__u64)ts.tv_sec * 1000 + (__u64)ts.tv_nsec / 1000000;
+}
 
 struct call {
 	const char *source, *target, *type, *data;
@@ -378,6 +392,239 @@ static void test_threads(void **state)
 	umount2("/mnt/scratch/b", MNT_DETACH);
 }
 
+/* mount(2) by the 32-bit entry; the strings lie below 4 GiB. */
+static int do_mount32(void *arg)
+{
+	char *low = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
+	long result = 21;
+
+	(void)arg;
+	if (low == MAP_FAILED)
+		return 248;
+	strcpy(low, "none");
+	strcpy(low + 64, "/mnt/scratch/a");
+	strcpy(low + 128, "tmpfs");
+	strcpy(low + 192, "size=2M");
+	asm volatile("int $0x80"
+		     : "+a"(result)
+		     : "b"(low), "c"(low + 64), "d"(low + 128), "S"(0L), "D"(low + 192)
+		     : "memory", "r8", "r9", "r10", "r11");
+	return (int)-(int)result;
+}
+
+static void test_32bit(void **state)
+{
+	__u32 slot = container(policy_text);
+	struct statfs fs;
+
+	(void)state;
+	assert_int_equal(run((int)slot, do_mount32, NULL), 0);
+	assert_int_equal(statfs("/mnt/scratch/a", &fs), 0);
+	assert_int_equal(fs.f_blocks * (unsigned long)fs.f_bsize, 2 << 20);
+	umount2("/mnt/scratch/a", MNT_DETACH);
+}
+
+/* A thread that has a tracer cannot be seized: its errno, at once. */
+static int traced_go[2];
+
+static int traced_mount(void *arg)
+{
+	__u64 begun;
+	char byte;
+	int err;
+
+	if (read(traced_go[0], &byte, 1) != 1)
+		return 247;
+	begun = now_ms();
+	err = do_mount(arg);
+	return err != EPERM ? 255 : now_ms() - begun > 20 ? 246 : 0;
+}
+
+static void test_traced(void **state)
+{
+	__u32 slot = container(policy_text);
+	struct call c = { .target = "/mnt/scratch/a", .type = "tmpfs" };
+	int before = outcomes;
+	pid_t pid;
+
+	(void)state;
+	assert_int_equal(pipe(traced_go), 0);
+	pid = h_start((int)slot, traced_mount, &c);
+	assert_int_equal(ptrace(PTRACE_SEIZE, pid, NULL, NULL), 0);
+	assert_int_equal(write(traced_go[1], "x", 1), 1);
+	assert_int_equal(wait_exit(pid), 0);
+	close(traced_go[0]);
+	close(traced_go[1]);
+	outcome_wait(before, 1);
+	assert_non_null(strstr(last.reason, "tracer"));
+}
+
+/* ---------------------------------------------------------------------- stuck executors */
+
+static void signal_executors(int sig)
+{
+	char path[64], comm[32];
+	int pid;
+	FILE *f;
+
+	for (pid = 2; pid < 4096; pid++) {
+		snprintf(path, sizeof(path), "/proc/%d/comm", pid);
+		f = fopen(path, "r");
+		if (!f)
+			continue;
+		if (fgets(comm, sizeof(comm), f) && !strcmp(comm, "warder-exec\n"))
+			kill(pid, sig);
+		fclose(f);
+	}
+}
+
+static void test_stuck_executor(void **state)
+{
+	struct call c = { .target = "/mnt/scratch/a", .type = "tmpfs" };
+	__u32 slot = container(policy_text);
+	__u64 begun = now_ms();
+	int before = outcomes;
+
+	(void)state;
+	signal_executors(SIGSTOP);
+	assert_int_equal(run((int)slot, do_mount, &c), EPERM);
+	assert_in_range(now_ms() - begun, OVERRIDE_DEADLINE_MS - 100, OVERRIDE_DEADLINE_MS + 1500);
+	outcome_wait(before, 1);
+	assert_non_null(strstr(last.reason, "deadline"));
+	assert_int_equal(mounted("/mnt/scratch/a", NULL, 0), 0);
+	/* The stuck one was replaced; the others are stuck still, and are passed over. */
+	signal_executors(SIGCONT);
+	assert_int_equal(run((int)slot, do_mount, &c), 0);
+	umount2("/mnt/scratch/a", MNT_DETACH);
+	signal_executors(SIGKILL);
+	usleep(100000);
+	for (int i = 0; i < 5; i++) {
+		if (!run((int)slot, do_mount, &c))
+			break;
+		assert_int_not_equal(i, 4);
+	}
+	umount2("/mnt/scratch/a", MNT_DETACH);
+}
+
+/* ---------------------------------------------------------------------------------- flood */
+
+static int flood(void *arg)
+{
+	for (;;)
+		do_mount(arg);
+	return 0;
+}
+
+static int compare(const void *a, const void *b)
+{
+	return *(const int *)a - *(const int *)b;
+}
+
+static __u64 now_us(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (__u64)ts.tv_sec * 1000000 + (__u64)ts.tv_nsec / 1000;
+}
+
+/* What mount(2) took, in us, by the outcome's own measure; 0 when it was refused. */
+static int latency(__u32 slot)
+{
+	struct call c = { .target = "/mnt/scratch/b", .type = "tmpfs" };
+	int before, us = 0;
+
+	pthread_mutex_lock(&lock);
+	before = outcomes;
+	pthread_mutex_unlock(&lock);
+	watched = h_cid(slot);
+	watched_ns = 0;
+	if (!run((int)slot, do_mount, &c)) {
+		outcome_wait(before, 1);
+		for (int i = 0; i < 100 && !watched_ns; i++)
+			usleep(1000);
+		us = (int)(watched_ns / 1000);
+		umount2("/mnt/scratch/b", MNT_DETACH);
+	}
+	return us;
+}
+
+#define SAMPLES 31
+
+static int median(__u32 slot, int *ret_refused)
+{
+	int us[SAMPLES], n = 0;
+
+	*ret_refused = 0;
+	while (n < SAMPLES && *ret_refused < 4 * SAMPLES) {
+		us[n] = latency(slot);
+		if (us[n])
+			n++;
+		else
+			++*ret_refused;
+	}
+	if (!n)
+		return 0;
+	qsort(us, (size_t)n, sizeof(*us), compare);
+	return us[n / 2];
+}
+
+/* QEMU runs all CPUs in one host thread and turns to the next busy one after as much as 100 ms:
+ * there a hand-over between busy CPUs takes what the emulator takes. */
+static int emulated(void)
+{
+	return system("grep -q 'QEMU TCG' /proc/cpuinfo") == 0;
+}
+
+/* One container hammers from every CPU, with calls that are asked and then refused. */
+static void test_flood(void **state)
+{
+	struct call c = { .target = "/mnt/other", .type = "tmpfs" };
+	__u32 quiet = container(policy_text), loud = h_container(policy_text);
+	int idle, busy, refused, refused_busy;
+	struct warder_ctr ctr;
+	struct warder_stats stats;
+	pid_t pid[4];
+	__u64 begun, worst = 0;
+
+	(void)state;
+	/* The built-in rate for the loud one. */
+	container_set(loud, getpid(), 0);
+	assert_int_equal(loader_get_container(h_load(), loud, &ctr), 0);
+	ctr.icept_rate = ctr.icept_burst = ctr.event_rate = 0;
+	assert_int_equal(loader_set_container(h_load(), loud, &ctr), 0);
+	idle = median(quiet, &refused);
+	assert_int_not_equal(idle, 0);
+	begun = now_us();
+	for (int i = 0; i < 4; i++)
+		pid[i] = h_start((int)loud, flood, &c);
+	busy = median(quiet, &refused_busy);
+	/* We are an ordinary process: how long are we kept from running? */
+	for (int i = 0; i < 20; i++) {
+		__u64 t = now_us();
+
+		usleep(1000);
+		t = now_us() - t;
+		worst = t > worst ? t : worst;
+	}
+	for (int i = 0; i < 4; i++) {
+		kill(pid[i], SIGKILL);
+		wait_exit(pid[i]);
+	}
+	begun = now_us() - begun;
+	stats = h_stats(loud);
+	print_message("latency: idle %d us (%d refused), under flood %d us (%d refused); "
+		      "slept at most %llu us; the loud one asked %llu times in %llu ms, %llu late\n",
+		      idle, refused, busy, refused_busy, worst, stats.intercepts, begun / 1000,
+		      stats.intercepts_late);
+	assert_int_not_equal(busy, 0);
+	assert_in_range(busy, 1, (emulated() ? 10 : 3) * idle);
+	assert_true(refused_busy <= SAMPLES);
+	/* Tokens hold it to 50 a second and the burst. */
+	assert_true(stats.intercepts - stats.intercepts_late <= 10 + 1 + 50 * (begun / 1000000 + 1));
+}
+
 /* ----------------------------------------------------------------------- user namespace */
 
 static int userns_child(int ready, int go)
@@ -446,14 +693,6 @@ static void test_userns(void **state)
 }
 
 /* ------------------------------------------------------------------------ late, killed */
-
-static __u64 now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (__u64)ts.tv_sec * 1000 + (__u64)ts.tv_nsec / 1000000;
-}
 
 /* How long the refused call itself took, so that fork does not count: ms, 255 if it succeeded. */
 static int time_mount(void *arg)
@@ -601,10 +840,14 @@ int main(void)
 		cmocka_unit_test(test_paths),
 		cmocka_unit_test(test_bind),
 		cmocka_unit_test(test_threads),
+		cmocka_unit_test(test_32bit),
+		cmocka_unit_test(test_traced),
 		cmocka_unit_test(test_userns),
 		cmocka_unit_test(test_stale_heartbeat),
 		cmocka_unit_test(test_late_stop),
 		cmocka_unit_test(test_caller_killed),
+		cmocka_unit_test(test_stuck_executor),
+		cmocka_unit_test(test_flood),
 		cmocka_unit_test(test_recovery),
 	};
 
