@@ -44,7 +44,7 @@ KHELP_OBJ := $(patsubst tests/kernel/%.c,$(BUILD)/tests/kernel/%.o,$(filter-out 
 
 
 .PHONY: all help deps tests check check-all check-unit check-vm check-vmlinux check-style check-docs demo \
-        unit-tests check-suites clean install kernels compile_commands.json
+        unit-tests check-suites fuzz fuzz-targets clean install kernels compile_commands.json
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -137,6 +137,22 @@ check-vm: all tests ## kernel tests on KERNELS (default: 6.1 latest); KTESTS=tes
 
 check-vmlinux: kernels ## does vmlinux.h agree with every kernel's BTF?
 	$(Q)tests/check-vmlinux
+
+# libFuzzer comes with clang: package libclang-rt-16-dev.
+FUZZ_SECONDS ?= 60
+fuzz: ## fuzz policy text, images, control messages and events, FUZZ_SECONDS each
+	$(Q)$(MAKE) --no-print-directory BUILD=$(BUILD)/fuzz CC=$(BPF_CC) SANITIZE=1 \
+	  CFLAGS="-O1 -g -fsanitize=fuzzer-no-link" fuzz-targets
+	$(Q)for t in $(FUZZ:$(BUILD)/%=$(BUILD)/fuzz/%); do n=$${t##*/fuzz_}; \
+	  mkdir -p $(BUILD)/fuzz/corpus/$$n; \
+	  $$t -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 -verbosity=0 \
+	    $(BUILD)/fuzz/corpus/$$n tests/fuzz/corpus/$$n || exit 1; done
+
+FUZZ := $(patsubst tests/fuzz/%.c,$(BUILD)/tests/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
+fuzz-targets: $(FUZZ)
+$(BUILD)/tests/fuzz/%: tests/fuzz/%.c $(BUILD)/libwarder.a
+	@mkdir -p $(@D)
+	$(call msg,FUZZ,$@) $(CC) $(ALL_CFLAGS) -fsanitize=fuzzer $(LDFLAGS) $< $(BUILD)/libwarder.a $(LDLIBS) -o $@
 
 check-style: ## SPDX lines, includes' directions, file lengths
 	$(Q)tests/check-style
