@@ -283,6 +283,9 @@ static void icept_ask(struct override *o, const struct warder_icept *ic)
 	j->state = JOB_STOPPING;
 	err = seize(o, j->tid);
 	if (err) {
+		/* Gone already: it did not wait any more. */
+		if (err == -ESRCH && !j->late)
+			j->out.icept.unasked = WARDER_UNASKED_BOUND;
 		job_reason(j, "the thread cannot be seized: %s", strerror(-err));
 		icept_let_go(o, ic);
 		job_end(o, j);

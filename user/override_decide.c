@@ -427,7 +427,8 @@ void override_decide(const struct warder_image *img, const struct override_facts
 		targets = warder_target_set(img, &text, WARDER_START_OVERRIDE_TARGET, 0, len);
 		mreq.targets = warder_target_set(img, &text, WARDER_START_MOUNT_TARGET, 0, len);
 	} else {
-		mreq.unnamed = 1;
+		/* Of a call that is only reported nobody has looked at the target. */
+		mreq.unnamed = !facts->unresolved;
 	}
 	/* What the policy refuses by name stays refused, in audit mode too. */
 	warder_decide_mount(img, &mreq, &v);

@@ -255,10 +255,22 @@ static int mounted(const char *point, char *options, size_t size)
 }
 
 #define RUN(slot, ...) run((int)(slot), do_mount, &(struct call){ __VA_ARGS__ })
-/* An answer that came too late on a slow machine says so: that is no verdict on the rule. */
+/* An answer that came too late on a slow machine says so: that is no verdict on the rule, and
+ * asked again a few times. */
+static int run_in_time(__u32 slot, struct call *c)
+{
+	for (int i = 0;; i++) {
+		int before = outcomes, err = run((int)slot, do_mount, c);
+
+		if (!err || i == 4 ||
+		    outcome_wait(before, 1)->icept.unasked != WARDER_UNASKED_BOUND)
+			return err;
+	}
+}
+
 #define PERFORMS(slot, ...)                                                                 \
 	do {                                                                                \
-		int err_ = RUN(slot, __VA_ARGS__);                                          \
+		int err_ = run_in_time(slot, &(struct call){ __VA_ARGS__ });                \
 		if (err_)                                                                   \
 			fail_msg("%s: errno %d: %s", #__VA_ARGS__, err_,                    \
 				 outcome_wait(0, 1)->reason);                               \
@@ -301,7 +313,7 @@ static void test_refusals(void **state)
 #define KEEPS(text, ...)                                                            \
 	do {                                                                        \
 		before = outcomes;                                                  \
-		assert_int_equal(RUN(slot, __VA_ARGS__), EPERM);                    \
+		assert_int_equal(run_in_time(slot, &(struct call){ __VA_ARGS__ }), EPERM); \
 		outcome_wait(before, 1);                                            \
 		if (!strstr(last.reason, text))                                     \
 			fail_msg("%s: %s", #__VA_ARGS__, last.reason);              \
@@ -620,7 +632,8 @@ static void test_flood(void **state)
 		      stats.intercepts_late);
 	assert_int_not_equal(busy, 0);
 	assert_in_range(busy, 1, (emulated() ? 10 : 3) * idle);
-	assert_true(refused_busy <= SAMPLES);
+	/* One thread waits at a time on two CPUs, and with the emulator it waits for long. */
+	assert_in_range(refused_busy, 0, (emulated() ? 3 : 1) * SAMPLES);
 	/* Tokens hold it to 50 a second and the burst. */
 	assert_true(stats.intercepts - stats.intercepts_late <= 10 + 1 + 50 * (begun / 1000000 + 1));
 }

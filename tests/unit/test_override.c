@@ -160,8 +160,9 @@ static void test_refusals(void **state)
 	} while (0)
 	KEEPS(f.target = "/mnt/other", "does not allow the target /mnt/other");
 	KEEPS(f.target = "/mnt/scratch", "does not allow the target");
-	KEEPS(f.target = NULL, "no");
+	KEEPS(f.target = NULL, "never overridden"); /* it could be the denied one */
 	KEEPS(f.target = "/mnt/denied/x", "explicit deny");
+	KEEPS((f.unresolved = 1, f.target = NULL, f.fstype = "ext4"), "type");
 	KEEPS(f.euid = 1000, "uid 0");
 	KEEPS(f.fsuid = 1000, "uid 0");
 	KEEPS(f.relation = WARDER_BY_USERNS_NESTED, "user namespace below");
