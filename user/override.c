@@ -244,7 +244,7 @@ static int seize(struct override *o, pid_t tid)
 	return err;
 }
 
-/* Its signal is this thread's alone, and blocked in all others. */
+/* The timer's signal goes to this thread alone, whatever others block. */
 static int seize_prepare(struct override *o)
 {
 	struct sigaction action = { .sa_handler = seize_too_long };
