@@ -120,7 +120,9 @@ struct bpf_local_storage {
 
 typedef struct {
 	__s64 counter;
-} atomic_long_t;
+} atomic64_t;
+
+typedef atomic64_t atomic_long_t;
 
 struct mutex {
 	atomic_long_t owner;
