@@ -87,8 +87,8 @@ static int supervisor_reap(struct supervisor *s)
 		if (!s->orphans[i])
 			continue;
 		if (waitid(P_PID, (id_t)s->orphans[i], &si, WEXITED | WNOHANG | __WNOTHREAD) ||
-		    si.si_pid)
-			s->orphans[i] = 0;
+		    (si.si_pid && si.si_code != CLD_TRAPPED && si.si_code != CLD_STOPPED))
+			s->orphans[i] = 0; /* not for a stop that the override thread makes */
 		else
 			left = 1;
 	}
