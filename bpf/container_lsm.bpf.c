@@ -11,23 +11,13 @@
 const volatile __u32 cfg_storage_lookup_locks = 0;
 __u32 cfg_tasks_map_id = 0;
 
-#if __has_include("identity.bpf.h")
 #include "identity.bpf.h"
-#endif
 #include "file.bpf.h"
 #include "exec.bpf.h"
-#if __has_include("capability.bpf.h")
 #include "capability.bpf.h"
-#endif
-#if __has_include("mount.bpf.h")
 #include "mount.bpf.h"
-#endif
-#if __has_include("baseline.bpf.h")
 #include "baseline.bpf.h"
-#endif
-#if __has_include("override.bpf.h")
 #include "override.bpf.h"
-#endif
 #include "names.bpf.h"
 
 char LICENSE[] SEC("license") = "GPL";

@@ -617,10 +617,12 @@ struct warder_ends {
 	__u32 pad;
 };
 
-WARDER_ENGINE __u64 warder_text_word(const struct warder_text *text, __u32 off, __u32 len)
+WARDER_ENGINE_GLOBAL __u64 warder_text_word(const struct warder_text *text, __u32 off, __u32 len)
 {
 	__u64 w = 0;
 
+	if (!text)
+		return 0;
 	for (__u32 i = 0; i < 8; i++) {
 		__u32 at = (off + i) & WARDER_TEXT_MASK;
 
