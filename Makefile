@@ -43,7 +43,7 @@ KTEST     := $(patsubst tests/kernel/%.c,$(BUILD)/tests/kernel/%,$(wildcard test
 KHELP_OBJ := $(patsubst tests/kernel/%.c,$(BUILD)/tests/kernel/%.o,$(filter-out $(wildcard tests/kernel/test_*.c tests/kernel/*.bpf.c),$(wildcard tests/kernel/*.c)))
 
 
-.PHONY: all help deps tests check check-all check-unit check-vm check-vmlinux check-style check-docs demo \
+.PHONY: all help deps tests check check-all check-unit check-vm check-vmlinux check-style check-docs demo bench bench-build \
         unit-tests check-suites fuzz fuzz-targets clean install kernels compile_commands.json
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -153,6 +153,21 @@ fuzz-targets: $(FUZZ)
 $(BUILD)/tests/fuzz/%: tests/fuzz/%.c $(BUILD)/libwarder.a
 	@mkdir -p $(@D)
 	$(call msg,FUZZ,$@) $(CC) $(ALL_CFLAGS) -fsanitize=fuzzer $(LDFLAGS) $< $(BUILD)/libwarder.a $(LDLIBS) -o $@
+
+# Counts of instructions in VMs; tests/bench/README says how to choose kernels and configurations.
+bench: deps ## instructions that warder and its peers add to system calls
+	$(Q)$(MAKE) --no-print-directory bench-build
+	$(Q)BUILD=$(BUILD) tests/bench/run
+
+bench-build: all $(BUILD)/bench/bench $(BUILD)/bench/drive
+
+$(BUILD)/bench/bench: tests/bench/bench.c
+	@mkdir -p $(@D)
+	$(call msg,CC,$@) $(CC) -std=gnu17 -D_GNU_SOURCE -O2 $(WARNINGS) -static $< -o $@
+
+$(BUILD)/bench/drive: tests/bench/drive.c $(KHELP_OBJ) $(SKELETON) $(BUILD)/libwarder.a
+	@mkdir -p $(@D)
+	$(call msg,CC,$@) $(CC) $(TEST_CFLAGS) -Itests/kernel $(LDFLAGS) $< $(KHELP_OBJ) $(BUILD)/libwarder.a $(LDLIBS) -o $@
 
 check-style: ## SPDX lines, includes' directions, file lengths
 	$(Q)tests/check-style

@@ -1,0 +1,31 @@
+#!/bin/sh
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# In the VM: make one configuration and measure in it.
+# usage: guest.sh CONFIGURATION [OP...]
+set -eu
+cd "$(dirname "$0")"
+config=$1
+shift
+
+./bench prepare
+# Kernels are several times slower in the first seconds after boot; in a VM that counts
+# instructions, sleep is free.
+sleep 30
+
+case $config in
+nothing) exec ./bench expect allow "$@" ;;
+empty) exec ./drive empty -- ./bench expect allow "$@" ;;
+untagged) exec ./drive untagged -- ./bench expect allow "$@" ;;
+audit-* | learn-*) exec ./drive tagged "$config.image" -- ./bench expect allow "$@" ;;
+tagged-*) exec ./drive tagged "$config.image" -- ./bench expect deny "$@" ;;
+apparmor-*)
+	cat "./$config.profile" >/sys/kernel/security/apparmor/.replace
+	sleep 5
+	exec ./bench apparmor warder-bench expect deny "$@"
+	;;
+landlock) exec ./bench landlock expect deny "$@" ;;
+*)
+	echo "guest.sh: unknown configuration $config" >&2
+	exit 98
+	;;
+esac
