@@ -74,7 +74,7 @@ int BPF_PROG(warder_capable, const struct cred *cred, struct user_namespace *ns,
 		warder_verdict_deny(&v, WARDER_WHY_BASELINE, WARDER_EPERM);
 		return hook_end(&s, &v, &f, NULL);
 	}
-	warder_decide_capability(s.img, cap, &v);
+	warder_decide_capability(s.img, s.pr, cap, &v);
 	if (opts & WARDER_CAP_OPT_NOAUDIT) {
 		/* A probe: it must not be told yes, but nobody asked for anything. */
 		return v.action == WARDER_DENY ? errno_return(v.err ? v.err : WARDER_EPERM) : 0;
@@ -86,7 +86,7 @@ int BPF_PROG(warder_capable, const struct cred *cred, struct user_namespace *ns,
 		/* One verdict, one event: the mount class speaks where the capability is granted. */
 		struct warder_verdict mount;
 
-		f.arg[1] = mount_call_judge(s.img, &mount);
+		f.arg[1] = mount_call_judge(s.img, s.pr, &mount);
 		if (f.arg[1] && (mount.action != WARDER_ALLOW || mount.report)) {
 			f.class_ = WARDER_CLASS_MOUNT;
 			f.access = mount.access;

@@ -19,7 +19,6 @@
 #define WARDER_O_TMPFILE 020000000 /* the kernel's __O_TMPFILE, without O_DIRECTORY */
 
 #define WARDER_NR_FTRUNCATE 77
-#define WARDER_TS_COMPAT 0x2
 
 #define WARDER_SB_KERNMOUNT (1ul << 22)
 

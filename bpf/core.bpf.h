@@ -42,8 +42,11 @@ struct subject {
 	__u32 slot;
 	__u32 policy;
 	__u32 fault;
-	__u32 pad;
+	__u32 pr; /* byte offset of the task's profile in img, see warder_profile_at() */
 };
+
+/* TS_COMPAT of thread_info.status: a 32-bit system call is under way. */
+#define WARDER_TS_COMPAT 0x2
 
 /* A storage list longer than this is a fault, not "untagged". */
 #define STORAGE_LIST_MAX 16
@@ -85,6 +88,43 @@ static __always_inline struct warder_task *task_tag(struct task_struct *task, __
 	return tag;
 }
 
+/* Is the current task one of a container, or one of whom that cannot be said? */
+static __always_inline int current_is_tagged(void)
+{
+	__u32 fault;
+
+	return task_tag(bpf_get_current_task_btf(), &fault) || fault;
+}
+
+/* The profile of that id by looking at all of them: its number is another one since the policy
+ * was replaced. Returns number + 1, 0 when there is none any more. */
+__noinline __weak int profile_search(const struct warder_image *img, __u32 id)
+{
+	if (!img)
+		return 0;
+	for (__u32 n = 0; n < WARDER_PROFILES_MAX; n++) {
+		if (n >= img->h.profile.count)
+			break;
+		if (WARDER_PROFILE_U32(img, warder_profile_at(img, n), id) == id)
+			return n + 1;
+	}
+	return 0;
+}
+
+/* The profile in which the task of this tag is, as a byte offset; 0: not in this policy. */
+static __always_inline __u32 profile_find(const struct warder_image *img, struct warder_task *tag)
+{
+	__u32 n = tag->profile, at = warder_profile_at(img, n);
+
+	if (n < img->h.profile.count && WARDER_PROFILE_U32(img, at, id) == tag->profile_id)
+		return at;
+	n = profile_search(img, tag->profile_id);
+	if (!n)
+		return 0;
+	tag->profile = n - 1;
+	return warder_profile_at(img, n - 1);
+}
+
 /* Fills `s` for the current task. */
 static __always_inline enum subject_state subject_current(struct subject *s)
 {
@@ -114,6 +154,11 @@ static __always_inline enum subject_state subject_current(struct subject *s)
 	s->img = bpf_map_lookup_elem(inner, &zero);
 	if (!s->img || s->img->h.magic != WARDER_IMAGE_MAGIC ||
 	    s->img->h.version != WARDER_IMAGE_VERSION)
+		return SUBJECT_FAULT;
+
+	s->fault = WARDER_FAULT_PROFILE;
+	s->pr = profile_find(s->img, s->tag);
+	if (!s->pr)
 		return SUBJECT_FAULT;
 
 	s->fault = WARDER_FAULT_NONE;
@@ -236,6 +281,8 @@ static __always_inline void event_fill(struct warder_event *e, const struct ward
 	e->class_ = f->class_;
 	e->access = f->access;
 	e->policy = s->ctr->policy;
+	e->profile_id = s->tag ? s->tag->profile_id : 0;
+	e->transition = v->profile;
 	e->arg[0] = f->arg[0];
 	e->arg[1] = f->arg[1];
 	e->text_len = len;
@@ -258,10 +305,15 @@ __noinline __weak int event_emit(const struct warder_verdict *v, const struct ho
 	s.stats = bpf_map_lookup_elem(&warder_stats, &slot);
 	if (!v || !f || !s.ctr || !s.stats || !event_budget(&s, now))
 		return 0;
+	s.tag = task_tag(bpf_get_current_task_btf(), &s.fault);
 	if (sc) {
 		len = event_copy(sc, 0, &sc->text, f->off, f->len);
 		detail = event_copy(sc, len, &sc->second, f->detail_off, f->detail_len);
 		event_fill(&sc->event, v, f, &s, now, len, detail);
+		if (f->class_ == WARDER_CLASS_NETWORK)
+			sc->event.address = sc->address;
+		else
+			__builtin_memset(&sc->event.address, 0, sizeof(sc->event.address));
 		size = sizeof(sc->event) + len + detail;
 		if (size <= sizeof(sc->event) + 2 * WARDER_PATH_MAX)
 			lost = bpf_ringbuf_output(&warder_events, &sc->event, size, 0) != 0;
@@ -270,6 +322,7 @@ __noinline __weak int event_emit(const struct warder_verdict *v, const struct ho
 
 		if (e) {
 			event_fill(e, v, f, &s, now, 0, 0);
+			__builtin_memset(&e->address, 0, sizeof(e->address));
 			bpf_ringbuf_submit(e, 0);
 			lost = 0;
 		}

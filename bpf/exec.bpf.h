@@ -13,7 +13,7 @@ int BPF_PROG(warder_bprm_check, struct linux_binprm *bprm, int ret)
 {
 	struct file *file = bprm->file;
 
-	if (ret || !file_task_is_tagged())
+	if (ret || !current_is_tagged())
 		return ret;
 	return file_judge_path(&file->f_path, WARDER_HOOK_BPRM_CHECK, WARDER_CLASS_EXEC,
 			       WARDER_ACC_EXEC);

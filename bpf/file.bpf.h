@@ -39,14 +39,6 @@ struct file_request {
 	__u32 pad;
 };
 
-/* Is the current task one of a container, or one of whom that cannot be said? */
-static __always_inline int file_task_is_tagged(void)
-{
-	__u32 fault;
-
-	return task_tag(bpf_get_current_task_btf(), &fault) || fault;
-}
-
 enum file_kind {
 	FILE_NAMED,   /* to be judged by its name */
 	FILE_PASSED,  /* no object of a file system, or a lower layer of one judged already */
@@ -151,30 +143,40 @@ static __always_inline void file_facts(struct hook_facts *f, const struct file_r
 	f->arg[1] = 0;
 }
 
+/* What is asked, in one register: functions of their own have five arguments at most. */
+static __always_inline __u64 file_ask(__u32 pr, __u32 access)
+{
+	return (__u64)pr << 32 | access;
+}
+
 /* The policy's verdict on one name, which file_gather() found at `pos`. Returns 0 or a fault. */
 __noinline __weak int file_decide_end(const struct warder_image *img,
-				      const struct warder_text *text, int pos, __u32 access,
+				      const struct warder_text *text, int pos, __u64 ask,
 				      struct warder_verdict *v)
 {
+	__u32 pr = ask >> 32, access = (__u32)ask;
+
 	if (!img || !text || !v)
 		return WARDER_FAULT_ARGUMENT;
 	if (pos == GATHER_UNREACHABLE)
-		warder_decide_unreachable(img, access, v);
+		warder_decide_unreachable(img, pr, access, v);
 	else if (pos < 0)
 		return -pos;
 	else
-		warder_decide_file(img, text, pos, WARDER_PATH_MAX - pos, access, v);
+		warder_decide_file(img, pr, text, pos, WARDER_PATH_MAX - pos, access, v);
 	return 0;
 }
 
 /* The verdict on moving an object from the name in sc->text to the one in sc->second, if both
  * ends allow it. */
 __noinline __weak int file_decide_move(const struct warder_image *img, struct scratch *sc,
-				       __u32 pos, __u32 new_pos, __u32 flags)
+				       __u32 pos, __u32 new_pos, __u64 ask)
 {
+	__u32 pr = ask >> 32, flags = (__u32)ask;
+
 	if (!img || !sc || pos >= WARDER_PATH_MAX || new_pos >= WARDER_PATH_MAX)
 		return WARDER_FAULT_ARGUMENT;
-	warder_decide_move(img, &sc->text, pos, WARDER_PATH_MAX - pos, &sc->second, new_pos,
+	warder_decide_move(img, pr, &sc->text, pos, WARDER_PATH_MAX - pos, &sc->second, new_pos,
 			   WARDER_PATH_MAX - new_pos, flags, &sc->event.v);
 	return 0;
 }
@@ -187,7 +189,8 @@ static __always_inline int file_decide_other(const struct file_request *r,
 {
 	struct warder_verdict *new_end = &sc->event.v;
 	int new_pos = file_gather(&r->other, s->slot, &sc->second);
-	int fault = file_decide_end(s->img, &sc->second, new_pos, r->access, new_end);
+	int fault = file_decide_end(s->img, &sc->second, new_pos, file_ask(s->pr, r->access),
+				    new_end);
 
 	if (fault)
 		return fault;
@@ -195,7 +198,8 @@ static __always_inline int file_decide_other(const struct file_request *r,
 		f->detail_off = new_pos;
 		f->detail_len = WARDER_PATH_MAX - new_pos;
 		if (v->action == WARDER_ALLOW && new_end->action == WARDER_ALLOW) {
-			fault = file_decide_move(s->img, sc, pos, new_pos, r->move);
+			fault = file_decide_move(s->img, sc, pos, new_pos,
+						 file_ask(s->pr, r->move));
 			if (fault)
 				return fault;
 		}
@@ -220,7 +224,8 @@ static __always_inline int file_decide(const struct file_request *r, const struc
 	 * than the writing that was granted under the name. */
 	if (r->writable && pos == GATHER_UNREACHABLE)
 		return 0;
-	fault = file_decide_end(s->img, &sc->text, pos, r->access | r->access_extra, v);
+	fault = file_decide_end(s->img, &sc->text, pos,
+				file_ask(s->pr, r->access | r->access_extra), v);
 	if (fault || pos < 0)
 		return fault;
 	f->off = pos;
@@ -246,7 +251,7 @@ static __always_inline int file_judge_with(const struct file_request *r, const s
 		v->access = r->access;
 		return 0;
 	}
-	return warder_file_is_trivial(s->img) ? 0 : file_decide(r, s, sc, f, v);
+	return warder_file_is_trivial(s->img, s->pr) ? 0 : file_decide(r, s, sc, f, v);
 }
 
 /* Judges a request of the current task. Returns 0 or a negative errno. */
@@ -337,13 +342,13 @@ static __noinline int file_open_quick(struct file *file, __u32 access)
 	    warder_baseline_concerns(dentry->d_sb->s_magic) ||
 	    compat_mount_is_internal(file->f_path.mnt) || subject_current(&s) != SUBJECT_TAGGED)
 		return FILE_NOT_QUICK;
-	if (warder_file_is_trivial(s.img))
+	if (warder_file_is_trivial(s.img, s.pr))
 		return 0;
 	sc = scratch_take();
 	if (!sc)
 		return FILE_NOT_QUICK;
 	pos = gather_quick(dentry, file->f_path.mnt->mnt_root, s.slot, &sc->text);
-	if (pos < 0 || file_decide_end(s.img, &sc->text, pos, access, &v)) {
+	if (pos < 0 || file_decide_end(s.img, &sc->text, pos, file_ask(s.pr, access), &v)) {
 		scratch_give(sc);
 		return FILE_NOT_QUICK;
 	}
@@ -359,7 +364,7 @@ int BPF_PROG(warder_file_open, struct file *file, int ret)
 	__u32 access = 0;
 	int quick;
 
-	if (ret || !file_task_is_tagged())
+	if (ret || !current_is_tagged())
 		return ret;
 	/* Execution is judged in bprm_check_security, its mappings in mmap_file. */
 	if (file->f_flags & WARDER_FMODE_EXEC)
@@ -399,7 +404,7 @@ int BPF_PROG(warder_path_truncate, const struct path *path, int ret)
 {
 	struct pt_regs *regs;
 
-	if (ret || !file_task_is_tagged())
+	if (ret || !current_is_tagged())
 		return ret;
 	regs = (struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
 	return file_judge_truncate(path, WARDER_HOOK_PATH_TRUNCATE,
@@ -412,7 +417,7 @@ int BPF_PROG(warder_path_truncate, const struct path *path, int ret)
 SEC("lsm/file_truncate")
 int BPF_PROG(warder_file_truncate, struct file *file, int ret)
 {
-	if (ret || !file_task_is_tagged())
+	if (ret || !current_is_tagged())
 		return ret;
 	/* O_TRUNC comes here after file_open has judged the same object. */
 	return file_judge_truncate(&file->f_path, WARDER_HOOK_FILE_TRUNCATE,
@@ -426,7 +431,7 @@ int BPF_PROG(warder_path_mknod, const struct path *dir, struct dentry *dentry, u
 {
 	__u32 type = mode & WARDER_S_IFMT;
 
-	if (ret || !file_task_is_tagged())
+	if (ret || !current_is_tagged())
 		return ret;
 	return file_judge_entry(dir, dentry, WARDER_HOOK_PATH_MKNOD,
 				type == WARDER_S_IFCHR || type == WARDER_S_IFBLK ?
@@ -437,7 +442,7 @@ SEC("lsm/path_mkdir")
 int BPF_PROG(warder_path_mkdir, const struct path *dir, struct dentry *dentry, umode_t mode,
 	     int ret)
 {
-	if (ret || !file_task_is_tagged())
+	if (ret || !current_is_tagged())
 		return ret;
 	return file_judge_entry(dir, dentry, WARDER_HOOK_PATH_MKDIR, WARDER_ACC_CREATE);
 }
@@ -446,7 +451,7 @@ SEC("lsm/path_symlink")
 int BPF_PROG(warder_path_symlink, const struct path *dir, struct dentry *dentry,
 	     const char *old_name, int ret)
 {
-	if (ret || !file_task_is_tagged())
+	if (ret || !current_is_tagged())
 		return ret;
 	return file_judge_entry(dir, dentry, WARDER_HOOK_PATH_SYMLINK, WARDER_ACC_SYMLINK);
 }
@@ -454,7 +459,7 @@ int BPF_PROG(warder_path_symlink, const struct path *dir, struct dentry *dentry,
 SEC("lsm/path_unlink")
 int BPF_PROG(warder_path_unlink, const struct path *dir, struct dentry *dentry, int ret)
 {
-	if (ret || !file_task_is_tagged())
+	if (ret || !current_is_tagged())
 		return ret;
 	return file_judge_entry(dir, dentry, WARDER_HOOK_PATH_UNLINK, WARDER_ACC_DELETE);
 }
@@ -462,7 +467,7 @@ int BPF_PROG(warder_path_unlink, const struct path *dir, struct dentry *dentry, 
 SEC("lsm/path_rmdir")
 int BPF_PROG(warder_path_rmdir, const struct path *dir, struct dentry *dentry, int ret)
 {
-	if (ret || !file_task_is_tagged())
+	if (ret || !current_is_tagged())
 		return ret;
 	return file_judge_entry(dir, dentry, WARDER_HOOK_PATH_RMDIR, WARDER_ACC_DELETE);
 }
@@ -479,7 +484,7 @@ int BPF_PROG(warder_path_link, struct dentry *old_dentry, const struct path *new
 		.move = WARDER_MOVE_LINK,
 	};
 
-	if (ret || !file_task_is_tagged())
+	if (ret || !current_is_tagged())
 		return ret;
 	file_object_set(&r.at, new_dir, NULL);
 	r.at.dentry = (__u64)old_dentry;
@@ -504,7 +509,7 @@ int BPF_PROG(warder_path_rename, const struct path *old_dir, struct dentry *old_
 		.access = WARDER_ACC_RENAME,
 	};
 
-	if (ret || !file_task_is_tagged())
+	if (ret || !current_is_tagged())
 		return ret;
 	if (flags & WARDER_RENAME_EXCHANGE)
 		r.move |= WARDER_MOVE_EXCHANGE;
@@ -522,7 +527,7 @@ int BPF_PROG(warder_path_rename, const struct path *old_dir, struct dentry *old_
 SEC("lsm/path_chmod")
 int BPF_PROG(warder_path_chmod, const struct path *path, umode_t mode, int ret)
 {
-	if (ret || !file_task_is_tagged())
+	if (ret || !current_is_tagged())
 		return ret;
 	return file_judge_path(path, WARDER_HOOK_PATH_CHMOD, WARDER_CLASS_FILE, WARDER_ACC_CHMOD);
 }
@@ -531,7 +536,7 @@ int BPF_PROG(warder_path_chmod, const struct path *path, umode_t mode, int ret)
 SEC("lsm/path_chown")
 int BPF_PROG(warder_path_chown, const struct path *path, __u64 uid, __u64 gid, int ret)
 {
-	if (ret || !file_task_is_tagged())
+	if (ret || !current_is_tagged())
 		return ret;
 	return file_judge_path(path, WARDER_HOOK_PATH_CHOWN, WARDER_CLASS_FILE, WARDER_ACC_CHOWN);
 }
@@ -549,7 +554,7 @@ SEC("lsm/mmap_file")
 int BPF_PROG(warder_mmap_file, struct file *file, unsigned long reqprot, unsigned long prot,
 	     unsigned long flags, int ret)
 {
-	if (ret || !file || !(prot & WARDER_PROT_EXEC) || !file_task_is_tagged())
+	if (ret || !file || !(prot & WARDER_PROT_EXEC) || !current_is_tagged())
 		return ret;
 	return file_judge_mapping(file, WARDER_HOOK_MMAP_FILE);
 }
@@ -560,7 +565,7 @@ int BPF_PROG(warder_file_mprotect, struct vm_area_struct *vma, unsigned long req
 {
 	struct file *file = vma->vm_file;
 
-	if (ret || !file || !(prot & WARDER_PROT_EXEC) || !file_task_is_tagged())
+	if (ret || !file || !(prot & WARDER_PROT_EXEC) || !current_is_tagged())
 		return ret;
 	return file_judge_mapping(file, WARDER_HOOK_FILE_MPROTECT);
 }

@@ -125,7 +125,6 @@ struct key_call {
 #define SYS_IA32_ADD_KEY 286
 #define SYS_IA32_REQUEST_KEY 287
 #define SYS_IA32_KEYCTL 288
-#define TS_COMPAT 0x2
 
 /* 1 when the current task is in add_key, request_key or keyctl, by any of the three ABIs. */
 static __noinline int key_call_read(struct key_call *c)
@@ -138,7 +137,7 @@ static __noinline int key_call_read(struct key_call *c)
 	if (!regs)
 		return 0;
 	nr = BPF_CORE_READ(regs, orig_ax);
-	if (task->thread_info.status & TS_COMPAT) {
+	if (task->thread_info.status & WARDER_TS_COMPAT) {
 		if (nr != SYS_IA32_ADD_KEY && nr != SYS_IA32_REQUEST_KEY && nr != SYS_IA32_KEYCTL)
 			return 0;
 		c->keyctl = nr == SYS_IA32_KEYCTL;

@@ -131,6 +131,7 @@ struct scratch {
 	struct warder_text second; /* second name: rename, link; a file-system type */
 	struct warder_event event; /* directly followed by its text */
 	char event_text[2 * WARDER_PATH_MAX + 512];
+	struct warder_address address; /* network: what is asked about */
 	__u32 taken;
 	__u32 pad;
 };

@@ -43,7 +43,6 @@
 
 /* ------------------------------------------------- the system call under way */
 
-#define TS_COMPAT 0x2
 #define X32_BIT 0x40000000ul
 
 #define NR_PIVOT_ROOT 155
@@ -74,7 +73,7 @@ static __always_inline void mount_call_get(struct mount_call *c)
 	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
 	__u64 nr = regs->orig_ax;
 
-	if (BPF_CORE_READ(task, thread_info.status) & TS_COMPAT) {
+	if (BPF_CORE_READ(task, thread_info.status) & WARDER_TS_COMPAT) {
 		/* Numbers from 403 on are the same for all entries. */
 		c->nr = nr == 21		? NR_MOUNT :
 			nr == 22 || nr == 52 ? NR_UMOUNT2 :
@@ -143,7 +142,7 @@ __noinline __weak int mount_try_blind(const struct warder_image *img, __u32 ops,
  * see the rest. Without, only one that allows it all for every target, and any deny rule that
  * could match decides.
  */
-__noinline __weak int mount_find_blind(const struct warder_image *img, __u32 ops, __u32 later)
+__noinline __weak int mount_find_blind(const struct warder_image *img, __u32 pr, __u32 ops, __u32 later)
 {
 	__u32 found = 0;
 
@@ -154,6 +153,8 @@ __noinline __weak int mount_find_blind(const struct warder_image *img, __u32 ops
 
 		if (i >= img->h.mount.count)
 			break;
+		if (!(WARDER_PROFILE_U64(img, pr, mount_rules) >> i & 1))
+			continue;
 		at = (__u32)mount_try_blind(img, ops, later, i);
 		if (!at)
 			continue;
@@ -166,7 +167,7 @@ __noinline __weak int mount_find_blind(const struct warder_image *img, __u32 ops
 }
 
 /* Judges the system call under way if it is one of those. Its number, or 0 if it is not. */
-static __always_inline __u32 mount_call_judge(struct warder_image *img, struct warder_verdict *v)
+static __always_inline __u32 mount_call_judge(struct warder_image *img, __u32 pr, struct warder_verdict *v)
 {
 	struct mount_call c;
 	__u32 ops, later, at;
@@ -178,14 +179,14 @@ static __always_inline __u32 mount_call_judge(struct warder_image *img, struct w
 	later = ops & MOUNT_CALL_LATER;
 	ops &= ~MOUNT_CALL_LATER;
 	warder_verdict_allow(v);
-	at = mount_find_blind(img, ops, later);
+	at = mount_find_blind(img, pr, ops, later);
 	if (at) {
 		v->why = WARDER_WHY_RULE;
 		v->rule = image_u16(img, at + 12);
 		if (image_u8(img, at + 14))
 			warder_verdict_deny(v, WARDER_WHY_RULE, image_u8(img, at + 15));
-	} else if ((img->h.mount_default & ops) != ops) {
-		warder_verdict_deny(v, WARDER_WHY_DEFAULT, img->h.mount_err);
+	} else if ((WARDER_PROFILE_U32(img, pr, mount_default) & ops) != ops) {
+		warder_verdict_deny(v, WARDER_WHY_DEFAULT, WARDER_PROFILE_U32(img, pr, mount_err));
 	}
 	v->access = ops;
 	warder_verdict_finish(img, v);
@@ -421,7 +422,7 @@ __noinline __weak int mount_judge(const struct mount_ask *r)
 	if (pos >= 0) {
 		f.off = pos;
 		f.len = WARDER_PATH_MAX - pos;
-		q.targets = warder_target_set(s.img, &sc->text, WARDER_START_MOUNT_TARGET, f.off,
+		q.targets = warder_target_set(s.img, s.pr, &sc->text, WARDER_START_MOUNT_TARGET, f.off,
 					      f.len);
 	} else if (r->name != MOUNT_NAME_LATER) {
 		/* No deny rule is escaped by a target without a name. */
@@ -430,7 +431,7 @@ __noinline __weak int mount_judge(const struct mount_ask *r)
 	if (r->type && bpf_probe_read_kernel_str(&q.type, sizeof(q.type), (void *)r->type) < 0)
 		return hook_fault(&s, &f, WARDER_FAULT_ARGUMENT, sc);
 	warder_fstype_trim(&q.type);
-	warder_decide_mount(s.img, &q, &v);
+	warder_decide_mount(s.img, s.pr, &q, &v);
 	if (v.action != WARDER_DENY) {
 		err = mount_remember(&s, r, sc, pos);
 		if (err < 0)
@@ -448,14 +449,6 @@ __noinline __weak int mount_judge(const struct mount_ask *r)
 
 /* -------------------------------------------------------------------- hooks */
 
-/* Is the current task one of a container, or one of whom that cannot be said? */
-static __always_inline int mount_task_is_tagged(void)
-{
-	__u32 fault;
-
-	return task_tag(bpf_get_current_task_btf(), &fault) || fault;
-}
-
 SEC("lsm/sb_mount")
 int BPF_PROG(warder_sb_mount, const char *dev_name, const struct path *path, const char *type,
 	     unsigned long flags, void *data, int ret)
@@ -464,7 +457,7 @@ int BPF_PROG(warder_sb_mount, const char *dev_name, const struct path *path, con
 
 	if (ret)
 		return errno_return(-ret);
-	if (!mount_task_is_tagged())
+	if (!current_is_tagged())
 		return 0;
 	r.flags = warder_mount_flags(flags);
 	r.op = warder_mount_op(r.flags);
@@ -485,7 +478,7 @@ int BPF_PROG(warder_sb_umount, struct vfsmount *mnt, int flags, int ret)
 
 	if (ret)
 		return errno_return(-ret);
-	if (!mount_task_is_tagged())
+	if (!current_is_tagged())
 		return 0;
 	r.mnt = (__u64)mnt;
 	r.dentry = (__u64)BPF_CORE_READ(mnt, mnt_root);
@@ -501,7 +494,7 @@ int BPF_PROG(warder_sb_pivotroot, const struct path *old_path, const struct path
 
 	if (ret)
 		return errno_return(-ret);
-	if (!mount_task_is_tagged())
+	if (!current_is_tagged())
 		return 0;
 	r.mnt = (__u64)BPF_CORE_READ(new_path, mnt);
 	r.dentry = (__u64)BPF_CORE_READ(new_path, dentry);
@@ -534,7 +527,7 @@ int BPF_PROG(warder_move_mount, const struct path *from_path, const struct path 
 
 	if (ret)
 		return errno_return(-ret);
-	if (!mount_task_is_tagged())
+	if (!current_is_tagged())
 		return 0;
 	from = BPF_CORE_READ(from_path, mnt);
 	m = (void *)from - bpf_core_field_offset(struct mount, mnt);
@@ -606,7 +599,7 @@ int BPF_PROG(warder_sb_kern_mount, struct super_block *sb, int ret)
 
 	if (ret)
 		return errno_return(-ret);
-	if (!mount_task_is_tagged())
+	if (!current_is_tagged())
 		return 0;
 	r.sb = (__u64)sb;
 	mount_call_get(&c);

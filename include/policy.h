@@ -77,8 +77,13 @@ int policy_compile(const struct policy *p, struct warder_image **ret_image,
 
 /* Is this an image that both sides may use? Checks magic, version, length, checksum, every
  * section's bounds, every index within (states, classes, accept, rules, strings).
- * 0 or -EINVAL with the reason. `len` is the number of bytes at `data`. */
+ * 0 or -EINVAL with the reason. `len` is the number of bytes at `data`. One that was read back
+ * from the kernel has a serial and counters, and is no image to be loaded again: -EINVAL. */
 int image_verify(const void *data, size_t len, struct warder_error *reterr);
+
+/* Takes serial and counters out of an image that was read back from the kernel: what is left is
+ * what was loaded. */
+void image_reset(struct warder_image *img);
 
 /* String at a byte offset of the strings section; "" for 0 or a bad offset. */
 const char *image_string(const struct warder_image *img, __u32 offset);
@@ -86,10 +91,17 @@ const char *image_string(const struct warder_image *img, __u32 offset);
 /* Entry of a rule number (1..), NULL if there is none. */
 const struct warder_rule *image_rule(const struct warder_image *img, __u32 rule);
 
+/* Entry of a profile number, NULL if there is none. 0 is the top profile and always there. */
+const struct warder_profile *image_profile(const struct warder_image *img, __u32 profile);
+
+/* How often a rule has decided since the image was published; 0 is what no rule decided. */
+__u64 image_hits(const struct warder_image *img, __u32 rule);
+
 /* "file:line" of a rule, "default" for 0, into buf; returns buf. */
 const char *image_rule_where(const struct warder_image *img, __u32 rule, char *buf, size_t size);
 
-/* SHA-256 of the image's used bytes as 64 hex digits and a NUL. */
+/* SHA-256 of the image's used bytes, its serial taken as zero, as 64 hex digits and a NUL;
+ * empty when there is no memory. */
 void image_digest(const struct warder_image *img, char ret_hex[65]);
 
 /* A request put to an image from user space, and its verdict: `policy explain`, `policy test`. */
@@ -100,6 +112,7 @@ struct policy_request {
 	const char *fstype;  /* mount */
 	__u32 flags;         /* MS_* */
 	int unreachable;     /* the object has no name */
+	__u32 profile;       /* number of the profile; 0: top */
 };
 int policy_decide(const struct warder_image *img, const struct policy_request *r,
 		  struct warder_verdict *ret_verdict);
@@ -116,5 +129,6 @@ const char *capability_name(int cap, char *buf, size_t size); /* "CAP_SYS_ADMIN"
 const char *errno_name(int err); /* "EPERM" */
 int errno_from_name(const char *name);
 const char *class_name(__u32 class_);
+const char *mode_name(__u32 mode); /* "enforce" */
 
 #endif

@@ -15,7 +15,7 @@
 #include <linux/types.h>
 #endif
 
-#define WARDER_ABI_VERSION 1
+#define WARDER_ABI_VERSION 2
 
 /* ------------------------------------------------------------------ limits */
 
@@ -27,6 +27,10 @@
 #define WARDER_MOUNTS_MAX 16384      /* recorded mounts of all containers */
 #define WARDER_FSTYPE_SIZE 32        /* a file-system type, NUL-padded */
 #define WARDER_MOUNT_RULES_MAX 64    /* so that a set of rules is one 64-bit word */
+#define WARDER_DEVICE_RULES_MAX 64
+#define WARDER_PEER_RULES_MAX 64
+#define WARDER_NET_RULES_MAX 256     /* after lists of addresses and ports are spread out */
+#define WARDER_PROFILES_MAX 64       /* the top profile included */
 #define WARDER_OVERRIDES_MAX 64
 #define WARDER_OPTIONS_MAX 8         /* option constraints of one override rule */
 #define WARDER_OPTION_SIZE 16
@@ -44,12 +48,15 @@ enum warder_class {
 	WARDER_CLASS_MOUNT,
 	WARDER_CLASS_PTRACE,
 	WARDER_CLASS_SIGNAL,
-	WARDER_CLASS_IPC,      /* unix sockets across the border, in this version */
-	WARDER_CLASS_KERNEL,   /* bpf, modules, kexec, kernel control files */
+	WARDER_CLASS_IPC,      /* unix sockets, SysV, POSIX mq, descriptors across the border */
+	WARDER_CLASS_KERNEL,   /* kernel surfaces: bpf, modules, kexec, io_uring, control files */
 	WARDER_CLASS_DEVICE,
 	WARDER_CLASS_KEYRING,
 	WARDER_CLASS_OVERRIDE,
 	WARDER_CLASS_IDENTITY, /* tagging itself: a fork whose tag could not be copied */
+	WARDER_CLASS_NETWORK,
+	WARDER_CLASS_MEMORY,
+	WARDER_CLASS_NAMESPACE,
 	WARDER_CLASS__MAX,
 };
 
@@ -87,6 +94,122 @@ enum warder_class {
 #define WARDER_MNT_ATTACH (1u << 7)      /* move_mount of a detached mount (new API) */
 #define WARDER_MNT_BITS 8
 
+/* Network operations. CREATE is socket(2): the compiler adds it to every allow rule. */
+#define WARDER_NET_CREATE (1u << 0)
+#define WARDER_NET_CONNECT (1u << 1)
+#define WARDER_NET_BIND (1u << 2)
+#define WARDER_NET_LISTEN (1u << 3)
+#define WARDER_NET_ACCEPT (1u << 4)
+#define WARDER_NET_SEND (1u << 5) /* a datagram or first data to an address: sendto, sendmsg, FASTOPEN */
+#define WARDER_NET_BITS 6
+#define WARDER_NET_ALL ((1u << WARDER_NET_BITS) - 1)
+
+/* Address families as a rule names them; OTHER is every one not named here. */
+#define WARDER_FAM_INET (1u << 0)
+#define WARDER_FAM_INET6 (1u << 1)
+#define WARDER_FAM_UNIX (1u << 2)
+#define WARDER_FAM_NETLINK (1u << 3)
+#define WARDER_FAM_PACKET (1u << 4)
+#define WARDER_FAM_VSOCK (1u << 5)
+#define WARDER_FAM_OTHER (1u << 6)
+#define WARDER_FAM_BITS 7
+#define WARDER_FAM_IP (WARDER_FAM_INET | WARDER_FAM_INET6)
+
+/* Protocols of inet and inet6. MPTCP counts as TCP and UDP-Lite as UDP: another name for a
+ * connection must not be a way around a rule. RAW is SOCK_RAW whatever the protocol number. */
+#define WARDER_PROTO_TCP (1u << 0)
+#define WARDER_PROTO_UDP (1u << 1)
+#define WARDER_PROTO_ICMP (1u << 2) /* SOCK_DGRAM ping sockets, of both families */
+#define WARDER_PROTO_SCTP (1u << 3)
+#define WARDER_PROTO_RAW (1u << 4)
+#define WARDER_PROTO_OTHER (1u << 5) /* DCCP, and what is added later */
+#define WARDER_PROTO_BITS 6
+
+/* Memory: what may become executable. Bit numbers of struct warder_bits. */
+enum warder_memory {
+	WARDER_MEM_FILELESS_EXEC = 0, /* execve of a file without a name: memfd, deleted */
+	WARDER_MEM_WRITE_EXEC,        /* a mapping writable and executable, or executable after it
+	                               * was written */
+	WARDER_MEM_ANONYMOUS_EXEC,    /* executable memory without a file */
+	WARDER_MEM_SHM_EXEC,          /* SHM_EXEC: SysV shared memory mapped executable */
+	WARDER_MEM__MAX,
+};
+
+/* Namespaces, made or joined. Bit numbers of struct warder_bits. */
+enum warder_namespace {
+	WARDER_NS_USER = 0,
+	WARDER_NS_MNT,
+	WARDER_NS_PID,
+	WARDER_NS_NET,
+	WARDER_NS_IPC,
+	WARDER_NS_UTS,
+	WARDER_NS_CGROUP,
+	WARDER_NS_TIME,
+	WARDER_NS__MAX,
+};
+
+/* Kernel surfaces. Bit numbers of struct warder_bits. Those marked B are baseline: a rule that
+ * allows one needs the same word in `unsafe`. */
+enum warder_surface {
+	WARDER_SURFACE_BPF = 0,     /* B bpf(2) */
+	WARDER_SURFACE_MODULES,     /* B init_module, finit_module, delete_module */
+	WARDER_SURFACE_KEXEC,       /* B kexec_load, kexec_file_load */
+	WARDER_SURFACE_PERF,        /* perf_event_open */
+	WARDER_SURFACE_SETTIME,     /* settimeofday, clock_settime, adjtimex that sets */
+	WARDER_SURFACE_SYSLOG,      /* syslog(2), /dev/kmsg */
+	WARDER_SURFACE_SWAP,        /* swapon, swapoff */
+	WARDER_SURFACE_REBOOT,      /* reboot(2) outside a pid namespace of its own */
+	WARDER_SURFACE_IO_URING,    /* io_uring_setup */
+	WARDER_SURFACE_USERFAULTFD, /* userfaultfd(2), /dev/userfaultfd */
+	WARDER_SURFACE_QUOTA,       /* quotactl */
+	WARDER_SURFACE_ACCT,        /* acct(2) */
+	WARDER_SURFACE_RAWIO,       /* iopl, ioperm */
+	WARDER_SURFACE_HANDLE,      /* open_by_handle_at */
+	WARDER_SURFACE_FANOTIFY,    /* fanotify_init that needs CAP_SYS_ADMIN */
+	WARDER_SURFACE_HOSTNAME,    /* sethostname, setdomainname */
+	WARDER_SURFACE__MAX,
+};
+
+/* Devices: what may be done with a node. */
+#define WARDER_DEV_OPEN (1u << 0)
+#define WARDER_DEV_MKNOD (1u << 1)
+#define WARDER_DEV_BITS 2
+
+/* ptrace: attach, control and write; read of memory, environ, maps, descriptors. */
+#define WARDER_PTRACE_TRACE (1ull << 0)
+#define WARDER_PTRACE_READ (1ull << 1)
+#define WARDER_PTRACE_ALL 3ull
+/* signal: bit number is the signal's minus 1. Signal 0, which only asks for existence, and
+ * changes of priority, scheduling and limits need any bit. */
+#define WARDER_SIGNAL_ALL (~0ull)
+/* ipc */
+#define WARDER_IPC_UNIX (1ull << 0) /* connect and send to a socket made elsewhere */
+#define WARDER_IPC_SYSV (1ull << 1)
+#define WARDER_IPC_MQ (1ull << 2)
+#define WARDER_IPC_FD (1ull << 3)   /* receive a descriptor made elsewhere */
+#define WARDER_IPC_ALL 15ull
+
+enum warder_peer {
+	WARDER_PEER_ANY = 0,   /* `peer` left out: any of the container's own tasks */
+	WARDER_PEER_SAME,      /* same container, same profile */
+	WARDER_PEER_CONTAINER, /* same container */
+	WARDER_PEER_HOST,      /* a task without a tag; ptrace and signal need `unsafe` */
+	WARDER_PEER_POLICY,    /* another container under the named policy */
+	WARDER_PEER_NAME,      /* the container of that name */
+	WARDER_PEER__MAX,
+};
+
+/* What `unsafe:` takes out of the baseline. Bits of the header's `unsafe`. */
+#define WARDER_UNSAFE_BPF (1ull << 0)
+#define WARDER_UNSAFE_MODULES (1ull << 1)
+#define WARDER_UNSAFE_KEXEC (1ull << 2)
+#define WARDER_UNSAFE_HOST_PTRACE (1ull << 3)  /* `peer: host` in ptrace rules */
+#define WARDER_UNSAFE_HOST_SIGNAL (1ull << 4)  /* `peer: host` in signal rules */
+#define WARDER_UNSAFE_KERNEL_FILES (1ull << 5) /* proc, sysfs, ... that act on the host */
+#define WARDER_UNSAFE_MEMORY_DEVICES (1ull << 6) /* /dev/mem and its kin, by whatever node */
+#define WARDER_UNSAFE_PERFMON (1ull << 7)
+#define WARDER_UNSAFE_BITS 8
+
 /* ---------------------------------------------------------------- verdicts */
 
 enum warder_action {
@@ -117,6 +240,7 @@ enum warder_fault {
 	WARDER_FAULT_NAME_RACE,   /* renames kept changing the path while it was read */
 	WARDER_FAULT_MAP_FULL,    /* an entry could not be added */
 	WARDER_FAULT_ARGUMENT,    /* the kernel passed what the hook cannot interpret */
+	WARDER_FAULT_PROFILE,     /* the task's profile is not in its container's policy (any more) */
 	WARDER_FAULT__MAX,
 };
 
@@ -128,210 +252,11 @@ struct warder_verdict {
 	__u32 fault;  /* enum warder_fault, with WARDER_WHY_FAULT */
 	__u32 access; /* the bits that were refused (file, exec), else 0 */
 	__u32 report; /* non-zero: make an event although the verdict is allow */
-	__u32 pad;
+	__u32 profile; /* exec: number of the profile that the allowing rule leads to; 0: stay */
 };
 _Static_assert(sizeof(struct warder_verdict) == 32, "verdict layout");
 
-/* ------------------------------------------------------------ policy image */
-
-#define WARDER_IMAGE_MAGIC 0x31445257u /* "WRD1" */
-#define WARDER_IMAGE_VERSION 1
-#define WARDER_IMAGE_SIZE (1u << 20)
-/* Every access to an image is masked to its fixed size: a malformed offset reads garbage,
- * never memory outside, and both sides refuse a malformed image before it is used. */
-#define WARDER_IMAGE_MASK (WARDER_IMAGE_SIZE - 1)
-
-enum warder_mode {
-	WARDER_MODE_ENFORCE = 0,
-	WARDER_MODE_AUDIT = 1,
-};
-
-/* The DFA's start states. File and exec rules share one; each has its own meaning of accept. */
-enum warder_start {
-	WARDER_START_FILE = 0,        /* accept: permission words */
-	WARDER_START_MOUNT_TARGET,    /* accept: set of mount rules whose target matches */
-	WARDER_START_OVERRIDE_TARGET, /* accept: set of override rules whose target matches */
-	WARDER_START__MAX = 8,        /* room for later, without a new format */
-};
-
-/* State 0 is dead: no suffix leads to a match. */
-#define WARDER_STATE_DEAD 0
-
-/* What a DFA state means when the name ends there. Index 0 is the empty one. */
-struct warder_accept {
-	__u32 allow; /* WARDER_ACC_* granted by a rule */
-	__u32 deny;  /* WARDER_ACC_* refused by a rule; wins over allow */
-	__u32 audit; /* WARDER_ACC_* that make an event even when allowed */
-	__u32 rules; /* byte offset of struct warder_accept_rule[] in the image */
-	__u32 count; /* of those, at most WARDER_ACCEPT_RULES_MAX */
-	__u32 pad;
-	__u64 set;   /* mount or override rules, by number in their table */
-};
-_Static_assert(sizeof(struct warder_accept) == 32, "accept layout");
-
-/* The first rule, in the order of the text, that decides each bit: enough to attribute
- * every verdict, so the list is bounded by twice the number of bits. */
-struct warder_accept_rule {
-	__u32 mask; /* WARDER_ACC_* that this rule decides here */
-	__u16 rule;
-	__u8 deny;  /* 1: a deny rule */
-	__u8 err;   /* errno of a deny rule */
-};
-_Static_assert(sizeof(struct warder_accept_rule) == 8, "accept rule layout");
-
-/* One rule of the text, for attribution. Rule number n is entry n-1. */
-struct warder_rule {
-	__u32 file;   /* byte offset of the file's name */
-	__u32 line;   /* from 1 */
-	__u32 column; /* from 1 */
-	__u32 id;     /* byte offset of the rule's id; 0: it has none */
-	__u8 class_;  /* enum warder_class */
-	__u8 deny;
-	__u8 err;
-	__u8 audit;
-};
-_Static_assert(sizeof(struct warder_rule) == 20, "rule layout");
-
-struct warder_mount_rule {
-	__u32 ops;     /* WARDER_MNT_* it speaks of */
-	__u32 require; /* MS_* that must be set */
-	__u32 forbid;  /* MS_* that must not be set */
-	__u16 rule;
-	__u8 deny;
-	__u8 err;
-	__u8 audit;
-	__u8 any_target; /* it names no target */
-	__u8 pad[6];
-	char type[WARDER_FSTYPE_SIZE]; /* all NUL: any */
-};
-_Static_assert(sizeof(struct warder_mount_rule) == 56, "mount rule layout");
-
-/* System calls that an override rule can speak of. */
-enum warder_op {
-	WARDER_OP_NONE = 0,
-	WARDER_OP_MOUNT,
-	WARDER_OP__MAX,
-};
-
-enum warder_do {
-	WARDER_DO_PERFORM = 0,
-	WARDER_DO_FAKE, /* answer `value`, do nothing */
-	WARDER_DO_DENY, /* answer errno `value`, final */
-};
-
-enum warder_late {
-	WARDER_LATE_ERRNO = 0, /* the original errno stands */
-	WARDER_LATE_STOP,      /* the thread is stopped until answered */
-};
-
-enum warder_compare {
-	WARDER_CMP_ANY = 0, /* any value */
-	WARDER_CMP_EQ,      /* the string at `text` */
-	WARDER_CMP_LE,      /* a size or number up to `bound`; an absent option becomes the bound */
-};
-
-struct warder_option {
-	char name[WARDER_OPTION_SIZE];
-	__u64 bound;
-	__u32 text; /* byte offset */
-	__u32 compare;
-};
-_Static_assert(sizeof(struct warder_option) == 32, "option layout");
-
-#define WARDER_BY_ANY_UID 0xffffffffu
-
-#define WARDER_BY_USERNS_CONTAINER 1u /* the container's own user namespace */
-#define WARDER_BY_USERNS_NESTED 2u    /* one below it */
-
-#define WARDER_CAUSE_CAPABILITY 1u /* a denied capability or this policy's class default */
-#define WARDER_CAUSE_LSM 2u        /* another security module, or anything else */
-
-struct warder_override {
-	__u32 op;      /* enum warder_op */
-	__u32 ops;     /* WARDER_MNT_* for mount */
-	__u32 require; /* MS_* that the caller must have set */
-	__u32 forbid;
-	__u32 force;   /* MS_* added to whatever the caller asked: nosuid, nodev, noexec, ro */
-	__u32 do_;     /* enum warder_do */
-	__u32 value;   /* of fake (as int), errno of deny */
-	__u32 late;    /* enum warder_late */
-	__u32 cause;   /* WARDER_CAUSE_* mask */
-	__u32 by_uid;  /* effective and filesystem uid as seen in the container, or ANY */
-	__u32 by_userns; /* WARDER_BY_USERNS_* mask */
-	__u32 deadline_ms;
-	__u32 rate;    /* per second; 0: only the container's own bound */
-	__u32 bind;    /* byte offset of the offered host path; 0: not a bind of a host path */
-	__u32 any_target;
-	__u32 rule;
-	__u32 options; /* used entries of option[] */
-	__u32 flags;   /* spare, 0 */
-	char type[WARDER_FSTYPE_SIZE];
-	struct warder_option option[WARDER_OPTIONS_MAX];
-};
-_Static_assert(sizeof(struct warder_override) == 72 + 32 + 256, "override layout");
-
-struct warder_section {
-	__u32 offset; /* bytes from the start of the image; a multiple of 8 */
-	__u32 count;  /* of the section's own elements */
-};
-
-/* At offset 0 of every image. */
-struct warder_image_header {
-	__u32 magic;
-	__u16 version;
-	__u16 header_size;
-	__u32 length;   /* bytes in use, header included; the rest is zero */
-	__u32 checksum; /* CRC-32 (IEEE) of `length` bytes with this field zero */
-	__u32 mode;     /* enum warder_mode */
-	__u32 name;     /* byte offset of the policy's name */
-
-	/* DFA: next = trans[state * classes + class_of[byte]] */
-	__u32 states;
-	__u32 classes;                     /* byte classes, 1..256 */
-	__u16 start[WARDER_START__MAX];    /* 0: nothing matches */
-	struct warder_section class_of;    /* __u8[256] */
-	struct warder_section trans;       /* __u16[states * classes] */
-	struct warder_section accept_of;   /* __u16[states]: index into accept */
-	struct warder_section accept;      /* struct warder_accept[] */
-	struct warder_section accept_rule; /* struct warder_accept_rule[] */
-	struct warder_section rule;        /* struct warder_rule[] */
-	struct warder_section mount;       /* struct warder_mount_rule[] */
-	struct warder_section override_;   /* struct warder_override[] */
-	struct warder_section strings;     /* NUL-terminated, the first is empty */
-
-	/* Class defaults. A bit in `allow` means that access is granted where no rule speaks. */
-	__u32 file_default;   /* WARDER_ACC_*, exec included */
-	__u32 file_err;       /* errno of a default refusal */
-	__u32 exec_err;
-	__u32 file_trivial;   /* 1: no file or exec rule can refuse or report anything, so no
-	                       * name is needed and an unreachable object is no refusal */
-	__u32 mount_default;  /* WARDER_MNT_* granted where no rule speaks */
-	__u32 mount_err;
-	__u64 cap_allow;      /* granted by rule or default, denies taken off already */
-	__u64 cap_audit;
-	__u32 cap_err;
-	__u32 keys_max;       /* keyring quota, 0: the built-in WARDER_KEYS_DEFAULT */
-	__u16 cap_rule[64];   /* deciding rule of each capability; 0: the default */
-	__u64 override_ops;   /* bit WARDER_OP_*: some override rule speaks of it */
-};
-_Static_assert(sizeof(struct warder_image_header) == 304, "image header layout");
-
-/* An image as both sides hold it: fixed size, so that the verifier sees a constant. */
-struct warder_image {
-	union {
-		struct warder_image_header h;
-		__u8 b[WARDER_IMAGE_SIZE];
-	};
-};
-_Static_assert(sizeof(struct warder_image) == WARDER_IMAGE_SIZE, "image size");
-
-/* Text that the DFA reads: a name lies at [off, off+len). Twice PATH_MAX, because names
- * are put together from the leaf upwards and grow towards the front. */
-#define WARDER_TEXT_SIZE 8192u
-#define WARDER_TEXT_MASK (WARDER_TEXT_SIZE - 1)
-struct warder_text {
-	char b[WARDER_TEXT_SIZE];
-};
+#include "warder_image.h"
 
 /* -------------------------------------------------------------------- maps */
 
@@ -349,9 +274,13 @@ struct warder_task {
 	__u32 rule;        /* the rule that refused, or 0 */
 	__u64 wait_cookie; /* of the intercept this thread waits for, or 0 */
 	__u32 perfmon;     /* 1: CAP_PERFMON was refused last, see capability.bpf.h */
+	__u32 profile;     /* number in the policy's table; valid if profile_id is that entry's */
+	__u32 profile_id;  /* struct warder_profile.id; 0: top */
+	__u32 exec_profile; /* the transition that the exec under way has earned, 0: none */
+	__u32 ns_flags;    /* CLONE_NEW* of the call under way, from the kernel's own copy */
 	__u32 pad;
 };
-_Static_assert(sizeof(struct warder_task) == 48, "task layout");
+_Static_assert(sizeof(struct warder_task) == 64, "task layout");
 
 #define WARDER_TASK_COUNTED (1u << 0) /* in warder_stats.tasks */
 #define WARDER_TASK_EXITED (1u << 1)  /* its exit was seen */
@@ -554,8 +483,9 @@ struct warder_host {
 	__u32 cpus;        /* online CPUs, written by the supervisor */
 	__u32 abi;         /* WARDER_ABI_VERSION */
 	__u64 recursion;   /* programs the kernel skipped, as the supervisor last read it */
+	__u64 serial;      /* the last one given to a published image */
 };
-_Static_assert(sizeof(struct warder_host) == 56, "host layout");
+_Static_assert(sizeof(struct warder_host) == 64, "host layout");
 
 /* warder_waits: array, mapped by the supervisor: the claim word of each waiting intercept. */
 enum warder_wait_state {
@@ -573,7 +503,7 @@ _Static_assert(sizeof(struct warder_wait) == 16, "wait layout");
 
 /* ------------------------------------------------------------------ events */
 
-#define WARDER_EVENT_VERSION 1
+#define WARDER_EVENT_VERSION 2
 
 enum warder_event_type {
 	WARDER_EVENT_VERDICT = 1, /* denied, would-be denied, or reported */
@@ -581,6 +511,8 @@ enum warder_event_type {
 	WARDER_EVENT_GAP,         /* made by user space: events of a container were lost */
 	WARDER_EVENT_OVERRIDE,    /* made by user space: how an intercept ended */
 	WARDER_EVENT_LIFECYCLE,   /* made by user space: started, exited, adopted */
+	WARDER_EVENT_LEARN,       /* learn mode: what was asked, recorded before it was decided;
+	                           * a struct warder_event, once for each new object or access */
 };
 
 /* Hooks, for reports; names in warder_hook_name[] (events.c). */
@@ -627,6 +559,23 @@ enum warder_hook {
 	WARDER_HOOK_SETTIME,
 	WARDER_HOOK_PERF_EVENT,
 	WARDER_HOOK_QUOTA_ON,
+	WARDER_HOOK_SOCKET_CREATE,
+	WARDER_HOOK_SOCKET_CONNECT,
+	WARDER_HOOK_SOCKET_BIND,
+	WARDER_HOOK_SOCKET_LISTEN,
+	WARDER_HOOK_SOCKET_ACCEPT,
+	WARDER_HOOK_SOCKET_SENDMSG,
+	WARDER_HOOK_FILE_RECEIVE,
+	WARDER_HOOK_FILE_IOCTL,
+	WARDER_HOOK_FILE_LOCK,
+	WARDER_HOOK_INODE_SETATTR,
+	WARDER_HOOK_INODE_XATTR,
+	WARDER_HOOK_PATH_NOTIFY,
+	WARDER_HOOK_IPC_PERMISSION,
+	WARDER_HOOK_SHM_SHMAT,
+	WARDER_HOOK_USERNS_CREATE,
+	WARDER_HOOK_NAMESPACE, /* other namespaces: judged in capable */
+	WARDER_HOOK_ANON_INODE, /* io_uring_setup, userfaultfd */
 	WARDER_HOOK__MAX,
 };
 
@@ -644,6 +593,17 @@ struct warder_event_header {
 };
 _Static_assert(sizeof(struct warder_event_header) == 56, "event header layout");
 
+/* A socket address as rules compare it. */
+struct warder_address {
+	__u8 addr[16]; /* network order; IPv4 as ::ffff:a.b.c.d; 0 where the family has none */
+	__u32 families; /* one WARDER_FAM_* bit; 0: no address */
+	__u32 protocols; /* one WARDER_PROTO_* bit for inet and inet6 */
+	__u16 port;    /* host order */
+	__u16 family;  /* AF_*, as the socket's */
+	__u32 pad;
+};
+_Static_assert(sizeof(struct warder_address) == 32, "address layout");
+
 struct warder_event {
 	struct warder_event_header h;
 	struct warder_verdict v;
@@ -655,8 +615,11 @@ struct warder_event {
 	                 * key: serial and need; mount: MS_* flags */
 	__u32 text_len; /* bytes of name that follow */
 	__u32 detail_len; /* bytes that follow the name: fs type, second name */
+	__u32 profile_id; /* of the task */
+	__u32 transition; /* exec: number of the profile that the task enters, 0: none */
+	struct warder_address address; /* network: the other end, or the own one of bind; else 0 */
 };
-_Static_assert(sizeof(struct warder_event) == 56 + 32 + 40, "event layout");
+_Static_assert(sizeof(struct warder_event) == 56 + 32 + 48 + 32, "event layout");
 
 /* An intercept: a refused or trapped system call, on its own ring. */
 struct warder_icept {

@@ -249,23 +249,25 @@ fail:
 static void print_stats(const struct warder_image *img, FILE *out)
 {
 	const struct warder_image_header *h = &img->h;
+	const struct warder_profile *pr = image_profile(img, 0);
+	const struct warder_bits *caps = &pr->bits[WARDER_BITS_CAPABILITY];
 	char digest[65];
 
 	image_digest(img, digest);
 	fprintf(out, "policy:   %s\n", image_string(img, h->name));
 	fprintf(out, "digest:   %s\n", digest);
-	fprintf(out, "mode:     %s\n", h->mode == WARDER_MODE_AUDIT ? "audit" : "enforce");
+	fprintf(out, "mode:     %s\n", mode_name(h->mode));
 	fprintf(out, "size:     %u of %u bytes\n", h->length, WARDER_IMAGE_SIZE);
 	fprintf(out, "states:   %u, byte classes %u, accept records %u\n", h->states, h->classes,
 		h->accept.count);
 	fprintf(out, "rules:    %u (mount %u, override %u)\n", h->rule.count, h->mount.count,
 		h->override_.count);
 	fprintf(out, "defaults: file %s, exec %s, capability %s, mount %s\n",
-		h->file_default & WARDER_ACC_READ ? "allow" : "deny",
-		h->file_default & WARDER_ACC_EXEC ? "allow" : "deny",
+		pr->file_default & WARDER_ACC_READ ? "allow" : "deny",
+		pr->file_default & WARDER_ACC_EXEC ? "allow" : "deny",
 		/* Number 63 is no capability, so only the default speaks of it. */
-		h->cap_allow >> 63 && !h->cap_rule[63] ? "allow" : "deny",
-		h->mount_default ? "allow" : "deny");
+		caps->allow >> 63 && !caps->rule[63] ? "allow" : "deny",
+		pr->mount_default ? "allow" : "deny");
 }
 
 static int policy_compile_file(int argc, char **argv, const char *out, bool stats)
@@ -326,7 +328,7 @@ static int show_json(const struct warder_image *img)
 	image_digest(img, digest);
 	add_string(o, "policy", image_string(img, h->name));
 	add_string(o, "digest", digest);
-	add_string(o, "mode", h->mode == WARDER_MODE_AUDIT ? "audit" : "enforce");
+	add_string(o, "mode", mode_name(h->mode));
 	add_number(o, "bytes", h->length);
 	add_number(o, "states", h->states);
 	add_number(o, "classes", h->classes);

@@ -251,6 +251,7 @@ int loader_map_fd(struct loader *l, enum loader_map which)
 int loader_publish(struct loader *l, __u32 policy_slot, const struct warder_image *img,
 		   struct warder_error *reterr)
 {
+	cleanup_free struct warder_image *copy = NULL;
 	cleanup_close int inner = -1;
 	__u32 zero = 0;
 	int err;
@@ -264,7 +265,14 @@ int loader_publish(struct loader *l, __u32 policy_slot, const struct warder_imag
 			       NULL);
 	if (inner < 0)
 		return error_errno(reterr, inner, "cannot make a map for the policy image");
-	err = bpf_map_update_elem(inner, &zero, img, BPF_ANY);
+	copy = malloc(sizeof(*copy));
+	if (!copy)
+		return -ENOMEM;
+	memcpy(copy, img, sizeof(*copy));
+	if (copy->h.hit_shards)
+		memset(copy->b + copy->h.hits, 0, WARDER_IMAGE_SIZE - copy->h.hits);
+	copy->h.serial = __atomic_add_fetch(&l->host->serial, 1, __ATOMIC_SEQ_CST);
+	err = bpf_map_update_elem(inner, &zero, copy, BPF_ANY);
 	if (err)
 		return error_errno(reterr, err, "cannot fill the policy image");
 	/* Readers hold the old map until their program ends; the update waits for them. */

@@ -407,6 +407,7 @@ void override_decide(const struct warder_image *img, const struct override_facts
 	struct warder_text text = { 0 };
 	struct warder_verdict v;
 	char why[192] = "", near_why[192] = "", where[96];
+	__u32 pr = warder_profile_at(img, 0);
 	enum near nearest = NEAR_OP;
 	__u64 targets = 0;
 	int near_index = -1;
@@ -424,14 +425,14 @@ void override_decide(const struct warder_image *img, const struct override_facts
 		__u32 len = (__u32)strlen(facts->target);
 
 		memcpy(text.b, facts->target, len < WARDER_TEXT_SIZE ? len : 0);
-		targets = warder_target_set(img, &text, WARDER_START_OVERRIDE_TARGET, 0, len);
-		mreq.targets = warder_target_set(img, &text, WARDER_START_MOUNT_TARGET, 0, len);
+		targets = warder_target_set(img, pr, &text, WARDER_START_OVERRIDE_TARGET, 0, len);
+		mreq.targets = warder_target_set(img, pr, &text, WARDER_START_MOUNT_TARGET, 0, len);
 	} else {
 		/* Of a call that is only reported nobody has looked at the target. */
 		mreq.unnamed = !facts->unresolved;
 	}
 	/* What the policy refuses by name stays refused, in audit mode too. */
-	warder_decide_mount(img, &mreq, &v);
+	warder_decide_mount(img, pr, &mreq, &v);
 	if (v.action != WARDER_ALLOW && v.why == WARDER_WHY_RULE) {
 		ret->near_rule = v.rule;
 		snprintf(ret->reason, sizeof(ret->reason),

@@ -157,7 +157,7 @@ static int text_new(const char *path, struct warder_text **ret, __u32 *ret_len)
 	return 0;
 }
 
-static int decide_mount(const struct warder_image *img, const struct policy_request *r,
+static int decide_mount(const struct warder_image *img, __u32 pr, const struct policy_request *r,
 			const struct warder_text *text, __u32 len, struct warder_verdict *v)
 {
 	struct warder_mount_request m = { .op = r->access, .flags = r->flags };
@@ -171,10 +171,10 @@ static int decide_mount(const struct warder_image *img, const struct policy_requ
 		warder_fstype_trim(&m.type);
 	}
 	if (text && !r->unreachable)
-		m.targets = warder_target_set(img, text, WARDER_START_MOUNT_TARGET, 0, len);
+		m.targets = warder_target_set(img, pr, text, WARDER_START_MOUNT_TARGET, 0, len);
 	else
 		m.unnamed = 1;
-	warder_decide_mount(img, &m, v);
+	warder_decide_mount(img, pr, &m, v);
 	return 0;
 }
 
@@ -182,7 +182,7 @@ int policy_decide(const struct warder_image *img, const struct policy_request *r
 		  struct warder_verdict *ret_verdict)
 {
 	cleanup_free struct warder_text *text = NULL;
-	__u32 len = 0;
+	__u32 len = 0, pr = warder_profile_at(img, r->profile);
 	int err = r->path ? text_new(r->path, &text, &len) : 0;
 
 	if (err)
@@ -192,17 +192,17 @@ int policy_decide(const struct warder_image *img, const struct policy_request *r
 	case WARDER_CLASS_FILE:
 	case WARDER_CLASS_EXEC:
 		if (r->unreachable)
-			warder_decide_unreachable(img, r->access, ret_verdict);
+			warder_decide_unreachable(img, pr, r->access, ret_verdict);
 		else if (text)
-			warder_decide_file(img, text, 0, len, r->access, ret_verdict);
+			warder_decide_file(img, pr, text, 0, len, r->access, ret_verdict);
 		else
 			return -EINVAL;
 		return 0;
 	case WARDER_CLASS_CAPABILITY:
-		warder_decide_capability(img, r->access, ret_verdict);
+		warder_decide_capability(img, pr, r->access, ret_verdict);
 		return 0;
 	case WARDER_CLASS_MOUNT:
-		return decide_mount(img, r, text, len, ret_verdict);
+		return decide_mount(img, pr, r, text, len, ret_verdict);
 	default:
 		return -EINVAL;
 	}

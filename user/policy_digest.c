@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* SHA-256 (FIPS 180-4) of an image: small enough not to need a library of cryptography. */
+#include <stdlib.h>
 #include <string.h>
 
+#include "cleanup.h"
 #include "policy_internal.h"
 
 static const uint32_t round_constant[64] = {
@@ -75,7 +77,14 @@ void sha256_hex(const void *data, size_t len, char ret_hex[65])
 
 void image_digest(const struct warder_image *img, char ret_hex[65])
 {
-	__u32 len = img->h.length;
+	__u32 len = img->h.length > WARDER_IMAGE_SIZE ? WARDER_IMAGE_SIZE : img->h.length;
+	cleanup_free unsigned char *copy = malloc(len > sizeof(img->h) ? len : sizeof(img->h));
 
-	sha256_hex(img->b, len > WARDER_IMAGE_SIZE ? WARDER_IMAGE_SIZE : len, ret_hex);
+	memset(ret_hex, 0, 65);
+	if (!copy)
+		return;
+	memcpy(copy, img->b, len);
+	/* The same policy has the same digest however often it was published. */
+	((struct warder_image_header *)(void *)copy)->serial = 0;
+	sha256_hex(copy, len, ret_hex);
 }

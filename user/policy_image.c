@@ -289,8 +289,9 @@ static void *writer_section(struct writer *w, struct warder_section *s, size_t c
 	return w->img->b + s->offset;
 }
 
-static void compiler_capabilities(struct compiler *c, struct warder_image_header *h)
+static void compiler_capabilities(struct compiler *c, struct warder_profile *h)
 {
+	struct warder_bits *bits = &h->bits[WARDER_BITS_CAPABILITY];
 	const struct policy *p = c->p;
 	uint64_t denied = 0, allowed = 0;
 
@@ -302,22 +303,61 @@ static void compiler_capabilities(struct compiler *c, struct warder_image_header
 			if (r->class_ != WARDER_CLASS_CAPABILITY || r->deny != deny)
 				continue;
 			if (!deny && r->audit) {
-				c->decides[i] = (r->caps & ~denied & ~h->cap_audit) != 0;
-				h->cap_audit |= r->caps & ~denied;
+				c->decides[i] = (r->caps & ~denied & ~bits->audit) != 0;
+				bits->audit |= r->caps & ~denied;
 			}
 			if (!fresh && r->caps)
-				c->shadow[i] = h->cap_rule[__builtin_ctzll(r->caps)];
+				c->shadow[i] = bits->rule[__builtin_ctzll(r->caps)];
 			for (int cap = 0; cap < 64; cap++)
 				if (fresh >> cap & 1)
-					h->cap_rule[cap] = (uint16_t)(i + 1);
+					bits->rule[cap] = (uint16_t)(i + 1);
 			c->decides[i] |= fresh != 0;
 			*(deny ? &denied : &allowed) |= fresh;
 		}
-	h->cap_allow = (p->cap_deny ? allowed : ~0ull) & ~denied;
-	h->cap_err = EPERM;
+	bits->allow = (p->cap_deny ? allowed : ~0ull) & ~denied;
+	bits->err = EPERM;
 }
 
-static void compiler_defaults(struct compiler *c, struct warder_image_header *h)
+static void bits_allow_all(struct warder_bits *b)
+{
+	b->allow = ~0ull;
+	b->err = EPERM;
+}
+
+static void compiler_profile(struct compiler *c, struct warder_profile *pr)
+{
+	const struct policy *p = c->p;
+
+	/* Mapping a file for execution has the default of executing it: where execution must be
+	 * allowed the dynamic loader must not run what execve() may not, and where it need not
+	 * be, a program that may be executed must not die while it is mapped. */
+	pr->file_default = (p->file_deny ? 0 : WARDER_ACC_FILE_ALL & ~WARDER_ACC_MAP_EXEC) |
+			   (p->exec_deny ? 0 : WARDER_ACC_EXEC | WARDER_ACC_MAP_EXEC);
+	pr->file_err = EACCES;
+	pr->exec_err = EACCES;
+	pr->mount_default = p->mount_allow ? (1u << WARDER_MNT_BITS) - 1 : 0;
+	pr->mount_err = EPERM;
+	pr->net_default = (1u << WARDER_FAM_BITS) - 1;
+	pr->net_err = EACCES;
+	pr->device_default = (1u << WARDER_DEV_BITS) - 1;
+	pr->device_err = EPERM;
+	pr->peer_default = 1u << WARDER_CLASS_PTRACE | 1u << WARDER_CLASS_SIGNAL |
+			   1u << WARDER_CLASS_IPC;
+	pr->peer_err[0] = EPERM;
+	pr->peer_err[1] = EPERM;
+	pr->peer_err[2] = EACCES;
+	pr->mount_rules = p->mounts == 64 ? ~0ull : (1ull << p->mounts) - 1;
+	for (unsigned i = 0; i < WARDER_BITS__MAX; i++)
+		bits_allow_all(&pr->bits[i]);
+	pr->file_trivial = pr->file_default == ACC_ALL;
+	for (size_t i = 0; i < c->records; i++)
+		if (c->record[i].deny || c->record[i].audit)
+			pr->file_trivial = 0;
+	for (unsigned i = 0; i < WARDER_START__MAX; i++)
+		pr->start[i] = c->dfa.start[i];
+}
+
+static void compiler_header(struct compiler *c, struct warder_image_header *h)
 {
 	const struct policy *p = c->p;
 
@@ -326,19 +366,6 @@ static void compiler_defaults(struct compiler *c, struct warder_image_header *h)
 	h->header_size = sizeof(*h);
 	h->mode = p->mode;
 	h->keys_max = p->keys_max;
-	/* Mapping a file for execution has the default of executing it: where execution must be
-	 * allowed the dynamic loader must not run what execve() may not, and where it need not
-	 * be, a program that may be executed must not die while it is mapped. */
-	h->file_default = (p->file_deny ? 0 : WARDER_ACC_FILE_ALL & ~WARDER_ACC_MAP_EXEC) |
-			  (p->exec_deny ? 0 : WARDER_ACC_EXEC | WARDER_ACC_MAP_EXEC);
-	h->file_err = EACCES;
-	h->exec_err = EACCES;
-	h->mount_default = p->mount_allow ? (1u << WARDER_MNT_BITS) - 1 : 0;
-	h->mount_err = EPERM;
-	h->file_trivial = h->file_default == ACC_ALL;
-	for (size_t i = 0; i < c->records; i++)
-		if (c->record[i].deny || c->record[i].audit)
-			h->file_trivial = 0;
 	for (size_t i = 0; i < p->overrides; i++)
 		h->override_ops |= 1ull << p->override[i].o.op;
 }
@@ -351,7 +378,6 @@ static int write_dfa(struct compiler *c, struct writer *w, struct warder_image_h
 
 	h->states = d->states;
 	h->classes = d->classes;
-	memcpy(h->start, d->start, sizeof(h->start));
 	class_of = writer_section(w, &h->class_of, 256, 1);
 	trans = writer_section(w, &h->trans, (size_t)d->states * d->classes, sizeof(__u16));
 	accept_of = writer_section(w, &h->accept_of, d->states, sizeof(__u16));
@@ -378,14 +404,21 @@ static int write_rules(struct compiler *c, struct writer *w, struct warder_image
 	const struct policy *p = c->p;
 	struct warder_mount_rule *mount;
 	struct warder_override *override;
+	struct warder_profile *profile;
 	struct warder_rule *rule;
 	int err = compiler_string(c, p->name, &h->name);
 
 	rule = writer_section(w, &h->rule, p->rules, sizeof(*rule));
+	profile = writer_section(w, &h->profile, 1, sizeof(*profile));
 	mount = writer_section(w, &h->mount, p->mounts, sizeof(*mount));
+	writer_section(w, &h->net, 0, 1);
+	writer_section(w, &h->device, 0, 1);
+	writer_section(w, &h->peer, 0, 1);
 	override = writer_section(w, &h->override_, p->overrides, sizeof(*override));
-	if (!rule || !mount || !override)
+	if (!rule || !profile || !mount || !override)
 		return -E2BIG;
+	compiler_profile(c, profile);
+	compiler_capabilities(c, profile);
 	for (size_t i = 0; !err && i < p->rules; i++) {
 		const struct policy_rule *r = &p->rule[i];
 
@@ -433,12 +466,15 @@ static void strings_place(struct warder_image *img, uint32_t base)
 
 __u32 image_checksum(const struct warder_image *img)
 {
-	static const unsigned char zero[4];
+	static const unsigned char zero[8];
 	const size_t at = offsetof(struct warder_image_header, checksum);
+	const size_t serial = offsetof(struct warder_image_header, serial);
 	uLong crc = crc32(0, img->b, (uInt)at);
 
-	crc = crc32(crc, zero, sizeof(zero));
-	return (__u32)crc32(crc, img->b + at + 4, img->h.length - (uInt)at - 4);
+	crc = crc32(crc, zero, 4);
+	crc = crc32(crc, img->b + at + 4, (uInt)(serial - at - 4));
+	crc = crc32(crc, zero, 8);
+	return (__u32)crc32(crc, img->b + serial + 8, img->h.length - (uInt)serial - 8);
 }
 
 static int compiler_write(struct compiler *c, struct warder_image *img)
@@ -448,8 +484,7 @@ static int compiler_write(struct compiler *c, struct warder_image *img)
 	void *strings;
 	int err;
 
-	compiler_defaults(c, h);
-	compiler_capabilities(c, h);
+	compiler_header(c, h);
 	err = write_dfa(c, &w, h);
 	if (!err)
 		err = write_rules(c, &w, h);
@@ -461,6 +496,10 @@ static int compiler_write(struct compiler *c, struct warder_image *img)
 	memcpy(strings, c->strings, c->strings_len);
 	strings_place(img, h->strings.offset);
 	h->length = w.at;
+	for (__u32 n = WARDER_HIT_SHARDS_MAX; n && !h->hit_shards; n /= 2)
+		if (n * 8ull * (h->rule.count + 1) <= WARDER_IMAGE_SIZE - w.at)
+			h->hit_shards = n;
+	h->hits = h->hit_shards ? w.at : 0;
 	h->checksum = image_checksum(img);
 	return 0;
 }

@@ -209,6 +209,13 @@ int errno_from_name(const char *name)
 	return -1;
 }
 
+const char *mode_name(__u32 mode)
+{
+	static const char *const names[] = { "enforce", "audit", "learn" };
+
+	return mode < ARRAY_SIZE(names) ? names[mode] : "?";
+}
+
 const char *class_name(__u32 class_)
 {
 	return class_ < WARDER_CLASS__MAX ? classes[class_] : NULL;

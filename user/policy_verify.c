@@ -69,7 +69,11 @@ static const char *verify_sections(const struct warder_image *img)
 		{ &h->accept, sizeof(struct warder_accept) },
 		{ &h->accept_rule, sizeof(struct warder_accept_rule) },
 		{ &h->rule, sizeof(struct warder_rule) },
+		{ &h->profile, sizeof(struct warder_profile) },
 		{ &h->mount, sizeof(struct warder_mount_rule) },
+		{ &h->net, sizeof(struct warder_net_rule) },
+		{ &h->device, sizeof(struct warder_device_rule) },
+		{ &h->peer, sizeof(struct warder_peer_rule) },
 		{ &h->override_, sizeof(struct warder_override) },
 		{ &h->strings, 1 },
 	};
@@ -115,9 +119,6 @@ static const char *verify_dfa(const struct warder_image *img)
 			return "an accept index";
 	if (accept_of[WARDER_STATE_DEAD])
 		return "the dead state accepts";
-	for (unsigned i = 0; i < WARDER_START__MAX; i++)
-		if (h->start[i] >= h->states)
-			return "a start state";
 	return NULL;
 }
 
@@ -211,43 +212,70 @@ static const char *verify_override(const struct warder_image *img, const struct 
 	return NULL;
 }
 
-static const char *verify_defaults(const struct warder_image *img)
+static const char *verify_bits(const struct warder_image *img, const struct warder_bits *b)
+{
+	const struct warder_rule *rule = (const void *)(img->b + img->h.rule.offset);
+
+	if ((b->audit & ~b->allow) || !errno_is_fine(b->err) || b->pad)
+		return "audited switches";
+	for (unsigned i = 0; i < 64; i++) {
+		__u16 n = b->rule[i];
+
+		if (n > img->h.rule.count || (n && rule[n - 1].deny == (b->allow >> i & 1)))
+			return "rule of a switch";
+	}
+	return NULL;
+}
+
+static const char *verify_profile(const struct warder_image *img, const struct warder_profile *pr)
 {
 	const struct warder_image_header *h = &img->h;
-	const struct warder_rule *rule = (const void *)(img->b + h->rule.offset);
 	const struct warder_accept *a = (const void *)(img->b + h->accept.offset);
-	const struct warder_override *o = (const void *)(img->b + h->override_.offset);
-	__u32 trivial = h->file_default == ACC_ALL;
-	__u64 ops = 0;
+	__u32 trivial = pr->file_default == ACC_ALL;
+	const char *bad = NULL;
 
-	if ((h->file_default & ~ACC_ALL) || (h->mount_default & ~MNT_ALL) ||
-	    !errno_is_fine(h->file_err) || !errno_is_fine(h->exec_err) ||
-	    !errno_is_fine(h->mount_err) || !errno_is_fine(h->cap_err) ||
-	    h->keys_max > WARDER_KEYS_MAX)
+	if ((pr->file_default & ~ACC_ALL) || (pr->mount_default & ~MNT_ALL) ||
+	    !errno_is_fine(pr->file_err) || !errno_is_fine(pr->exec_err) ||
+	    !errno_is_fine(pr->mount_err))
 		return "class defaults";
 	for (__u32 i = 0; i < h->accept.count; i++)
 		if (a[i].deny || a[i].audit)
 			trivial = 0;
-	if (h->file_trivial != trivial)
+	if (pr->file_trivial != trivial)
 		return "file_trivial";
+	for (unsigned i = 0; i < WARDER_START__MAX; i++)
+		if (pr->start[i] >= h->states)
+			return "a start state";
+	for (unsigned i = 0; !bad && i < WARDER_BITS__MAX; i++)
+		bad = verify_bits(img, &pr->bits[i]);
+	return bad;
+}
+
+static const char *verify_defaults(const struct warder_image *img)
+{
+	const struct warder_image_header *h = &img->h;
+	const struct warder_override *o = (const void *)(img->b + h->override_.offset);
+	const char *bad = NULL;
+	__u64 ops = 0;
+
+	if (h->keys_max > WARDER_KEYS_MAX)
+		return "class defaults";
 	for (__u32 i = 0; i < h->override_.count; i++)
 		ops |= 1ull << o[i].op;
 	if (h->override_ops != ops)
 		return "override_ops";
-	if (h->cap_audit & ~h->cap_allow)
-		return "audited capabilities";
-	for (unsigned i = 0; i < 64; i++) {
-		__u16 n = h->cap_rule[i];
-
-		if (n > h->rule.count || (n && rule[n - 1].deny == (h->cap_allow >> i & 1)))
-			return "rule of a capability";
-	}
-	return NULL;
+	if (!h->profile.count || h->profile.count > WARDER_PROFILES_MAX)
+		return "number of profiles";
+	for (__u32 i = 0; !bad && i < h->profile.count; i++)
+		bad = verify_profile(
+			img, (const struct warder_profile *)(img->b + h->profile.offset) + i);
+	return bad;
 }
 
 static const char *verify_header(const struct warder_image *img, size_t len)
 {
 	const struct warder_image_header *h = &img->h;
+	__u64 hits;
 
 	if (h->magic != WARDER_IMAGE_MAGIC)
 		return "magic number";
@@ -255,12 +283,19 @@ static const char *verify_header(const struct warder_image *img, size_t len)
 		return "version: compiled by another version of warder";
 	if (h->length < sizeof(*h) || h->length > len || h->length > WARDER_IMAGE_SIZE)
 		return "length";
+	hits = (__u64)h->hit_shards * (h->rule.count + 1ull) * sizeof(__u64);
+	if (h->hit_shards > WARDER_HIT_SHARDS_MAX || (h->hit_shards & (h->hit_shards - 1)) ||
+	    h->hits != (h->hit_shards ? h->length : 0) ||
+	    (h->hit_shards && hits > WARDER_IMAGE_SIZE - h->length))
+		return "counters";
 	for (size_t i = h->length; i < len; i++)
 		if (img->b[i])
 			return "bytes after its end";
+	if (h->serial)
+		return "serial number";
 	if (image_checksum(img) != h->checksum)
 		return "checksum";
-	return h->mode > WARDER_MODE_AUDIT ? "mode" : NULL;
+	return h->mode > WARDER_MODE_LEARN ? "mode" : NULL;
 }
 
 static const char *verify_all(const struct warder_image *img)
@@ -317,6 +352,13 @@ int image_verify(const void *data, size_t len, struct warder_error *reterr)
 	return 0;
 }
 
+void image_reset(struct warder_image *img)
+{
+	img->h.serial = 0;
+	if (img->h.length < WARDER_IMAGE_SIZE)
+		memset(img->b + img->h.length, 0, WARDER_IMAGE_SIZE - img->h.length);
+}
+
 const char *image_string(const struct warder_image *img, __u32 offset)
 {
 	const struct warder_section *s = &img->h.strings;
@@ -331,6 +373,23 @@ const struct warder_rule *image_rule(const struct warder_image *img, __u32 rule)
 	if (!rule || rule > img->h.rule.count)
 		return NULL;
 	return (const struct warder_rule *)(img->b + img->h.rule.offset) + rule - 1;
+}
+
+const struct warder_profile *image_profile(const struct warder_image *img, __u32 profile)
+{
+	if (profile >= img->h.profile.count)
+		return NULL;
+	return (const struct warder_profile *)(img->b + img->h.profile.offset) + profile;
+}
+
+__u64 image_hits(const struct warder_image *img, __u32 rule)
+{
+	const __u64 *hits = (const void *)(img->b + img->h.hits);
+	__u64 sum = 0;
+
+	for (__u32 i = 0; i < img->h.hit_shards && rule <= img->h.rule.count; i++)
+		sum += __atomic_load_n(&hits[i * (img->h.rule.count + 1) + rule], __ATOMIC_RELAXED);
+	return sum;
 }
 
 const char *image_rule_where(const struct warder_image *img, __u32 rule, char *buf, size_t size)

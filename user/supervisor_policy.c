@@ -200,6 +200,7 @@ void sup_policy_adopt(struct supervisor *s)
 
 		if (loader_read_image(s->loader, i, &img))
 			continue;
+		image_reset(img);
 		if (image_verify(img, WARDER_IMAGE_SIZE, &e)) {
 			log_error("policy slot %u holds a damaged image: %s", i, e.text);
 			free(img);

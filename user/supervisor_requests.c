@@ -235,7 +235,7 @@ struct json_object *ctr_to_json(struct supervisor *s, struct ctr *c, int all)
 	control_put_int(o, "created", c->created);
 	control_put_string(o, "policy", img ? s->policy[c->policy].name : NULL);
 	control_put_string(o, "mode",
-			   !img ? NULL : img->h.mode == WARDER_MODE_AUDIT ? "audit" : "enforce");
+			   img ? mode_name(img->h.mode) : NULL);
 	if (c->spec)
 		json_object_object_add(o, "command", control_strv_to_json(c->spec->argv));
 	if (!all)
@@ -389,7 +389,7 @@ static struct json_object *policy_to_json(const struct sup_policy *p, int slot)
 	control_put_string(o, "name", p->name);
 	control_put_int(o, "slot", slot);
 	control_put_string(o, "digest", p->image->digest);
-	control_put_string(o, "mode", h->mode == WARDER_MODE_AUDIT ? "audit" : "enforce");
+	control_put_string(o, "mode", mode_name(h->mode));
 	control_put_int(o, "rules", h->rule.count);
 	control_put_int(o, "bytes", h->length);
 	control_put_int(o, "containers", p->users);

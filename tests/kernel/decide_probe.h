@@ -26,7 +26,7 @@ struct probe_request {
 	__u32 magic; /* of baseline; of device: the major */
 	__u32 euid, fsuid, userns, cause;
 	__u32 unnamed;
-	__u32 pad;
+	__u32 profile; /* number */
 	struct warder_fstype type;
 };
 
@@ -38,6 +38,7 @@ struct probe_reply {
 WARDER_ENGINE void probe_mount(const struct warder_image *img, const struct warder_text *text,
 			       const struct probe_request *q, struct probe_reply *r)
 {
+	__u32 pr = warder_profile_at(img, q->profile);
 	struct warder_mount_request m = {};
 
 	m.type = q->type;
@@ -45,8 +46,8 @@ WARDER_ENGINE void probe_mount(const struct warder_image *img, const struct ward
 	m.flags = q->flags;
 	m.unnamed = q->unnamed;
 	if (!q->unnamed)
-		m.targets = warder_target_set(img, text, WARDER_START_MOUNT_TARGET, q->off, q->len);
-	warder_decide_mount(img, &m, &r->v);
+		m.targets = warder_target_set(img, pr, text, WARDER_START_MOUNT_TARGET, q->off, q->len);
+	warder_decide_mount(img, pr, &m, &r->v);
 }
 
 WARDER_ENGINE void probe_override(const struct warder_image *img, const struct probe_request *q,
@@ -69,17 +70,19 @@ WARDER_ENGINE void probe_run(const struct warder_image *img, const struct warder
 			     const struct warder_text *second, const struct probe_request *q,
 			     struct probe_reply *r)
 {
+	__u32 pr = warder_profile_at(img, q->profile);
+
 	warder_verdict_allow(&r->v);
 	r->set = 0;
 	switch (q->kind) {
 	case PROBE_FILE:
-		warder_decide_file(img, text, q->off, q->len, q->access, &r->v);
+		warder_decide_file(img, pr, text, q->off, q->len, q->access, &r->v);
 		break;
 	case PROBE_UNREACHABLE:
-		warder_decide_unreachable(img, q->access, &r->v);
+		warder_decide_unreachable(img, pr, q->access, &r->v);
 		break;
 	case PROBE_CAPABILITY:
-		warder_decide_capability(img, q->access, &r->v);
+		warder_decide_capability(img, pr, q->access, &r->v);
 		break;
 	case PROBE_MOUNT:
 		probe_mount(img, text, q, r);
@@ -94,10 +97,10 @@ WARDER_ENGINE void probe_run(const struct warder_image *img, const struct warder
 		probe_override(img, q, r);
 		break;
 	case PROBE_TARGET:
-		r->set = warder_target_set(img, text, WARDER_START_OVERRIDE_TARGET, q->off, q->len);
+		r->set = warder_target_set(img, pr, text, WARDER_START_OVERRIDE_TARGET, q->off, q->len);
 		break;
 	case PROBE_MOVE:
-		warder_decide_move(img, text, q->off, q->len, second, q->second_off, q->second_len,
+		warder_decide_move(img, pr, text, q->off, q->len, second, q->second_off, q->second_len,
 				   q->flags, &r->v);
 		break;
 	default:

@@ -692,7 +692,7 @@ static void test_malformed(void **state)
 	(void)state;
 	BAD(img->h.version++);
 	BAD(img->h.header_size--);
-	BAD(img->h.mode = 2);
+	BAD(img->h.mode = 3);
 	BAD(img->h.name = 0);
 	BAD(img->h.name = img->h.length);
 	BAD(img->h.name += 1);
@@ -700,7 +700,7 @@ static void test_malformed(void **state)
 	BAD(img->h.states--);
 	BAD(img->h.classes = 0);
 	BAD(img->h.classes = 257);
-	BAD(img->h.start[0] = (__u16)img->h.states);
+	BAD(AT(profile, struct warder_profile, 0)->start[0] = img->h.states);
 	BAD(img->h.trans.offset += 8);
 	BAD(img->h.trans.count = 0xffffffff);
 	BAD(img->h.accept.count = 0);
@@ -739,13 +739,13 @@ static void test_malformed(void **state)
 	BAD(AT(override_, struct warder_override, 1)->bind += 1);
 	BAD(*AT(strings, char, 0) = 'x');
 	BAD(*AT(strings, char, img->h.strings.count - 1) = 'x');
-	BAD(img->h.file_default = 0xffffffff);
-	BAD(img->h.file_trivial = 1);
-	BAD(img->h.file_err = 0);
-	BAD(img->h.mount_default = 0xffffffff);
-	BAD(img->h.cap_rule[5] = 0xffff);
-	BAD(img->h.cap_rule[5] = 1);
-	BAD(img->h.cap_allow ^= 1ull << 5);
+	BAD(AT(profile, struct warder_profile, 0)->file_default = 0xffffffff);
+	BAD(AT(profile, struct warder_profile, 0)->file_trivial = 1);
+	BAD(AT(profile, struct warder_profile, 0)->file_err = 0);
+	BAD(AT(profile, struct warder_profile, 0)->mount_default = 0xffffffff);
+	BAD(AT(profile, struct warder_profile, 0)->bits[0].rule[5] = 0xffff);
+	BAD(AT(profile, struct warder_profile, 0)->bits[0].rule[5] = 1);
+	BAD(AT(profile, struct warder_profile, 0)->bits[0].allow ^= 1ull << 5);
 	BAD(img->h.override_ops = 0);
 	BAD(img->h.keys_max = WARDER_KEYS_MAX + 1);
 #undef BAD

@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR GPL-2.0-only */
+/*
+ * The policy image: what the compiler writes, the loader publishes and the decision engine
+ * reads. Included by warder_abi.h, whose rules for layouts hold here too.
+ */
+#ifndef WARDER_IMAGE_H
+#define WARDER_IMAGE_H
+
+#define WARDER_IMAGE_MAGIC 0x31445257u /* "WRD1" */
+#define WARDER_IMAGE_VERSION 2
+#define WARDER_IMAGE_SIZE (4u << 20)
+/* Every access to an image is masked to its fixed size: a malformed offset reads garbage,
+ * never memory outside, and both sides refuse a malformed image before it is used. */
+#define WARDER_IMAGE_MASK (WARDER_IMAGE_SIZE - 1)
+
+enum warder_mode {
+	WARDER_MODE_ENFORCE = 0,
+	WARDER_MODE_AUDIT = 1,
+	WARDER_MODE_LEARN = 2, /* as audit, and records every request before it is decided */
+};
+
+/* Each profile has start states of its own in the one DFA, by what the name is of. */
+enum warder_start {
+	WARDER_START_FILE = 0,        /* file and exec rules; accept: permission words */
+	WARDER_START_MOUNT_TARGET,    /* accept: set of mount rules whose target matches */
+	WARDER_START_OVERRIDE_TARGET, /* accept: set of override rules whose target matches */
+	WARDER_START_MOUNT_SOURCE,    /* accept: set of mount rules whose source matches */
+	WARDER_START_UNIX,            /* paths of unix sockets; permission words of WARDER_NET_* */
+	WARDER_START_ABSTRACT,        /* abstract unix names without the NUL; the same */
+	WARDER_START__MAX = 8,        /* room for later, without a new format */
+};
+
+/* State 0 is dead: no suffix leads to a match. */
+#define WARDER_STATE_DEAD 0
+
+/* What a DFA state means when the name ends there. Index 0 is the empty one. */
+struct warder_accept {
+	__u32 allow; /* WARDER_ACC_* granted by a rule */
+	__u32 deny;  /* WARDER_ACC_* refused by a rule; wins over allow */
+	__u32 audit; /* WARDER_ACC_* that make an event even when allowed */
+	__u32 rules; /* byte offset of struct warder_accept_rule[] in the image */
+	__u32 count; /* of those, at most WARDER_ACCEPT_RULES_MAX */
+	__u32 pad;
+	__u64 set;   /* mount or override rules, by number in their table */
+};
+_Static_assert(sizeof(struct warder_accept) == 32, "accept layout");
+
+/* The first rule, in the order of the text, that decides each bit: enough to attribute
+ * every verdict, so the list is bounded by twice the number of bits. */
+struct warder_accept_rule {
+	__u32 mask; /* WARDER_ACC_* that this rule decides here */
+	__u16 rule;
+	__u8 deny;  /* 1: a deny rule */
+	__u8 err;   /* errno of a deny rule */
+};
+_Static_assert(sizeof(struct warder_accept_rule) == 8, "accept rule layout");
+
+/* One rule of the text, for attribution. Rule number n is entry n-1. */
+struct warder_rule {
+	__u32 file;   /* byte offset of the file's name */
+	__u32 line;   /* from 1 */
+	__u32 column; /* from 1 */
+	__u32 id;     /* byte offset of the rule's id; 0: it has none */
+	__u8 class_;  /* enum warder_class */
+	__u8 deny;
+	__u8 err;
+	__u8 audit;
+	__u16 profile; /* exec: number of the profile it leads to; 0: stay */
+	__u16 in;      /* number of the profile whose text it stands in; 0: top */
+};
+_Static_assert(sizeof(struct warder_rule) == 24, "rule layout");
+
+struct warder_mount_rule {
+	__u32 ops;     /* WARDER_MNT_* it speaks of */
+	__u32 require; /* MS_* that must be set */
+	__u32 forbid;  /* MS_* that must not be set */
+	__u16 rule;
+	__u8 deny;
+	__u8 err;
+	__u8 audit;
+	__u8 any_target; /* it names no target */
+	__u8 any_source; /* it names no source */
+	__u8 pad[5];
+	char type[WARDER_FSTYPE_SIZE]; /* all NUL: any */
+};
+_Static_assert(sizeof(struct warder_mount_rule) == 56, "mount rule layout");
+
+/* System calls that an override rule can speak of. */
+enum warder_op {
+	WARDER_OP_NONE = 0,
+	WARDER_OP_MOUNT,
+	WARDER_OP__MAX,
+};
+
+enum warder_do {
+	WARDER_DO_PERFORM = 0,
+	WARDER_DO_FAKE, /* answer `value`, do nothing */
+	WARDER_DO_DENY, /* answer errno `value`, final */
+};
+
+enum warder_late {
+	WARDER_LATE_ERRNO = 0, /* the original errno stands */
+	WARDER_LATE_STOP,      /* the thread is stopped until answered */
+};
+
+enum warder_compare {
+	WARDER_CMP_ANY = 0, /* any value */
+	WARDER_CMP_EQ,      /* the string at `text` */
+	WARDER_CMP_LE,      /* a size or number up to `bound`; an absent option becomes the bound */
+};
+
+struct warder_option {
+	char name[WARDER_OPTION_SIZE];
+	__u64 bound;
+	__u32 text; /* byte offset */
+	__u32 compare;
+};
+_Static_assert(sizeof(struct warder_option) == 32, "option layout");
+
+#define WARDER_BY_ANY_UID 0xffffffffu
+
+#define WARDER_BY_USERNS_CONTAINER 1u /* the container's own user namespace */
+#define WARDER_BY_USERNS_NESTED 2u    /* one below it */
+
+#define WARDER_CAUSE_CAPABILITY 1u /* a denied capability or this policy's class default */
+#define WARDER_CAUSE_LSM 2u        /* another security module, or anything else */
+
+struct warder_override {
+	__u32 op;      /* enum warder_op */
+	__u32 ops;     /* WARDER_MNT_* for mount */
+	__u32 require; /* MS_* that the caller must have set */
+	__u32 forbid;
+	__u32 force;   /* MS_* added to whatever the caller asked: nosuid, nodev, noexec, ro */
+	__u32 do_;     /* enum warder_do */
+	__u32 value;   /* of fake (as int), errno of deny */
+	__u32 late;    /* enum warder_late */
+	__u32 cause;   /* WARDER_CAUSE_* mask */
+	__u32 by_uid;  /* effective and filesystem uid as seen in the container, or ANY */
+	__u32 by_userns; /* WARDER_BY_USERNS_* mask */
+	__u32 deadline_ms;
+	__u32 rate;    /* per second; 0: only the container's own bound */
+	__u32 bind;    /* byte offset of the offered host path; 0: not a bind of a host path */
+	__u32 any_target;
+	__u32 rule;
+	__u32 options; /* used entries of option[] */
+	__u32 flags;   /* spare, 0 */
+	char type[WARDER_FSTYPE_SIZE];
+	struct warder_option option[WARDER_OPTIONS_MAX];
+};
+_Static_assert(sizeof(struct warder_override) == 72 + 32 + 256, "override layout");
+
+/*
+ * A class that is a handful of switches: capabilities by number, memory, namespaces, kernel
+ * surfaces. `allow` holds what rules and the default grant, denies taken off already.
+ */
+struct warder_bits {
+	__u64 allow;
+	__u64 audit;    /* of allow: make an event */
+	__u32 err;      /* of a refusal by default; a rule has its own */
+	__u32 pad;
+	__u16 rule[64]; /* deciding rule of each bit; 0: the default */
+};
+_Static_assert(sizeof(struct warder_bits) == 152, "bits layout");
+
+enum warder_bits_class {
+	WARDER_BITS_CAPABILITY = 0,
+	WARDER_BITS_MEMORY,
+	WARDER_BITS_NAMESPACE,
+	WARDER_BITS_KERNEL,
+	WARDER_BITS__MAX,
+};
+
+/* Of network rules everything but unix paths and names, which are in the DFA. A list of
+ * addresses or ports in the text becomes one entry for each pair. */
+struct warder_net_rule {
+	__u8 addr[16];   /* network order; IPv4 as ::ffff:a.b.c.d */
+	__u32 ops;       /* WARDER_NET_* */
+	__u32 families;  /* WARDER_FAM_* */
+	__u32 protocols; /* WARDER_PROTO_*; 0: any */
+	__u16 port_first; /* host order; 0..65535: any */
+	__u16 port_last;
+	__u16 rule;
+	__u8 prefix;     /* bits of addr that count, 0..128; 0: any address */
+	__u8 deny;
+	__u8 err;
+	__u8 audit;
+	__u8 pad[2];
+};
+_Static_assert(sizeof(struct warder_net_rule) == 40, "network rule layout");
+
+#define WARDER_DEVICE_ANY 0xffffffffu
+struct warder_device_rule {
+	__u32 ops;   /* WARDER_DEV_* */
+	__u32 type;  /* WARDER_DEVICE_CHAR, WARDER_DEVICE_BLOCK; 0: both */
+	__u32 major; /* or WARDER_DEVICE_ANY */
+	__u32 minor;
+	__u16 rule;
+	__u8 deny;
+	__u8 err;
+	__u8 audit;
+	__u8 pad[3];
+};
+_Static_assert(sizeof(struct warder_device_rule) == 24, "device rule layout");
+
+/* ptrace, signal and ipc rules. */
+struct warder_peer_rule {
+	__u64 ops;    /* WARDER_PTRACE_*, signals, WARDER_IPC_* by class */
+	__u32 class_; /* enum warder_class */
+	__u32 peer;   /* enum warder_peer */
+	__u16 rule;
+	__u8 deny;
+	__u8 err;
+	__u8 audit;
+	__u8 pad[3];
+	char name[WARDER_NAME_SIZE]; /* of POLICY and NAME, NUL-padded */
+};
+_Static_assert(sizeof(struct warder_peer_rule) == 88, "peer rule layout");
+
+/*
+ * What holds for tasks in one profile, complete: what the language lets a profile inherit is
+ * copied here by the compiler. Number 0 is the top profile.
+ */
+struct warder_profile {
+	__u32 name; /* byte offset; 0 for the top profile */
+	__u32 id;   /* hash of the name, unique in the policy; 0 for the top profile */
+	__u32 start[WARDER_START__MAX]; /* DFA states; 0: nothing matches */
+	/* Class defaults. A bit in `..._default` is granted where no rule speaks. */
+	__u32 file_default;  /* WARDER_ACC_*, exec included */
+	__u32 file_err;      /* errno of a default refusal */
+	__u32 exec_err;
+	__u32 file_trivial;  /* 1: no file or exec rule can refuse or report anything or change
+	                      * the profile, so no name is needed and an unreachable object is no
+	                      * refusal */
+	__u32 mount_default; /* WARDER_MNT_* */
+	__u32 mount_err;
+	__u32 net_default;   /* WARDER_FAM_*: families of which everything is granted */
+	__u32 net_err;
+	__u32 device_default; /* WARDER_DEV_* for nodes that the runtime made, below /dev */
+	__u32 device_err;
+	__u32 peer_default;  /* bit WARDER_CLASS_*: within the container everything is granted */
+	__u32 peer_err[3];   /* ptrace, signal, ipc: errno of a default refusal */
+	/* Rules of the tables that hold here, by number in their table. */
+	__u64 mount_rules;
+	__u64 device_rules;
+	__u64 peer_rules;
+	__u64 net_rules[WARDER_NET_RULES_MAX / 64];
+	struct warder_bits bits[WARDER_BITS__MAX];
+};
+_Static_assert(sizeof(struct warder_profile) == 8 + 32 + 56 + 24 + 32 + 608, "profile layout");
+
+#define WARDER_HIT_SHARDS_MAX 16
+
+struct warder_section {
+	__u32 offset; /* bytes from the start of the image; a multiple of 8 */
+	__u32 count;  /* of the section's own elements */
+};
+
+/* At offset 0 of every image. */
+struct warder_image_header {
+	__u32 magic;
+	__u16 version;
+	__u16 header_size;
+	__u32 length;   /* bytes in use, header included; the rest is zero but for `hits` */
+	__u32 checksum; /* CRC-32 (IEEE) of `length` bytes with this field and `serial` zero */
+	__u32 mode;     /* enum warder_mode */
+	__u32 name;     /* byte offset of the policy's name */
+	__u64 serial;   /* given at each publication, never twice in a boot; 0 in a file */
+	__u64 unsafe;   /* WARDER_UNSAFE_* */
+	__u64 override_ops; /* bit WARDER_OP_*: some override rule speaks of it */
+	__u32 keys_max; /* keyring quota, 0: the built-in WARDER_KEYS_DEFAULT */
+
+	/* Hit counters, __u64 each, behind `length`: `hit_shards` (a power of two) times one for
+	 * each rule and one, number 0, for what no rule decided. CPUs share a shard by number.
+	 * Not part of checksum and digest. 0 shards: there was no room, nothing is counted. */
+	__u32 hits;     /* byte offset */
+	__u32 hit_shards;
+
+	/* DFA: next = trans[state * classes + class_of[byte]] */
+	__u32 states;
+	__u32 classes;                     /* byte classes, 1..256 */
+	__u32 pad;
+	struct warder_section class_of;    /* __u8[256] */
+	struct warder_section trans;       /* __u16[states * classes] */
+	struct warder_section accept_of;   /* __u16[states]: index into accept */
+	struct warder_section accept;      /* struct warder_accept[] */
+	struct warder_section accept_rule; /* struct warder_accept_rule[] */
+	struct warder_section rule;        /* struct warder_rule[] */
+	struct warder_section profile;     /* struct warder_profile[], at least the top one */
+	struct warder_section mount;       /* struct warder_mount_rule[] */
+	struct warder_section net;         /* struct warder_net_rule[] */
+	struct warder_section device;      /* struct warder_device_rule[] */
+	struct warder_section peer;        /* struct warder_peer_rule[] */
+	struct warder_section override_;   /* struct warder_override[] */
+	struct warder_section strings;     /* NUL-terminated, the first is empty */
+};
+_Static_assert(sizeof(struct warder_image_header) == 24 + 24 + 24 + 13 * 8, "image header layout");
+
+/* An image as both sides hold it: fixed size, so that the verifier sees a constant. */
+struct warder_image {
+	union {
+		struct warder_image_header h;
+		__u8 b[WARDER_IMAGE_SIZE];
+	};
+};
+_Static_assert(sizeof(struct warder_image) == WARDER_IMAGE_SIZE, "image size");
+/* Text that the DFA reads: a name lies at [off, off+len). Twice PATH_MAX, because names
+ * are put together from the leaf upwards and grow towards the front. */
+#define WARDER_TEXT_SIZE 8192u
+#define WARDER_TEXT_MASK (WARDER_TEXT_SIZE - 1)
+struct warder_text {
+	char b[WARDER_TEXT_SIZE];
+};
+
+#endif
