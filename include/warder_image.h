@@ -264,6 +264,7 @@ struct warder_image_header {
 	__u32 checksum; /* CRC-32 (IEEE) of `length` bytes with this field and `serial` zero */
 	__u32 mode;     /* enum warder_mode */
 	__u32 name;     /* byte offset of the policy's name */
+	char policy[WARDER_NAME_SIZE]; /* the same, NUL-padded: what rules of others compare */
 	__u64 serial;   /* given at each publication, never twice in a boot; 0 in a file */
 	__u64 unsafe;   /* WARDER_UNSAFE_* */
 	__u64 override_ops; /* bit WARDER_OP_*: some override rule speaks of it */
@@ -293,7 +294,7 @@ struct warder_image_header {
 	struct warder_section override_;   /* struct warder_override[] */
 	struct warder_section strings;     /* NUL-terminated, the first is empty */
 };
-_Static_assert(sizeof(struct warder_image_header) == 24 + 24 + 24 + 13 * 8, "image header layout");
+_Static_assert(sizeof(struct warder_image_header) == 24 + 64 + 24 + 24 + 13 * 8, "image header layout");
 
 /* An image as both sides hold it: fixed size, so that the verifier sees a constant. */
 struct warder_image {

@@ -366,6 +366,7 @@ static void compiler_header(struct compiler *c, struct warder_image_header *h)
 	h->header_size = sizeof(*h);
 	h->mode = p->mode;
 	h->keys_max = p->keys_max;
+	snprintf(h->policy, sizeof(h->policy), "%s", p->name);
 	for (size_t i = 0; i < p->overrides; i++)
 		h->override_ops |= 1ull << p->override[i].o.op;
 }

@@ -306,7 +306,9 @@ static const char *verify_all(const struct warder_image *img)
 	if (!bad && (h->mount.count > WARDER_MOUNT_RULES_MAX ||
 		     h->override_.count > WARDER_OVERRIDES_MAX || h->rule.count > WARDER_RULES_MAX))
 		bad = "number of rules";
-	if (!bad && (!h->name || !string_is_fine(img, h->name)))
+	if (!bad && (!h->name || !string_is_fine(img, h->name) ||
+		     !padded_is_fine(h->policy, sizeof(h->policy)) ||
+		     strcmp(h->policy, image_string(img, h->name))))
 		bad = "name";
 	if (!bad)
 		bad = verify_dfa(img);
