@@ -15,7 +15,6 @@
 #include "identity.bpf.h"
 
 #define WARDER_AF_UNIX 1
-#define PTRACE_MODE_NOAUDIT 0x04
 
 /* Finds the subject; leaves the hook when there is nothing to judge. */
 #define BASELINE_SUBJECT(s, f)                                            \
@@ -51,90 +50,6 @@ static __always_inline int surface_deny(__u32 hook, __u64 arg)
 	warder_verdict_finish(s.img, &v);
 	return hook_end(&s, &v, &f, NULL);
 }
-
-/* --------------------------------------------------------------------- tasks */
-
-/* May the current task act on `peer`? Within its container only. `quiet`: a probe. */
-static __always_inline int border_task(struct task_struct *peer, __u32 hook, __u32 class_,
-				       __u32 access, int quiet)
-{
-	struct hook_facts f = { .hook = hook, .class_ = class_, .access = access };
-	struct subject s = {};
-	struct warder_task *tag;
-	__u32 fault;
-
-	BASELINE_SUBJECT(&s, &f);
-	tag = task_tag(peer, &fault);
-	if (fault)
-		return hook_fault(&s, &f, fault, NULL);
-	if (tag && tag->cid == s.tag->cid)
-		return 0;
-	if (quiet)
-		return errno_return(WARDER_EPERM);
-	f.arg[0] = BPF_CORE_READ(peer, tgid);
-	f.arg[1] = tag ? tag->cid : 0;
-	return baseline_deny(&s, &f, WARDER_EPERM);
-}
-
-/* ptrace, /proc/PID/{mem,root,fd,...}, process_vm_readv, pidfd_getfd, kcmp, perf on a task. */
-SEC("lsm/ptrace_access_check")
-int BPF_PROG(warder_ptrace_access, struct task_struct *child, unsigned int mode, int ret)
-{
-	if (ret)
-		return errno_return(-ret);
-	return border_task(child, WARDER_HOOK_PTRACE_ACCESS, WARDER_CLASS_PTRACE, mode,
-			   mode & PTRACE_MODE_NOAUDIT);
-}
-
-/* The parent would become the tracer. An untagged parent did not ask for it: a supervisor or
- * runtime would meet stops in its wait() that it does not expect. Who wants to trace a
- * container from the host attaches. */
-SEC("lsm/ptrace_traceme")
-int BPF_PROG(warder_ptrace_traceme, struct task_struct *parent, int ret)
-{
-	if (ret)
-		return errno_return(-ret);
-	return border_task(parent, WARDER_HOOK_PTRACE_TRACEME, WARDER_CLASS_PTRACE, 0, 0);
-}
-
-/*
- * Runs for signals that a task sends; the kernel's own never come here. With `cred` the sender
- * is not the current task but who submitted the USB request that is done now, and the receiver
- * is that same process; judged as if the current task sent it, which can only refuse more.
- */
-SEC("lsm/task_kill")
-int BPF_PROG(warder_task_kill, struct task_struct *p, void *info, int sig,
-	     const struct cred *cred, int ret)
-{
-	struct warder_task *tag;
-	__u32 fault;
-
-	if (ret)
-		return errno_return(-ret);
-	/* What user space has tagged starts to count here, see identity.bpf.h. An exiting one
-	 * whose exit was not seen with a tag never counts. */
-	if (!task_tag(bpf_get_current_task_btf(), &fault) && !fault) {
-		tag = task_tag(p, &fault);
-		if (tag && !tag->flags && !(BPF_CORE_READ(p, flags) & WARDER_PF_EXITING))
-			identity_count(tag);
-		return 0;
-	}
-	return border_task(p, WARDER_HOOK_TASK_KILL, WARDER_CLASS_SIGNAL, sig, 0);
-}
-
-#define BORDER_CONTROL(name, hook)                                                           \
-	SEC("lsm/" #hook)                                                                    \
-	int BPF_PROG(name, struct task_struct *p)                                            \
-	{                                                                                    \
-		return border_task(p, WARDER_HOOK_TASK_CONTROL, WARDER_CLASS_SIGNAL, 0, 0);  \
-	}
-
-BORDER_CONTROL(warder_task_setnice, task_setnice)
-BORDER_CONTROL(warder_task_setioprio, task_setioprio)
-BORDER_CONTROL(warder_task_setscheduler, task_setscheduler)
-BORDER_CONTROL(warder_task_setrlimit, task_setrlimit)
-BORDER_CONTROL(warder_task_movememory, task_movememory)
-BORDER_CONTROL(warder_task_setpgid, task_setpgid)
 
 /* ------------------------------------------------------------ bpf and modules */
 

@@ -16,6 +16,7 @@ __u32 cfg_tasks_map_id = 0;
 #include "exec.bpf.h"
 #include "capability.bpf.h"
 #include "mount.bpf.h"
+#include "peer.bpf.h"
 #include "baseline.bpf.h"
 #include "override.bpf.h"
 #include "names.bpf.h"

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Classes "ptrace" and "signal": what a task does to another. Tasks outside the container are
+ * out of reach in every mode unless a rule names them; the engine knows, see
+ * warder_decide_peer.h. Untagged tasks are never restricted here.
+ */
+#ifndef WARDER_PEER_BPF_H
+#define WARDER_PEER_BPF_H
+
+#include "core.bpf.h"
+#include "identity.bpf.h"
+
+#define PTRACE_MODE_READ 0x01
+#define PTRACE_MODE_NOAUDIT 0x04
+
+/* Who the peer is: `cid` 0 is the host. Names are looked up only for another container. */
+static __always_inline __u32 peer_request_fill(struct warder_peer_request *r, struct subject *s,
+					       __u64 cid, __u32 slot, __u32 profile_id)
+{
+	struct warder_image *img;
+	struct warder_ctr *ctr;
+	__u32 policy, zero = 0;
+	void *inner;
+
+	if (!cid) {
+		r->relation = WARDER_RELATION_HOST;
+		return 0;
+	}
+	if (cid == s->tag->cid) {
+		r->relation = profile_id == s->tag->profile_id ? WARDER_RELATION_SAME :
+								 WARDER_RELATION_CONTAINER;
+		return 0;
+	}
+	r->relation = WARDER_RELATION_OTHER;
+	ctr = bpf_map_lookup_elem(&warder_ctrs, &slot);
+	/* A container that has gone has no name: only refused by that. */
+	if (!ctr || ctr->cid != cid)
+		return 0;
+	__builtin_memcpy(r->name, ctr->name, sizeof(r->name));
+	policy = ctr->policy;
+	inner = bpf_map_lookup_elem(&warder_images, &policy);
+	img = inner ? bpf_map_lookup_elem(inner, &zero) : NULL;
+	if (img)
+		__builtin_memcpy(r->policy, img->h.policy, sizeof(r->policy));
+	return 0;
+}
+
+/*
+ * The verdict of the current task's policy on `op` of `class_` upon an object of container
+ * `cid` (0: of the host). `slot` is the owner's, `profile_id` its profile; an object that only
+ * its container is known of is passed with the current task's own profile.
+ */
+__noinline __weak int peer_decide(struct warder_verdict *v, __u32 class_, __u64 op, __u64 cid,
+				  __u64 slot_profile)
+{
+	struct warder_peer_request r = {};
+	struct subject s = {};
+
+	if (!v)
+		return WARDER_FAULT_ARGUMENT;
+	if (subject_current(&s) != SUBJECT_TAGGED)
+		return s.fault ? s.fault : WARDER_FAULT_ARGUMENT;
+	r.op = op;
+	r.class_ = class_;
+	peer_request_fill(&r, &s, cid, slot_profile >> 32, (__u32)slot_profile);
+	warder_decide_peer(s.img, s.pr, &r, v);
+	return 0;
+}
+
+/* May the current task do `op` to `peer`? `quiet`: a probe, which nobody needs to hear of. */
+static __always_inline int peer_task(struct task_struct *peer, __u32 hook, __u32 class_, __u64 op,
+				     __u32 access, int quiet)
+{
+	struct hook_facts f = { .hook = hook, .class_ = class_, .access = access };
+	struct warder_verdict v;
+	struct subject s = {};
+	struct warder_task *tag;
+	__u32 fault;
+
+	switch (subject_current(&s)) {
+	case SUBJECT_UNTAGGED:
+		return 0;
+	case SUBJECT_TAGGED:
+		break;
+	default:
+		return hook_fault(&s, &f, s.fault, NULL);
+	}
+	tag = task_tag(peer, &fault);
+	if (fault)
+		return hook_fault(&s, &f, fault, NULL);
+	/* A task may always act on itself: its own memory, its own signals. */
+	if (peer == bpf_get_current_task_btf())
+		return 0;
+	warder_verdict_allow(&v);
+	fault = peer_decide(&v, class_, op, tag ? tag->cid : 0,
+			    tag ? (__u64)tag->slot << 32 | tag->profile_id : 0);
+	if (fault)
+		return hook_fault(&s, &f, fault, NULL);
+	if (quiet && v.action == WARDER_DENY)
+		return errno_return(v.err ? v.err : WARDER_EPERM);
+	f.arg[0] = BPF_CORE_READ(peer, tgid);
+	f.arg[1] = tag ? tag->cid : 0;
+	return hook_end(&s, &v, &f, NULL);
+}
+
+/* ptrace, /proc/PID/{mem,root,fd,...}, process_vm_readv, pidfd_getfd, kcmp, perf on a task. */
+SEC("lsm/ptrace_access_check")
+int BPF_PROG(warder_ptrace_access, struct task_struct *child, unsigned int mode, int ret)
+{
+	__u64 op = mode & PTRACE_MODE_READ ? WARDER_PTRACE_READ : WARDER_PTRACE_TRACE;
+
+	if (ret)
+		return errno_return(-ret);
+	return peer_task(child, WARDER_HOOK_PTRACE_ACCESS, WARDER_CLASS_PTRACE, op, mode,
+			 mode & PTRACE_MODE_NOAUDIT);
+}
+
+/* The parent would become the tracer. An untagged parent did not ask for it: a supervisor or
+ * runtime would meet stops in its wait() that it does not expect. Who wants to trace a
+ * container from the host attaches. */
+SEC("lsm/ptrace_traceme")
+int BPF_PROG(warder_ptrace_traceme, struct task_struct *parent, int ret)
+{
+	if (ret)
+		return errno_return(-ret);
+	return peer_task(parent, WARDER_HOOK_PTRACE_TRACEME, WARDER_CLASS_PTRACE,
+			 WARDER_PTRACE_TRACE, 0, 0);
+}
+
+static __always_inline __u64 peer_signal_op(int sig)
+{
+	return sig >= 1 && sig <= 64 ? 1ull << ((sig - 1) & 63) : 0;
+}
+
+/*
+ * Runs for signals that a task sends; the kernel's own never come here. With `cred` the sender
+ * is not the current task but who submitted the USB request that is done now, and the receiver
+ * is that same process; judged as if the current task sent it, which can only refuse more.
+ */
+SEC("lsm/task_kill")
+int BPF_PROG(warder_task_kill, struct task_struct *p, void *info, int sig,
+	     const struct cred *cred, int ret)
+{
+	struct warder_task *tag;
+	__u32 fault;
+
+	if (ret)
+		return errno_return(-ret);
+	/* What user space has tagged starts to count here, see identity.bpf.h. An exiting one
+	 * whose exit was not seen with a tag never counts. */
+	if (!task_tag(bpf_get_current_task_btf(), &fault) && !fault) {
+		tag = task_tag(p, &fault);
+		if (tag && !tag->flags && !(BPF_CORE_READ(p, flags) & WARDER_PF_EXITING))
+			identity_count(tag);
+		return 0;
+	}
+	return peer_task(p, WARDER_HOOK_TASK_KILL, WARDER_CLASS_SIGNAL, peer_signal_op(sig), sig, 0);
+}
+
+/* Priority, scheduling, limits, page migration, process group: as a signal that only asks. */
+#define PEER_CONTROL(name, hook)                                                                \
+	SEC("lsm/" #hook)                                                                       \
+	int BPF_PROG(name, struct task_struct *p)                                               \
+	{                                                                                       \
+		return peer_task(p, WARDER_HOOK_TASK_CONTROL, WARDER_CLASS_SIGNAL, 0, 0, 0);    \
+	}
+
+PEER_CONTROL(warder_task_setnice, task_setnice)
+PEER_CONTROL(warder_task_setioprio, task_setioprio)
+PEER_CONTROL(warder_task_setscheduler, task_setscheduler)
+PEER_CONTROL(warder_task_setrlimit, task_setrlimit)
+PEER_CONTROL(warder_task_movememory, task_movememory)
+PEER_CONTROL(warder_task_setpgid, task_setpgid)
+
+#endif
