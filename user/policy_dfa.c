@@ -334,21 +334,18 @@ static int builder_grow_trans(struct builder *b)
 	return 0;
 }
 
-static int builder_run(struct builder *b, uint16_t start[WARDER_START__MAX])
+static int builder_run(struct builder *b, uint32_t *start)
 {
 	struct step st = { 0 };
 	int err = 0;
 
 	b->subsets = 1; /* the dead one: no members */
 	b->subset[0] = (struct subset) { 0 };
-	for (unsigned k = 0; !err && k < WARDER_START__MAX; k++) {
-		uint32_t number;
-
+	for (size_t k = 0; !err && k < b->o->n_starts; k++) {
 		list_start(b);
-		for (size_t i = 0; i < b->o->starts[k]; i++)
+		for (size_t i = 0; i < b->o->counts[k]; i++)
 			list_close(b, b->o->start[k][i]);
-		err = list_intern(b, &number);
-		start[k] = (uint16_t)number;
+		err = list_intern(b, &start[k]);
 	}
 	for (uint32_t i = 0; !err && i < b->subsets; i++) {
 		err = builder_grow_trans(b);
@@ -362,7 +359,7 @@ static int builder_run(struct builder *b, uint16_t start[WARDER_START__MAX])
 }
 
 /* The accept record of each subset. */
-static int builder_accept(struct builder *b, uint16_t *accept_of)
+static int builder_accept(struct builder *b, uint32_t *accept_of)
 {
 	cleanup_free uint32_t *patterns = malloc((b->n->states + 1) * sizeof(*patterns));
 
@@ -503,7 +500,7 @@ static void minimiser_done(struct minimiser *m)
 }
 
 /* Refines blocks (states 1.. of the builder, numbered from 0) until stable. */
-static int minimise(struct minimiser *m, const struct builder *b, const uint16_t *accept_of,
+static int minimise(struct minimiser *m, const struct builder *b, const uint32_t *accept_of,
 		    uint32_t accepts)
 {
 	uint32_t states = (uint32_t)b->subsets - 1, edges = 0, e = 0, done_blocks = 1, cord = 0;
@@ -610,8 +607,8 @@ static int dfa_merge_columns(struct dfa *d)
 }
 
 /* Numbers the blocks as they are met from the start states, row by row. */
-static int dfa_emit(const struct builder *b, const struct minimiser *m, const uint16_t *accept_of,
-		    const uint16_t start[WARDER_START__MAX], struct dfa *d)
+static int dfa_emit(const struct builder *b, const struct minimiser *m, const uint32_t *accept_of,
+		    const uint32_t *start, struct dfa *d)
 {
 	uint32_t blocks = m->blocks.sets, count = 1;
 	cleanup_free uint32_t *number = calloc((size_t)blocks + 1, sizeof(*number));
@@ -622,9 +619,10 @@ static int dfa_emit(const struct builder *b, const struct minimiser *m, const ui
 	memcpy(d->class_of, b->class_of, sizeof(d->class_of));
 	d->trans = calloc((size_t)d->states * d->classes, sizeof(*d->trans));
 	d->accept_of = calloc(d->states, sizeof(*d->accept_of));
-	if (!number || !order || !d->trans || !d->accept_of)
+	d->start = calloc(b->o->n_starts + 1, sizeof(*d->start));
+	if (!number || !order || !d->trans || !d->accept_of || !d->start)
 		return -ENOMEM;
-	for (unsigned k = 0; k < WARDER_START__MAX; k++) {
+	for (size_t k = 0; k < b->o->n_starts; k++) {
 		uint32_t block;
 
 		if (!start[k])
@@ -634,7 +632,7 @@ static int dfa_emit(const struct builder *b, const struct minimiser *m, const ui
 			number[block] = count;
 			order[count++] = block;
 		}
-		d->start[k] = (uint16_t)number[block];
+		d->start[k] = number[block];
 	}
 	for (uint32_t i = 1; i < count; i++) {
 		/* Any member stands for the block. */
@@ -691,12 +689,14 @@ int dfa_build(const struct nfa *n, const struct dfa_options *o, struct dfa *ret)
 {
 	struct builder b = { 0 };
 	struct minimiser m = { 0 };
-	uint16_t start[WARDER_START__MAX] = { 0 };
-	cleanup_free uint16_t *accept_of = NULL;
+	cleanup_free uint32_t *start = calloc(o->n_starts + 1, sizeof(*start));
+	cleanup_free uint32_t *accept_of = NULL;
 	uint32_t accepts = 0;
 	int err;
 
 	memset(ret, 0, sizeof(*ret));
+	if (!start)
+		return -ENOMEM;
 	err = builder_init(&b, n, o);
 	if (!err)
 		err = builder_run(&b, start);
@@ -722,5 +722,6 @@ void dfa_done(struct dfa *d)
 {
 	free(d->trans);
 	free(d->accept_of);
+	free(d->start);
 	memset(d, 0, sizeof(*d));
 }

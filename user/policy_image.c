@@ -16,12 +16,9 @@ struct compiler {
 	struct policy_diags *diags;
 	struct dfa dfa;
 
-	/* Accept records; `rules` counts entries until the layout is known. */
-	struct warder_accept *record;
-	size_t records, records_cap;
-	uint32_t *table; /* hash: record number, 0 free */
-	struct warder_accept_rule *entry;
-	size_t entries, entries_cap;
+	struct accept_table accept;
+	uint32_t *table;		   /* hash: record number, 0 free */
+	uint32_t start[WARDER_START__MAX]; /* states in the image */
 
 	/* By rule: does it decide anything, and if not, which rule is in its way? */
 	bool *decides;
@@ -130,37 +127,38 @@ static bool draft_equals(const struct compiler *c, const struct draft *d,
 {
 	return a->allow == d->a.allow && a->deny == d->a.deny && a->audit == d->a.audit &&
 	       a->set == d->a.set && a->count == d->a.count &&
-	       (!a->count || !memcmp(&c->entry[a->rules], d->entry,
+	       (!a->count || !memcmp(&c->accept.entry[a->rules], d->entry,
 				     a->count * sizeof(struct warder_accept_rule)));
 }
 
 /* The number of an equal record, or of a new one. */
-static int draft_intern(struct compiler *c, struct draft *d, uint16_t *ret)
+static int draft_intern(struct compiler *c, struct draft *d, uint32_t *ret)
 {
+	struct accept_table *t = &c->accept;
 	uint32_t slot = draft_hash(d) & (RECORD_TABLE - 1);
 
 	for (; c->table[slot]; slot = (slot + 1) & (RECORD_TABLE - 1))
-		if (draft_equals(c, d, &c->record[c->table[slot]])) {
-			*ret = (uint16_t)c->table[slot];
+		if (draft_equals(c, d, &c->accept.record[c->table[slot]])) {
+			*ret = c->table[slot];
 			return 0;
 		}
-	if (c->records > UINT16_MAX)
+	if (t->records > UINT16_MAX)
 		return -E2BIG;
-	if (vector_grow(&c->record, c->records, &c->records_cap, sizeof(*c->record)))
+	if (vector_grow(&t->record, t->records, &t->records_cap, sizeof(*t->record)))
 		return -ENOMEM;
-	d->a.rules = d->a.count ? (uint32_t)c->entries : 0;
+	d->a.rules = d->a.count ? (uint32_t)t->entries : 0;
 	for (uint32_t i = 0; i < d->a.count; i++) {
-		if (vector_grow(&c->entry, c->entries, &c->entries_cap, sizeof(*c->entry)))
+		if (vector_grow(&t->entry, t->entries, &t->entries_cap, sizeof(*t->entry)))
 			return -ENOMEM;
-		c->entry[c->entries++] = d->entry[i];
+		t->entry[t->entries++] = d->entry[i];
 	}
-	c->table[slot] = (uint32_t)c->records;
-	*ret = (uint16_t)c->records;
-	c->record[c->records++] = d->a;
+	c->table[slot] = (uint32_t)t->records;
+	*ret = (uint32_t)t->records;
+	t->record[t->records++] = d->a;
 	return 0;
 }
 
-static int compiler_accept(void *arg, const uint32_t *patterns, size_t count, uint16_t *ret)
+static int compiler_accept(void *arg, const uint32_t *patterns, size_t count, uint32_t *ret)
 {
 	struct compiler *c = arg;
 	struct draft d = { 0 };
@@ -271,24 +269,6 @@ static int compiler_file(struct compiler *c, const char *file, uint32_t *ret)
 
 /* ------------------------------------------------------------------- layout */
 
-struct writer {
-	struct warder_image *img;
-	uint32_t at;
-};
-
-/* Room for a section; NULL when the image is full. */
-static void *writer_section(struct writer *w, struct warder_section *s, size_t count, size_t size)
-{
-	uint64_t end = (uint64_t)w->at + count * size;
-
-	if (end > WARDER_IMAGE_SIZE)
-		return NULL;
-	s->offset = w->at;
-	s->count = (uint32_t)count;
-	w->at = (uint32_t)(end + 7) & ~7u;
-	return w->img->b + s->offset;
-}
-
 static void compiler_capabilities(struct compiler *c, struct warder_profile *h)
 {
 	struct warder_bits *bits = &h->bits[WARDER_BITS_CAPABILITY];
@@ -350,11 +330,11 @@ static void compiler_profile(struct compiler *c, struct warder_profile *pr)
 	for (unsigned i = 0; i < WARDER_BITS__MAX; i++)
 		bits_allow_all(&pr->bits[i]);
 	pr->file_trivial = pr->file_default == ACC_ALL;
-	for (size_t i = 0; i < c->records; i++)
-		if (c->record[i].deny || c->record[i].audit)
+	for (size_t i = 0; i < c->accept.records; i++)
+		if (c->accept.record[i].deny || c->accept.record[i].audit)
 			pr->file_trivial = 0;
 	for (unsigned i = 0; i < WARDER_START__MAX; i++)
-		pr->start[i] = c->dfa.start[i];
+		pr->start[i] = c->start[i];
 }
 
 static void compiler_header(struct compiler *c, struct warder_image_header *h)
@@ -369,35 +349,6 @@ static void compiler_header(struct compiler *c, struct warder_image_header *h)
 	snprintf(h->policy, sizeof(h->policy), "%s", p->name);
 	for (size_t i = 0; i < p->overrides; i++)
 		h->override_ops |= 1ull << p->override[i].o.op;
-}
-
-static int write_dfa(struct compiler *c, struct writer *w, struct warder_image_header *h)
-{
-	const struct dfa *d = &c->dfa;
-	struct warder_accept *accept;
-	void *class_of, *trans, *accept_of, *entry;
-
-	h->states = d->states;
-	h->classes = d->classes;
-	class_of = writer_section(w, &h->class_of, 256, 1);
-	trans = writer_section(w, &h->trans, (size_t)d->states * d->classes, sizeof(__u16));
-	accept_of = writer_section(w, &h->accept_of, d->states, sizeof(__u16));
-	accept = writer_section(w, &h->accept, c->records, sizeof(*accept));
-	entry = writer_section(w, &h->accept_rule, c->entries, sizeof(*c->entry));
-	if (!class_of || !trans || !accept_of || !accept || !entry)
-		return -E2BIG;
-	memcpy(class_of, d->class_of, 256);
-	memcpy(trans, d->trans, (size_t)d->states * d->classes * sizeof(__u16));
-	memcpy(accept_of, d->accept_of, d->states * sizeof(__u16));
-	memcpy(accept, c->record, c->records * sizeof(*accept));
-	for (size_t i = 0; i < c->records; i++)
-		accept[i].rules =
-			accept[i].count
-				? h->accept_rule.offset + accept[i].rules * (__u32)sizeof(*c->entry)
-				: 0;
-	if (c->entries)
-		memcpy(entry, c->entry, c->entries * sizeof(*c->entry));
-	return 0;
 }
 
 static int write_rules(struct compiler *c, struct writer *w, struct warder_image_header *h)
@@ -486,7 +437,7 @@ static int compiler_write(struct compiler *c, struct warder_image *img)
 	int err;
 
 	compiler_header(c, h);
-	err = write_dfa(c, &w, h);
+	err = dfa_write(&w, h, &c->dfa, WARDER_START__MAX, &c->accept, c->start);
 	if (!err)
 		err = write_rules(c, &w, h);
 	if (err)
@@ -510,18 +461,25 @@ static int compiler_write(struct compiler *c, struct warder_image *img)
 static int compiler_dfa(struct compiler *c, uint64_t *cost)
 {
 	const struct policy *p = c->p;
-	struct dfa_options o = { .accept = compiler_accept, .arg = c, .cost = cost };
+	const uint32_t *starts[WARDER_START__MAX];
+	size_t counts[WARDER_START__MAX];
+	struct dfa_options o = { .start = starts,
+				 .counts = counts,
+				 .n_starts = WARDER_START__MAX,
+				 .accept = compiler_accept,
+				 .arg = c,
+				 .cost = cost };
 	cleanup_free uint32_t *start = calloc(p->patterns + 1, sizeof(*start));
 	size_t used = 0;
 
 	if (!start)
 		return -ENOMEM;
 	for (unsigned k = 0; k < WARDER_START__MAX; k++) {
-		o.start[k] = start + used;
+		starts[k] = start + used;
 		for (size_t i = 0; i < p->patterns; i++)
 			if (p->pattern[i].start == k)
 				start[used++] = p->pattern[i].nfa_start;
-		o.starts[k] = (size_t)(start + used - o.start[k]);
+		counts[k] = (size_t)(start + used - starts[k]);
 	}
 	return dfa_build(&p->nfa, &o, &c->dfa);
 }
@@ -532,11 +490,11 @@ static int compiler_init(struct compiler *c)
 	c->shadow = calloc(c->p->rules + 1, sizeof(*c->shadow));
 	c->table = calloc(RECORD_TABLE, sizeof(*c->table));
 	if (!c->decides || !c->shadow || !c->table ||
-	    vector_grow(&c->record, 0, &c->records_cap, sizeof(*c->record)) ||
+	    vector_grow(&c->accept.record, 0, &c->accept.records_cap, sizeof(*c->accept.record)) ||
 	    vector_grow(&c->strings, 0, &c->strings_cap, 1))
 		return -ENOMEM;
-	c->record[0] = (struct warder_accept) { 0 }; /* record 0 and string 0 are empty */
-	c->records = 1;
+	c->accept.record[0] = (struct warder_accept) { 0 }; /* record 0 and string 0 are empty */
+	c->accept.records = 1;
 	c->strings[0] = 0;
 	c->strings_len = 1;
 	return 0;
@@ -545,9 +503,9 @@ static int compiler_init(struct compiler *c)
 static void compiler_done(struct compiler *c)
 {
 	dfa_done(&c->dfa);
-	free(c->record);
+	free(c->accept.record);
 	free(c->table);
-	free(c->entry);
+	free(c->accept.entry);
 	free(c->decides);
 	free(c->shadow);
 	free(c->strings);

@@ -121,19 +121,20 @@ struct dfa {
 	uint32_t states; /* state 0 is dead */
 	uint32_t classes;
 	uint8_t class_of[256];
-	uint16_t start[WARDER_START__MAX];
+	uint32_t *start;     /* by start list; 0: nothing matches */
 	uint16_t *trans;     /* states * classes */
-	uint16_t *accept_of; /* states */
+	uint32_t *accept_of; /* states */
 };
 
 /* The number (0: empty) of the accept record for the patterns that end in a state, sorted. */
 typedef int (*dfa_accept_fn)(void *arg, const uint32_t *patterns, size_t count,
-			     uint16_t *ret_accept);
+			     uint32_t *ret_accept);
 
 struct dfa_options {
-	/* Start states of each start kind. */
-	const uint32_t *start[WARDER_START__MAX];
-	size_t starts[WARDER_START__MAX];
+	/* Lists of NFA start states, one list for each kind of name and profile. */
+	const uint32_t *const *start;
+	const size_t *counts;
+	size_t n_starts;
 	dfa_accept_fn accept;
 	void *arg;
 	uint64_t *cost; /* by pattern: how much of the automaton is due to it */
@@ -142,6 +143,30 @@ struct dfa_options {
 /* 0, -E2BIG when a limit is reached (cost[] then says why), -ENOMEM, or what accept returned. */
 int dfa_build(const struct nfa *n, const struct dfa_options *o, struct dfa *ret);
 void dfa_done(struct dfa *d);
+
+/* ------------------------------------------------------ DFA in images (pack.c) */
+
+/* An image being written: sections one after the other. */
+struct writer {
+	struct warder_image *img;
+	uint32_t at;
+};
+
+/* Room for a section; NULL when the image is full. */
+void *writer_section(struct writer *w, struct warder_section *s, size_t count, size_t size);
+
+/* Accept records; `rules` of a record is an index into entry[] here. Record 0 is empty. */
+struct accept_table {
+	struct warder_accept *record;
+	size_t records, records_cap;
+	struct warder_accept_rule *entry;
+	size_t entries, entries_cap;
+};
+
+/* Writes the automaton and its accept records. What a state is called in the image (for the
+ * starts of profiles) is in ret_start[], by start list. 0, -E2BIG, -ENOMEM. */
+int dfa_write(struct writer *w, struct warder_image_header *h, const struct dfa *d,
+	      size_t n_starts, const struct accept_table *t, uint32_t *ret_start);
 
 /* ------------------------------------------------------------------ policy */
 
