@@ -123,6 +123,7 @@ check-suites: kernels
 	$(Q)$(MAKE) --no-print-directory SANITIZE=1 BUILD=$(BUILD)/asan unit-tests
 	$(Q)tests/check-style
 	$(Q)tests/check-vmlinux
+	$(Q)tests/bench/selftest
 	$(Q)UNIT_BUILD=$(BUILD)/asan tests/run unit docs refusals $(KERNELS:%=vm:%)
 
 tests: $(KTEST) ## build the kernel tests
