@@ -356,11 +356,33 @@ static __always_inline void refusal_note(struct subject *s, const struct warder_
 	}
 }
 
+/*
+ * One more for the rule that decided, or for entry 0 when none did: in the image itself, which is
+ * written nowhere else once it is published. The counters lie behind `length`: a number that is
+ * no rule's can only make another counter wrong.
+ */
+static __always_inline void hit_count(struct warder_image *img, __u32 rule)
+{
+	__u32 shards = img->h.hit_shards, at;
+
+	if (!shards)
+		return;
+	at = (bpf_get_smp_processor_id() & (shards - 1)) * (img->h.rule.count + 1) + rule;
+	at = img->h.hits + at * (__u32)sizeof(__u64);
+	if (at < img->h.length)
+		return;
+	at &= WARDER_IMAGE_MASK & ~7u;
+	WARDER_OPAQUE(at);
+	__sync_fetch_and_add((__u64 *)&img->b[at & WARDER_IMAGE_MASK & ~7u], 1);
+}
+
 /* Counts and reports the verdict, gives back the scratch, and is the hook's return value.
  * Every tagged hook ends here. */
 static __always_inline int hook_end(struct subject *s, const struct warder_verdict *v,
 				    const struct hook_facts *f, struct scratch *sc)
 {
+	if (s->img && v->why != WARDER_WHY_FAULT)
+		hit_count(s->img, v->rule);
 	if (v->report)
 		event_emit(v, f, sc, s->ctr ? s->slot : ~0u);
 	if (sc)

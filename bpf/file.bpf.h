@@ -254,6 +254,18 @@ static __always_inline int file_judge_with(const struct file_request *r, const s
 	return warder_file_is_trivial(s->img, s->pr) ? 0 : file_decide(r, s, sc, f, v);
 }
 
+/* The profile that an allowed program or script leads to is kept until the exec is certain:
+ * the first stage that names one decides. Its id, not its number: the policy may be another one
+ * by then. */
+static __always_inline void file_note_transition(const struct subject *s, struct warder_verdict *v)
+{
+	if (v->action != WARDER_ALLOW || s->tag->exec_profile)
+		v->profile = 0;
+	else
+		s->tag->exec_profile = WARDER_PROFILE_U32(
+			s->img, warder_profile_at(s->img, v->profile), id);
+}
+
 /* Judges a request of the current task. Returns 0 or a negative errno. */
 __noinline __weak int file_judge(const struct file_request *r)
 {
@@ -275,6 +287,8 @@ __noinline __weak int file_judge(const struct file_request *r)
 	}
 	if (fault)
 		return hook_fault(&s, &f, fault, sc);
+	if (v.profile && s.tag && s.img)
+		file_note_transition(&s, &v);
 	return hook_end(&s, &v, &f, sc);
 }
 

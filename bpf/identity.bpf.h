@@ -49,6 +49,8 @@ int BPF_PROG(warder_task_alloc, struct task_struct *task, unsigned long clone_fl
 	}
 	tag.cid = s.tag->cid;
 	tag.slot = s.tag->slot;
+	tag.profile = s.tag->profile;
+	tag.profile_id = s.tag->profile_id;
 	if (bpf_task_storage_get(&warder_tasks, task, &tag, BPF_LOCAL_STORAGE_GET_F_CREATE))
 		return 0;
 	s.slot = tag.slot;

@@ -39,6 +39,9 @@ struct json_object *icept_to_json(const struct warder_icept *ic, const char *con
 /* One line for people from such an object, into buf; returns buf. */
 const char *event_render(struct json_object *event, char *buf, size_t size);
 
+/* Name of the profile with that id in the policy as it is now: "unknown" when there is none. */
+const char *image_profile_name(const struct warder_image *img, __u32 id);
+
 const char *hook_name(__u32 hook);
 const char *fault_name(__u32 fault);
 const char *unasked_text(__u32 unasked);

@@ -241,6 +241,7 @@ enum warder_fault {
 	WARDER_FAULT_MAP_FULL,    /* an entry could not be added */
 	WARDER_FAULT_ARGUMENT,    /* the kernel passed what the hook cannot interpret */
 	WARDER_FAULT_PROFILE,     /* the task's profile is not in its container's policy (any more) */
+	WARDER_FAULT_LEARN_FULL,  /* learn mode: no room for another object; counted, not denied */
 	WARDER_FAULT__MAX,
 };
 
@@ -276,7 +277,7 @@ struct warder_task {
 	__u32 perfmon;     /* 1: CAP_PERFMON was refused last, see capability.bpf.h */
 	__u32 profile;     /* number in the policy's table; valid if profile_id is that entry's */
 	__u32 profile_id;  /* struct warder_profile.id; 0: top */
-	__u32 exec_profile; /* the transition that the exec under way has earned, 0: none */
+	__u32 exec_profile; /* id of the profile that the exec under way has earned, 0: none */
 	__u32 ns_flags;    /* CLONE_NEW* of the call under way, from the kernel's own copy */
 	__u32 pad;
 };
@@ -576,6 +577,7 @@ enum warder_hook {
 	WARDER_HOOK_USERNS_CREATE,
 	WARDER_HOOK_NAMESPACE, /* other namespaces: judged in capable */
 	WARDER_HOOK_ANON_INODE, /* io_uring_setup, userfaultfd */
+	WARDER_HOOK_BPRM_COMMIT, /* a transition; arg[0] is 1: not made, the task is traced */
 	WARDER_HOOK__MAX,
 };
 

@@ -65,6 +65,7 @@ static const char *const hook_names[WARDER_HOOK__MAX] = {
 	[WARDER_HOOK_SETTIME] = "settime",
 	[WARDER_HOOK_PERF_EVENT] = "perf_event_open",
 	[WARDER_HOOK_QUOTA_ON] = "quota_on",
+	[WARDER_HOOK_BPRM_COMMIT] = "bprm_committing_creds",
 };
 
 const char *hook_name(__u32 hook)
@@ -86,6 +87,8 @@ const char *fault_name(__u32 fault)
 		[WARDER_FAULT_NAME_RACE] = "name_race",
 		[WARDER_FAULT_MAP_FULL] = "map_full",
 		[WARDER_FAULT_ARGUMENT] = "argument",
+		[WARDER_FAULT_PROFILE] = "profile",
+		[WARDER_FAULT_LEARN_FULL] = "learn_full",
 	};
 
 	return fault < WARDER_FAULT__MAX && names[fault] ? names[fault] : "unknown";
@@ -131,7 +134,8 @@ int event_verify(const void *data, size_t size)
 	if (!memchr(h->comm, '\0', sizeof(h->comm)))
 		return -EINVAL;
 	switch (h->type) {
-	case WARDER_EVENT_VERDICT: {
+	case WARDER_EVENT_VERDICT:
+	case WARDER_EVENT_LEARN: {
 		const struct warder_event *ev = data;
 
 		if (h->size < sizeof(*ev) || ev->text_len > EVENT_TEXT_MAX ||
@@ -311,6 +315,28 @@ static void put_rule(struct json_object *o, const char *key, const struct warder
 	json_object_object_add(o, key, sub);
 }
 
+const char *image_profile_name(const struct warder_image *img, __u32 id)
+{
+	const struct warder_profile *pr = NULL;
+
+	for (__u32 n = 0; img && (pr = image_profile(img, n)) && pr->id != id; n++)
+		;
+	return pr ? image_string(img, pr->name) : "unknown";
+}
+
+static void put_profiles(struct json_object *o, const struct warder_event *ev,
+			 const struct warder_image *img)
+{
+	const struct warder_profile *to = img ? image_profile(img, ev->transition) : NULL;
+
+	if (ev->profile_id)
+		control_put_string(o, "profile", image_profile_name(img, ev->profile_id));
+	if (ev->transition)
+		control_put_string(o, "transition", to ? image_string(img, to->name) : "unknown");
+	if (ev->hook == WARDER_HOOK_BPRM_COMMIT)
+		control_put_bool(o, "traced", ev->arg[0] == 1);
+}
+
 static struct json_object *access_list(__u32 class_, __u32 access)
 {
 	struct json_object *a = json_object_new_array();
@@ -377,7 +403,8 @@ struct json_object *event_to_json(const struct warder_event *ev, const char *con
 {
 	static const char *const actions[] = { "allow", "deny", "audit" };
 	static const char *const whys[] = { "default", "rule", "baseline", "unreachable", "fault" };
-	struct json_object *o = event_object(&ev->h, "verdict", container);
+	struct json_object *o = event_object(
+		&ev->h, ev->h.type == WARDER_EVENT_LEARN ? "learn" : "verdict", container);
 	const char *text = (const char *)(ev + 1);
 
 	control_put_string(o, "class", class_name(ev->class_));
@@ -399,6 +426,7 @@ struct json_object *event_to_json(const struct warder_event *ev, const char *con
 	put_rule(o, "rule", img, ev->v.rule);
 	if (img)
 		control_put_string(o, "policy", image_string(img, img->h.name));
+	put_profiles(o, ev, img);
 	return o;
 }
 

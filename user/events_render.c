@@ -97,6 +97,17 @@ static void add_rule(struct line *l, struct json_object *o, const char *key, con
 		line_add(l, " (%s)", id);
 }
 
+/* Which text decided. */
+static void add_policy(struct line *l, struct json_object *o)
+{
+	if (!text_of(o, "policy", NULL))
+		return;
+	line_add(l, " [policy %s", text_of(o, "policy", ""));
+	if (text_of(o, "profile", NULL))
+		line_add(l, ", profile %s", text_of(o, "profile", ""));
+	line_add(l, "]");
+}
+
 static void render_verdict(struct line *l, struct json_object *o)
 {
 	const char *class_ = text_of(o, "class", "?"), *action = text_of(o, "action", "?");
@@ -138,8 +149,11 @@ static void render_verdict(struct line *l, struct json_object *o)
 		line_add(l, ", unreachable: the object has no name in this container");
 	else if (!strcmp(why, "fault"))
 		line_add(l, ", fault %s inside warder", text_of(o, "fault", "?"));
-	if (text_of(o, "policy", NULL))
-		line_add(l, " [policy %s]", text_of(o, "policy", ""));
+	if (text_of(o, "transition", NULL))
+		line_add(l, true_of(o, "traced") ?
+				    ", but not to profile %s: the task is traced" :
+				    ", to profile %s", text_of(o, "transition", ""));
+	add_policy(l, o);
 }
 
 static void render_refusal(struct line *l, struct json_object *o, int outcome)
@@ -222,7 +236,9 @@ const char *event_render(struct json_object *o, char *buf, size_t size)
 	if (number_of(o, "pid"))
 		line_add(&l, " %s(%lld)", text_of(o, "program", "?"), number_of(o, "pid"));
 	line_add(&l, ": ");
-	if (!strcmp(type, "verdict"))
+	if (!strcmp(type, "learn"))
+		line_add(&l, "learned: ");
+	if (!strcmp(type, "verdict") || !strcmp(type, "learn"))
 		render_verdict(&l, o);
 	else if (!strcmp(type, "override"))
 		render_refusal(&l, o, 1);

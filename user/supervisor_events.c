@@ -121,7 +121,7 @@ void sup_event_record(const struct warder_event_header *h, size_t size, void *ar
 	struct ctr *c = ctr_find_cid(s, h->cid);
 
 	(void)size;
-	if (h->type == WARDER_EVENT_VERDICT)
+	if (h->type == WARDER_EVENT_VERDICT || h->type == WARDER_EVENT_LEARN)
 		event_publish(s, event_to_json((const struct warder_event *)(const void *)h,
 					       c ? c->name : NULL, ctr_image(s, c)), h->cid);
 	else if (h->type == WARDER_EVENT_REFUSAL)

@@ -227,6 +227,7 @@ struct json_object *ctr_to_json(struct supervisor *s, struct ctr *c, int all)
 	const struct warder_image *img =
 		c->policy_held ? sup_policy_image(s, c->policy) : NULL;
 	struct warder_stats st;
+	struct warder_task tag;
 
 	control_put_string(o, "name", c->name);
 	control_put_u64(o, "id", c->cid);
@@ -245,6 +246,9 @@ struct json_object *ctr_to_json(struct supervisor *s, struct ctr *c, int all)
 	if (c->digest_found[0])
 		control_put_string(o, "digest_expected", c->digest_found);
 	control_put_bool(o, "adopted", c->adopted);
+	if (s->loader && img && c->init.fd >= 0 &&
+	    !loader_get_task(s->loader, c->init.fd, &tag) && tag.profile_id)
+		control_put_string(o, "profile", image_profile_name(img, tag.profile_id));
 	if (s->loader && !loader_get_stats(s->loader, c->slot, &st)) {
 		sub = json_object_new_object();
 		control_put_u64(sub, "denied", st.denied);

@@ -261,6 +261,8 @@ void h_record_mount(__u32 slot, const char *dir, const char *path)
 
 struct seen {
 	__u64 cid;
+	__u32 hook; /* WARDER_HOOK_NONE: any */
+	__u32 type; /* enum warder_event_type */
 	int found;
 	struct warder_event *event;
 	char *name, *detail;
@@ -272,13 +274,13 @@ static int see(void *ctx, void *data, size_t size)
 	const struct warder_event *e = data;
 	const char *text = (const char *)(e + 1);
 
-	if (!seen->event || size < sizeof(*e) || e->h.type != WARDER_EVENT_VERDICT ||
-	    e->h.cid != seen->cid)
+	if (!seen->event || size < sizeof(*e) || e->h.type != seen->type ||
+	    e->h.cid != seen->cid || (seen->hook && e->hook != seen->hook))
 		return 0;
 	if (e->h.size != size || sizeof(*e) + e->text_len + e->detail_len != size ||
 	    e->text_len >= WARDER_PATH_MAX || e->detail_len >= WARDER_PATH_MAX)
 		errx(99, "an event's lengths do not add up");
-	seen->found = 1;
+	seen->found++;
 	*seen->event = *e;
 	memcpy(seen->name, text, e->text_len);
 	seen->name[e->text_len] = '\0';
@@ -306,7 +308,14 @@ void h_events_drop(void)
 
 int h_event_last(__u32 slot, struct warder_event *ret, char *name, char *detail)
 {
-	struct seen seen = { .cid = cids[slot], .event = ret, .name = name, .detail = detail };
+	return h_events_of(slot, WARDER_EVENT_VERDICT, WARDER_HOOK_NONE, ret, name, detail) > 0;
+}
+
+int h_events_of(__u32 slot, enum warder_event_type type, enum warder_hook hook,
+		struct warder_event *ret, char *name, char *detail)
+{
+	struct seen seen = { .cid = cids[slot], .hook = hook, .type = type, .event = ret,
+			     .name = name, .detail = detail };
 
 	consume(&seen);
 	return seen.found;

@@ -57,6 +57,10 @@ void h_events_drop(void);
  * WARDER_PATH_MAX). 0: there was none. */
 int h_event_last(__u32 slot, struct warder_event *ret, char *name, char *detail);
 
+/* The same for events of one type and hook (WARDER_HOOK_NONE: any). Returns how many there were. */
+int h_events_of(__u32 slot, enum warder_event_type type, enum warder_hook hook,
+		struct warder_event *ret, char *name, char *detail);
+
 /* Writes a file anew. */
 void h_write(const char *path, const char *text);
 /* Runs a command by sh; ends the program if it fails. */
