@@ -104,16 +104,29 @@ const char *image_rule_where(const struct warder_image *img, __u32 rule, char *b
  * empty when there is no memory. */
 void image_digest(const struct warder_image *img, char ret_hex[65]);
 
-/* A request put to an image from user space, and its verdict: `policy explain`, `policy test`. */
+/* A request put to an image from user space, and its verdict: `policy explain`, `policy test`,
+ * replay. Strings are borrowed. policy_tools.h reads and writes requests as text. */
 struct policy_request {
 	enum warder_class class_;
-	__u32 access;        /* WARDER_ACC_*, WARDER_MNT_*, or a capability number */
-	const char *path;    /* file, exec; mount target */
+	/* WARDER_ACC_*, WARDER_MNT_*, WARDER_NET_*, WARDER_DEV_*, WARDER_PTRACE_*, WARDER_IPC_*;
+	 * the number of a capability, signal, memory, namespace or kernel switch. */
+	__u32 access;
+	const char *path;    /* file, exec; mount target; unix socket; device node, may be NULL */
 	const char *fstype;  /* mount */
+	const char *source;  /* mount: as the caller wrote it; NULL: none */
+	const char *options; /* mount: the file system's own; NULL: none. Only overrides see them */
 	__u32 flags;         /* MS_* */
 	int unreachable;     /* the object has no name */
+	int abstract;        /* network: path is an abstract name, without its NUL */
 	__u32 profile;       /* number of the profile; 0: top */
+	struct warder_address address; /* network; families always set */
+	__u32 device_type, device_major, device_minor; /* device: WARDER_DEVICE_* */
+	enum warder_peer peer;         /* ptrace, signal, ipc */
+	const char *peer_name;         /* with WARDER_PEER_POLICY and WARDER_PEER_NAME */
 };
+
+/* 0 and the verdict. A request for several accesses gets the first refusal. -EINVAL: the request
+ * lacks what its class needs; -ENAMETOOLONG, -ENOMEM. */
 int policy_decide(const struct warder_image *img, const struct policy_request *r,
 		  struct warder_verdict *ret_verdict);
 

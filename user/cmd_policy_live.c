@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* warder policy load, list, show NAME: the policies that the supervisor holds. */
+/* warder policy load, unload, list, show NAME, coverage: policies that the supervisor holds. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,13 +7,13 @@
 
 #include "cleanup.h"
 #include "client.h"
+#include "cmd_policy.h"
 #include "cmd_run.h"
-#include "commands.h"
-#include "policy.h"
 
 static const char usage[] =
 	"usage: warder policy load FILE         load a policy; containers that have one of this name\n"
 	"                                       change to it at once\n"
+	"       warder policy unload NAME       forget one that no container uses\n"
 	"       warder policy list [--json]     the loaded policies\n"
 	"       warder policy show NAME [--json]  its rules, and whether the kernel holds what was\n"
 	"                                       loaded\n";
@@ -95,24 +95,42 @@ static int policy_list(int json)
 	return 0;
 }
 
-static int policy_show(const char *name, int json)
+/* A request about one policy. 0 and the reply, or an exit status after a message. */
+static int ask_about(const char *verb, const char *name, struct json_object **reply)
 {
-	cleanup_json struct json_object *reply = NULL;
-	struct json_object *request = client_request("policy-show"), *p, *rules, *intact;
+	struct json_object *request = client_request(verb);
 	struct warder_error e = { "" };
 	struct warder *w = NULL;
-	int err, same;
+	int err = live_connect(&w, &e);
 
-	err = live_connect(&w, &e);
 	if (err) {
 		json_object_put(request);
 		return cmd_fail(&e);
 	}
 	control_put_string(request, "name", name);
-	err = client_call(w, request, NULL, 0, &reply, NULL, NULL, &e);
+	err = client_call(w, request, NULL, 0, reply, NULL, NULL, &e);
 	warder_close(w);
-	if (err)
-		return cmd_fail(&e);
+	return err ? cmd_fail(&e) : 0;
+}
+
+static int policy_unload(const char *name)
+{
+	cleanup_json struct json_object *reply = NULL;
+	int status = ask_about("policy-unload", name, &reply);
+
+	if (!status)
+		printf("%s: unloaded\n", name);
+	return status;
+}
+
+static int policy_show(const char *name, int json)
+{
+	cleanup_json struct json_object *reply = NULL;
+	struct json_object *p, *rules, *intact;
+	int same, status = ask_about("policy-show", name, &reply);
+
+	if (status)
+		return status;
 	same = json_object_object_get_ex(reply, "intact", &intact) &&
 	       json_object_get_boolean(intact);
 	if (json) {
@@ -128,8 +146,9 @@ static int policy_show(const char *name, int json)
 		for (size_t i = 0; i < json_object_array_length(rules); i++) {
 			struct json_object *o = json_object_array_get_idx(rules, i);
 
-			printf("%4s  %-10s %-6s %s %s\n", member(o, "rule"), member(o, "class"),
-			       member(o, "action"), member(o, "where"), member(o, "id"));
+			printf("%4s  %-10s %-6s %10s  %s %s\n", member(o, "rule"),
+			       member(o, "class"), member(o, "action"), member(o, "hits"),
+			       member(o, "where"), member(o, "id"));
 		}
 	}
 	return same ? 0 : 1;
@@ -154,7 +173,92 @@ int cmd_policy_live(int argc, char **argv)
 		return policy_list(json);
 	if (!strcmp(argv[0], "load") && name && !json)
 		return policy_load(name);
+	if (!strcmp(argv[0], "unload") && name && !json)
+		return policy_unload(name);
 	if (!strcmp(argv[0], "show") && name)
 		return policy_show(name, json);
 	return fail_usage();
+}
+
+/* ---------------------------------------------------------------- coverage */
+
+static const char coverage_usage[] =
+	"usage: warder policy coverage [--json] [--unused] [--full] NAME\n"
+	"How often each rule of a loaded policy has decided since it was loaded, counted in the\n"
+	"kernel, even where events were lost; then the rules that never did.\n"
+	"  --unused   only those\n"
+	"  --full     status 1 if there are any\n";
+
+static int coverage_text(struct json_object *reply, struct json_object *rules, int only_unused)
+{
+	size_t n = json_object_array_length(rules), unused = 0;
+
+	for (int pass = only_unused; pass < 2; pass++) {
+		for (size_t i = 0; i < n; i++) {
+			struct json_object *o = json_object_array_get_idx(rules, i), *hits;
+			int never = json_object_object_get_ex(o, "hits", &hits) &&
+				    !json_object_get_int64(hits);
+
+			if (pass == 1 && !never)
+				continue;
+			if (pass == 1 && !unused++ && !only_unused)
+				puts("never:");
+			printf("%12s  %-10s %-8s %s %s\n", member(o, "hits"), member(o, "class"),
+			       member(o, "action"), member(o, "where"), member(o, "id"));
+		}
+		if (pass == 0)
+			printf("%12s  by defaults\n", member(reply, "default_hits"));
+	}
+	if (!only_unused)
+		printf("%zu of %zu rules have decided something\n", n - unused, n);
+	return unused != 0;
+}
+
+int cmd_policy_coverage(int argc, char **argv)
+{
+	cleanup_json struct json_object *reply = NULL;
+	struct json_object *rules, *hits;
+	int json = 0, only_unused = 0, full = 0, status, unused = 0;
+	const char *name = NULL;
+
+	for (int i = 1; i < argc; i++) {
+		if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h"))
+			return fputs(coverage_usage, stdout) < 0;
+		if (!strcmp(argv[i], "--json"))
+			json = 1;
+		else if (!strcmp(argv[i], "--unused"))
+			only_unused = 1;
+		else if (!strcmp(argv[i], "--full"))
+			full = 1;
+		else if (argv[i][0] == '-' || name)
+			return fputs(coverage_usage, stderr), EXIT_USAGE;
+		else
+			name = argv[i];
+	}
+	if (!name)
+		return fputs(coverage_usage, stderr), EXIT_USAGE;
+	status = ask_about("policy-show", name, &reply);
+	if (status)
+		return status;
+	if (!json_object_object_get_ex(reply, "rules", &rules) ||
+	    !json_object_object_get_ex(reply, "default_hits", &hits)) {
+		log_error("the kernel does not count the rules of %s: its image leaves no room", name);
+		return EXIT_WARDER;
+	}
+	if (json) {
+		struct json_object *out = json_object_new_object();
+
+		for (size_t i = 0; i < json_object_array_length(rules); i++)
+			unused |= json_object_object_get_ex(json_object_array_get_idx(rules, i),
+							    "hits", &hits) &&
+				  !json_object_get_int64(hits);
+		json_object_object_add(out, "rules", json_object_get(rules));
+		json_object_object_get_ex(reply, "default_hits", &hits);
+		json_object_object_add(out, "default_hits", json_object_get(hits));
+		if (policy_print_json(out))
+			return EXIT_WARDER;
+	} else {
+		unused = coverage_text(reply, rules, only_unused);
+	}
+	return full && unused ? EXIT_FINDINGS : 0;
 }

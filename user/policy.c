@@ -9,7 +9,6 @@
 
 #include "cleanup.h"
 #include "policy_internal.h"
-#include "warder_decide.h"
 
 int policy_read_file(const char *path, char **ret_text, size_t *ret_len, struct warder_error *e)
 {
@@ -137,73 +136,4 @@ int policy_matches(const struct policy *p, const char *name, policy_annotation_f
 			return 0;
 	}
 	return 1;
-}
-
-/* ----------------------------------------------------------------- requests */
-
-static int text_new(const char *path, struct warder_text **ret, __u32 *ret_len)
-{
-	size_t len = strlen(path);
-	struct warder_text *t;
-
-	if (len >= WARDER_PATH_MAX)
-		return -ENAMETOOLONG;
-	t = calloc(1, sizeof(*t));
-	if (!t)
-		return -ENOMEM;
-	memcpy(t->b, path, len);
-	*ret = t;
-	*ret_len = (__u32)len;
-	return 0;
-}
-
-static int decide_mount(const struct warder_image *img, __u32 pr, const struct policy_request *r,
-			const struct warder_text *text, __u32 len, struct warder_verdict *v)
-{
-	struct warder_mount_request m = { .op = r->access, .flags = r->flags };
-
-	if (r->fstype) {
-		size_t n = strlen(r->fstype);
-
-		if (n >= WARDER_FSTYPE_SIZE)
-			return -EINVAL;
-		memcpy(m.type.w, r->fstype, n);
-		warder_fstype_trim(&m.type);
-	}
-	if (text && !r->unreachable)
-		m.targets = warder_target_set(img, pr, text, WARDER_START_MOUNT_TARGET, 0, len);
-	else
-		m.unnamed = 1;
-	warder_decide_mount(img, pr, &m, v);
-	return 0;
-}
-
-int policy_decide(const struct warder_image *img, const struct policy_request *r,
-		  struct warder_verdict *ret_verdict)
-{
-	cleanup_free struct warder_text *text = NULL;
-	__u32 len = 0, pr = warder_profile_at(img, r->profile);
-	int err = r->path ? text_new(r->path, &text, &len) : 0;
-
-	if (err)
-		return err;
-	memset(ret_verdict, 0, sizeof(*ret_verdict));
-	switch (r->class_) {
-	case WARDER_CLASS_FILE:
-	case WARDER_CLASS_EXEC:
-		if (r->unreachable)
-			warder_decide_unreachable(img, pr, r->access, ret_verdict);
-		else if (text)
-			warder_decide_file(img, pr, text, 0, len, r->access, ret_verdict);
-		else
-			return -EINVAL;
-		return 0;
-	case WARDER_CLASS_CAPABILITY:
-		warder_decide_capability(img, pr, r->access, ret_verdict);
-		return 0;
-	case WARDER_CLASS_MOUNT:
-		return decide_mount(img, pr, r, text, len, ret_verdict);
-	default:
-		return -EINVAL;
-	}
 }

@@ -415,6 +415,43 @@ static void handle_policy_list(struct supervisor *s, struct conn *c, struct json
 	conn_reply(s, c, r, -1);
 }
 
+/* The slot of the policy that the request names, -errno with a sentence. */
+static int request_policy(struct supervisor *s, struct json_object *o, const char **ret_name,
+			  struct warder_error *e)
+{
+	int found = control_get_string(o, "name", ret_name, e), slot;
+
+	if (found < 0)
+		return found;
+	slot = found == 1 ? sup_policy_find(s, *ret_name) : -ENOENT;
+	if (slot < 0)
+		error_set(e, slot, "no policy named \"%.64s\" is loaded: see `warder policy list`",
+			  *ret_name ? *ret_name : "");
+	return slot;
+}
+
+static void handle_policy_unload(struct supervisor *s, struct conn *c, struct json_object *o,
+				 struct control_fds *fds)
+{
+	struct warder_error e = { "" };
+	const char *name = NULL;
+	int slot = request_policy(s, o, &name, &e);
+
+	(void)fds;
+	if (slot >= 0 && s->policy[slot].users)
+		slot = error_set(&e, -EBUSY, "policy \"%.64s\" is used by %u containers", name,
+				 s->policy[slot].users);
+	if (slot < 0) {
+		reply_error(s, c, &e);
+		return;
+	}
+	/* As when the last container of one that nobody loaded leaves. */
+	s->policy[slot].kept = 0;
+	s->policy[slot].users = 1;
+	sup_policy_release(s, (uint32_t)slot);
+	conn_reply(s, c, reply_new(), -1);
+}
+
 /* The digest is of what the kernel holds now, beside that of what was loaded. */
 static void handle_policy_show(struct supervisor *s, struct conn *c, struct json_object *o,
 			       struct control_fds *fds)
@@ -424,16 +461,11 @@ static void handle_policy_show(struct supervisor *s, struct conn *c, struct json
 	struct json_object *r, *rules;
 	const char *name = NULL;
 	char digest[65] = "";
-	int slot, found;
+	int slot, counted;
 
 	(void)fds;
-	found = control_get_string(o, "name", &name, &e);
-	slot = found == 1 ? sup_policy_find(s, name) : -ENOENT;
+	slot = request_policy(s, o, &name, &e);
 	if (slot < 0) {
-		if (found >= 0)
-			error_set(&e, -ENOENT,
-				  "no policy named \"%.64s\" is loaded: see `warder policy list`",
-				  name ? name : "");
 		reply_error(s, c, &e);
 		return;
 	}
@@ -447,6 +479,7 @@ static void handle_policy_show(struct supervisor *s, struct conn *c, struct json
 		}
 		image_digest(img, digest);
 	}
+	counted = img && img->h.hit_shards;
 	r = reply_new();
 	json_object_object_add(r, "policy", policy_to_json(&s->policy[slot], slot));
 	control_put_string(r, "kernel_digest", digest);
@@ -469,8 +502,12 @@ static void handle_policy_show(struct supervisor *s, struct conn *c, struct json
 		if (rule->id)
 			control_put_string(ro, "id",
 					   image_string(&s->policy[slot].image->img, rule->id));
+		if (counted)
+			control_put_u64(ro, "hits", image_hits(img, i));
 		json_object_array_add(rules, ro);
 	}
+	if (counted)
+		control_put_u64(r, "default_hits", image_hits(img, 0));
 	json_object_object_add(r, "rules", rules);
 	conn_reply(s, c, r, -1);
 }
@@ -669,6 +706,7 @@ static const struct request {
 	{ "inspect", handle_inspect, 1, 0, 0, { "request", "name", NULL } },
 	{ "events", handle_events, 0, 1, 0, { "request", "name", "follow", "history", NULL } },
 	{ "policy-load", handle_policy_load, 0, 0, 1, { "request", NULL } },
+	{ "policy-unload", handle_policy_unload, 0, 0, 0, { "request", "name", NULL } },
 	{ "policy-list", handle_policy_list, 1, 0, 0, { "request", NULL } },
 	{ "policy-show", handle_policy_show, 1, 0, 0, { "request", "name", NULL } },
 	{ "keyring-show", handle_keyring_show, 0, 0, 0, { "request", "name", NULL } },

@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What people do with policies before and after loading them: requests as text, tests, the
+ * difference between two images, recorded events judged again, policies learned from them and
+ * imported from other tools, canonical text. Pure like policy.h: files named by the caller are
+ * read, nothing else is touched. One thread for each object.
+ */
+#ifndef WARDER_POLICY_TOOLS_H
+#define WARDER_POLICY_TOOLS_H
+
+#include <json-c/json.h>
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "policy.h"
+
+/* ------------------------------------------------------------------- words */
+
+/* The bits that a word of the language stands for in a class: an access, an operation, a switch
+ * (1 << number), a signal ("term", "SIGTERM", "15"), a capability. -1: no such word. */
+int policy_word_bits(enum warder_class class_, const char *word, __u64 *ret_bits);
+
+/* The word for one bit, NULL if there is none. */
+const char *policy_word(enum warder_class class_, __u64 bit);
+
+/* Words for all bits, joined with `separator`, into buf; returns buf. */
+const char *policy_words(enum warder_class class_, __u64 bits, const char *separator, char *buf,
+			 size_t size);
+
+/* Is `access` of this class the number of one switch, and not a mask? */
+bool policy_class_is_number(enum warder_class class_);
+
+/* ---------------------------------------------------------------- requests */
+
+/* A request as words: {file: "read,write", path: /x}, {network: connect, to: "10.0.0.1:5432"}. */
+struct request_pair {
+	const char *key;
+	const char *value;
+};
+#define REQUEST_PAIRS_MAX 12
+
+/* Pairs -> request; its strings are those of the pairs. -EINVAL with the reason; *ret_bad is the
+ * index of the pair at fault, or -1 when it is none in particular. */
+int request_from_pairs(const struct request_pair *pair, size_t count, struct policy_request *ret,
+		       int *ret_bad, struct warder_error *reterr);
+
+/* Arguments as `policy explain` takes them: CLASS WORDS..., or one argument {key: value, ...}.
+ * Strings that are not the arguments' own are allocated in *ret_memory, which the caller frees. */
+int request_from_arguments(int argc, char **argv, struct policy_request *ret, char **ret_memory,
+			   struct warder_error *reterr);
+
+/* "file read /etc/passwd", "network connect tcp 10.0.0.1:5432"; returns buf. */
+const char *request_text(const struct policy_request *r, char *buf, size_t size);
+
+/* The smallest rule that allows it, as YAML in one line ("{allow: [read], path: /etc/x}"); for
+ * file and exec only `access` of it. The class whose list it belongs to is returned, NULL when no
+ * rule can allow it. */
+const char *request_rule(const struct policy_request *r, __u32 access, char *buf, size_t size);
+
+/* A path or name as a pattern that matches it and nothing else, quoted for YAML where needed. */
+const char *request_quote(const char *text, bool pattern, char *buf, size_t size);
+
+/* What the author would have to write so that a refused request is allowed; "" if it is. */
+const char *request_remedy(const struct warder_image *img, const struct policy_request *r,
+			   const struct warder_verdict *v, char *buf, size_t size);
+
+/* "allow", "deny", "audit". */
+const char *action_name(__u32 action);
+const char *why_name(__u32 why);
+
+/* Number of a profile by name, -1 if there is none. "" and NULL are the top profile. */
+int image_find_profile(const struct warder_image *img, const char *name);
+
+/* ------------------------------------------------------------------- tests */
+
+enum test_verdict { TEST_ANY = 0, TEST_ALLOW, TEST_DENY, TEST_AUDIT };
+enum test_override { TEST_OVERRIDE_ANY = 0, TEST_OVERRIDE_NONE, TEST_OVERRIDE_PERFORM,
+		     TEST_OVERRIDE_FAKE, TEST_OVERRIDE_DENY };
+
+struct policy_test {
+	unsigned line, column;
+	const char *name; /* given, or the request in words */
+	struct policy_request request;
+	const char *profile; /* NULL: top */
+	__u32 uid;
+	__u32 userns; /* WARDER_BY_USERNS_*; 0: the host's */
+	enum test_verdict verdict;
+	int err;          /* expected errno, 0: any */
+	const char *rule; /* id or FILE:LINE, NULL: any */
+	enum test_override override;
+};
+
+struct policy_tests {
+	const char *file;
+	const char *policy; /* as written */
+	unsigned policy_line, policy_column;
+	struct policy_test *test;
+	size_t count;
+	struct policy_arena *memory;
+};
+
+#define POLICY_TESTS_MAX 100000u
+
+/* Reads a file of tests. -EINVAL with all its errors in `diags`. */
+int policy_tests_read(const char *path, struct policy_tests *ret, struct policy_diags *diags);
+void policy_tests_done(struct policy_tests *t);
+
+struct policy_test_result {
+	bool ok;
+	struct warder_verdict verdict;
+	enum test_override override; /* what overrides would do: only of mount requests */
+	__u32 override_rule;         /* that matched, or came nearest */
+	char got[512];               /* one sentence: what the policy says, and by which rule */
+	char why[512];               /* when not ok: what was expected */
+	char fix[3 * WARDER_PATH_MAX]; /* when refused: what would allow it */
+};
+
+/* Decides one test. `reached`, if not NULL, has a byte for each rule number and is set for those
+ * that decided. 0, or -errno when the test cannot be decided. */
+int policy_test_run(const struct warder_image *img, const struct policy_test *t,
+		    struct policy_test_result *ret, unsigned char *reached);
+
+/* Does `where` ("id", "FILE:LINE", "LINE") name this rule? */
+bool policy_rule_is(const struct warder_image *img, __u32 rule, const char *where);
+
+/* -------------------------------------------------------------------- diff */
+
+enum diff_kind {
+	DIFF_ALLOWED = 0, /* was refused */
+	DIFF_DENIED,      /* was allowed */
+	DIFF_ERRNO,       /* refused by both, with another errno */
+	DIFF_AUDIT,       /* allowed by both, reported by one */
+	DIFF_PROFILE,     /* executed by both, into another profile */
+	DIFF_ADDED,       /* a profile, an override rule, a setting */
+	DIFF_REMOVED,
+	DIFF_CHANGED,
+};
+
+struct diff_item {
+	enum diff_kind kind;
+	const char *profile; /* "" for the top profile */
+	__u32 class_;
+	__u32 old_rule, new_rule; /* 0: the default */
+	int old_err, new_err;
+	char *what;    /* words: "read, write"; or what was added */
+	char *witness; /* a request on which they differ, the shortest; NULL: none */
+};
+
+struct policy_diff {
+	struct diff_item *item;
+	size_t count, cap;
+	bool incomplete; /* a bound was reached: there may be more */
+};
+
+/* Bounds: pairs of automaton states, and evaluations of network rules. */
+#define DIFF_PAIRS_MAX (4u << 20)
+#define DIFF_EVALUATIONS_MAX 20000000u
+#define DIFF_ITEMS_MAX 2000u
+
+/* 0; -ENOMEM. Both images have passed image_verify(). */
+int policy_diff(const struct warder_image *old, const struct warder_image *new_,
+		struct policy_diff *ret);
+void policy_diff_done(struct policy_diff *d);
+const char *diff_kind_name(enum diff_kind kind);
+
+/* ------------------------------------------------------------------ events */
+
+/* A recorded request: one line of `warder events --json`. */
+struct policy_event {
+	struct policy_request request;
+	bool learn;       /* recorded before it was decided: action means nothing */
+	__u32 action;     /* enum warder_action */
+	int err;
+	const char *why;
+	const char *profile;
+	const char *program;
+	const char *container;
+	const char *where; /* file:line of the deciding rule, NULL: none */
+	struct json_object *json; /* owns the strings */
+	char *memory;             /* names with their escapes undone */
+};
+
+/* 1: a request; 0: a line about something else, or one whose request cannot be judged again (a
+ * fault, the baseline, an object without a name; *ret_reason says which); -EINVAL: no event.
+ * policy_event_done() after 1. */
+int policy_event_parse(const char *line, size_t len, struct policy_event *ret,
+		       const char **ret_reason, struct warder_error *reterr);
+void policy_event_done(struct policy_event *e);
+
+#define POLICY_EVENT_LINE_MAX 65536u
+
+/* -------------------------------------------------------------- observations */
+
+/* Recorded requests, equal ones counted once. */
+struct observation {
+	struct policy_event event; /* of the first */
+	unsigned long count;
+	size_t first_line;
+};
+
+struct observations {
+	struct observation **item;
+	size_t count, cap;
+	size_t *table; /* hash: index + 1 */
+	size_t table_size;
+	unsigned long lines, skipped, other, bad;
+};
+
+#define OBSERVATIONS_MAX 1000000u
+
+/* Reads JSON lines. Lines that are no event are counted in `bad` and told in `diags`. 0, -ENOMEM,
+ * -E2BIG at OBSERVATIONS_MAX different ones. */
+int observations_read(struct observations *o, FILE *f, const char *name,
+		      struct policy_diags *diags);
+void observations_done(struct observations *o);
+
+/* ------------------------------------------------------------------- learn */
+
+struct learn_options {
+	const char *name;     /* of the policy */
+	unsigned threshold;   /* different names in one folder before they become a pattern */
+	const char *container; /* only of this one; NULL: all */
+};
+#define LEARN_THRESHOLD 5
+
+/* Patterns of names that are never generalised. NULL-terminated. */
+extern const char *const learn_never[];
+bool learn_is_never(const char *path);
+
+/* The policy's text, checked: it compiles and allows all that it was learned from. -EINVAL with
+ * the reason when that cannot be; the caller frees it. */
+int policy_learn(const struct observations *o, const struct learn_options *options,
+		 char **ret_text, struct warder_error *reterr);
+
+/* --------------------------------------------------------------------- fmt */
+
+/* Canonical text of a policy or of a file of tests: comments and the order of rules kept.
+ * -EINVAL with diagnostics. */
+int policy_format(const char *name, const char *text, size_t len, char **ret_text,
+		  struct policy_diags *diags);
+
+/* ------------------------------------------------------------------ import */
+
+/* Each writes a policy to *ret_text and what could not be carried over to `diags` as warnings
+ * with its line. */
+int policy_import_apparmor(const char *name, const char *text, size_t len, char **ret_text,
+			   struct policy_diags *diags);
+int policy_import_kubearmor(const char *name, const char *text, size_t len, char **ret_text,
+			    struct policy_diags *diags);
+int policy_import_oci(const char *name, const char *text, size_t len, char **ret_text,
+		      struct policy_diags *diags);
+
+#endif

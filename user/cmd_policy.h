@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Between the files of `warder policy`: one function for each command, and what they share. */
+#ifndef WARDER_CMD_POLICY_H
+#define WARDER_CMD_POLICY_H
+
+#include <json-c/json.h>
+#include <stdbool.h>
+
+#include "commands.h"
+#include "policy_tools.h"
+
+#define EXIT_FINDINGS 1
+#define EXIT_USAGE 2
+
+/* Each gets argv with its own name as argv[0] and returns the exit status. */
+int cmd_policy_check(int argc, char **argv);
+int cmd_policy_compile(int argc, char **argv);
+int cmd_policy_show(int argc, char **argv);
+int cmd_policy_explain(int argc, char **argv);
+int cmd_policy_test(int argc, char **argv);
+int cmd_policy_diff(int argc, char **argv);
+int cmd_policy_replay(int argc, char **argv);
+int cmd_policy_learn(int argc, char **argv);
+int cmd_policy_fmt(int argc, char **argv);
+int cmd_policy_import(int argc, char **argv);
+int cmd_policy_coverage(int argc, char **argv);
+
+/* The program that `policy test --live` runs in its container: not for people. */
+int cmd_policy_live_worker(int argc, char **argv);
+
+/* "warder policy: TEXT (warder policy --help shows how)" on stderr; returns `status`. */
+int policy_usage_error(int status, const char *what);
+
+/* A file, or the name of a shipped policy, as a path in buf or `name` itself. */
+const char *policy_find(const char *name, char *buf, size_t size);
+
+/* Reads and compiles; diagnostics are the caller's to print. With `rename` the image gets that
+ * name instead of its own. -errno. */
+int policy_compile_path(const char *path, const char *rename, struct warder_image **ret_image,
+			struct policy_diags *diags);
+
+/* Text or compiled image; says on stderr what is wrong. 0 or an exit status. */
+int policy_load_path(const char *path, struct warder_image **ret_image);
+
+/* A whole file, or standard input for "-". 0 or an exit status after a message. */
+int policy_slurp(const char *path, char **ret_text, size_t *ret_len);
+
+/* The file appears whole or not at all. 0 or -errno. */
+int policy_write_file(const char *path, const void *data, size_t len);
+
+/* Pretty JSON on stdout; takes `o`. 0 or EXIT_WARDER. */
+int policy_print_json(struct json_object *o);
+void json_add_string(struct json_object *o, const char *key, const char *value); /* NULL: null */
+void json_add_number(struct json_object *o, const char *key, int64_t value);
+void json_add_bool(struct json_object *o, const char *key, bool value);
+struct json_object *policy_diag_json(const struct policy_diag *d);
+/* A rule as an object, NULL for 0. */
+struct json_object *policy_rule_json(const struct warder_image *img, __u32 number);
+
+/* What a live run does at most: each test is a process that waits for its turn. */
+#define LIVE_TESTS_MAX 400
+
+/* Runs the tests as real system calls in a container under the policy at `policy_path`, and hands
+ * each result to `result`; `text` says what happened, or why it was skipped. 0 or -errno after a
+ * message. */
+int policy_live_tests(const struct policy_tests *t, const char *policy_path,
+		      int (*result)(void *arg, const struct policy_test *t, int skipped, bool ok,
+				    const char *text),
+		      void *arg);
+
+#endif

@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* warder policy explain: what a policy says about a request or about a recorded event, by which
+ * rule, and what would change it. */
+#include <errno.h>
+#include <getopt.h>
+#include <string.h>
+
+#include "cleanup.h"
+#include "cmd_policy.h"
+
+static const char usage[] =
+	"usage: warder policy explain [--json] [--profile P] FILE REQUEST\n"
+	"       warder policy explain [--json] FILE --event EVENTS|-\n"
+	"REQUEST is one of\n"
+	"  file ACCESS[,ACCESS...] PATH       exec PATH\n"
+	"  capability NAME                    memory|namespace|kernel NAME\n"
+	"  mount TYPE TARGET [FLAG,...]       bind|remount|move|umount|... TARGET [FLAG,...]\n"
+	"  network OP tcp|udp|... ADDR:PORT   network OP unix PATH | abstract NAME | FAMILY\n"
+	"  device OP \"c MAJOR:MINOR\" [PATH]   ptrace|signal|ipc OP [PEER]\n"
+	"  or '{network: connect, to: \"10.0.0.1:80\", protocol: tcp}' as in files of tests.\n"
+	"EVENTS are lines of `warder events --json`; - is standard input.\n";
+
+static int explain_error(const char *text)
+{
+	fprintf(stderr, "warder policy explain: %s\n", text);
+	return EXIT_WARDER;
+}
+
+static struct json_object *explain_object(const struct warder_image *img,
+					  const struct policy_request *r,
+					  const struct warder_verdict *v, const char *fix)
+{
+	struct json_object *o = json_object_new_object(), *list = json_object_new_array();
+	char text[3 * WARDER_PATH_MAX];
+	bool file = r->class_ == WARDER_CLASS_FILE || r->class_ == WARDER_CLASS_EXEC;
+
+	json_add_string(o, "request", request_text(r, text, sizeof(text)));
+	json_add_string(o, "verdict", action_name(v->action));
+	json_add_string(o, "class", class_name(r->class_));
+	json_add_string(o, "path", r->path);
+	json_add_string(o, "errno", v->action == WARDER_ALLOW ? NULL : errno_name((int)v->err));
+	json_add_string(o, "why", why_name(v->why));
+	json_object_object_add(o, "rule", policy_rule_json(img, v->rule));
+	for (__u32 bit = 1; bit && file; bit <<= 1)
+		if (v->access & bit)
+			json_object_array_add(list, json_object_new_string(access_name(bit)));
+	json_object_object_add(o, "refused", list);
+	json_add_bool(o, "reported", v->report != 0);
+	json_add_string(o, "remedy", fix[0] ? fix : NULL);
+	if (v->profile)
+		json_add_string(o, "profile",
+				image_string(img, image_profile(img, v->profile) ?
+							  image_profile(img, v->profile)->name : 0));
+	return o;
+}
+
+static void explain_text(const struct warder_image *img, const struct policy_request *r,
+			 const struct warder_verdict *v, const char *fix)
+{
+	const struct warder_rule *rule = image_rule(img, v->rule);
+	const struct warder_profile *to = v->profile ? image_profile(img, v->profile) : NULL;
+	char where[WARDER_PATH_MAX], list[256];
+
+	if (v->action == WARDER_ALLOW)
+		printf("allow%s\n", v->report ? ", reported" : "");
+	else if (v->action == WARDER_AUDIT)
+		printf("audit: allowed and reported; enforce mode would refuse with %s\n",
+		       errno_name((int)v->err));
+	else
+		printf("deny: %s\n", errno_name((int)v->err));
+	if (rule)
+		printf("decided by the %s rule at %s%s%s\n", class_name(rule->class_),
+		       image_rule_where(img, v->rule, where, sizeof(where)),
+		       rule->id ? ", id " : "", rule->id ? image_string(img, rule->id) : "");
+	else if (v->why == WARDER_WHY_BASELINE)
+		printf("decided by the baseline, which no policy and no mode turns off\n");
+	else if (v->why == WARDER_WHY_UNREACHABLE)
+		printf("unreachable: the object has no name in the container\n");
+	else
+		printf("decided by the class default of %s\n", class_name(r->class_));
+	if (v->access && (r->class_ == WARDER_CLASS_FILE || r->class_ == WARDER_CLASS_EXEC))
+		printf("refused: %s\n",
+		       policy_words(r->class_, v->access, ", ", list, sizeof(list)));
+	if (to)
+		printf("enters the profile %s\n", image_string(img, to->name));
+	if (fix[0])
+		printf("to allow it: %s\n", fix);
+}
+
+static int explain_one(const struct warder_image *img, const struct policy_request *r,
+		       struct json_object *all)
+{
+	cleanup_free char *fix = malloc(5 * WARDER_PATH_MAX);
+	struct warder_verdict v;
+	int err = fix ? policy_decide(img, r, &v) : -ENOMEM;
+
+	if (err)
+		return explain_error(strerror(-err));
+	request_remedy(img, r, &v, fix, 5 * WARDER_PATH_MAX);
+	if (all)
+		json_object_array_add(all, explain_object(img, r, &v, fix));
+	else
+		explain_text(img, r, &v, fix);
+	return 0;
+}
+
+static void tell_recorded(const struct policy_event *e)
+{
+	char text[3 * WARDER_PATH_MAX];
+
+	printf("%s%s%s\n", request_text(&e->request, text, sizeof(text)), e->program ? ", by " : "",
+	       e->program ? e->program : "");
+	if (e->learn)
+		printf("recorded before it was decided\n");
+	else
+		printf("recorded: %s%s%s, %s%s%s\n", action_name(e->action),
+		       e->err ? " with " : "", e->err ? errno_name(e->err) : "",
+		       e->why ? e->why : "?", e->where ? " at " : "", e->where ? e->where : "");
+}
+
+/* Each event of a file, under this policy. */
+static int explain_events(const struct warder_image *img, const char *path,
+			  struct json_object *all)
+{
+	cleanup_fclose FILE *opened = NULL;
+	FILE *f = stdin;
+	cleanup_free char *line = NULL;
+	size_t cap = 0, number = 0, known = 0;
+	ssize_t len;
+	int status = 0;
+
+	if (strcmp(path, "-"))
+		f = opened = fopen(path, "re");
+	if (!f)
+		return explain_error(strerror(errno));
+	while (!status && (len = getline(&line, &cap, f)) > 0) {
+		struct warder_error e = { "" };
+		struct policy_event ev;
+		const char *reason;
+		int n = policy_event_parse(line, (size_t)len, &ev, &reason, &e);
+
+		number++;
+		if (n < 0) {
+			fprintf(stderr, "%s:%zu:1: error: %s\n", path, number, e.text);
+			return EXIT_WARDER;
+		}
+		if (!n) {
+			fprintf(stderr, "%s:%zu:1: left out: %s\n", path, number, reason);
+			continue;
+		}
+		if (ev.profile && image_find_profile(img, ev.profile) > 0)
+			ev.request.profile = (__u32)image_find_profile(img, ev.profile);
+		if (!all) {
+			if (known)
+				putchar('\n');
+			tell_recorded(&ev);
+		}
+		known++;
+		status = explain_one(img, &ev.request, all);
+		policy_event_done(&ev);
+	}
+	if (!status && !known)
+		return explain_error("no event of a request was found");
+	return status;
+}
+
+int cmd_policy_explain(int argc, char **argv)
+{
+	static const struct option options[] = { { "json", no_argument, NULL, 'j' },
+						 { "profile", required_argument, NULL, 'p' },
+						 { "event", required_argument, NULL, 'e' },
+						 { "help", no_argument, NULL, 'h' },
+						 { NULL, 0, NULL, 0 } };
+	cleanup_free struct warder_image *img = NULL;
+	cleanup_free char *memory = NULL;
+	struct policy_request r = { .class_ = WARDER_CLASS_NONE };
+	struct warder_error e = { "" };
+	const char *profile = NULL, *events = NULL;
+	struct json_object *all = NULL;
+	bool json = false;
+	int c, status = 0, number;
+
+	optind = 0;
+	while ((c = getopt_long(argc, argv, "h", options, NULL)) != -1) {
+		if (c == 'h')
+			return fputs(usage, stdout) < 0;
+		if (c == 'j')
+			json = true;
+		else if (c == 'p')
+			profile = optarg;
+		else if (c == 'e')
+			events = optarg;
+		else
+			return policy_usage_error(EXIT_WARDER, "unknown option");
+	}
+	argc -= optind;
+	argv += optind;
+	if (argc < 1 || (!events && argc < 2) || (events && argc > 1))
+		return policy_usage_error(EXIT_WARDER, "explain: FILE REQUEST, or FILE --event EVENTS");
+	if (!events && request_from_arguments(argc - 1, argv + 1, &r, &memory, &e))
+		return explain_error(e.text[0] ? e.text : "out of memory");
+	status = policy_load_path(argv[0], &img);
+	if (status)
+		return status;
+	number = image_find_profile(img, profile);
+	if (number < 0)
+		return explain_error("the policy has no such profile");
+	r.profile = (__u32)number;
+	all = json ? json_object_new_array() : NULL;
+	status = events ? explain_events(img, events, all) : explain_one(img, &r, all);
+	if (!all)
+		return status ? status : fflush(stdout) ? EXIT_WARDER : 0;
+	if (!status && !events) {
+		status = policy_print_json(json_object_get(json_object_array_get_idx(all, 0)));
+		json_object_put(all);
+		return status;
+	}
+	if (!status)
+		return policy_print_json(all);
+	json_object_put(all);
+	return status;
+}

@@ -1,0 +1,334 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* warder policy test: files of tests, as TAP, JSON or JUnit; which rules they reached. */
+#include <errno.h>
+#include <getopt.h>
+#include <string.h>
+
+#include "cleanup.h"
+#include "cmd_policy.h"
+
+static const char usage[] =
+	"usage: warder policy test [--json] [--junit FILE] [--coverage[=full]] [--live] FILE...\n"
+	"\n"
+	"Runs files of tests (docs/POLICY-TESTS.md). Prints TAP. Status 1 if a test fails.\n"
+	"  --json           an array instead of TAP\n"
+	"  --junit FILE     JUnit XML into FILE, too\n"
+	"  --coverage       says which rules of the policy itself no test reached;\n"
+	"                   --coverage=full fails if there are any\n"
+	"  --live           as real system calls in a container on this kernel (needs root)\n";
+
+struct totals {
+	size_t number, passed, failed, skipped;
+	struct json_object *json; /* array, or NULL */
+	FILE *junit;
+};
+
+struct run {
+	const struct policy_tests *tests;
+	const struct warder_image *img;
+	struct totals *totals;
+	size_t failed; /* of this file, for JUnit's head */
+};
+
+/* One line of output each, whatever a name holds. */
+static void put_line(const char *prefix, const char *text)
+{
+	fputs(prefix, stdout);
+	for (; *text; text++)
+		putchar((unsigned char)*text < 0x20 || *text == 0x7f ? '?' : *text);
+	putchar('\n');
+}
+
+static void put_xml(FILE *f, const char *text)
+{
+	for (; *text; text++) {
+		unsigned char c = (unsigned char)*text;
+
+		if (c == '<')
+			fputs("&lt;", f);
+		else if (c == '>')
+			fputs("&gt;", f);
+		else if (c == '&')
+			fputs("&amp;", f);
+		else if (c == '"')
+			fputs("&quot;", f);
+		else
+			fputc(c < 0x20 || c == 0x7f ? '?' : c, f);
+	}
+}
+
+static void put_junit(FILE *f, const struct run *run, const struct policy_test *t, bool ok,
+		      const char *skip, const char *why, const char *got)
+{
+	fputs("    <testcase classname=\"", f);
+	put_xml(f, run->tests->file);
+	fputs("\" name=\"", f);
+	put_xml(f, t->name);
+	fprintf(f, "\" line=\"%u\"", t->line);
+	if (ok && !skip) {
+		fputs("/>\n", f);
+		return;
+	}
+	fputs(skip ? ">\n      <skipped message=\"" : ">\n      <failure message=\"", f);
+	put_xml(f, skip ? skip : why);
+	fputs("\">", f);
+	put_xml(f, skip ? "" : got);
+	fputs(skip ? "</skipped>\n    </testcase>\n" : "</failure>\n    </testcase>\n", f);
+}
+
+/* `skip`: why it was not run, or NULL. */
+static void report(struct run *run, const struct policy_test *t, bool ok, const char *skip,
+		   const char *why, const char *got, const char *fix)
+{
+	struct totals *all = run->totals;
+
+	all->number++;
+	all->passed += ok && !skip;
+	all->failed += !ok;
+	all->skipped += skip != NULL;
+	run->failed += !ok;
+	if (all->junit)
+		put_junit(all->junit, run, t, ok, skip, why, got);
+	if (all->json) {
+		struct json_object *o = json_object_new_object();
+
+		json_add_string(o, "file", run->tests->file);
+		json_add_number(o, "line", t->line);
+		json_add_number(o, "column", t->column);
+		json_add_string(o, "name", t->name);
+		json_add_bool(o, "ok", ok);
+		json_add_string(o, "skipped", skip);
+		json_add_string(o, "got", got);
+		json_add_string(o, "failure", ok ? NULL : why);
+		json_add_string(o, "remedy", ok || !fix[0] ? NULL : fix);
+		json_object_array_add(all->json, o);
+		return;
+	}
+	printf("%sok %zu - ", ok ? "" : "not ", all->number);
+	if (skip) {
+		printf("%s # SKIP live: ", t->name);
+		put_line("", skip);
+		return;
+	}
+	put_line("", t->name);
+	if (ok)
+		return;
+	printf("# %s:%u:%u: ", run->tests->file, t->line, t->column);
+	put_line("", why);
+	put_line("# the answer is: ", got);
+	if (fix[0] && t->verdict == TEST_ALLOW)
+		put_line("# to allow it: ", fix);
+}
+
+/* A policy that a file of tests names lies beside it, or is a shipped one. */
+static char *policy_path(const struct policy_tests *t)
+{
+	const char *slash = strrchr(t->file, '/');
+	char *path;
+
+	if (t->policy[0] == '/' || !slash)
+		return strdup(t->policy);
+	if (asprintf(&path, "%.*s/%s", (int)(slash - t->file), t->file, t->policy) < 0)
+		return NULL;
+	if (!access(path, F_OK))
+		return path;
+	free(path);
+	return strdup(t->policy);
+}
+
+/* Rules of included files are somebody else's to test. */
+static size_t coverage(const struct run *run, const char *path, const unsigned char *reached,
+		       struct json_object *json)
+{
+	size_t own = 0, missed = 0, included = 0;
+	char where[512];
+
+	for (__u32 i = 1; i <= run->img->h.rule.count; i++) {
+		const struct warder_rule *r = image_rule(run->img, i);
+
+		if (strcmp(image_string(run->img, r->file), path))
+			included++;
+		else
+			own++, missed += !reached[i];
+	}
+	if (!json)
+		printf("# coverage of %s: %zu of %zu rules reached%s\n", path, own - missed, own,
+		       included ? " (not counting included ones)" : "");
+	for (__u32 i = 1; i <= run->img->h.rule.count; i++) {
+		const struct warder_rule *r = image_rule(run->img, i);
+
+		if (reached[i] || strcmp(image_string(run->img, r->file), path))
+			continue;
+		if (json)
+			json_object_array_add(json, policy_rule_json(run->img, i));
+		else
+			printf("# not reached: %s, the %s rule%s%s\n",
+			       image_rule_where(run->img, i, where, sizeof(where)),
+			       class_name(r->class_), r->id ? " " : "",
+			       r->id ? image_string(run->img, r->id) : "");
+	}
+	return missed;
+}
+
+static int live_result(void *arg, const struct policy_test *t, int skipped, bool ok,
+		       const char *text)
+{
+	struct run *run = arg;
+
+	report(run, t, ok || skipped, skipped ? text : NULL, ok ? "" : text, text, "");
+	return 0;
+}
+
+static int run_tests(struct run *run, const char *path, bool live, unsigned char *reached)
+{
+	const struct policy_tests *t = run->tests;
+	cleanup_free struct policy_test_result *r = malloc(sizeof(*r));
+	int err;
+
+	if (!r)
+		return -ENOMEM;
+	if (live)
+		return policy_live_tests(t, path, live_result, run);
+	for (size_t i = 0; i < t->count; i++) {
+		err = policy_test_run(run->img, &t->test[i], r, reached);
+		if (err == -ENOMEM)
+			return err;
+		if (err)
+			report(run, &t->test[i], false, NULL, "the request cannot be decided",
+			       strerror(-err), "");
+		else
+			report(run, &t->test[i], r->ok, NULL, r->why, r->got, r->fix);
+	}
+	return 0;
+}
+
+/* 0, 1 or EXIT_WARDER. */
+static int test_file(const char *file, struct totals *all, int want_coverage, bool live,
+		     struct json_object *missed_json)
+{
+	cleanup_free struct warder_image *img = NULL;
+	cleanup_free unsigned char *reached = NULL;
+	cleanup_free char *path = NULL;
+	struct policy_diags diags = { 0 };
+	char found[WARDER_PATH_MAX];
+	struct policy_tests tests;
+	struct run run = { .totals = all };
+	size_t missed = 0;
+	int err = policy_tests_read(file, &tests, &diags);
+
+	if (!err) {
+		path = policy_path(&tests);
+		err = path ? policy_compile_path(path, NULL, &img, &diags) : -ENOMEM;
+	}
+	policy_diags_print(&diags, stderr);
+	policy_diags_done(&diags);
+	if (err) {
+		if (err == -ENOMEM)
+			fprintf(stderr, "%s: error: out of memory\n", file);
+		else if (path)
+			fprintf(stderr, "%s:%u:%u: error: the policy %s cannot be used\n", file,
+				tests.policy_line, tests.policy_column, tests.policy);
+		policy_tests_done(&tests);
+		return EXIT_WARDER;
+	}
+	run.tests = &tests;
+	run.img = img;
+	reached = calloc(1, img->h.rule.count + 1u);
+	if (all->junit) {
+		fputs("  <testsuite name=\"", all->junit);
+		put_xml(all->junit, file);
+		fprintf(all->junit, "\" tests=\"%zu\">\n", tests.count);
+	}
+	err = reached ? run_tests(&run, path, live, reached) : -ENOMEM;
+	if (all->junit)
+		fputs("  </testsuite>\n", all->junit);
+	if (!err && want_coverage && !live)
+		missed = coverage(&run, policy_find(path, found, sizeof(found)), reached,
+				  missed_json);
+	policy_tests_done(&tests);
+	if (err < 0)
+		fprintf(stderr, "%s: error: %s\n", file, strerror(-err));
+	if (err)
+		return EXIT_WARDER;
+	return run.failed || (missed && want_coverage == 2) ? EXIT_FINDINGS : 0;
+}
+
+int cmd_policy_test(int argc, char **argv)
+{
+	static const struct option options[] = { { "json", no_argument, NULL, 'j' },
+						 { "junit", required_argument, NULL, 'u' },
+						 { "coverage", optional_argument, NULL, 'c' },
+						 { "live", no_argument, NULL, 'l' },
+						 { "help", no_argument, NULL, 'h' },
+						 { NULL, 0, NULL, 0 } };
+	struct totals all = { 0 };
+	struct json_object *missed = NULL, *out;
+	const char *junit = NULL;
+	bool json = false, live = false;
+	int c, status = 0, want_coverage = 0;
+
+	optind = 0;
+	while ((c = getopt_long(argc, argv, "h", options, NULL)) != -1) {
+		switch (c) {
+		case 'h':
+			return fputs(usage, stdout) < 0;
+		case 'j':
+			json = true;
+			break;
+		case 'u':
+			junit = optarg;
+			break;
+		case 'c':
+			want_coverage = !optarg ? 1 : !strcmp(optarg, "full") ? 2 : 3;
+			break;
+		case 'l':
+			live = true;
+			break;
+		default:
+			return policy_usage_error(EXIT_USAGE, "test: unknown option");
+		}
+	}
+	if (optind == argc || want_coverage == 3)
+		return policy_usage_error(EXIT_USAGE, want_coverage == 3 ?
+							      "test: --coverage or --coverage=full" :
+							      "test: which file?");
+	if (live && want_coverage)
+		return policy_usage_error(EXIT_USAGE,
+					  "test: with --live `warder policy coverage` counts");
+	if (junit && !(all.junit = fopen(junit, "we"))) {
+		fprintf(stderr, "warder policy: cannot write %s: %s\n", junit, strerror(errno));
+		return EXIT_WARDER;
+	}
+	if (all.junit)
+		fputs("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n", all.junit);
+	all.json = json ? json_object_new_array() : NULL;
+	missed = json ? json_object_new_array() : NULL;
+	if (!json)
+		puts("TAP version 13");
+	for (int i = optind; i < argc; i++) {
+		int one = test_file(argv[i], &all, want_coverage, live, missed);
+
+		status = one > status ? one : status;
+	}
+	if (all.junit)
+		fputs("</testsuites>\n", all.junit);
+	if (all.junit && fclose(all.junit)) {
+		fprintf(stderr, "warder policy: cannot write %s: %s\n", junit, strerror(errno));
+		status = EXIT_WARDER;
+	}
+	if (!json) {
+		printf("1..%zu\n# %zu passed, %zu failed, %zu skipped\n", all.number, all.passed,
+		       all.failed, all.skipped);
+		return fflush(stdout) ? EXIT_WARDER : status;
+	}
+	out = json_object_new_object();
+	json_object_object_add(out, "tests", all.json);
+	json_add_number(out, "passed", (int64_t)all.passed);
+	json_add_number(out, "failed", (int64_t)all.failed);
+	json_add_number(out, "skipped", (int64_t)all.skipped);
+	if (want_coverage)
+		json_object_object_add(out, "not_reached", missed);
+	else
+		json_object_put(missed);
+	return policy_print_json(out) ? EXIT_WARDER : status;
+}

@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* Requests put to an image from user space: by the same engine as in the kernel. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cleanup.h"
+#include "policy_tools.h"
+#include "warder_decide.h"
+
+/* ------------------------------------------------------------------ deciding */
+
+static int text_new(const char *path, struct warder_text **ret, __u32 *ret_len)
+{
+	size_t len = strlen(path);
+	struct warder_text *t;
+
+	if (len >= WARDER_PATH_MAX)
+		return -ENAMETOOLONG;
+	t = calloc(1, sizeof(*t));
+	if (!t)
+		return -ENOMEM;
+	memcpy(t->b, path, len);
+	*ret = t;
+	*ret_len = (__u32)len;
+	return 0;
+}
+
+static int decide_mount(const struct warder_image *img, __u32 pr, const struct policy_request *r,
+			const struct warder_text *text, __u32 len, struct warder_verdict *v)
+{
+	struct warder_mount_request m = { .op = r->access, .flags = r->flags };
+
+	if (r->fstype) {
+		size_t n = strlen(r->fstype);
+
+		if (n >= WARDER_FSTYPE_SIZE)
+			return -EINVAL;
+		memcpy(m.type.w, r->fstype, n);
+		warder_fstype_trim(&m.type);
+	}
+	if (text && !r->unreachable)
+		m.targets = warder_target_set(img, pr, text, WARDER_START_MOUNT_TARGET, 0, len);
+	else
+		m.unnamed = 1;
+	warder_decide_mount(img, pr, &m, v);
+	return 0;
+}
+
+static int decide_peer(const struct warder_image *img, __u32 pr, const struct policy_request *r,
+		       __u64 op, struct warder_verdict *v)
+{
+	static const __u32 relation[WARDER_PEER__MAX] = {
+		[WARDER_PEER_ANY] = WARDER_RELATION_SAME,
+		[WARDER_PEER_SAME] = WARDER_RELATION_SAME,
+		[WARDER_PEER_CONTAINER] = WARDER_RELATION_CONTAINER,
+		[WARDER_PEER_HOST] = WARDER_RELATION_HOST,
+		[WARDER_PEER_POLICY] = WARDER_RELATION_OTHER,
+		[WARDER_PEER_NAME] = WARDER_RELATION_OTHER,
+	};
+	struct warder_peer_request q = { .op = op, .class_ = r->class_ };
+
+	if (r->peer >= WARDER_PEER__MAX)
+		return -EINVAL;
+	q.relation = relation[r->peer];
+	if (q.relation == WARDER_RELATION_OTHER) {
+		size_t len = r->peer_name ? strlen(r->peer_name) : 0;
+
+		if (!len || len >= WARDER_NAME_SIZE)
+			return -EINVAL;
+		memcpy(r->peer == WARDER_PEER_POLICY ? q.policy : q.name, r->peer_name, len);
+	}
+	warder_decide_peer(img, pr, &q, v);
+	return 0;
+}
+
+static int decide_network(const struct warder_image *img, __u32 pr, const struct policy_request *r,
+			  __u32 op, const struct warder_text *text, __u32 len,
+			  struct warder_verdict *v)
+{
+	if (!r->address.families)
+		return -EINVAL;
+	if (r->address.families != WARDER_FAM_UNIX || op == WARDER_NET_CREATE)
+		warder_decide_network(img, pr, &r->address, op, v);
+	else if (r->unreachable)
+		warder_decide_unix_unreachable(img, pr, op, v);
+	else if (text)
+		warder_decide_unix(img, pr, text, 0, len,
+				   r->abstract ? WARDER_START_ABSTRACT : WARDER_START_UNIX,
+				   &r->address, op, v);
+	else
+		warder_decide_network(img, pr, &r->address, op, v);
+	return 0;
+}
+
+/* One access of a class whose requests are for one at a time. */
+static int decide_one(const struct warder_image *img, __u32 pr, const struct policy_request *r,
+		      __u32 bit, const struct warder_text *text, __u32 len,
+		      struct warder_verdict *v)
+{
+	switch (r->class_) {
+	case WARDER_CLASS_PTRACE:
+	case WARDER_CLASS_IPC:
+		return decide_peer(img, pr, r, bit, v);
+	case WARDER_CLASS_NETWORK:
+		return decide_network(img, pr, r, bit, text, len, v);
+	case WARDER_CLASS_DEVICE:
+		/* A node that is to be made is none of the runtime's. */
+		warder_decide_device(img, pr, bit, r->device_type, r->device_major,
+				     r->device_minor,
+				     bit == WARDER_DEV_OPEN && r->path &&
+					     !strncmp(r->path, "/dev/", 5),
+				     v);
+		return r->device_type ? 0 : -EINVAL;
+	default:
+		return -EINVAL;
+	}
+}
+
+static int decide_each(const struct warder_image *img, __u32 pr, const struct policy_request *r,
+		       const struct warder_text *text, __u32 len, struct warder_verdict *v)
+{
+	int err = r->access ? 0 : -EINVAL;
+
+	for (unsigned i = 0; i < 32 && !err; i++) {
+		if (!(r->access >> i & 1))
+			continue;
+		err = decide_one(img, pr, r, 1u << i, text, len, v);
+		if (!err && v->action != WARDER_ALLOW) {
+			v->access = 1u << i;
+			break;
+		}
+	}
+	return err;
+}
+
+int policy_decide(const struct warder_image *img, const struct policy_request *r,
+		  struct warder_verdict *ret_verdict)
+{
+	static const __u32 bits[WARDER_CLASS__MAX] = {
+		[WARDER_CLASS_CAPABILITY] = WARDER_BITS_CAPABILITY,
+		[WARDER_CLASS_MEMORY] = WARDER_BITS_MEMORY,
+		[WARDER_CLASS_NAMESPACE] = WARDER_BITS_NAMESPACE,
+		[WARDER_CLASS_KERNEL] = WARDER_BITS_KERNEL,
+	};
+	cleanup_free struct warder_text *text = NULL;
+	__u32 len = 0, pr = warder_profile_at(img, r->profile);
+	int err = r->path ? text_new(r->path, &text, &len) : 0;
+
+	if (err)
+		return err;
+	memset(ret_verdict, 0, sizeof(*ret_verdict));
+	switch (r->class_) {
+	case WARDER_CLASS_FILE:
+	case WARDER_CLASS_EXEC:
+		if (r->unreachable)
+			warder_decide_unreachable(img, pr, r->access, ret_verdict);
+		else if (text)
+			warder_decide_file(img, pr, text, 0, len, r->access, ret_verdict);
+		else
+			return -EINVAL;
+		return 0;
+	case WARDER_CLASS_CAPABILITY:
+	case WARDER_CLASS_MEMORY:
+	case WARDER_CLASS_NAMESPACE:
+	case WARDER_CLASS_KERNEL:
+		if (r->access > 63)
+			return -EINVAL;
+		warder_decide_switch(img, pr, bits[r->class_], r->access, ret_verdict);
+		return 0;
+	case WARDER_CLASS_MOUNT:
+		return decide_mount(img, pr, r, text, len, ret_verdict);
+	case WARDER_CLASS_SIGNAL:
+		return r->access > 64 ? -EINVAL :
+					decide_peer(img, pr, r,
+						    r->access ? 1ull << (r->access - 1) : 0,
+						    ret_verdict);
+	default:
+		return decide_each(img, pr, r, text, len, ret_verdict);
+	}
+}
+
+int image_find_profile(const struct warder_image *img, const char *name)
+{
+	if (!name || !*name)
+		return 0;
+	for (__u32 i = 1; i < img->h.profile.count; i++) {
+		const struct warder_profile *p = image_profile(img, i);
+
+		if (p && !strcmp(image_string(img, p->name), name))
+			return (int)i;
+	}
+	return -1;
+}
+
+const char *action_name(__u32 action)
+{
+	static const char *const names[] = { "allow", "deny", "audit" };
+
+	return action < ARRAY_SIZE(names) ? names[action] : "?";
+}
+
+const char *why_name(__u32 why)
+{
+	static const char *const names[] = { "default", "rule", "baseline", "unreachable",
+					     "fault" };
+
+	return why < ARRAY_SIZE(names) ? names[why] : "?";
+}

@@ -1,0 +1,447 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* Tests of policies: reading a file of them, and judging one by the engine. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cleanup.h"
+#include "override_internal.h"
+#include "policy_internal.h"
+#include "policy_tools.h"
+
+struct policy_arena {
+	struct arena arena;
+};
+
+/* ------------------------------------------------------------------- reading */
+
+/* A word, or a list of words joined with commas. NULL after a diagnostic. */
+static const char *read_value(struct parser *ps, struct node *n, const char *what)
+{
+	const char *joined = "";
+
+	if (n->type == NODE_SCALAR && n->len)
+		return n->text; /* a number is meant as it is written */
+	if (n->type != NODE_SEQ)
+		return expect_string(ps, n, what);
+	for (size_t i = 0; i < n->count; i++) {
+		if (n->item[i]->type != NODE_SCALAR)
+			return expect_string(ps, n->item[i], what);
+		joined = arena_printf(&ps->p->arena, "%s%s%s", joined, i ? "," : "",
+				      n->item[i]->text);
+		if (!joined) {
+			ps->fatal = -ENOMEM;
+			return NULL;
+		}
+	}
+	return joined;
+}
+
+static void read_request(struct parser *ps, struct node *n, struct policy_test *t)
+{
+	struct request_pair pair[REQUEST_PAIRS_MAX];
+	struct warder_error e = { "" };
+	size_t count = 0;
+	int bad, err;
+
+	if (!expect_map(ps, n, "do"))
+		return;
+	if (n->count > 2 * REQUEST_PAIRS_MAX) {
+		parser_error(ps, n, "do: more than %d keys", REQUEST_PAIRS_MAX);
+		return;
+	}
+	for (size_t i = 0; i + 1 < n->count; i += 2) {
+		const char *value = read_value(ps, n->item[i + 1], n->item[i]->text);
+
+		if (!value)
+			return;
+		pair[count++] = (struct request_pair) { n->item[i]->text, value };
+	}
+	err = request_from_pairs(pair, count, &t->request, &bad, &e);
+	if (err == -ENOMEM)
+		ps->fatal = err;
+	else if (err)
+		parser_error(ps, bad < 0 ? n : n->item[2 * bad + 1], "do: %s", e.text);
+}
+
+static const struct key as_keys[] = {
+	{ "profile", false }, { "uid", false }, { "userns", false }, { NULL, false }
+};
+
+static void read_as(struct parser *ps, struct node *n, struct policy_test *t)
+{
+	static const char *const words[] = { "host", "container", "nested", NULL };
+	static const __u32 bits[] = { 0, WARDER_BY_USERNS_CONTAINER, WARDER_BY_USERNS_NESTED };
+	struct node *v;
+	uint64_t uid;
+	int word;
+
+	if (!check_keys(ps, n, "as", as_keys))
+		return;
+	v = map_get(n, "profile");
+	if (v)
+		t->profile = expect_string(ps, v, "as.profile");
+	v = map_get(n, "uid");
+	if (v && expect_number(ps, v, "as.uid", 0, 0xfffffffe, &uid))
+		t->uid = (__u32)uid;
+	v = map_get(n, "userns");
+	word = v ? expect_word(ps, v, "as.userns", words) : -1;
+	if (word >= 0)
+		t->userns = bits[word];
+}
+
+static const struct key expect_keys[] = { { "allow", false }, { "deny", false },
+					  { "audit", false }, { "override", false },
+					  { "rule", false },  { NULL, false } };
+
+static void read_expect_map(struct parser *ps, struct node *n, struct policy_test *t)
+{
+	static const char *const overrides[] = { "none", "perform", "fake", "deny", NULL };
+	static const char *const keys[] = { "allow", "deny", "audit" };
+	char buf[SHOWN_SIZE];
+	struct node *v;
+	int word;
+
+	if (!check_keys(ps, n, "expect", expect_keys))
+		return;
+	for (unsigned i = 0; i < ARRAY_SIZE(keys); i++) {
+		v = map_get(n, keys[i]);
+		if (!v)
+			continue;
+		if (t->verdict)
+			parser_error(ps, v, "expect: either allow, deny or audit");
+		t->verdict = TEST_ALLOW + i;
+		if (node_is(v, "any") || (v->type == NODE_SCALAR && !v->len))
+			continue;
+		t->err = v->type == NODE_SCALAR ? errno_from_name(v->text) : -1;
+		if (t->err < 0 || i == 0)
+			parser_error(ps, v,
+				     i ? "expect.%s: no error is called %s (EACCES, EPERM, any)"
+				       : "expect.%s: expected any, found %s",
+				     keys[i], node_shown(v, buf));
+	}
+	v = map_get(n, "rule");
+	if (v && v->type == NODE_SCALAR && v->len)
+		t->rule = v->text;
+	else if (v)
+		expect_string(ps, v, "expect.rule");
+	v = map_get(n, "override");
+	word = v ? expect_word(ps, v, "expect.override", overrides) : -1;
+	if (word >= 0)
+		t->override = TEST_OVERRIDE_NONE + (unsigned)word;
+	if (t->override && t->request.class_ != WARDER_CLASS_MOUNT)
+		parser_error(ps, v, "expect.override: only mounts are overridden");
+	if (!t->verdict && !t->override)
+		parser_error(ps, n, "expect: allow, deny, audit or override, please");
+}
+
+static void read_expect(struct parser *ps, struct node *n, struct policy_test *t)
+{
+	static const char *const words[] = { "allow", "deny", "audit", NULL };
+	int word;
+
+	if (n->type == NODE_MAP) {
+		read_expect_map(ps, n, t);
+		return;
+	}
+	word = expect_word(ps, n, "expect", words);
+	if (word >= 0)
+		t->verdict = TEST_ALLOW + (unsigned)word;
+}
+
+static const struct key test_keys[] = { { "do", true },	   { "expect", true },
+					{ "as", false },   { "name", false },
+					{ NULL, false } };
+
+static void read_test(struct parser *ps, struct node *n, struct policy_test *t)
+{
+	size_t errors = ps->diags->errors;
+	char *text;
+	struct node *v;
+
+	t->line = n->line;
+	t->column = n->column;
+	t->userns = WARDER_BY_USERNS_CONTAINER;
+	if (!check_keys(ps, n, "test", test_keys))
+		return;
+	v = map_get(n, "do");
+	if (v)
+		read_request(ps, v, t);
+	v = map_get(n, "as");
+	if (v)
+		read_as(ps, v, t);
+	v = map_get(n, "expect");
+	if (v)
+		read_expect(ps, v, t);
+	v = map_get(n, "name");
+	if (v)
+		t->name = expect_string(ps, v, "name");
+	if (t->name || ps->diags->errors > errors)
+		return;
+	text = malloc(3 * WARDER_PATH_MAX);
+	if (text) {
+		request_text(&t->request, text, 3 * WARDER_PATH_MAX);
+		t->name = arena_strndup(&ps->p->arena, text, strlen(text));
+		free(text);
+	}
+	if (!t->name)
+		ps->fatal = -ENOMEM;
+}
+
+static const struct key file_keys[] = { { "policy", true }, { "tests", true }, { NULL, false } };
+
+static void read_file(struct parser *ps, struct node *root, struct policy_tests *t)
+{
+	struct node *v;
+
+	if (!check_keys(ps, root, "file of tests", file_keys))
+		return;
+	v = map_get(root, "policy");
+	if (v) {
+		t->policy = expect_string(ps, v, "policy");
+		t->policy_line = v->line;
+		t->policy_column = v->column;
+	}
+	v = map_get(root, "tests");
+	if (!v || !expect_seq(ps, v, "tests"))
+		return;
+	if (!v->count || v->count > POLICY_TESTS_MAX) {
+		parser_error(ps, v, "tests: from 1 to %u, please", POLICY_TESTS_MAX);
+		return;
+	}
+	t->test = arena_alloc(&ps->p->arena, v->count * sizeof(*t->test));
+	if (!t->test) {
+		ps->fatal = -ENOMEM;
+		return;
+	}
+	t->count = v->count;
+	for (size_t i = 0; i < v->count && !ps->fatal; i++)
+		read_test(ps, v->item[i], &t->test[i]);
+}
+
+void policy_tests_done(struct policy_tests *t)
+{
+	if (t->memory) {
+		arena_done(&t->memory->arena);
+		free(t->memory);
+	}
+	memset(t, 0, sizeof(*t));
+}
+
+int policy_tests_read(const char *path, struct policy_tests *ret, struct policy_diags *diags)
+{
+	cleanup_free char *text = NULL;
+	cleanup_free struct policy *p = calloc(1, sizeof(*p));
+	struct parser *ps = calloc(1, sizeof(*ps));
+	struct warder_error e = { "" };
+	size_t len, errors = diags->errors;
+	struct node *root;
+	int err = -ENOMEM;
+
+	memset(ret, 0, sizeof(*ret));
+	ret->memory = calloc(1, sizeof(*ret->memory));
+	if (!p || !ps || !ret->memory)
+		goto out;
+	err = policy_read_file(path, &text, &len, &e);
+	if (err) {
+		diag_add(diags, path, 0, 0, 0, "%s", e.text[0] ? e.text : strerror(-err));
+		goto out;
+	}
+	ps->p = p;
+	ps->diags = diags;
+	ret->file = ps->file = arena_strndup(&p->arena, path, strlen(path));
+	err = ps->file ? yaml_read(&p->arena, ps->file, text, len, &root, diags) : -ENOMEM;
+	if (!err)
+		read_file(ps, root, ret);
+	if (!err)
+		err = ps->fatal ? ps->fatal : diags->errors > errors ? -EINVAL : 0;
+out:
+	/* The strings of the tests are in the parser's arena: it outlives the parser. */
+	if (p && ret->memory) {
+		ret->memory->arena = p->arena;
+		memset(&p->arena, 0, sizeof(p->arena));
+	}
+	free(ps);
+	if (err)
+		policy_tests_done(ret);
+	return err;
+}
+
+/* ------------------------------------------------------------------- judging */
+
+bool policy_rule_is(const struct warder_image *img, __u32 rule, const char *where)
+{
+	const struct warder_rule *r = image_rule(img, rule);
+	const char *colon = strrchr(where, ':'), *file, *slash;
+	char line[16];
+
+	if (!r)
+		return false;
+	if (r->id && !strcmp(image_string(img, r->id), where))
+		return true;
+	snprintf(line, sizeof(line), "%u", r->line);
+	if (strcmp(colon ? colon + 1 : where, line))
+		return false;
+	if (!colon)
+		return true;
+	/* The file as compiled, or its last component. */
+	file = image_string(img, r->file);
+	slash = strrchr(file, '/');
+	return (strlen(file) == (size_t)(colon - where) &&
+		!strncmp(file, where, (size_t)(colon - where))) ||
+	       (slash && strlen(slash + 1) == (size_t)(colon - where) &&
+		!strncmp(slash + 1, where, (size_t)(colon - where)));
+}
+
+/* What the supervisor would do if the kernel refused it for a missing capability. */
+static int run_override(const struct warder_image *img, const struct policy_test *t,
+			struct policy_test_result *ret)
+{
+	static const enum test_override actions[] = {
+		[OVERRIDE_KEEP] = TEST_OVERRIDE_NONE,
+		[OVERRIDE_PERFORM] = TEST_OVERRIDE_PERFORM,
+		[OVERRIDE_FAKE] = TEST_OVERRIDE_FAKE,
+		[OVERRIDE_DENY] = TEST_OVERRIDE_DENY,
+	};
+	static const __u32 flags[][2] = { { WARDER_MNT_BIND, 0x1000 },
+					  { WARDER_MNT_REMOUNT, 0x20 },
+					  { WARDER_MNT_MOVE, 0x2000 },
+					  { WARDER_MNT_PROPAGATION, 1 << 18 } };
+	const struct policy_request *r = &t->request;
+	struct override_facts f = {
+		.flags = r->flags, .euid = t->uid, .fsuid = t->uid, .relation = t->userns,
+		.cause = WARDER_CAUSE_CAPABILITY, .same_mntns = 1,
+		.fstype = r->fstype ? r->fstype : "", .source = r->source ? r->source : "none",
+		.data = r->options ? r->options : "", .target = r->unreachable ? NULL : r->path,
+	};
+	cleanup_free struct override_decision *d = calloc(1, sizeof(*d));
+
+	if (!d)
+		return -ENOMEM;
+	for (size_t i = 0; i < ARRAY_SIZE(flags); i++)
+		if (r->access == flags[i][0])
+			f.flags |= flags[i][1];
+	/* "/" is the empty name to the engine. */
+	override_decide(img, &f, d);
+	ret->override = d->action >= 0 && (size_t)d->action < ARRAY_SIZE(actions) ?
+				actions[d->action] :
+				TEST_OVERRIDE_NONE;
+	ret->override_rule = d->rule ? d->rule : d->near_rule;
+	snprintf(ret->got, sizeof(ret->got), "%s", d->reason);
+	return 0;
+}
+
+static void mark_reached(const struct warder_image *img, const struct policy_request *r,
+			 unsigned char *reached)
+{
+	struct policy_request one = *r;
+	struct warder_verdict v;
+
+	/* Each access by itself: several rules may have granted them. */
+	for (unsigned i = 0; i < 32; i++) {
+		if (!policy_class_is_number(r->class_)) {
+			if (!(r->access >> i & 1))
+				continue;
+			one.access = 1u << i;
+		}
+		if (!policy_decide(img, &one, &v) && v.rule <= img->h.rule.count)
+			reached[v.rule] = 1;
+		if (policy_class_is_number(r->class_))
+			break;
+	}
+}
+
+static const char *override_word(enum test_override o)
+{
+	static const char *const words[] = { "any", "none", "perform", "fake", "deny" };
+
+	return words[o];
+}
+
+static void tell_verdict(const struct warder_image *img, const struct policy_test *t,
+			 const struct warder_verdict *v, char *buf, size_t size)
+{
+	const struct warder_rule *rule = image_rule(img, v->rule);
+	char where[256], by[400];
+
+	if (rule)
+		snprintf(by, sizeof(by), "the %s rule at %s%s%s", class_name(rule->class_),
+			 image_rule_where(img, v->rule, where, sizeof(where)),
+			 rule->id ? ", id " : "", rule->id ? image_string(img, rule->id) : "");
+	else if (v->why == WARDER_WHY_BASELINE)
+		snprintf(by, sizeof(by), "the baseline, which no policy turns off");
+	else
+		snprintf(by, sizeof(by), "the class default of %s",
+			 class_name(t->request.class_));
+	snprintf(buf, size, "%s%s%s by %s", action_name(v->action),
+		 v->action == WARDER_ALLOW ? "" : " with ",
+		 v->action == WARDER_ALLOW ? "" : errno_name((int)v->err), by);
+}
+
+static void judge(const struct warder_image *img, const struct policy_test *t,
+		  struct policy_test_result *ret)
+{
+	static const char *const words[] = { "", "allow", "deny", "audit" };
+	const struct warder_verdict *v = &ret->verdict;
+	__u32 rule = t->verdict ? v->rule : ret->override_rule;
+	char text[400];
+
+	ret->ok = true;
+	if (t->verdict && v->action != t->verdict - TEST_ALLOW)
+		snprintf(ret->why, sizeof(ret->why), "expected %s", words[t->verdict]);
+	else if (t->verdict && t->err && (int)v->err != t->err)
+		snprintf(ret->why, sizeof(ret->why), "expected %s with %s", words[t->verdict],
+			 errno_name(t->err));
+	else if (t->rule && !policy_rule_is(img, rule, t->rule))
+		snprintf(ret->why, sizeof(ret->why), "expected it of the rule %.128s", t->rule);
+	else if (t->override && t->override != ret->override)
+		snprintf(ret->why, sizeof(ret->why), "expected override: %s, the policy says %s",
+			 override_word(t->override), override_word(ret->override));
+	else
+		return;
+	ret->ok = false;
+	if (!t->verdict)
+		return;
+	tell_verdict(img, t, v, text, sizeof(text));
+	snprintf(ret->got, sizeof(ret->got), "%s", text);
+}
+
+int policy_test_run(const struct warder_image *img, const struct policy_test *t,
+		    struct policy_test_result *ret, unsigned char *reached)
+{
+	struct policy_request r = t->request;
+	int profile = image_find_profile(img, t->profile), err;
+
+	memset(ret, 0, offsetof(struct policy_test_result, fix));
+	ret->fix[0] = 0;
+	if (profile < 0) {
+		snprintf(ret->why, sizeof(ret->why), "the policy has no profile %.64s",
+			 t->profile);
+		return 0;
+	}
+	r.profile = (__u32)profile;
+	err = policy_decide(img, &r, &ret->verdict);
+	if (err)
+		return err;
+	tell_verdict(img, t, &ret->verdict, ret->got, sizeof(ret->got));
+	if (r.class_ == WARDER_CLASS_MOUNT) {
+		char got[512];
+
+		memcpy(got, ret->got, sizeof(got));
+		err = run_override(img, t, ret);
+		if (err)
+			return err;
+		if (!t->override || t->verdict)
+			memcpy(ret->got, got, sizeof(got));
+	}
+	judge(img, t, ret);
+	if (ret->verdict.action != WARDER_ALLOW)
+		request_remedy(img, &r, &ret->verdict, ret->fix, sizeof(ret->fix));
+	if (!reached)
+		return 0;
+	mark_reached(img, &r, reached);
+	if (t->override && ret->override != TEST_OVERRIDE_NONE &&
+	    ret->override_rule <= img->h.rule.count)
+		reached[ret->override_rule] = 1;
+	return 0;
+}
