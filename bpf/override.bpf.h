@@ -12,7 +12,7 @@
 
 #define ICEPT_RATE 50              /* of one container per second, unless its record says */
 #define ICEPT_BURST 10
-#define ICEPT_BOUND 500000ull      /* ns */
+#define ICEPT_BOUND 500000ull      /* ns; also what one of these stands for */
 #define ICEPT_BOUND_MAX 50000000ull /* whatever the record says: 50 ms, for emulation */
 #define ICEPT_STALE WARDER_SECOND  /* a heartbeat older than this is nobody's */
 #define ICEPT_POLLS (1u << 23)     /* the most that bpf_loop() does */
@@ -36,30 +36,62 @@ static __always_inline __u64 wait_word(__u32 state, __u32 tid)
 
 /* ------------------------------------------------------------------- limits */
 
-/* Takes one of the container's tokens. Counted in thousandths, so that slow rates fill up. */
-static __always_inline int icept_token(struct subject *s, __u64 now)
+/* How long a thread may wait, in ns. */
+static __always_inline __u64 wait_bound(const struct warder_host *host)
+{
+	__u64 bound = host->wait_bound;
+
+	if (!bound)
+		return ICEPT_BOUND;
+	return bound > ICEPT_BOUND_MAX ? ICEPT_BOUND_MAX : bound;
+}
+
+/*
+ * What a container may use up is time in which its threads wait: `rate` and `burst` count calls
+ * that wait for half a millisecond, as long as the built-in bound allows. A call costs that at
+ * least, so these are also the most calls; where the bound is higher, one that waited longer
+ * costs what it waited. So one container keeps the host's few places busy for a fortieth of the
+ * time, however slow the answers are. icept_tokens holds what is left, in ns; below 0 is a debt.
+ */
+static __always_inline __s64 icept_left(struct subject *s)
+{
+	return *(volatile __s64 *)&s->stats->icept_tokens;
+}
+
+/* Takes the price of one call, if it is there. */
+static __always_inline int icept_take(struct subject *s, __u64 bound, __u64 now)
 {
 	__u64 rate = s->ctr->icept_rate ? s->ctr->icept_rate : ICEPT_RATE;
-	__u64 most = (s->ctr->icept_burst ? s->ctr->icept_burst : ICEPT_BURST) * 1000ull;
-	__u64 stamp = s->stats->icept_stamp, elapsed = now - stamp, gained, tokens;
+	__u64 burst = s->ctr->icept_burst ? s->ctr->icept_burst : ICEPT_BURST;
+	__s64 most = (burst & 0xffff) * ICEPT_BOUND, left;
+	__u64 stamp = s->stats->icept_stamp, elapsed = now - stamp, gained;
 
+	if (most < (__s64)(2 * bound))
+		most = 2 * bound; /* the first call must not lock out the next */
 	/* Two CPUs can look at once: only the one that moves the stamp fills up, and what the
 	 * other takes meanwhile is not given back. */
 	if ((__s64)elapsed < 0)
 		elapsed = 0; /* another CPU's clock was read later and its stamp came first */
 	if (elapsed > 1000 * WARDER_SECOND)
 		elapsed = 1000 * WARDER_SECOND;
-	gained = elapsed * (rate & 0xffff) / 1000000;
+	gained = elapsed * (rate & 0xffff) / (WARDER_SECOND / ICEPT_BOUND);
 	if (gained && __sync_val_compare_and_swap(&s->stats->icept_stamp, stamp, now) == stamp) {
-		tokens = __sync_fetch_and_add(&s->stats->icept_tokens, gained) + gained;
-		if (tokens > most)
-			__sync_val_compare_and_swap(&s->stats->icept_tokens, tokens, most);
+		left = __sync_fetch_and_add(&s->stats->icept_tokens, gained) + gained;
+		if (left > most)
+			__sync_val_compare_and_swap(&s->stats->icept_tokens, left, most);
 	}
-	tokens = s->stats->icept_tokens;
-	if (tokens < 1000)
+	left = icept_left(s);
+	if (left < (__s64)ICEPT_BOUND)
 		return 0;
-	return __sync_val_compare_and_swap(&s->stats->icept_tokens, tokens, tokens - 1000) ==
-	       tokens;
+	return __sync_val_compare_and_swap(&s->stats->icept_tokens, (__u64)left,
+					   (__u64)left - ICEPT_BOUND) == (__u64)left;
+}
+
+/* Takes what a wait has cost beyond that; this may leave a debt of one bound. */
+static __always_inline void icept_charge(struct subject *s, __u64 waited)
+{
+	if (waited > ICEPT_BOUND)
+		__sync_fetch_and_add(&s->stats->icept_tokens, -(waited - ICEPT_BOUND));
 }
 
 /* A free claim word, at most a quarter of the CPUs' number: its index, or -1. The slot is
@@ -97,8 +129,8 @@ static __always_inline int exec_under_way(struct task_struct *task)
 	return BPF_CORE_READ(signal, cred_guard_mutex.owner.counter) != 0;
 }
 
-/* Why this call cannot be handed over now; WARDER_ASKED when it can. The token comes last: what
- * cannot be asked anyway costs none. */
+/* Why this call cannot be handed over now; WARDER_ASKED when it can. The price comes last: what
+ * cannot be asked anyway costs nothing. */
 static __always_inline __u32 icept_obstacle(struct subject *s, struct warder_host *host,
 					    struct task_struct *task, __u64 now)
 {
@@ -112,7 +144,7 @@ static __always_inline __u32 icept_obstacle(struct subject *s, struct warder_hos
 		return WARDER_UNASKED_TRACED;
 	if (exec_under_way(task))
 		return WARDER_UNASKED_BUSY;
-	if (!icept_token(s, now))
+	if (!icept_take(s, wait_bound(host), now))
 		return WARDER_UNASKED_RATE;
 	return WARDER_ASKED;
 }
@@ -230,10 +262,6 @@ __noinline int override_wait_claim(__u32 wait, __u32 tid, __u64 bound)
 	struct wait_poll p = { .wait = wait };
 	struct warder_wait *w;
 
-	if (!bound)
-		bound = ICEPT_BOUND;
-	if (bound > ICEPT_BOUND_MAX)
-		bound = ICEPT_BOUND_MAX;
 	p.deadline = bpf_ktime_get_ns() + bound;
 	bpf_loop(ICEPT_POLLS, wait_poll_once, &p, 0);
 
@@ -383,7 +411,7 @@ static __noinline int override_mount_refused(const struct override_call *c)
 			__sync_lock_test_and_set((__u64 *)w, wait_word(WARDER_WAIT_WAITING, tid));
 		__sync_fetch_and_add(&host->waiting, 1);
 		bpf_ringbuf_submit(ic, BPF_RB_FORCE_WAKEUP);
-		if (!override_wait_claim(at, tid, host->wait_bound)) {
+		if (!override_wait_claim(at, tid, wait_bound(host))) {
 			s.tag->wait_cookie = 0;
 			__sync_fetch_and_add(&s.stats->intercepts_late, 1);
 			/* The supervisor has the record and finds the word LATE: with `stop` it
@@ -392,6 +420,7 @@ static __noinline int override_mount_refused(const struct override_call *c)
 				s.tag->wait_cookie = cookie;
 		}
 		__sync_fetch_and_add(&host->waiting, (__u32)-1);
+		icept_charge(&s, bpf_ktime_get_ns() - now);
 	}
 out:
 	if (wait >= 0)

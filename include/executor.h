@@ -46,7 +46,7 @@ struct executor_request {
 	__u32 mntns;  /* REVOKE */
 	__u32 dev_major;
 	__u32 dev_minor;
-	__u32 pad;
+	__u32 patient; /* RESOLVE: 1: the whole operation without real-time priority */
 	__u64 mnt_id;
 	char fstype[WARDER_FSTYPE_SIZE];  /* MAKE */
 	char name[EXECUTOR_SOURCE_SIZE];  /* MAKE: what mountinfo shows as source */

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/close_range.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -21,6 +22,9 @@
 #include <sys/wait.h>
 
 #include "cleanup.h"
+
+#define EXECUTOR_PRIORITY 5 /* SCHED_RR; the override thread has 10 */
+#define EXECUTOR_RT_MS 200
 
 struct executor {
 	int fd;
@@ -132,6 +136,18 @@ static void child_reset_signals(void)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
+/*
+ * Somebody waits for it, held by its tracer: busy containers must not make it wait behind them,
+ * so it comes before everything ordinary and after the override thread. The supervisor lowers it
+ * for a container that has used up its share. Not being allowed to makes it slower only.
+ */
+static void executor_hurry(int hurry)
+{
+	struct sched_param param = { .sched_priority = hurry ? EXECUTOR_PRIORITY : 0 };
+
+	sched_setscheduler(0, hurry ? SCHED_RR : SCHED_OTHER, &param);
+}
+
 _Noreturn static void executor_main(int fd, pid_t parent)
 {
 	static struct executor_request req;
@@ -142,9 +158,10 @@ _Noreturn static void executor_main(int fd, pid_t parent)
 
 	fd = child_close_all(fd);
 	prctl(PR_SET_NAME, "warder-exec");
-	/* Somebody waits for it, and what it does is bounded: a container that keeps all CPUs
-	 * busy must not make it wait behind. Not being allowed to makes it slower only. */
+	/* What a container can make it compute without a break is bounded, then it is killed. */
+	setrlimit(RLIMIT_RTTIME, &(struct rlimit){ EXECUTOR_RT_MS * 1000, EXECUTOR_RT_MS * 1000 });
 	setpriority(PRIO_PROCESS, 0, -10);
+	executor_hurry(1);
 	/* Only fsuid and capabilities count for what it does. */
 	if (setgroups(0, NULL))
 		_exit(1);
@@ -173,6 +190,10 @@ _Noreturn static void executor_main(int fd, pid_t parent)
 		reply.cookie = req.cookie;
 		reply.step = req.step;
 		reply.fd = -1;
+		if (req.step == EXECUTOR_RESOLVE && req.patient)
+			executor_hurry(0);
+		else if (req.step == EXECUTOR_DROP)
+			executor_hurry(1);
 		operation_step(&op, &home, &req, came, &reply);
 		if (came >= 0)
 			close(came);

@@ -35,6 +35,7 @@
 #define FREE_WITHIN (3000 * MS)
 #define SEIZE_WITHIN (5 * MS)
 #define SEIZE_SIGNAL (SIGRTMAX - 1)
+#define BATCH 64 /* records read at a time */
 #define NR_MOUNT_X64 165
 #define NR_MOUNT_I386 21
 
@@ -338,27 +339,44 @@ static void icept_report(struct override *o, const struct warder_icept *ic)
 	o->cb.outcome(o->cb.arg, &out);
 }
 
+/* One after the other, so that a container that fills them up holds no claim up: somebody who
+ * waits has come meanwhile, and the rest is told after that. */
+static void reports_tell(struct override *o)
+{
+	struct warder_host *host = loader_host(o->loader);
+	unsigned told = 0;
+
+	while (told < o->reports && !__atomic_load_n(&host->waiting, __ATOMIC_ACQUIRE))
+		icept_report(o, &o->report[told++]);
+	o->reports -= told;
+	memmove(o->report, o->report + told, o->reports * sizeof(*o->report));
+}
+
 static int on_icept(void *arg, void *data, size_t size)
 {
 	struct override *o = arg;
 	struct warder_icept ic;
+	int over = 0;
 
+	/* Containers could fill the ring faster than it is read: other work comes in between. */
+	if (++o->batch > BATCH)
+		over = -EAGAIN;
 	if (size < sizeof(ic))
-		return 0;
+		return over;
 	memcpy(&ic, data, sizeof(ic));
 	if (ic.h.version != WARDER_EVENT_VERSION || ic.op != WARDER_OP_MOUNT ||
 	    ic.wait >= WARDER_WAITS_MAX)
-		return 0;
+		return over;
 	if (ic.cookie) {
 		icept_ask(o, &ic);
-		return 0;
+		return over;
 	}
 	/* Told when nobody waits any more; should there be too many, then now. */
 	if (o->reports < REPORTS_MAX)
 		o->report[o->reports++] = ic;
 	else
 		icept_report(o, &ic);
-	return 0;
+	return over;
 }
 
 /* --------------------------------------------------------------------------- the thread */
@@ -465,12 +483,15 @@ static void *override_thread(void *arg)
 
 		__atomic_store_n(&host->heartbeat, o->stopping ? 0 : now, __ATOMIC_RELEASE);
 		sleep = jobs_tick(o);
+		if (o->reports)
+			sleep = sleep < POLL_SOON ? sleep : POLL_SOON;
 		if (o->stopping && (!jobs_under_way(o) || now > stop_at))
 			break;
 		ts = (struct timespec){ .tv_nsec = (long)sleep };
 		n = epoll_pwait2(o->epoll, ev, ARRAY_SIZE(ev), &ts, NULL);
 		__atomic_add_fetch(&o->turns, 1, __ATOMIC_RELEASE);
 		/* Claims first: for them somebody holds a CPU. */
+		o->batch = 0;
 		ring_buffer__consume(o->ring);
 		for (int i = 0; i < n; i++) {
 			if (ev[i].data.u32 >= EVENT_JOB) {
@@ -481,9 +502,7 @@ static void *override_thread(void *arg)
 				epoll_ctl(o->epoll, EPOLL_CTL_DEL, o->stop_fd, NULL);
 			}
 		}
-		for (unsigned i = 0; i < o->reports; i++)
-			icept_report(o, &o->report[i]);
-		o->reports = 0;
+		reports_tell(o);
 	}
 	kicker_join(o);
 	timer_delete(o->seize_timer);

@@ -14,6 +14,7 @@
 #define JOBS JOURNAL_PLACES
 #define REPORTS_MAX 256     /* waiting to be told; more are told at once */
 #define RATES 256           /* rules whose rate is counted at the same time */
+#define SHARES 256          /* containers whose use of executors is counted at the same time */
 
 /* Keys of the epoll set; job i has EVENT_JOB + i. */
 enum { EVENT_RING, EVENT_STOP, EVENT_JOB };
@@ -45,6 +46,7 @@ struct job {
 	__u64 begun;
 	__u64 deadline;
 	struct executor *ex;
+	__u64 taken;     /* when the executor was */
 	struct override_target target;
 	struct warder_ctr ctr;
 	struct user_regs_struct regs;
@@ -59,6 +61,14 @@ struct rate {
 	__u32 rule;
 	__u32 count;
 	__u64 window;
+};
+
+/* How long a container may keep executors at real-time priority: a quarter of the time, and at
+ * most a quarter of a second of it at once. */
+struct share {
+	__u64 cid;
+	__u64 stamp;
+	__s64 left; /* ns */
 };
 
 struct override {
@@ -83,7 +93,9 @@ struct override {
 	struct executor_reply reply;
 	struct warder_icept report[REPORTS_MAX];
 	unsigned reports;
+	unsigned batch; /* read in this turn */
 	struct rate rate[RATES];
+	struct share share[SHARES];
 	struct job job[JOBS];
 };
 

@@ -43,6 +43,9 @@ static void *kicker_thread(void *arg)
 			return NULL;
 		if (n == 1 && ev.data.u32 == EVENT_STOP)
 			return NULL;
+		/* What is only reported has time: with nobody waiting there is nothing to hurry. */
+		if (!__atomic_load_n(&loader_host(o->loader)->waiting, __ATOMIC_ACQUIRE))
+			continue;
 		turns = __atomic_load_n(&o->turns, __ATOMIC_ACQUIRE);
 		bound = loader_host(o->loader)->wait_bound;
 		end = now_ns() + (bound ? bound : 500000) / 16;
