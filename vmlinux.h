@@ -242,16 +242,51 @@ struct bpf_iter__task_file {
 	struct file *file;
 };
 
+struct in6_addr {
+	union {
+		__u32 u6_addr32[4];
+	} in6_u;
+};
+
+struct sock_common {
+	__be32 skc_rcv_saddr;
+	__u16 skc_num;
+	unsigned short skc_family;
+	int skc_bound_dev_if;
+	struct in6_addr skc_v6_rcv_saddr;
+};
+
 struct sock {
+	struct sock_common __sk_common;
 	unsigned short sk_type;
+	__u16 sk_protocol;
 };
 
 struct socket {
+	struct file *file;
 	struct sock *sk;
 };
 
+struct sockaddr_un {
+	char sun_path[108];
+};
+
+struct unix_address {
+	int len;
+	struct sockaddr_un name[0];
+};
+
 struct unix_sock {
+	struct unix_address *addr;
+	struct path path;
 	struct sock *peer;
+};
+
+struct msghdr {
+	void *msg_name;
+	int msg_namelen;
+	unsigned int msg_flags;
+	size_t msg_controllen;
 };
 
 struct linux_binprm {

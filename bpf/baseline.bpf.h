@@ -14,8 +14,6 @@
 #include "core.bpf.h"
 #include "identity.bpf.h"
 
-#define WARDER_AF_UNIX 1
-
 /* Finds the subject; leaves the hook when there is nothing to judge. */
 #define BASELINE_SUBJECT(s, f)                                            \
 	switch (subject_current(s)) {                                     \
@@ -90,74 +88,6 @@ int BPF_PROG(warder_kernel_read, struct file *file, enum kernel_read_file_id id)
 	if (id == bpf_core_enum_value(enum kernel_read_file_id, READING_FIRMWARE))
 		return 0;
 	return baseline_deny(&s, &f, WARDER_EPERM);
-}
-
-/* -------------------------------------------------------------- unix sockets */
-
-/* Sockets carry the tag of who made them, ends of a pair included. An accepted one has none:
- * nobody can connect or send to it but its peer. */
-SEC("lsm/socket_post_create")
-int BPF_PROG(warder_socket_made, struct socket *sock, int family, int type, int protocol,
-	     int kern)
-{
-	struct hook_facts f = { .hook = WARDER_HOOK_UNIX_CONNECT, .class_ = WARDER_CLASS_IPC };
-	struct sock_tag tag = {};
-	struct subject s = {};
-	struct sock *sk;
-
-	if (family != WARDER_AF_UNIX || kern)
-		return 0;
-	BASELINE_SUBJECT(&s, &f);
-	tag.cid = s.tag->cid;
-	sk = sock->sk;
-	if (!sk || !bpf_sk_storage_get(&warder_socks, sk, &tag, BPF_LOCAL_STORAGE_GET_F_CREATE))
-		return hook_fault(&s, &f, WARDER_FAULT_MAP_FULL, NULL);
-	return 0;
-}
-
-/*
- * Judged by the tag of the peer socket's maker. One without a tag is the host's; the
- * supervisor's own carries the id of the container it serves.
- */
-static __always_inline int border_sock(struct subject *s, struct hook_facts *f, struct sock *peer)
-{
-	struct sock_tag *tag = bpf_sk_storage_get(&warder_socks, peer, NULL, 0);
-
-	if (tag && tag->cid == s->tag->cid)
-		return 0;
-	f->arg[1] = tag ? tag->cid : 0;
-	/* Another container's own is an object of it; the rest is the host's. */
-	return baseline_deny(s, f, tag && !tag->open ? WARDER_EACCES : WARDER_EPERM);
-}
-
-SEC("lsm/unix_stream_connect")
-int BPF_PROG(warder_unix_connect, struct sock *sock, struct sock *other, struct sock *newsk)
-{
-	struct hook_facts f = { .hook = WARDER_HOOK_UNIX_CONNECT, .class_ = WARDER_CLASS_IPC };
-	struct subject s = {};
-
-	BASELINE_SUBJECT(&s, &f);
-	return border_sock(&s, &f, other);
-}
-
-SEC("lsm/unix_may_send")
-int BPF_PROG(warder_unix_send, struct socket *sock, struct socket *other)
-{
-	struct hook_facts f = { .hook = WARDER_HOOK_UNIX_SEND, .class_ = WARDER_CLASS_IPC };
-	struct subject s = {};
-	struct sock *own, *peer;
-
-	BASELINE_SUBJECT(&s, &f);
-	own = sock->sk;
-	peer = other->sk;
-	if (!own || !peer)
-		return hook_fault(&s, &f, WARDER_FAULT_ARGUMENT, NULL);
-	/* Handed in already connected by somebody outside: that was their choice of peer.
-	 * Connecting it anew comes here first, with another peer. */
-	if (!bpf_sk_storage_get(&warder_socks, own, NULL, 0) &&
-	    BPF_CORE_READ((struct unix_sock *)own, peer) == peer)
-		return 0;
-	return border_sock(&s, &f, peer);
 }
 
 /* ----------------------------------------------------------- kernel surfaces */

@@ -18,6 +18,8 @@ __u32 cfg_tasks_map_id = 0;
 #include "mount.bpf.h"
 #include "peer.bpf.h"
 #include "baseline.bpf.h"
+#include "unix.bpf.h"
+#include "network.bpf.h"
 #include "override.bpf.h"
 #include "names.bpf.h"
 

@@ -155,7 +155,7 @@ WARDER_MAP struct {
 struct sock_tag {
 	__u64 cid;
 	__u32 open;
-	__u32 pad;
+	__u32 slot; /* of the container; 0 with `open` */
 };
 WARDER_MAP struct {
 	__uint(type, BPF_MAP_TYPE_SK_STORAGE);

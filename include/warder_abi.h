@@ -279,7 +279,7 @@ struct warder_task {
 	__u32 profile_id;  /* struct warder_profile.id; 0: top */
 	__u32 exec_profile; /* id of the profile that the exec under way has earned, 0: none */
 	__u32 ns_flags;    /* CLONE_NEW* of the call under way, from the kernel's own copy */
-	__u32 pad;
+	__u32 net_op;      /* WARDER_NET_CONNECT or _SEND: the last of the two on a unix socket */
 };
 _Static_assert(sizeof(struct warder_task) == 64, "task layout");
 

@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR GPL-2.0-only */
+/*
+ * Decisions on sockets: by family, protocol, address and port from the table of network rules,
+ * by path and abstract name from the DFA. Included by warder_decide.h, whose rules hold here too.
+ *
+ * What an address means is settled before: callers give the address that the kernel would use
+ * (an IPv4 address is IPv4 however it is written, the unspecified one of a connection is
+ * loopback), see bpf/network.bpf.h.
+ */
+#ifndef WARDER_DECIDE_NETWORK_H
+#define WARDER_DECIDE_NETWORK_H
+
+#ifndef WARDER_DECIDE_H
+#include "warder_decide.h"
+#endif
+
+/* AF_* by their kernel ABI numbers: BPF has no sys/socket.h. */
+#define WARDER_AF_UNSPEC 0
+#define WARDER_AF_UNIX 1
+#define WARDER_AF_INET 2
+#define WARDER_AF_INET6 10
+#define WARDER_AF_NETLINK 16
+#define WARDER_AF_PACKET 17
+#define WARDER_AF_VSOCK 40
+
+#define WARDER_SOCK_STREAM 1
+#define WARDER_SOCK_DGRAM 2
+#define WARDER_SOCK_RAW 3
+
+/* The WARDER_FAM_* bit of an AF_*. */
+WARDER_ENGINE __u32 warder_net_family(__u32 family)
+{
+	switch (family) {
+	case WARDER_AF_INET:
+		return WARDER_FAM_INET;
+	case WARDER_AF_INET6:
+		return WARDER_FAM_INET6;
+	case WARDER_AF_UNIX:
+		return WARDER_FAM_UNIX;
+	case WARDER_AF_NETLINK:
+		return WARDER_FAM_NETLINK;
+	case WARDER_AF_PACKET:
+		return WARDER_FAM_PACKET;
+	case WARDER_AF_VSOCK:
+		return WARDER_FAM_VSOCK;
+	default:
+		return WARDER_FAM_OTHER;
+	}
+}
+
+/*
+ * The WARDER_PROTO_* bit of an inet or inet6 socket of SOCK_* `type`. Protocol 0 is what the
+ * kernel takes for the type. SMC (256) and MPTCP (262) are TCP to the peer.
+ */
+WARDER_ENGINE __u32 warder_net_protocol(__u32 type, __u32 protocol)
+{
+	if (type == WARDER_SOCK_RAW)
+		return WARDER_PROTO_RAW;
+	if (!protocol)
+		return type == WARDER_SOCK_STREAM ? WARDER_PROTO_TCP :
+		       type == WARDER_SOCK_DGRAM  ? WARDER_PROTO_UDP :
+						    WARDER_PROTO_OTHER;
+	switch (protocol) {
+	case 6:
+	case 256:
+	case 262:
+		return WARDER_PROTO_TCP;
+	case 17:
+	case 136:
+		return WARDER_PROTO_UDP;
+	case 1:
+	case 58:
+		return WARDER_PROTO_ICMP;
+	case 132:
+		return WARDER_PROTO_SCTP;
+	default:
+		return WARDER_PROTO_OTHER;
+	}
+}
+
+/* Writes an IPv4 address (network order) as ::ffff:a.b.c.d. */
+WARDER_ENGINE void warder_net_mapped(struct warder_address *a, __u32 v4)
+{
+	__u64 *w = (__u64 *)a->addr;
+
+	w[0] = 0;
+	w[1] = 0xffff0000ull | (__u64)v4 << 32;
+}
+
+WARDER_ENGINE int warder_net_is_mapped(const struct warder_address *a)
+{
+	const __u64 *w = (const __u64 *)a->addr;
+
+	return !w[0] && (__u32)w[1] == 0xffff0000u;
+}
+
+/* 0.0.0.0 or :: */
+WARDER_ENGINE int warder_net_is_any(const struct warder_address *a)
+{
+	const __u64 *w = (const __u64 *)a->addr;
+
+	return !w[0] && (!w[1] || w[1] == 0xffff0000ull);
+}
+
+#define WARDER_NET_FIELD(field) ((__u32)__builtin_offsetof(struct warder_net_rule, field))
+
+/* The leading `prefix` bits of the addresses in network order are the same. */
+WARDER_ENGINE int warder_net_within(__u64 a0, __u64 a1, __u64 b0, __u64 b1, __u32 prefix)
+{
+	__u64 high = __builtin_bswap64(a0 ^ b0), low = __builtin_bswap64(a1 ^ b1);
+
+	if (prefix > 64)
+		return !high && (prefix >= 128 || !(low >> (128 - prefix)));
+	return !prefix || !(high >> (64 - prefix));
+}
+
+/*
+ * The entry of network rule number `i` as a byte offset if it speaks of this request, else 0. A
+ * function of its own so that BPF's verifier walks the rule once and not for each number.
+ *
+ * Making a socket has no address yet: it is granted by any rule that may grant something later,
+ * and refused only by one that leaves nothing to grant. The wildcard address of a socket that
+ * listens holds every address: a rule that refuses one of them refuses it.
+ */
+WARDER_ENGINE_GLOBAL int warder_net_try(const struct warder_image *img,
+					const struct warder_address *a, __u32 op, __u32 i)
+{
+	__u32 at, deny, protocols, prefix, ports;
+	const __u64 *w;
+
+	if (!img || !a || i >= WARDER_NET_RULES_MAX)
+		return 0;
+	at = img->h.net.offset + i * (__u32)sizeof(struct warder_net_rule);
+	if (!(image_u32(img, at + WARDER_NET_FIELD(ops)) & op) ||
+	    !(image_u32(img, at + WARDER_NET_FIELD(families)) & a->families))
+		return 0;
+	protocols = image_u32(img, at + WARDER_NET_FIELD(protocols));
+	if (protocols && !(protocols & a->protocols))
+		return 0;
+	deny = image_u8(img, at + WARDER_NET_FIELD(deny));
+	prefix = image_u8(img, at + WARDER_NET_FIELD(prefix));
+	ports = image_u32(img, at + WARDER_NET_FIELD(port_first)); /* and port_last */
+	if (op == WARDER_NET_CREATE)
+		return !deny || (!prefix && ports == 0xffff0000u) ? (int)at : 0;
+	if (a->port < (ports & 0xffff) || a->port > ports >> 16)
+		return 0;
+	if (deny && (op & (WARDER_NET_BIND | WARDER_NET_LISTEN | WARDER_NET_ACCEPT)) &&
+	    warder_net_is_any(a))
+		return (int)at;
+	w = (const __u64 *)a->addr;
+	if (!warder_net_within(image_u64(img, at), image_u64(img, at + 8), w[0], w[1], prefix))
+		return 0;
+	return (int)at;
+}
+
+/* The deciding rule's entry as a byte offset, a deny before an allow; 0: none. */
+WARDER_ENGINE_GLOBAL int warder_net_find(const struct warder_image *img, __u32 pr,
+					 const struct warder_address *a, __u32 op)
+{
+	__u32 found = 0;
+	__u64 set = 0;
+
+	if (!img || !a)
+		return 0;
+	for (__u32 i = 0; i < WARDER_NET_RULES_MAX; i++) {
+		__u32 at;
+
+		if (i >= img->h.net.count)
+			break;
+		if (!(i & 63))
+			set = image_u64(img, pr + (__u32)__builtin_offsetof(struct warder_profile,
+									    net_rules) + i / 8);
+		if (!(set >> (i & 63) & 1))
+			continue;
+		at = (__u32)warder_net_try(img, a, op, i);
+		if (!at)
+			continue;
+		if (image_u8(img, at + WARDER_NET_FIELD(deny)))
+			return (int)at;
+		if (!found)
+			found = at;
+	}
+	return (int)found;
+}
+
+/* No rule of the profile speaks of sockets of the families, and the default grants them. */
+WARDER_ENGINE int warder_net_is_trivial(const struct warder_image *img, __u32 pr, __u32 families)
+{
+	__u64 rules = WARDER_PROFILE_U64(img, pr, net_rules[0]) |
+		      WARDER_PROFILE_U64(img, pr, net_rules[1]) |
+		      WARDER_PROFILE_U64(img, pr, net_rules[2]) |
+		      WARDER_PROFILE_U64(img, pr, net_rules[3]);
+
+	if (rules || families & ~WARDER_PROFILE_U32(img, pr, net_default))
+		return 0;
+	return !(families & WARDER_FAM_UNIX) || (!warder_start(img, pr, WARDER_START_UNIX) &&
+						 !warder_start(img, pr, WARDER_START_ABSTRACT));
+}
+
+/* Without the mode's part: a verdict on the table alone. */
+WARDER_ENGINE void warder_net_table(const struct warder_image *img, __u32 pr,
+				    const struct warder_address *a, __u32 op,
+				    struct warder_verdict *v)
+{
+	__u32 at = (__u32)warder_net_find(img, pr, a, op);
+
+	warder_verdict_allow(v);
+	if (at) {
+		v->why = WARDER_WHY_RULE;
+		v->rule = image_u16(img, at + WARDER_NET_FIELD(rule));
+		v->report = image_u8(img, at + WARDER_NET_FIELD(audit));
+		if (image_u8(img, at + WARDER_NET_FIELD(deny))) {
+			warder_verdict_deny(v, WARDER_WHY_RULE,
+					    image_u8(img, at + WARDER_NET_FIELD(err)));
+			v->access = op;
+		}
+	} else if (a->families & ~WARDER_PROFILE_U32(img, pr, net_default)) {
+		warder_verdict_deny(v, WARDER_WHY_DEFAULT, WARDER_PROFILE_U32(img, pr, net_err));
+		v->access = op;
+	}
+}
+
+/* Decides `op`, one WARDER_NET_* bit, on the address; for unix sockets warder_decide_unix(). */
+WARDER_ENGINE void warder_decide_network(const struct warder_image *img, __u32 pr,
+					 const struct warder_address *a, __u32 op,
+					 struct warder_verdict *v)
+{
+	warder_net_table(img, pr, a, op, v);
+	warder_verdict_finish(img, v);
+}
+
+/*
+ * Decides `op` on the unix socket of the name text[off, off+len): with WARDER_START_UNIX a path
+ * as seen from the container's root, with WARDER_START_ABSTRACT an abstract name without its
+ * first NUL. A socket without any name is judged by family, with warder_decide_network().
+ * Returns 1 when the verdict is to allow it, by a rule that speaks of its name: what opens the
+ * way to a socket of the host.
+ */
+WARDER_ENGINE int warder_decide_unix(const struct warder_image *img, __u32 pr,
+				     const struct warder_text *text, __u32 off, __u32 len,
+				     __u32 start, const struct warder_address *a, __u32 op,
+				     struct warder_verdict *v)
+{
+	__u32 at, by;
+	int named = 0;
+
+	warder_net_table(img, pr, a, op, v);
+	at = warder_accept_at(img, warder_walk(img, text, warder_start(img, pr, start), off, len));
+	if (WARDER_ACCEPT_FIELD(img, at, deny) & op) {
+		by = (__u32)warder_attribute(img, at, op, 1);
+		warder_verdict_allow(v);
+		warder_verdict_deny(v, WARDER_WHY_RULE, by & 0xff);
+		v->rule = by >> 8;
+		v->access = op;
+	} else if ((WARDER_ACCEPT_FIELD(img, at, allow) & op) &&
+		   !(v->action == WARDER_DENY && v->why == WARDER_WHY_RULE)) {
+		named = 1;
+		warder_verdict_allow(v);
+		v->why = WARDER_WHY_RULE;
+		v->rule = (__u32)warder_attribute(img, at, op, 0) >> 8;
+		v->report = (WARDER_ACCEPT_FIELD(img, at, audit) & op) != 0;
+	}
+	warder_verdict_finish(img, v);
+	return named;
+}
+
+/* A unix socket whose path has no name in this container. */
+WARDER_ENGINE void warder_decide_unix_unreachable(const struct warder_image *img, __u32 pr,
+						  __u32 op, struct warder_verdict *v)
+{
+	warder_verdict_allow(v);
+	if (warder_net_is_trivial(img, pr, WARDER_FAM_UNIX))
+		return;
+	warder_verdict_deny(v, WARDER_WHY_UNREACHABLE, WARDER_EACCES);
+	v->access = op;
+	warder_verdict_finish(img, v);
+}
+
+#endif
