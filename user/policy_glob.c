@@ -35,6 +35,7 @@ struct glob {
 	size_t nvars;
 	uint32_t owner;
 	size_t first_state;
+	bool name; /* no path: any bytes in any order */
 	struct glob_error *err;
 	const char *top;   /* the pattern itself, for offsets */
 	size_t top_offset; /* where in it the variable being expanded stands */
@@ -468,6 +469,10 @@ static int glob_items(struct glob *g, struct cursor *c, uint32_t *at, enum place
 /* What the next character of the name, `literal` or -1 for a wildcard, does to the place. */
 static int place_next(struct glob *g, const struct cursor *c, enum place *place, int literal)
 {
+	if (g->name) {
+		*place = PLACE_OTHER;
+		return 0;
+	}
 	if (*place == PLACE_START && literal != '/')
 		return glob_fail(g, c, -EINVAL, "a pattern begins with '/'");
 	if (literal == '/') {
@@ -603,6 +608,8 @@ static int glob_stars(struct glob *g, struct cursor *c, uint32_t *at, enum place
 
 	if (err)
 		return err;
+	if (g->name)
+		s.w[0] |= 1;
 	c->at++;
 	if (c->text[c->at] == '*') {
 		c->at++;
@@ -669,11 +676,13 @@ static int glob_items(struct glob *g, struct cursor *c, uint32_t *at, enum place
 	return err;
 }
 
-int glob_compile(struct nfa *n, const char *pattern, const struct policy_var *vars, size_t nvars,
-		 uint32_t owner, uint32_t *ret_start, struct glob_error *reterr)
+static int glob_build(struct nfa *n, const char *pattern, const struct policy_var *vars,
+		      size_t nvars, uint32_t owner, bool name, uint32_t *ret_start,
+		      struct glob_error *reterr)
 {
 	struct glob g = {
 		.n = n,
+		.name = name,
 		.vars = vars,
 		.nvars = nvars,
 		.owner = owner,
@@ -704,7 +713,8 @@ int glob_compile(struct nfa *n, const char *pattern, const struct policy_var *va
 	if (err)
 		return err;
 	if (place == PLACE_START)
-		return glob_fail(&g, &c, -EINVAL, "a pattern begins with '/'");
+		return glob_fail(&g, &c, -EINVAL,
+				 name ? "an empty name" : "a pattern begins with '/'");
 	if (place == PLACE_DOT || place == PLACE_DOTDOT)
 		return glob_fail(&g, &c, -EINVAL, "'.' and '..' never occur in a name");
 	if (place == PLACE_SLASH && strcmp(pattern, "/"))
@@ -714,6 +724,18 @@ int glob_compile(struct nfa *n, const char *pattern, const struct policy_var *va
 	n->state[at].accept = owner + 1;
 	*ret_start = start;
 	return 0;
+}
+
+int glob_compile(struct nfa *n, const char *pattern, const struct policy_var *vars, size_t nvars,
+		 uint32_t owner, uint32_t *ret_start, struct glob_error *reterr)
+{
+	return glob_build(n, pattern, vars, nvars, owner, false, ret_start, reterr);
+}
+
+int glob_compile_name(struct nfa *n, const char *pattern, const struct policy_var *vars,
+		      size_t nvars, uint32_t owner, uint32_t *ret_start, struct glob_error *reterr)
+{
+	return glob_build(n, pattern, vars, nvars, owner, true, ret_start, reterr);
 }
 
 void nfa_done(struct nfa *n)

@@ -9,26 +9,6 @@
 #include "policy_internal.h"
 
 #define RECORD_TABLE (1u << 17)
-#define ACC_ALL (WARDER_ACC_FILE_ALL | WARDER_ACC_EXEC)
-
-struct compiler {
-	const struct policy *p;
-	struct policy_diags *diags;
-	struct dfa dfa;
-
-	struct accept_table accept;
-	uint32_t *table;		   /* hash: record number, 0 free */
-	uint32_t start[WARDER_START__MAX]; /* states in the image */
-
-	/* By rule: does it decide anything, and if not, which rule is in its way? */
-	bool *decides;
-	uint32_t *shadow; /* rule number */
-
-	char *strings;
-	size_t strings_len, strings_cap;
-	const char *last_file; /* most rules are of the file of the rule before */
-	uint32_t last_file_at;
-};
 
 /* ------------------------------------------------------------ accept records */
 
@@ -172,7 +152,9 @@ static int compiler_accept(void *arg, const uint32_t *patterns, size_t count, ui
 		const struct policy_pattern *p = &c->p->pattern[patterns[i]];
 
 		d.a.set |= p->set;
-		if (p->start == WARDER_START_FILE && (!rules || rule[rules - 1] != p->rule + 1))
+		if ((p->start == WARDER_START_FILE || p->start == WARDER_START_UNIX ||
+		     p->start == WARDER_START_ABSTRACT) &&
+		    (!rules || rule[rules - 1] != p->rule + 1))
 			rule[rules++] = p->rule + 1;
 	}
 	draft_fill(c, &d, rule, rules);
@@ -269,74 +251,6 @@ static int compiler_file(struct compiler *c, const char *file, uint32_t *ret)
 
 /* ------------------------------------------------------------------- layout */
 
-static void compiler_capabilities(struct compiler *c, struct warder_profile *h)
-{
-	struct warder_bits *bits = &h->bits[WARDER_BITS_CAPABILITY];
-	const struct policy *p = c->p;
-	uint64_t denied = 0, allowed = 0;
-
-	for (int deny = 1; deny >= 0; deny--)
-		for (size_t i = 0; i < p->rules; i++) {
-			const struct policy_rule *r = &p->rule[i];
-			uint64_t fresh = r->caps & ~denied & ~allowed;
-
-			if (r->class_ != WARDER_CLASS_CAPABILITY || r->deny != deny)
-				continue;
-			if (!deny && r->audit) {
-				c->decides[i] = (r->caps & ~denied & ~bits->audit) != 0;
-				bits->audit |= r->caps & ~denied;
-			}
-			if (!fresh && r->caps)
-				c->shadow[i] = bits->rule[__builtin_ctzll(r->caps)];
-			for (int cap = 0; cap < 64; cap++)
-				if (fresh >> cap & 1)
-					bits->rule[cap] = (uint16_t)(i + 1);
-			c->decides[i] |= fresh != 0;
-			*(deny ? &denied : &allowed) |= fresh;
-		}
-	bits->allow = (p->cap_deny ? allowed : ~0ull) & ~denied;
-	bits->err = EPERM;
-}
-
-static void bits_allow_all(struct warder_bits *b)
-{
-	b->allow = ~0ull;
-	b->err = EPERM;
-}
-
-static void compiler_profile(struct compiler *c, struct warder_profile *pr)
-{
-	const struct policy *p = c->p;
-
-	/* Mapping a file for execution has the default of executing it: where execution must be
-	 * allowed the dynamic loader must not run what execve() may not, and where it need not
-	 * be, a program that may be executed must not die while it is mapped. */
-	pr->file_default = (p->file_deny ? 0 : WARDER_ACC_FILE_ALL & ~WARDER_ACC_MAP_EXEC) |
-			   (p->exec_deny ? 0 : WARDER_ACC_EXEC | WARDER_ACC_MAP_EXEC);
-	pr->file_err = EACCES;
-	pr->exec_err = EACCES;
-	pr->mount_default = p->mount_allow ? (1u << WARDER_MNT_BITS) - 1 : 0;
-	pr->mount_err = EPERM;
-	pr->net_default = (1u << WARDER_FAM_BITS) - 1;
-	pr->net_err = EACCES;
-	pr->device_default = (1u << WARDER_DEV_BITS) - 1;
-	pr->device_err = EPERM;
-	pr->peer_default = 1u << WARDER_CLASS_PTRACE | 1u << WARDER_CLASS_SIGNAL |
-			   1u << WARDER_CLASS_IPC;
-	pr->peer_err[0] = EPERM;
-	pr->peer_err[1] = EPERM;
-	pr->peer_err[2] = EACCES;
-	pr->mount_rules = p->mounts == 64 ? ~0ull : (1ull << p->mounts) - 1;
-	for (unsigned i = 0; i < WARDER_BITS__MAX; i++)
-		bits_allow_all(&pr->bits[i]);
-	pr->file_trivial = pr->file_default == ACC_ALL;
-	for (size_t i = 0; i < c->accept.records; i++)
-		if (c->accept.record[i].deny || c->accept.record[i].audit)
-			pr->file_trivial = 0;
-	for (unsigned i = 0; i < WARDER_START__MAX; i++)
-		pr->start[i] = c->start[i];
-}
-
 static void compiler_header(struct compiler *c, struct warder_image_header *h)
 {
 	const struct policy *p = c->p;
@@ -346,6 +260,7 @@ static void compiler_header(struct compiler *c, struct warder_image_header *h)
 	h->header_size = sizeof(*h);
 	h->mode = p->mode;
 	h->keys_max = p->keys_max;
+	h->unsafe = p->unsafe;
 	snprintf(h->policy, sizeof(h->policy), "%s", p->name);
 	for (size_t i = 0; i < p->overrides; i++)
 		h->override_ops |= 1ull << p->override[i].o.op;
@@ -355,22 +270,30 @@ static int write_rules(struct compiler *c, struct writer *w, struct warder_image
 {
 	const struct policy *p = c->p;
 	struct warder_mount_rule *mount;
+	struct warder_net_rule *net;
+	struct warder_device_rule *device;
+	struct warder_peer_rule *peer;
 	struct warder_override *override;
 	struct warder_profile *profile;
 	struct warder_rule *rule;
 	int err = compiler_string(c, p->name, &h->name);
 
 	rule = writer_section(w, &h->rule, p->rules, sizeof(*rule));
-	profile = writer_section(w, &h->profile, 1, sizeof(*profile));
+	profile = writer_section(w, &h->profile, p->profiles, sizeof(*profile));
 	mount = writer_section(w, &h->mount, p->mounts, sizeof(*mount));
-	writer_section(w, &h->net, 0, 1);
-	writer_section(w, &h->device, 0, 1);
-	writer_section(w, &h->peer, 0, 1);
+	net = writer_section(w, &h->net, p->nets, sizeof(*net));
+	device = writer_section(w, &h->device, p->devices, sizeof(*device));
+	peer = writer_section(w, &h->peer, p->peers, sizeof(*peer));
 	override = writer_section(w, &h->override_, p->overrides, sizeof(*override));
-	if (!rule || !profile || !mount || !override)
+	if (!rule || !profile || !mount || !net || !device || !peer || !override)
 		return -E2BIG;
-	compiler_profile(c, profile);
-	compiler_capabilities(c, profile);
+	memcpy(net, p->net, p->nets * sizeof(*net));
+	memcpy(device, p->device, p->devices * sizeof(*device));
+	memcpy(peer, p->peer, p->peers * sizeof(*peer));
+	for (size_t k = 0; !err && k < p->profiles; k++) {
+		compiler_profile(c, k, &profile[k]);
+		err = compiler_string(c, p->profile[k].name, &profile[k].name);
+	}
 	for (size_t i = 0; !err && i < p->rules; i++) {
 		const struct policy_rule *r = &p->rule[i];
 
@@ -379,7 +302,9 @@ static int write_rules(struct compiler *c, struct writer *w, struct warder_image
 						 .class_ = r->class_,
 						 .deny = r->deny,
 						 .err = r->err,
-						 .audit = r->audit };
+						 .audit = r->audit,
+						 .profile = r->profile,
+						 .in = r->in };
 		err = compiler_file(c, r->file, &rule[i].file);
 		if (!err)
 			err = compiler_string(c, r->id, &rule[i].id);
@@ -403,7 +328,10 @@ static void strings_place(struct warder_image *img, uint32_t base)
 	struct warder_image_header *h = &img->h;
 	struct warder_rule *rule = (void *)(img->b + h->rule.offset);
 	struct warder_override *override = (void *)(img->b + h->override_.offset);
+	struct warder_profile *profile = (void *)(img->b + h->profile.offset);
 
+	for (uint32_t i = 0; i < h->profile.count; i++)
+		profile[i].name += profile[i].name ? base : 0;
 	h->name += h->name ? base : 0;
 	for (uint32_t i = 0; i < h->rule.count; i++) {
 		rule[i].file += rule[i].file ? base : 0;
@@ -437,7 +365,7 @@ static int compiler_write(struct compiler *c, struct warder_image *img)
 	int err;
 
 	compiler_header(c, h);
-	err = dfa_write(&w, h, &c->dfa, WARDER_START__MAX, &c->accept, c->start);
+	err = dfa_write(&w, h, &c->dfa, c->p->profiles * WARDER_START__MAX, &c->accept, c->start);
 	if (!err)
 		err = write_rules(c, &w, h);
 	if (err)
@@ -458,28 +386,37 @@ static int compiler_write(struct compiler *c, struct warder_image *img)
 
 /* -------------------------------------------------------------------- entry */
 
+/* Does the pattern count among the names of kind `start` in profile k? Sets are cut down to the
+ * profile by its masks, so all profiles share their start states. */
+static bool pattern_starts(const struct policy *p, const struct policy_pattern *t, unsigned start,
+			   size_t k)
+{
+	return t->start == start && (t->set || rule_holds(p, &p->rule[t->rule], k));
+}
+
 static int compiler_dfa(struct compiler *c, uint64_t *cost)
 {
 	const struct policy *p = c->p;
-	const uint32_t *starts[WARDER_START__MAX];
-	size_t counts[WARDER_START__MAX];
+	size_t lists = p->profiles * WARDER_START__MAX, used = 0;
+	cleanup_free const uint32_t **starts = calloc(lists, sizeof(*starts));
+	cleanup_free size_t *counts = calloc(lists, sizeof(*counts));
+	cleanup_free uint32_t *start = calloc(p->profiles * p->patterns + 1, sizeof(*start));
 	struct dfa_options o = { .start = starts,
 				 .counts = counts,
-				 .n_starts = WARDER_START__MAX,
+				 .n_starts = lists,
 				 .accept = compiler_accept,
 				 .arg = c,
 				 .cost = cost };
-	cleanup_free uint32_t *start = calloc(p->patterns + 1, sizeof(*start));
-	size_t used = 0;
 
-	if (!start)
+	if (!start || !starts || !counts)
 		return -ENOMEM;
-	for (unsigned k = 0; k < WARDER_START__MAX; k++) {
-		starts[k] = start + used;
+	for (size_t n = 0; n < lists; n++) {
+		starts[n] = start + used;
 		for (size_t i = 0; i < p->patterns; i++)
-			if (p->pattern[i].start == k)
+			if (pattern_starts(p, &p->pattern[i], n % WARDER_START__MAX,
+					   n / WARDER_START__MAX))
 				start[used++] = p->pattern[i].nfa_start;
-		counts[k] = (size_t)(start + used - starts[k]);
+		counts[n] = (size_t)(start + used - starts[n]);
 	}
 	return dfa_build(&p->nfa, &o, &c->dfa);
 }
@@ -489,7 +426,8 @@ static int compiler_init(struct compiler *c)
 	c->decides = calloc(c->p->rules + 1, sizeof(*c->decides));
 	c->shadow = calloc(c->p->rules + 1, sizeof(*c->shadow));
 	c->table = calloc(RECORD_TABLE, sizeof(*c->table));
-	if (!c->decides || !c->shadow || !c->table ||
+	c->start = calloc(c->p->profiles * WARDER_START__MAX, sizeof(*c->start));
+	if (!c->decides || !c->shadow || !c->table || !c->start ||
 	    vector_grow(&c->accept.record, 0, &c->accept.records_cap, sizeof(*c->accept.record)) ||
 	    vector_grow(&c->strings, 0, &c->strings_cap, 1))
 		return -ENOMEM;
@@ -508,6 +446,7 @@ static void compiler_done(struct compiler *c)
 	free(c->accept.entry);
 	free(c->decides);
 	free(c->shadow);
+	free(c->start);
 	free(c->strings);
 }
 

@@ -115,6 +115,11 @@ struct glob_error {
 int glob_compile(struct nfa *n, const char *pattern, const struct policy_var *vars, size_t nvars,
 		 uint32_t owner, uint32_t *ret_start, struct glob_error *reterr);
 
+/* The same for names that are no paths (abstract sockets): they need not begin with '/', may hold
+ * "//" and "..", and * and ** match NUL bytes too. */
+int glob_compile_name(struct nfa *n, const char *pattern, const struct policy_var *vars,
+		      size_t nvars, uint32_t owner, uint32_t *ret_start, struct glob_error *reterr);
+
 /* ------------------------------------------------------------- DFA (dfa.c) */
 
 struct dfa {
@@ -176,8 +181,13 @@ struct policy_rule {
 	const char *id;
 	uint8_t class_, deny, err, audit;
 	bool included; /* from an included file: what shadows it is no mistake of the author's */
-	uint32_t mask; /* file, exec: WARDER_ACC_* */
-	uint64_t caps;
+	uint16_t in;   /* number of the profile that it stands in; 0: top */
+	uint32_t mask; /* what its patterns decide: WARDER_ACC_*, of a unix socket WARDER_NET_* */
+	uint64_t bits; /* capability, memory, namespace, kernel: the switches */
+	/* exec: the profile that it leads to, NULL: none; its number once all are known */
+	const char *profile_name;
+	unsigned profile_line, profile_column;
+	uint16_t profile;
 };
 
 struct policy_pattern {
@@ -186,6 +196,18 @@ struct policy_pattern {
 	uint32_t rule; /* index */
 	uint8_t start; /* enum warder_start */
 	uint64_t set;  /* mount or override entries */
+};
+
+/* What is said of a class default. */
+enum policy_default { DEFAULT_UNSAID = 0, DEFAULT_ALLOW, DEFAULT_DENY };
+
+/* Number 0 is the top profile: what stands outside `profiles:`. */
+struct policy_profile {
+	const char *name, *file;
+	unsigned line, column;
+	uint32_t id;
+	uint32_t named; /* bit WARDER_CLASS_*: its own allow rules and default replace the top's */
+	uint8_t def[WARDER_CLASS__MAX]; /* enum policy_default */
 };
 
 struct policy_override {
@@ -197,7 +219,7 @@ struct policy_override {
 
 struct policy_mount {
 	struct warder_mount_rule m;
-	const char *targets;
+	const char *targets, *sources; /* the patterns, joined */
 };
 
 struct policy_pair {
@@ -213,7 +235,7 @@ struct policy {
 	struct policy_pair *annotation;
 	size_t annotations;
 	uint32_t keys_max;
-	bool file_deny, exec_deny, cap_deny, mount_allow;
+	uint64_t unsafe; /* WARDER_UNSAFE_* */
 
 	struct policy_var *var;
 	size_t vars, vars_cap;
@@ -225,6 +247,14 @@ struct policy {
 	size_t mounts;
 	struct policy_override override[WARDER_OVERRIDES_MAX];
 	size_t overrides;
+	struct warder_net_rule net[WARDER_NET_RULES_MAX];
+	size_t nets;
+	struct warder_device_rule device[WARDER_DEVICE_RULES_MAX];
+	size_t devices;
+	struct warder_peer_rule peer[WARDER_PEER_RULES_MAX];
+	size_t peers;
+	struct policy_profile profile[WARDER_PROFILES_MAX];
+	size_t profiles; /* at least the top one */
 	struct nfa nfa;
 };
 
@@ -238,6 +268,7 @@ struct parser {
 	const char *const *dirs;
 	const char *file; /* the one being read */
 	bool included;
+	uint16_t profile; /* number of the one being read */
 	unsigned depth;
 	const char *seen[INCLUDES_MAX]; /* names of includes */
 	size_t seen_count;
@@ -270,6 +301,11 @@ int expect_word(struct parser *ps, const struct node *n, const char *what,
 /* A scalar or a list of scalars as a list: calls fn for each. */
 void each_scalar(struct parser *ps, struct node *n, const char *what,
 		 void (*fn)(struct parser *, struct node *, void *), void *arg);
+/* The same where numbers are as good as text. */
+void each_value(struct parser *ps, struct node *n, const char *what,
+		void (*fn)(struct parser *, struct node *, void *), void *arg);
+/* Decimal digits up to *end; false if there are none or the number does not fit. */
+bool parse_digits(const char *text, const char **end, uint64_t *ret);
 
 /* A key of a mapping. `read` gets the value; without it the key is known but read elsewhere. */
 struct key {
@@ -279,7 +315,7 @@ struct key {
 /* Reports unknown and missing keys. False if the node is no mapping. */
 bool check_keys(struct parser *ps, const struct node *n, const char *what, const struct key *keys);
 
-/* In policy_parse.c, used by policy_override.c. */
+/* In policy_rule.c: what rules of all classes have in common. */
 int parser_add_rule(struct parser *ps, const struct policy_rule *rule, uint32_t *ret_index);
 void parser_add_patterns(struct parser *ps, struct node *n, const char *what, uint32_t rule,
 			 unsigned start, uint64_t set, const char **ret_joined);
@@ -295,6 +331,12 @@ bool parse_rule_head(struct parser *ps, struct node *n, uint8_t class_, int err,
 void refuse_word(struct parser *ps, const struct node *at, bool optional, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));
 bool node_optional(struct parser *ps, const struct node *rule);
+/* Reads a word or list of words of a class (policy_words.c) as bits; "*" is `all`. Of a word that
+ * the class does not know it says which there are. */
+uint64_t parse_words(struct parser *ps, struct node *n, uint8_t class_, uint64_t all);
+/* Calls fn for each item of the class's list, if there is one. */
+void parse_rules(struct parser *ps, struct node *root, const char *class_,
+		 void (*fn)(struct parser *, struct node *));
 bool parse_flags(struct parser *ps, const struct node *n, uint32_t *ret_require,
 		 uint32_t *ret_forbid);
 bool parse_fstype(struct parser *ps, const struct node *n, char ret[WARDER_FSTYPE_SIZE]);
@@ -304,9 +346,56 @@ int parse_errno(struct parser *ps, const struct node *n, uint8_t *ret);
 
 int parser_run(struct parser *ps, struct node *root);
 
-/* One rule each, in policy_mount.c. */
+/* One rule each: policy_rules.c, policy_network.c, policy_peer.c, policy_mount.c. */
+void parse_file_rule(struct parser *ps, struct node *rule);
+void parse_exec_rule(struct parser *ps, struct node *rule);
+void parse_capability_rule(struct parser *ps, struct node *rule);
+void parse_namespace_rule(struct parser *ps, struct node *rule);
+void parse_kernel_rule(struct parser *ps, struct node *rule);
+void parse_network_rule(struct parser *ps, struct node *rule);
+void parse_device_rule(struct parser *ps, struct node *rule);
+void parse_ptrace_rule(struct parser *ps, struct node *rule);
+void parse_signal_rule(struct parser *ps, struct node *rule);
+void parse_ipc_rule(struct parser *ps, struct node *rule);
 void parse_mount(struct parser *ps, struct node *rule);
 void parse_override(struct parser *ps, struct node *rule);
+/* The whole class: a mapping. */
+void parse_memory(struct parser *ps, struct node *n);
+
+/* Settings of the whole policy, in policy_settings.c. */
+void parse_settings(struct parser *ps, struct node *root);
+void parse_defaults(struct parser *ps, struct node *n);
+void parse_keyring(struct parser *ps, struct node *n);
+/* The kernel surfaces that stay closed under this `unsafe` list, as switches. */
+uint64_t kernel_closed(uint64_t unsafe);
+/* The word of one WARDER_UNSAFE_* bit. */
+const char *unsafe_name(__u64 bit);
+
+/* --------------------------------------------------------------- compiler */
+
+struct compiler {
+	const struct policy *p;
+	struct policy_diags *diags;
+	struct dfa dfa;
+
+	struct accept_table accept;
+	uint32_t *table; /* hash: record number, 0 free */
+	uint32_t *start; /* states in the image, WARDER_START__MAX for each profile */
+
+	/* By rule: does it decide anything, and if not, which rule is in its way? */
+	bool *decides;
+	uint32_t *shadow; /* rule number */
+
+	char *strings;
+	size_t strings_len, strings_cap;
+	const char *last_file; /* most rules are of the file of the rule before */
+	uint32_t last_file_at;
+};
+
+/* In policy_profile.c. Does the rule hold in profile number k? */
+bool rule_holds(const struct policy *p, const struct policy_rule *r, size_t k);
+/* What holds in profile number k, complete; not its name. */
+void compiler_profile(struct compiler *c, size_t k, struct warder_profile *pr);
 
 /* CRC-32 of the used bytes with the checksum field zero. */
 __u32 image_checksum(const struct warder_image *img);

@@ -16,6 +16,8 @@
 
 /* Operations that have a file-system type, and those that have MS_* flags. */
 #define OPS_WITH_TYPE (WARDER_MNT_NEW | WARDER_MNT_ATTACH)
+#define OPS_WITH_SOURCE                                                                            \
+	(WARDER_MNT_NEW | WARDER_MNT_BIND | WARDER_MNT_MOVE | WARDER_MNT_ATTACH)
 #define OPS_WITH_FLAGS                                                                             \
 	(WARDER_MNT_NEW | WARDER_MNT_BIND | WARDER_MNT_REMOUNT | WARDER_MNT_PROPAGATION)
 
@@ -153,12 +155,16 @@ static void check_mount_shadow(struct parser *ps, const struct node *n, size_t f
 		for (size_t k = first; k < p->mounts; k++) {
 			const struct policy_mount *b = &p->mount[k];
 
+			/* A rule decides in its own profile only, a deny of the top in all. */
+			all &= r->in == ps->profile || (!r->in && r->deny);
 			/* An allow does not take anything from a deny. */
 			all &= (a->m.deny || !b->m.deny) && !(b->m.ops & ~a->m.ops) &&
 			       conditions_cover(a->m.require, a->m.forbid, a->m.type,
 						a->m.any_target, a->targets, b->m.require,
 						b->m.forbid, b->m.type, b->m.any_target,
-						b->targets);
+						b->targets) &&
+			       (a->m.any_source ||
+				(!b->m.any_source && !strcmp(a->sources, b->sources)));
 		}
 		if (all && !ps->included) {
 			parser_error(ps, n,
@@ -173,7 +179,7 @@ static void check_mount_shadow(struct parser *ps, const struct node *n, size_t f
 void parse_mount(struct parser *ps, struct node *n)
 {
 	struct policy *p = ps->p;
-	struct policy_mount m = { .targets = "" };
+	struct policy_mount m = { .targets = "", .sources = "" };
 	struct rule_head head;
 	struct types types = { .count = 0 };
 	struct node *type, *target, *flags, *source;
@@ -188,10 +194,6 @@ void parse_mount(struct parser *ps, struct node *n)
 	target = map_get(n, "target");
 	flags = map_get(n, "flags");
 	source = map_get(n, "source");
-	if (source) {
-		refuse_word(ps, source, head.optional, "source of a mount rule");
-		return;
-	}
 	if (head.what)
 		each_scalar(ps, head.what, "mount", read_op, &m.m.ops);
 	if (type)
@@ -207,6 +209,15 @@ void parse_mount(struct parser *ps, struct node *n)
 		parser_error(ps, flags,
 			     "flags: only mount, bind, remount and propagation have "
 			     "them; give the other operations a rule of their own");
+	if (source && (m.m.ops & ~OPS_WITH_SOURCE))
+		parser_error(ps, source,
+			     "source: only mount, bind, move and attach have one; give the other "
+			     "operations a rule of their own");
+	else if (source && (m.m.ops & WARDER_MNT_BIND) && !head.rule.deny)
+		parser_warning(ps, source,
+			       "source: no bind by mount(2) is allowed by a rule with a source: the "
+			       "kernel resolves it after asking; an override rule with bind: can "
+			       "offer it");
 	if (parser_add_rule(ps, &head.rule, &index))
 		return;
 	m.m.rule = (uint16_t)(index + 1);
@@ -214,6 +225,7 @@ void parse_mount(struct parser *ps, struct node *n)
 	m.m.err = head.rule.err;
 	m.m.audit = head.rule.audit;
 	m.m.any_target = !target;
+	m.m.any_source = !source;
 	if (p->mounts + types.count > WARDER_MOUNT_RULES_MAX) {
 		parser_error(ps, n, "mount: more than %d rules (each type counts)",
 			     WARDER_MOUNT_RULES_MAX);
@@ -229,6 +241,12 @@ void parse_mount(struct parser *ps, struct node *n)
 				    &m.targets);
 		for (size_t i = first; i < p->mounts; i++)
 			p->mount[i].targets = m.targets;
+	}
+	if (source) {
+		parser_add_patterns(ps, source, "source", index, WARDER_START_MOUNT_SOURCE, set,
+				    &m.sources);
+		for (size_t i = first; i < p->mounts; i++)
+			p->mount[i].sources = m.sources;
 	}
 	if (types.count)
 		check_mount_shadow(ps, n, first);

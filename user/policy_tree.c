@@ -320,8 +320,7 @@ bool expect_bool(struct parser *ps, const struct node *n, const char *what, bool
 	return false;
 }
 
-/* Decimal digits up to `end`; false if there are none or the number does not fit. */
-static bool parse_digits(const char *text, const char **end, uint64_t *ret)
+bool parse_digits(const char *text, const char **end, uint64_t *ret)
 {
 	uint64_t v = 0;
 	const char *p = text;
@@ -426,6 +425,32 @@ void each_scalar(struct parser *ps, struct node *n, const char *what,
 		parser_error(ps, n, "%s: the list is empty", what);
 	for (size_t i = 0; i < n->count && !ps->fatal; i++)
 		if (expect_string(ps, n->item[i], what))
+			fn(ps, n->item[i], arg);
+}
+
+static bool expect_value(struct parser *ps, const struct node *n, const char *what)
+{
+	char buf[SHOWN_SIZE];
+
+	if (n->type == NODE_SCALAR && n->len)
+		return true;
+	parser_error(ps, n, "%s: expected a word or number, found %s", what,
+		     n->type == NODE_SCALAR ? "nothing" : node_shown(n, buf));
+	return false;
+}
+
+void each_value(struct parser *ps, struct node *n, const char *what,
+		void (*fn)(struct parser *, struct node *, void *), void *arg)
+{
+	if (n->type != NODE_SEQ) {
+		if (expect_value(ps, n, what))
+			fn(ps, n, arg);
+		return;
+	}
+	if (!n->count)
+		parser_error(ps, n, "%s: the list is empty", what);
+	for (size_t i = 0; i < n->count && !ps->fatal; i++)
+		if (expect_value(ps, n->item[i], what))
 			fn(ps, n->item[i], arg);
 }
 

@@ -9,9 +9,18 @@
 
 #include "cleanup.h"
 #include "policy_internal.h"
+#include "warder_decide.h"
 
 #define ACC_ALL (WARDER_ACC_FILE_ALL | WARDER_ACC_EXEC)
 #define MNT_ALL ((1u << WARDER_MNT_BITS) - 1)
+#define FAM_ALL ((1u << WARDER_FAM_BITS) - 1)
+/* Classes that rules can be of. */
+#define RULE_CLASSES                                                                               \
+	(1u << WARDER_CLASS_FILE | 1u << WARDER_CLASS_EXEC | 1u << WARDER_CLASS_CAPABILITY |       \
+	 1u << WARDER_CLASS_MOUNT | 1u << WARDER_CLASS_PTRACE | 1u << WARDER_CLASS_SIGNAL |        \
+	 1u << WARDER_CLASS_IPC | 1u << WARDER_CLASS_KERNEL | 1u << WARDER_CLASS_DEVICE |          \
+	 1u << WARDER_CLASS_OVERRIDE | 1u << WARDER_CLASS_NETWORK | 1u << WARDER_CLASS_MEMORY |    \
+	 1u << WARDER_CLASS_NAMESPACE)
 #define ERR_MAX 133 /* EHWPOISON, the last of the kernel's */
 
 static bool errno_is_fine(__u32 err)
@@ -163,10 +172,11 @@ static const char *verify_rule(const struct warder_image *img, const struct ward
 {
 	if (!r->file || !r->line || !string_is_fine(img, r->file) || !string_is_fine(img, r->id))
 		return "where a rule stands";
-	if (r->class_ != WARDER_CLASS_FILE && r->class_ != WARDER_CLASS_EXEC &&
-	    r->class_ != WARDER_CLASS_CAPABILITY && r->class_ != WARDER_CLASS_MOUNT &&
-	    r->class_ != WARDER_CLASS_OVERRIDE)
+	if (r->class_ >= WARDER_CLASS__MAX || !(RULE_CLASSES >> r->class_ & 1))
 		return "class of a rule";
+	if (r->in >= img->h.profile.count || r->profile >= img->h.profile.count ||
+	    (r->profile && (r->class_ != WARDER_CLASS_EXEC || r->deny)))
+		return "profile of a rule";
 	if (r->deny > 1 || r->audit > 1 || (r->deny ? !errno_is_fine(r->err) : r->err))
 		return "action of a rule";
 	return NULL;
@@ -178,7 +188,7 @@ static const char *verify_mount(const struct warder_image *img, const struct war
 
 	if (!m->ops || (m->ops & ~MNT_ALL) || (m->require & m->forbid))
 		return "conditions of a mount rule";
-	if (m->deny > 1 || m->audit > 1 || m->any_target > 1 ||
+	if (m->deny > 1 || m->audit > 1 || m->any_target > 1 || m->any_source > 1 ||
 	    (m->deny ? !errno_is_fine(m->err) : m->err) || !m->rule ||
 	    m->rule > img->h.rule.count || memcmp(m->pad, zero, sizeof(zero)))
 		return "action of a mount rule";
@@ -212,7 +222,75 @@ static const char *verify_override(const struct warder_image *img, const struct 
 	return NULL;
 }
 
-static const char *verify_bits(const struct warder_image *img, const struct warder_bits *b)
+/* An entry of a table does what its rule does. */
+static bool entry_is_fine(const struct warder_image *img, __u32 class_, __u16 number, __u8 deny,
+			  __u8 err, __u8 audit)
+{
+	const struct warder_rule *rule = image_rule(img, number);
+
+	/* The right to make a socket comes with a rule and is not reported. */
+	return rule && rule->class_ == class_ && rule->deny == deny && rule->err == err &&
+	       (rule->audit == audit || (class_ == WARDER_CLASS_NETWORK && !audit));
+}
+
+static const char *verify_net(const struct warder_image *img, const struct warder_net_rule *n)
+{
+	if (!n->ops || (n->ops & ~WARDER_NET_ALL) || !n->families || (n->families & ~FAM_ALL) ||
+	    n->protocols >> WARDER_PROTO_BITS || n->port_first > n->port_last || n->prefix > 128 ||
+	    n->pad[0] || n->pad[1])
+		return "conditions of a network rule";
+	if ((n->prefix || n->protocols || n->port_first || n->port_last != 0xffff) &&
+	    (n->families & ~WARDER_FAM_IP))
+		return "an address of a family that has none";
+	for (unsigned i = n->prefix; i < 128; i++)
+		if (n->addr[i / 8] >> (7 - i % 8) & 1)
+			return "an address beyond its prefix";
+	return entry_is_fine(img, WARDER_CLASS_NETWORK, n->rule, n->deny, n->err, n->audit) ?
+		       NULL :
+		       "action of a network rule";
+}
+
+static const char *verify_device(const struct warder_image *img, const struct warder_device_rule *d)
+{
+	if (!d->ops || d->ops >> WARDER_DEV_BITS ||
+	    (d->type && d->type != WARDER_DEVICE_CHAR && d->type != WARDER_DEVICE_BLOCK) ||
+	    (d->major != WARDER_DEVICE_ANY && d->major >> 12) ||
+	    (d->minor != WARDER_DEVICE_ANY && d->minor >> 20) || d->pad[0] || d->pad[1] ||
+	    d->pad[2])
+		return "conditions of a device rule";
+	return entry_is_fine(img, WARDER_CLASS_DEVICE, d->rule, d->deny, d->err, d->audit) ?
+		       NULL :
+		       "action of a device rule";
+}
+
+static const char *verify_peer(const struct warder_image *img, const struct warder_peer_rule *r)
+{
+	bool named = r->peer == WARDER_PEER_POLICY || r->peer == WARDER_PEER_NAME;
+	__u64 all;
+
+	switch (r->class_) {
+	case WARDER_CLASS_PTRACE:
+		all = WARDER_PTRACE_ALL;
+		break;
+	case WARDER_CLASS_SIGNAL:
+		all = WARDER_SIGNAL_ALL;
+		break;
+	case WARDER_CLASS_IPC:
+		all = WARDER_IPC_ALL;
+		break;
+	default:
+		return "class of a peer rule";
+	}
+	if (!r->ops || (r->ops & ~all) || r->peer >= WARDER_PEER__MAX || r->pad[0] || r->pad[1] ||
+	    r->pad[2] || !padded_is_fine(r->name, sizeof(r->name)) || named != (r->name[0] != 0))
+		return "conditions of a peer rule";
+	return entry_is_fine(img, r->class_, r->rule, r->deny, r->err, r->audit) ?
+		       NULL :
+		       "action of a peer rule";
+}
+
+static const char *verify_bits(const struct warder_image *img, __u32 class_,
+			       const struct warder_bits *b)
 {
 	const struct warder_rule *rule = (const void *)(img->b + img->h.rule.offset);
 
@@ -221,34 +299,99 @@ static const char *verify_bits(const struct warder_image *img, const struct ward
 	for (unsigned i = 0; i < 64; i++) {
 		__u16 n = b->rule[i];
 
-		if (n > img->h.rule.count || (n && rule[n - 1].deny == (b->allow >> i & 1)))
+		if (n > img->h.rule.count || (n && (rule[n - 1].class_ != class_ ||
+						    rule[n - 1].deny == (b->allow >> i & 1))))
 			return "rule of a switch";
 	}
 	return NULL;
 }
 
-static const char *verify_profile(const struct warder_image *img, const struct warder_profile *pr)
+/* Can no file or exec rule at the top or in the profile refuse, report or lead elsewhere? */
+static bool rules_are_trivial(const struct warder_image *img, __u32 number)
 {
-	const struct warder_image_header *h = &img->h;
-	const struct warder_accept *a = (const void *)(img->b + h->accept.offset);
-	__u32 trivial = pr->file_default == ACC_ALL;
+	for (__u32 i = 1; i <= img->h.rule.count; i++) {
+		const struct warder_rule *r = image_rule(img, i);
+
+		if ((r->class_ == WARDER_CLASS_FILE || r->class_ == WARDER_CLASS_EXEC) &&
+		    (!r->in || r->in == number) && (r->deny || r->audit || r->profile))
+			return false;
+	}
+	return true;
+}
+
+/* A bit beyond a table, or of a rule that stands in another profile. */
+static bool table_is_fine(const struct warder_image *img, __u32 number, const __u64 *set,
+			  unsigned words, const struct warder_section *s, size_t size, size_t rule)
+{
+	for (unsigned i = 0; i < words * 64; i++) {
+		const struct warder_rule *r;
+		__u16 n;
+
+		if (!(set[i / 64] >> (i % 64) & 1))
+			continue;
+		if (i >= s->count)
+			return false;
+		memcpy(&n, img->b + s->offset + i * size + rule, sizeof(n));
+		r = image_rule(img, n);
+		if (!r || (r->in && r->in != number))
+			return false;
+	}
+	return true;
+}
+
+#define TABLE_IS_FINE(img, number, set, section, type)                                             \
+	table_is_fine(img, number, set, sizeof(set) / 8, &(img)->h.section, sizeof(type),          \
+		      offsetof(type, rule))
+
+static const char *verify_tables(const struct warder_image *img, __u32 number,
+				 const struct warder_profile *pr)
+{
+	const __u64 mount[] = { pr->mount_rules }, device[] = { pr->device_rules },
+		    peer[] = { pr->peer_rules };
+
+	if (!TABLE_IS_FINE(img, number, mount, mount, struct warder_mount_rule) ||
+	    !TABLE_IS_FINE(img, number, device, device, struct warder_device_rule) ||
+	    !TABLE_IS_FINE(img, number, peer, peer, struct warder_peer_rule) ||
+	    !TABLE_IS_FINE(img, number, pr->net_rules, net, struct warder_net_rule))
+		return "rules of a profile";
+	return NULL;
+}
+
+static const char *verify_profile(const struct warder_image *img, __u32 number)
+{
+	static const __u32 classes[WARDER_BITS__MAX] = {
+		[WARDER_BITS_CAPABILITY] = WARDER_CLASS_CAPABILITY,
+		[WARDER_BITS_MEMORY] = WARDER_CLASS_MEMORY,
+		[WARDER_BITS_NAMESPACE] = WARDER_CLASS_NAMESPACE,
+		[WARDER_BITS_KERNEL] = WARDER_CLASS_KERNEL,
+	};
+	const __u32 peers = 1u << WARDER_CLASS_PTRACE | 1u << WARDER_CLASS_SIGNAL |
+			    1u << WARDER_CLASS_IPC;
+	const struct warder_profile *pr = image_profile(img, number);
 	const char *bad = NULL;
 
+	if (!string_is_fine(img, pr->name) || !pr->name != !number || !pr->id != !number)
+		return "name of a profile";
+	for (__u32 i = 1; i < number; i++)
+		if (image_profile(img, i)->id == pr->id)
+			return "two profiles with one number";
 	if ((pr->file_default & ~ACC_ALL) || (pr->mount_default & ~MNT_ALL) ||
-	    !errno_is_fine(pr->file_err) || !errno_is_fine(pr->exec_err) ||
-	    !errno_is_fine(pr->mount_err))
+	    (pr->net_default & ~FAM_ALL) || pr->device_default >> WARDER_DEV_BITS ||
+	    (pr->peer_default & ~peers))
 		return "class defaults";
-	for (__u32 i = 0; i < h->accept.count; i++)
-		if (a[i].deny || a[i].audit)
-			trivial = 0;
-	if (pr->file_trivial != trivial)
+	if (!errno_is_fine(pr->file_err) || !errno_is_fine(pr->exec_err) ||
+	    !errno_is_fine(pr->mount_err) || !errno_is_fine(pr->net_err) ||
+	    !errno_is_fine(pr->device_err) || !errno_is_fine(pr->peer_err[0]) ||
+	    !errno_is_fine(pr->peer_err[1]) || !errno_is_fine(pr->peer_err[2]))
+		return "class defaults";
+	if (pr->file_trivial != (pr->file_default == ACC_ALL && rules_are_trivial(img, number)))
 		return "file_trivial";
 	for (unsigned i = 0; i < WARDER_START__MAX; i++)
-		if (pr->start[i] >= h->states)
+		if (pr->start[i] >= img->h.states)
 			return "a start state";
 	for (unsigned i = 0; !bad && i < WARDER_BITS__MAX; i++)
-		bad = verify_bits(img, &pr->bits[i]);
-	return bad;
+		bad = verify_bits(img, classes[i], &pr->bits[i]);
+	return bad ? bad : verify_tables(img, number, pr);
 }
 
 static const char *verify_defaults(const struct warder_image *img)
@@ -258,17 +401,14 @@ static const char *verify_defaults(const struct warder_image *img)
 	const char *bad = NULL;
 	__u64 ops = 0;
 
-	if (h->keys_max > WARDER_KEYS_MAX)
+	if (h->keys_max > WARDER_KEYS_MAX || h->unsafe >> WARDER_UNSAFE_BITS)
 		return "class defaults";
 	for (__u32 i = 0; i < h->override_.count; i++)
 		ops |= 1ull << o[i].op;
 	if (h->override_ops != ops)
 		return "override_ops";
-	if (!h->profile.count || h->profile.count > WARDER_PROFILES_MAX)
-		return "number of profiles";
 	for (__u32 i = 0; !bad && i < h->profile.count; i++)
-		bad = verify_profile(
-			img, (const struct warder_profile *)(img->b + h->profile.offset) + i);
+		bad = verify_profile(img, i);
 	return bad;
 }
 
@@ -303,7 +443,11 @@ static const char *verify_all(const struct warder_image *img)
 	const struct warder_image_header *h = &img->h;
 	const char *bad = verify_sections(img);
 
-	if (!bad && (h->mount.count > WARDER_MOUNT_RULES_MAX ||
+	if (!bad && (!h->profile.count || h->profile.count > WARDER_PROFILES_MAX ||
+		     h->net.count > WARDER_NET_RULES_MAX ||
+		     h->device.count > WARDER_DEVICE_RULES_MAX ||
+		     h->peer.count > WARDER_PEER_RULES_MAX ||
+		     h->mount.count > WARDER_MOUNT_RULES_MAX ||
 		     h->override_.count > WARDER_OVERRIDES_MAX || h->rule.count > WARDER_RULES_MAX))
 		bad = "number of rules";
 	if (!bad && (!h->name || !string_is_fine(img, h->name) ||
@@ -324,6 +468,15 @@ static const char *verify_all(const struct warder_image *img)
 	for (__u32 i = 0; !bad && i < h->mount.count; i++)
 		bad = verify_mount(
 			img, (const struct warder_mount_rule *)(img->b + h->mount.offset) + i);
+	for (__u32 i = 0; !bad && i < h->net.count; i++)
+		bad = verify_net(img,
+				 (const struct warder_net_rule *)(img->b + h->net.offset) + i);
+	for (__u32 i = 0; !bad && i < h->device.count; i++)
+		bad = verify_device(
+			img, (const struct warder_device_rule *)(img->b + h->device.offset) + i);
+	for (__u32 i = 0; !bad && i < h->peer.count; i++)
+		bad = verify_peer(img,
+				  (const struct warder_peer_rule *)(img->b + h->peer.offset) + i);
 	for (__u32 i = 0; !bad && i < h->override_.count; i++)
 		bad = verify_override(
 			img, (const struct warder_override *)(img->b + h->override_.offset) + i);
