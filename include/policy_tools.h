@@ -142,6 +142,7 @@ struct diff_item {
 	__u32 class_;
 	__u32 old_rule, new_rule; /* 0: the default */
 	int old_err, new_err;
+	__u32 bits;    /* file, exec: WARDER_ACC_* */
 	char *what;    /* words: "read, write"; or what was added */
 	char *witness; /* a request on which they differ, the shortest; NULL: none */
 };

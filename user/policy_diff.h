@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Between policy_diff*.c: both automata walked at once, and the list of differences. */
+#ifndef WARDER_POLICY_DIFF_H
+#define WARDER_POLICY_DIFF_H
+
+#include "policy_tools.h"
+
+/*
+ * All pairs of states that some name leads to, shortest names first. With `path` only names that
+ * the kernel gives are tried: absolute, without "//", "." and "..". `visit` is called once for each
+ * pair; product_name() tells the name while it runs. Non-zero from `visit` ends the walk.
+ */
+struct product;
+typedef int (*product_fn)(struct product *p, __u32 old_state, __u32 new_state, void *arg);
+int product_walk(const struct warder_image *old, const struct warder_image *new_, __u32 old_start,
+		 __u32 new_start, bool path, product_fn visit, void *arg, bool *ret_incomplete);
+/* Into buf; returns buf, or NULL if it does not fit. */
+const char *product_name(const struct product *p, char *buf, size_t size);
+
+struct diff {
+	struct policy_diff *out;
+	const struct warder_image *img[2];
+	__u32 pr[2];        /* byte offsets of the profiles */
+	const char *profile;
+	int err;
+	unsigned long evaluations;
+};
+
+/* Notes a difference. One with the same kind, class, rules and errors is there already: its words
+ * grow by `what`, unless `apart`. Returns true when it is new, and then takes a witness. */
+bool diff_add(struct diff *d, enum diff_kind kind, __u32 class_, const __u32 rule[2],
+	      const int err[2], const char *what, bool apart, const char *witness);
+
+/* Compares two verdicts on one request. */
+void diff_verdicts(struct diff *d, const struct policy_request *r, const char *what,
+		   const struct warder_verdict v[2], const char *witness);
+
+/* One part each. */
+void diff_files(struct diff *d);
+void diff_unix(struct diff *d);
+void diff_mounts(struct diff *d);
+void diff_overrides(struct diff *d);
+void diff_network(struct diff *d);
+void diff_peers(struct diff *d);
+void diff_devices(struct diff *d);
+
+#endif
