@@ -352,6 +352,7 @@ static __noinline int override_mount_refused(const struct override_call *c)
 	r.flags = warder_mount_flags(c->flags);
 	r.ops = warder_mount_op(r.flags);
 	r.uid_open = 1;
+	r.profile = s.tag->profile;
 	r.userns = userns_relation(task, s.ctr->userns);
 	r.cause = s.tag->cause == WARDER_REFUSAL_NONE ? WARDER_CAUSE_LSM : WARDER_CAUSE_CAPABILITY;
 	if (r.ops == WARDER_MNT_NEW && c->type)

@@ -185,6 +185,8 @@ struct warder_override_request {
 	__u32 userns; /* WARDER_BY_USERNS_* */
 	__u32 cause;  /* WARDER_CAUSE_* */
 	__u32 uid_open; /* 1: euid and fsuid are not known yet, and exclude no rule */
+	__u32 profile;  /* number of the caller's */
+	__u32 pad;
 };
 
 /* Does override rule number `i` speak of this call, its target and source aside? */
@@ -193,7 +195,11 @@ WARDER_ENGINE int warder_override_matches(const struct warder_image *img, __u32 
 {
 	__u32 at = img->h.override_.offset + i * (__u32)sizeof(struct warder_override);
 	__u32 require = image_u32(img, at + 8), by_uid = image_u32(img, at + 36);
+	__u32 by_profile = image_u32(
+		img, at + (__u32)__builtin_offsetof(struct warder_override, by_profile));
 
+	if (by_profile != WARDER_BY_ANY_PROFILE && by_profile != r->profile)
+		return 0;
 	if (image_u32(img, at) != r->op || !(image_u32(img, at + 4) & r->ops))
 		return 0;
 	if ((r->flags & require) != require || (r->flags & image_u32(img, at + 12)))

@@ -118,6 +118,7 @@ struct warder_option {
 _Static_assert(sizeof(struct warder_option) == 32, "option layout");
 
 #define WARDER_BY_ANY_UID 0xffffffffu
+#define WARDER_BY_ANY_PROFILE 0xffffffffu
 
 #define WARDER_BY_USERNS_CONTAINER 1u /* the container's own user namespace */
 #define WARDER_BY_USERNS_NESTED 2u    /* one below it */
@@ -143,7 +144,7 @@ struct warder_override {
 	__u32 any_target;
 	__u32 rule;
 	__u32 options; /* used entries of option[] */
-	__u32 flags;   /* spare, 0 */
+	__u32 by_profile; /* number of the caller's profile, 0: top; or ANY */
 	char type[WARDER_FSTYPE_SIZE];
 	struct warder_option option[WARDER_OPTIONS_MAX];
 };

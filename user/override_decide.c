@@ -21,6 +21,7 @@ enum near {
 	NEAR_FLAGS,
 	NEAR_CAUSE,
 	NEAR_USERNS,
+	NEAR_PROFILE,
 	NEAR_UID,
 	NEAR_OPTIONS,
 	NEAR_MATCH,
@@ -302,6 +303,11 @@ static enum near rule_try(const struct warder_image *img, unsigned i,
 				       "a foreign user namespace");
 		return NEAR_USERNS;
 	}
+	if (f->candidates ? !(f->candidates >> i & 1) :
+			    r->by_profile != WARDER_BY_ANY_PROFILE && r->by_profile != f->profile) {
+		snprintf(why, size, "does not allow callers in that profile");
+		return NEAR_PROFILE;
+	}
 	if (!f->unresolved && r->by_uid != WARDER_BY_ANY_UID &&
 	    (r->by_uid != f->euid || r->by_uid != f->fsuid)) {
 		snprintf(why, size, "allows only uid %u, the caller has %d", r->by_uid,
@@ -399,6 +405,33 @@ static void decide_match(const struct warder_image *img, const struct override_f
 	snprintf(d->reason, sizeof(d->reason), "rule %s allows it", where);
 }
 
+/* The rule that denies this mount in a profile that the override is for, or 0. Which one the
+ * caller is in is known only when the override names it: else any of them counts. */
+static __u32 profile_denies(const struct warder_image *img, const struct warder_override *r,
+			    const struct warder_mount_request *mreq,
+			    const struct override_facts *facts)
+{
+	struct warder_mount_request m = *mreq;
+	struct warder_text text = { 0 };
+	struct warder_verdict v;
+
+	if (facts->target && strlen(facts->target) < WARDER_TEXT_SIZE)
+		strcpy(text.b, facts->target);
+	for (__u32 k = 1; k < img->h.profile.count; k++) {
+		__u32 pr = warder_profile_at(img, k);
+
+		if (r->by_profile != WARDER_BY_ANY_PROFILE && r->by_profile != k)
+			continue;
+		if (facts->target)
+			m.targets = warder_target_set(img, pr, &text, WARDER_START_MOUNT_TARGET, 0,
+						      (__u32)strlen(facts->target));
+		warder_decide_mount(img, pr, &m, &v);
+		if (v.action != WARDER_ALLOW && v.why == WARDER_WHY_RULE)
+			return v.rule;
+	}
+	return 0;
+}
+
 void override_decide(const struct warder_image *img, const struct override_facts *facts,
 		     struct override_decision *ret)
 {
@@ -445,6 +478,15 @@ void override_decide(const struct warder_image *img, const struct override_facts
 				       sizeof(ret->options), why, sizeof(why));
 
 		if (n == NEAR_MATCH) {
+			ret->near_rule = profile_denies(img, rule_at(img, i), &mreq, facts);
+			if (ret->near_rule) {
+				snprintf(ret->reason, sizeof(ret->reason),
+					 "rule %s denies this mount, and an explicit deny is never "
+					 "overridden",
+					 image_rule_where(img, ret->near_rule, where,
+							  sizeof(where)));
+				return;
+			}
 			ret->rule_index = (int)i;
 			decide_match(img, facts, rule_at(img, i), ret);
 			return;

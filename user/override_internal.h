@@ -18,6 +18,10 @@ struct override_facts {
 	int host_mntns; /* 1: it is the supervisor's */
 	int shared;     /* 1: the mount would show up on the host */
 	int unresolved; /* 1: only type and flags are known: reported, not asked */
+	/* Rules that the kernel found possible: it knew the caller's profile. 0: not known, the
+	 * caller is in profile number `profile`. */
+	__u64 candidates;
+	__u32 profile;
 	const char *fstype;
 	const char *source;
 	const char *data;

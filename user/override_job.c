@@ -269,6 +269,7 @@ static void job_resolved(struct override *o, struct job *j)
 	f.fsuid = j->out.icept.fsuid = r->fsuid;
 	f.relation = r->relation;
 	f.cause = icept_cause(&j->out.icept);
+	f.candidates = j->out.icept.candidates;
 	f.same_mntns = r->mntns == j->ctr.mntns;
 	f.host_mntns = r->mntns == r->home_mntns;
 	f.shared = (int)r->shared;

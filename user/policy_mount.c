@@ -346,7 +346,24 @@ static void read_userns(struct parser *ps, struct node *n, void *arg)
 		*mask |= word ? WARDER_BY_USERNS_NESTED : WARDER_BY_USERNS_CONTAINER;
 }
 
-static void parse_by(struct parser *ps, struct node *n, bool optional, struct warder_override *o)
+static void parse_by_profile(struct parser *ps, struct node *n, struct warder_override *o)
+{
+	char buf[SHOWN_SIZE];
+
+	if (node_is(n, "any")) {
+		o->by_profile = WARDER_BY_ANY_PROFILE;
+		return;
+	}
+	for (size_t k = 1; k < ps->p->profiles; k++)
+		if (node_is(n, ps->p->profile[k].name)) {
+			o->by_profile = (uint32_t)k;
+			return;
+		}
+	parser_error(ps, n, "by.profile: expected any or a name out of `profiles:`, found %s",
+		     node_shown(n, buf));
+}
+
+static void parse_by(struct parser *ps, struct node *n, struct warder_override *o)
 {
 	struct node *v;
 	uint64_t uid;
@@ -364,8 +381,8 @@ static void parse_by(struct parser *ps, struct node *n, bool optional, struct wa
 		each_scalar(ps, v, "by.userns", read_userns, &o->by_userns);
 	}
 	v = map_get(n, "profile");
-	if (v && !node_is(v, "any"))
-		refuse_word(ps, v, optional, "by.profile");
+	if (v)
+		parse_by_profile(ps, v, o);
 }
 
 static void parse_bind(struct parser *ps, struct node *n, struct policy_override *o)
@@ -514,6 +531,8 @@ static void check_override_shadow(struct parser *ps, const struct node *n, size_
 		    (a->o.cause & b->o.cause) != b->o.cause ||
 		    (a->o.by_userns & b->o.by_userns) != b->o.by_userns ||
 		    (a->o.by_uid != WARDER_BY_ANY_UID && a->o.by_uid != b->o.by_uid) ||
+		    (a->o.by_profile != WARDER_BY_ANY_PROFILE &&
+		     a->o.by_profile != b->o.by_profile) ||
 		    strcmp(a->bind ? a->bind : "", b->bind ? b->bind : "") || a->o.rate ||
 		    p->overrides - first != 1)
 			continue;
@@ -632,7 +651,7 @@ void parse_override(struct parser *ps, struct node *n)
 			read_option(ps, v->item[i], v->item[i + 1], &o);
 	v = map_get(n, "by");
 	if (v)
-		parse_by(ps, v, optional, &o.o);
+		parse_by(ps, v, &o.o);
 	v = map_get(n, "force");
 	if (v) {
 		o.o.force = 0;

@@ -203,7 +203,8 @@ static const char *verify_override(const struct warder_image *img, const struct 
 	if (o->do_ > WARDER_DO_DENY || o->late > WARDER_LATE_STOP || !o->cause ||
 	    (o->cause & ~(WARDER_CAUSE_CAPABILITY | WARDER_CAUSE_LSM)) ||
 	    (o->by_userns & ~(WARDER_BY_USERNS_CONTAINER | WARDER_BY_USERNS_NESTED)) ||
-	    o->any_target > 1 || o->flags || !o->deadline_ms)
+	    o->any_target > 1 || !o->deadline_ms ||
+	    (o->by_profile != WARDER_BY_ANY_PROFILE && o->by_profile >= img->h.profile.count))
 		return "action of an override";
 	if (o->do_ == WARDER_DO_DENY ? !errno_is_fine(o->value) : o->value > 0x7fffffff)
 		return "value of an override";

@@ -107,7 +107,7 @@ static const struct policy_error errors[] = {
 	{P "override:\n  - {on: mount, type: tmpfs, do: perform, by: {uid: 4294967295}}\n", 3, 53,
 	 "number"},
 	{P "override:\n  - {on: mount, type: tmpfs, do: perform, by: {profile: x}}\n", 3, 57,
-	 "not enforced"},
+	 "out of `profiles:`"},
 	{P "override:\n  - {on: mount, type: tmpfs, do: perform, way: notify}\n", 3, 48, "not enforced"},
 	{P "keyring: {join: sticky}\n", 2, 17, "not enforced"},
 	{P "keyring: {join: x}\n", 2, 17, "lazy, sticky, deny"},
