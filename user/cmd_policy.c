@@ -354,7 +354,8 @@ int cmd_policy(int argc, char **argv)
 		{ "check", cmd_policy_check },	   { "compile", cmd_policy_compile },
 		{ "show", cmd_policy_show },	   { "explain", cmd_policy_explain },
 		{ "test", cmd_policy_test },	   { "live-worker", cmd_policy_live_worker },
-		{ "coverage", cmd_policy_coverage }, { "diff", cmd_policy_diff },
+		{ "coverage", cmd_policy_coverage }, { "replay", cmd_policy_replay },
+		{ "learn", cmd_policy_learn },     { "diff", cmd_policy_diff },
 	};
 	const char *verb = argc > 1 ? argv[1] : "";
 

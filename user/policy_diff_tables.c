@@ -504,12 +504,21 @@ static const struct warder_override *override_at(const struct warder_image *img,
 		->b[img->h.override_.offset + i * sizeof(struct warder_override)];
 }
 
+/* Profiles are numbered as the text has them: compare their names. */
+static const char *caller_profile(const struct warder_image *img, __u32 number)
+{
+	const struct warder_profile *p = image_profile(img, number);
+
+	return number == WARDER_BY_ANY_PROFILE ? "*" : p ? image_string(img, p->name) : "";
+}
+
 /* All but targets and what belongs to the image. */
 static bool same_override(const struct diff *d, __u32 i, __u32 j)
 {
 	struct warder_override a = *override_at(d->img[0], i), b = *override_at(d->img[1], j);
 
-	if (strcmp(image_string(d->img[0], a.bind), image_string(d->img[1], b.bind)))
+	if (strcmp(image_string(d->img[0], a.bind), image_string(d->img[1], b.bind)) ||
+	    strcmp(caller_profile(d->img[0], a.by_profile), caller_profile(d->img[1], b.by_profile)))
 		return false;
 	for (unsigned n = 0; n < WARDER_OPTIONS_MAX; n++) {
 		if (strcmp(image_string(d->img[0], a.option[n].text),
@@ -519,7 +528,7 @@ static bool same_override(const struct diff *d, __u32 i, __u32 j)
 	}
 	a.bind = !!a.bind;
 	b.bind = !!b.bind;
-	a.rule = b.rule = 0;
+	a.rule = b.rule = a.by_profile = b.by_profile = 0;
 	return !memcmp(&a, &b, sizeof(a));
 }
 
