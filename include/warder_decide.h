@@ -204,14 +204,6 @@ WARDER_ENGINE void warder_decide_unreachable(const struct warder_image *img, __u
 #define WARDER_MOVE_EXCHANGE 2u /* both ends change places */
 #define WARDER_MOVE_LINK 4u     /* the old name stays */
 
-/* Where the DFA is after `name` and a slash: what it says of names below. */
-WARDER_ENGINE __u32 warder_state_below(const struct warder_image *img, __u32 state)
-{
-	__u32 class_ = image_u8(img, img->h.class_of.offset + '/');
-
-	return image_u16(img, img->h.trans.offset + 2 * (state * img->h.classes + class_));
-}
-
 /* Refuses when a deny rule at accept record `from` holds for an access that `to` grants, or
  * when one at `to` forbids to put anything there. Returns 1 if it refused. */
 WARDER_ENGINE int warder_decide_carry(const struct warder_image *img, __u32 pr, __u32 from,

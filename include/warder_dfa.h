@@ -28,32 +28,54 @@
 
 /* ------------------------------------------------------------ image access */
 
+/*
+ * Loads go through a pointer to void: of a cast that is applied to a member of a struct, clang
+ * knows that it may be unaligned, and takes the load apart for BPF. The masks make it aligned.
+ */
 WARDER_ENGINE __u8 image_u8(const struct warder_image *img, __u32 offset)
 {
-	offset &= WARDER_IMAGE_MASK;
 	WARDER_OPAQUE(offset);
 	return img->b[offset & WARDER_IMAGE_MASK];
 }
 
 WARDER_ENGINE __u16 image_u16(const struct warder_image *img, __u32 offset)
 {
-	offset &= WARDER_IMAGE_MASK & ~1u;
+	const void *at;
+
 	WARDER_OPAQUE(offset);
-	return *(const __u16 *)&img->b[offset & WARDER_IMAGE_MASK & ~1u];
+	at = &img->b[offset & WARDER_IMAGE_MASK & ~1u];
+	return *(const __u16 *)at;
 }
 
 WARDER_ENGINE __u32 image_u32(const struct warder_image *img, __u32 offset)
 {
-	offset &= WARDER_IMAGE_MASK & ~3u;
+	const void *at;
+
 	WARDER_OPAQUE(offset);
-	return *(const __u32 *)&img->b[offset & WARDER_IMAGE_MASK & ~3u];
+	at = &img->b[offset & WARDER_IMAGE_MASK & ~3u];
+	return *(const __u32 *)at;
 }
 
 WARDER_ENGINE __u64 image_u64(const struct warder_image *img, __u32 offset)
 {
-	offset &= WARDER_IMAGE_MASK & ~7u;
+	const void *at;
+
 	WARDER_OPAQUE(offset);
-	return *(const __u64 *)&img->b[offset & WARDER_IMAGE_MASK & ~7u];
+	at = &img->b[offset & WARDER_IMAGE_MASK & ~7u];
+	return *(const __u64 *)at;
+}
+
+/* Eight bytes at any address. */
+WARDER_ENGINE __u64 warder_load8(const void *at)
+{
+#ifdef __bpf__
+	return *(const __u64 *)at;
+#else
+	__u64 v;
+
+	__builtin_memcpy(&v, at, sizeof(v));
+	return v;
+#endif
 }
 
 /* --------------------------------------------------------------------- DFA */
@@ -61,29 +83,145 @@ WARDER_ENGINE __u64 image_u64(const struct warder_image *img, __u32 offset)
 #define WARDER_WALK_CHUNK 64u
 #define WARDER_WALK_CHUNKS (WARDER_PATH_MAX / WARDER_WALK_CHUNK)
 
-/* Up to WARDER_WALK_CHUNK bytes from `off`. Returns the state reached. */
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "bytes are compared eight at a time");
+#define WARDER_BYTES(x) ((x) * 0x0101010101010101ull)
+
+/* A node in two registers. */
+struct warder_node_words {
+	__u64 way;  /* data | next << 32 */
+	__u64 more; /* other | accept << 32 */
+};
+
+/* Offsets of what a walk reads again and again. */
+struct warder_walker {
+	__u32 node, edge, class_of;
+};
+
+WARDER_ENGINE void warder_walker_init(const struct warder_image *img, struct warder_walker *w)
+{
+	w->node = img->h.node.offset;
+	w->edge = img->h.edge.offset;
+	w->class_of = img->h.class_of.offset;
+}
+
+WARDER_ENGINE struct warder_node_words warder_node(const struct warder_image *img,
+						   const struct warder_walker *w, __u32 node)
+{
+	__u32 at = w->node + node * (__u32)sizeof(struct warder_node);
+	struct warder_node_words n;
+
+	WARDER_OPAQUE(at);
+	at &= WARDER_IMAGE_MASK & ~15u;
+	n.way = warder_load8(&img->b[at]);
+	n.more = warder_load8(&img->b[at + 8]);
+	return n;
+}
+
+/* Where `byte` leads from a SPAN, TABLE or PATCH, or from a STOP that a chain refers to. */
+WARDER_ENGINE __u32 warder_row(const struct warder_image *img, const struct warder_walker *w,
+			       __u32 node, __u64 way, __u32 patched, __u32 byte)
+{
+	__u32 class_ = image_u8(img, w->class_of + byte);
+	__u64 edge = image_u64(img, w->edge + 8 * ((__u32)way + class_));
+
+	if ((__u32)edge == node)
+		return edge >> 32;
+	if (!patched)
+		return way >> 32;
+	way = warder_node(img, w, patched).way;
+	edge = image_u64(img, w->edge + 8 * ((__u32)way + class_));
+	return ((__u32)edge == patched ? edge : way) >> 32;
+}
+
+/* How many of the low bytes of x are zero: 0 to 8. */
+WARDER_ENGINE __u32 warder_zero_bytes(__u64 x)
+{
+	__u64 below = (x & -x) - 1; /* all bits below the lowest one that is set */
+
+	return WARDER_BYTES((below & WARDER_BYTES(0x80ull)) >> 7) >> 56;
+}
+
+/* Zero up to the first byte of `text` that is `a` or `b`, and nonzero there. */
+WARDER_ENGINE __u64 warder_find_bytes(__u64 text, __u64 a, __u64 b)
+{
+	a = text ^ WARDER_BYTES(a);
+	b = text ^ WARDER_BYTES(b);
+	return (((a - WARDER_BYTES(1ull)) & ~a) | ((b - WARDER_BYTES(1ull)) & ~b)) &
+	       WARDER_BYTES(0x80ull);
+}
+
+/*
+ * Up to WARDER_WALK_CHUNK bytes from `off`. Returns the state reached. Every round reads one
+ * byte at least: up to eight along a chain or over a span, one by a table.
+ */
 WARDER_ENGINE_GLOBAL int warder_walk_chunk(const struct warder_image *img,
 					   const struct warder_text *text, __u32 off, __u32 len,
 					   __u32 state)
 {
-	__u32 trans, classes, class_of;
+	struct warder_walker w;
+	__u32 end;
 
 	if (!img || !text)
 		return WARDER_STATE_DEAD;
-	trans = img->h.trans.offset;
-	classes = img->h.classes;
-	class_of = img->h.class_of.offset;
+	warder_walker_init(img, &w);
+	end = off + (len < WARDER_WALK_CHUNK ? len : WARDER_WALK_CHUNK);
 	for (__u32 i = 0; i < WARDER_WALK_CHUNK; i++) {
-		__u32 at, class_;
+		struct warder_node_words n;
+		__u32 at = off, kind, node = state >> 8, patched = 0;
 
-		if (i >= len || state == WARDER_STATE_DEAD)
+		if (off >= end)
 			break;
-		at = (off + i) & WARDER_TEXT_MASK;
+		n = warder_node(img, &w, node);
+		kind = n.more >> 56;
+		if (kind == WARDER_NODE_STOP)
+			break;
 		WARDER_OPAQUE(at);
-		class_ = image_u8(img, class_of + (__u8)text->b[at & WARDER_TEXT_MASK]);
-		state = image_u16(img, trans + 2 * (state * classes + class_));
+		at &= WARDER_TEXT_MASK;
+		if (kind <= WARDER_NODE_SPAN) {
+			__u32 left = end - off, same;
+			__u64 x = warder_load8(&text->b[at]);
+
+			if (kind == WARDER_NODE_CHAIN) {
+				__u32 position = state & 0xff;
+				__u32 rest = ((__u32)n.way & 0xff) - position;
+				__u32 from = ((__u32)n.way >> 8) + position;
+
+				WARDER_OPAQUE(from);
+				if (from > WARDER_IMAGE_SIZE - 8)
+					return WARDER_STATE_DEAD;
+				same = warder_zero_bytes(x ^ warder_load8(&img->b[from]));
+				if (same >= rest && rest <= left) {
+					off += rest;
+					state = n.way >> 32;
+					continue;
+				}
+				if (same >= left || same == 8) {
+					same = same < left ? same : left;
+					off += same;
+					state += same;
+					continue;
+				}
+				node = (__u32)n.more;
+				n = warder_node(img, &w, node);
+			} else {
+				same = warder_zero_bytes(warder_find_bytes(
+					x, n.more & 0xff, n.more >> 8 & 0xff));
+				if (same >= left || same == 8) {
+					off += same < left ? same : left;
+					continue;
+				}
+			}
+			off += same;
+			at = off;
+			WARDER_OPAQUE(at);
+			at &= WARDER_TEXT_MASK;
+		} else if (kind == WARDER_NODE_PATCH) {
+			patched = (__u32)n.more;
+		}
+		state = warder_row(img, &w, node, n.way, patched, (__u8)text->b[at]);
+		off++;
 	}
-	return state;
+	return (int)state;
 }
 
 /* Reads text[off, off+len) from `state`; len is at most WARDER_PATH_MAX - 1, more is dead. */
@@ -97,17 +235,41 @@ WARDER_ENGINE_GLOBAL __u32 warder_walk(const struct warder_image *img, const str
 
 		if (done >= len || state == WARDER_STATE_DEAD)
 			break;
-		state = (__u32)warder_walk_chunk(img, text, off + done, len - done, state) &
-			0xffff;
+		state = (__u32)warder_walk_chunk(img, text, off + done, len - done, state);
 	}
 	return state;
+}
+
+/* Where the DFA is after `name` and a slash: what it says of names below. */
+WARDER_ENGINE __u32 warder_state_below(const struct warder_image *img, __u32 state)
+{
+	__u32 node = state >> 8, position = state & 0xff, kind;
+	struct warder_walker w;
+	struct warder_node_words n;
+
+	warder_walker_init(img, &w);
+	n = warder_node(img, &w, node);
+	kind = n.more >> 56;
+	if (kind == WARDER_NODE_STOP)
+		return state;
+	if (kind == WARDER_NODE_CHAIN) {
+		if (image_u8(img, ((__u32)n.way >> 8) + position) == '/')
+			return position + 1 == ((__u32)n.way & 0xff) ? n.way >> 32 : state + 1;
+		node = (__u32)n.more;
+		n = warder_node(img, &w, node);
+	}
+	return warder_row(img, &w, node, n.way, kind == WARDER_NODE_PATCH ? (__u32)n.more : 0, '/');
 }
 
 /* Byte offset of the accept record of a state. Record 0 is the empty one. */
 WARDER_ENGINE __u32 warder_accept_at(const struct warder_image *img, __u32 state)
 {
-	return img->h.accept.offset + (__u32)sizeof(struct warder_accept) *
-	       image_u16(img, img->h.accept_of.offset + 2 * state);
+	__u32 accept = image_u32(img, img->h.node.offset +
+					      (state >> 8) * (__u32)sizeof(struct warder_node) +
+					      (__u32)__builtin_offsetof(struct warder_node, accept));
+
+	return img->h.accept.offset +
+	       (__u32)sizeof(struct warder_accept) * (accept & WARDER_NODE_ACCEPT);
 }
 
 #define WARDER_ACCEPT_FIELD(img, at, field) \

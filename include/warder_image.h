@@ -7,7 +7,7 @@
 #define WARDER_IMAGE_H
 
 #define WARDER_IMAGE_MAGIC 0x31445257u /* "WRD1" */
-#define WARDER_IMAGE_VERSION 2
+#define WARDER_IMAGE_VERSION 3
 #define WARDER_IMAGE_SIZE (4u << 20)
 /* Every access to an image is masked to its fixed size: a malformed offset reads garbage,
  * never memory outside, and both sides refuse a malformed image before it is used. */
@@ -30,8 +30,49 @@ enum warder_start {
 	WARDER_START__MAX = 8,        /* room for later, without a new format */
 };
 
-/* State 0 is dead: no suffix leads to a match. */
-#define WARDER_STATE_DEAD 0
+/*
+ * The DFA as nodes. A state is `node << 8 | position`: a chain stands for as many states as it
+ * has bytes, every other node for one. Names are mostly literal, so most states are in chains
+ * and take one byte each. Two states are equal if and only if they say the same of every name.
+ */
+#define WARDER_STATE_DEAD 0 /* no suffix leads to a match; node 0 is a WARDER_NODE_STOP */
+#define WARDER_STATE(node, position) ((node) << 8 | (position))
+#define WARDER_CHAIN_MAX 255u
+#define WARDER_NODES_MAX (1u << 23) /* so that a state is a positive int */
+
+enum warder_node_kind {
+	/* Every byte leads back here. `next` is the node's own state. */
+	WARDER_NODE_STOP = 0,
+	/* chars[position] leads to the next position, the last one to `next`; every other byte
+	 * leads where it leads from node `other`. `data`: byte offset of chars << 8 | length. */
+	WARDER_NODE_CHAIN,
+	/* As TABLE, with `next` its own state: only the two bytes in `other` (first | second << 8,
+	 * they may be the same) lead elsewhere. */
+	WARDER_NODE_SPAN,
+	/* edge[data + class], if it belongs to this node, else `next`. */
+	WARDER_NODE_TABLE,
+	/* edge[data + class], if it belongs to this node, else as from node `other`. */
+	WARDER_NODE_PATCH,
+	WARDER_NODE__MAX,
+};
+
+/* A node that chains and patches refer to is a STOP, SPAN or TABLE, so that a byte costs two
+ * edges at most. */
+struct warder_node {
+	__u32 data;
+	__u32 next;
+	__u32 other;
+	__u32 accept; /* kind << 24 | number of the accept record */
+};
+_Static_assert(sizeof(struct warder_node) == 16, "node layout");
+
+#define WARDER_NODE_ACCEPT 0xffffffu /* accept record in `accept` */
+
+struct warder_edge {
+	__u32 node; /* whose it is; 0: nobody's */
+	__u32 next; /* state */
+};
+_Static_assert(sizeof(struct warder_edge) == 8, "edge layout");
 
 /* What a DFA state means when the name ends there. Index 0 is the empty one. */
 struct warder_accept {
@@ -277,13 +318,13 @@ struct warder_image_header {
 	__u32 hits;     /* byte offset */
 	__u32 hit_shards;
 
-	/* DFA: next = trans[state * classes + class_of[byte]] */
-	__u32 states;
+	__u32 states;                      /* of the minimised DFA, for people */
 	__u32 classes;                     /* byte classes, 1..256 */
-	__u32 pad;
+	__u32 pad[3];                      /* nodes lie at a multiple of their size */
 	struct warder_section class_of;    /* __u8[256] */
-	struct warder_section trans;       /* __u16[states * classes] */
-	struct warder_section accept_of;   /* __u16[states]: index into accept */
+	struct warder_section node;        /* struct warder_node[] */
+	struct warder_section edge;        /* struct warder_edge[] */
+	struct warder_section chars;       /* of chains */
 	struct warder_section accept;      /* struct warder_accept[] */
 	struct warder_section accept_rule; /* struct warder_accept_rule[] */
 	struct warder_section rule;        /* struct warder_rule[] */
@@ -295,7 +336,9 @@ struct warder_image_header {
 	struct warder_section override_;   /* struct warder_override[] */
 	struct warder_section strings;     /* NUL-terminated, the first is empty */
 };
-_Static_assert(sizeof(struct warder_image_header) == 24 + 64 + 24 + 24 + 13 * 8, "image header layout");
+_Static_assert(sizeof(struct warder_image_header) == 24 + 64 + 24 + 32 + 14 * 8, "image header layout");
+_Static_assert((sizeof(struct warder_image_header) + 256) % sizeof(struct warder_node) == 0,
+	       "the nodes follow the classes");
 
 /* An image as both sides hold it: fixed size, so that the verifier sees a constant. */
 struct warder_image {
@@ -310,7 +353,7 @@ _Static_assert(sizeof(struct warder_image) == WARDER_IMAGE_SIZE, "image size");
 #define WARDER_TEXT_SIZE 8192u
 #define WARDER_TEXT_MASK (WARDER_TEXT_SIZE - 1)
 struct warder_text {
-	char b[WARDER_TEXT_SIZE];
+	char b[WARDER_TEXT_SIZE + 8]; /* the walk reads eight bytes at once, also at the end */
 };
 
 #endif

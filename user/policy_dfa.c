@@ -1,33 +1,45 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * NFA -> DFA (subset construction) -> minimal DFA (partition refinement after Valmari,
- * "Fast brief practical DFA minimization", 2012) -> byte classes. Everything is bounded: a
- * set of patterns that explodes ends with -E2BIG after about a second, not with the memory.
- * The numbering of states follows from the input alone: same policy, same bytes.
+ * Prefix NFA -> DFA by subset construction, with rows that hold only what differs from the
+ * most frequent way on. Everything is bounded: a set of patterns that explodes ends with
+ * -E2BIG after about a second, not with the memory. The numbering of states follows from the
+ * input alone: same policy, same bytes.
  */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cleanup.h"
-#include "policy_internal.h"
+#include "policy_dfa.h"
 
-#define DFA_STATES_MAX 65535u	  /* a state is a __u16 */
-#define DFA_CELLS_MAX (4u << 20)  /* states * classes before minimisation */
+#define DFA_STATES_MAX (1u << 20)
+#define DFA_EDGES_MAX (8u << 20)  /* of all rows together, before minimisation */
 #define DFA_POOL_MAX (24u << 20)  /* members of all subsets together */
-#define DFA_WORK_MAX 400000000ull /* members looked at */
-#define WIDE_SETS_MAX 64	  /* so that a signature is one word */
+#define DFA_WORK_MAX 300000000ull /* members looked at */
+#define COMBOS_MAX 1024u
 
-/* One DFA state under construction: a sorted set of NFA states. */
+/* One DFA state under construction: a sorted set of prefix NFA states. */
 struct subset {
 	uint32_t at; /* in the pool */
 	uint32_t count;
 	uint32_t hash;
 };
 
+/* How wide sets (`*`, `?`, classes) that occur together divide the byte classes. Few such
+ * combinations occur, each in many states. */
+struct combo {
+	uint32_t at, count; /* sets, in combo_sets[] */
+	uint32_t groups;
+	uint8_t group_of[256];	   /* by class */
+	uint8_t representative[256]; /* by group: its first class */
+	uint64_t minor[4];	   /* classes that are not in the largest group */
+	uint8_t largest;
+};
+
 struct builder {
 	const struct nfa *n;
 	const struct dfa_options *o;
+	struct prefix_nfa p;
 	uint32_t classes;
 	uint8_t class_of[256];
 	uint8_t representative[256]; /* a byte of each class */
@@ -37,19 +49,28 @@ struct builder {
 	size_t pool_used, pool_cap;
 	struct subset *subset;
 	size_t subsets, subsets_cap;
-	uint32_t *table; /* hash: subset number, 0 free (subset 0 is the dead one) */
-	uint16_t *trans;
-	size_t trans_cap;
+	uint32_t *single; /* by prefix state: the subset of it alone */
+	uint32_t *table;  /* hash: subset number, 0 free (subset 0 is the dead one) */
+	size_t table_size;
 	uint64_t work;
 
-	uint32_t *mark; /* by NFA state: generation in which it was met */
+	uint32_t *mark; /* by prefix state: generation in which it was met */
 	uint32_t generation;
 	uint32_t *stack;
 	uint32_t *list; /* the set being put together */
 	size_t list_count;
-};
 
-#define TABLE_SIZE (1u << 18)
+	struct dfa_row *row;
+	size_t rows_cap;
+	struct dfa_edge *edge;
+	size_t edges, edges_cap;
+
+	struct combo *combo;
+	size_t combos, combos_cap;
+	uint16_t *combo_sets;
+	size_t combo_sets_used, combo_sets_cap;
+	uint32_t combo_table[COMBOS_MAX * 2];
+};
 
 /* ------------------------------------------------------------- byte classes */
 
@@ -120,17 +141,17 @@ static void list_close(struct builder *b, uint32_t state)
 	b->mark[state] = b->generation;
 	b->stack[top++] = state;
 	while (top) {
-		const struct nfa_state *s;
+		const struct prefix_state *s;
 
 		state = b->stack[--top];
-		s = &b->n->state[state];
+		s = &b->p.state[state];
 		b->work++;
-		if (s->set || s->accept)
+		if (s->edges || s->accepts)
 			b->list[b->list_count++] = state;
-		for (int k = 0; k < 2; k++) {
-			uint32_t e = s->eps[k];
+		for (uint32_t k = 0; k < s->epses; k++) {
+			uint32_t e = b->p.eps[s->eps + k];
 
-			if (e && b->mark[e] != b->generation) {
+			if (b->mark[e] != b->generation) {
 				b->mark[e] = b->generation;
 				b->stack[top++] = e;
 			}
@@ -166,36 +187,14 @@ static void list_sort(struct builder *b)
 	}
 }
 
-/* The list so far as a subset: an old one's number, or a new one. */
-static int list_intern(struct builder *b, uint32_t *ret)
+static int subset_add(struct builder *b, uint32_t hash, uint32_t *ret)
 {
-	uint32_t hash = 2166136261u, slot;
-	struct subset *s;
-
-	if (!b->list_count) {
-		*ret = 0;
-		return 0;
-	}
-	list_sort(b);
-	for (size_t i = 0; i < b->list_count; i++)
-		hash = (hash ^ b->list[i]) * 16777619u;
-	hash ^= hash >> 15;
-	b->work += b->list_count;
-	for (slot = hash & (TABLE_SIZE - 1); b->table[slot]; slot = (slot + 1) & (TABLE_SIZE - 1)) {
-		s = &b->subset[b->table[slot]];
-		if (s->hash == hash && s->count == b->list_count &&
-		    !memcmp(b->pool + s->at, b->list, s->count * sizeof(*b->list))) {
-			*ret = b->table[slot];
-			return 0;
-		}
-	}
-	if (b->subsets >= DFA_STATES_MAX || (b->subsets + 1) * b->classes > DFA_CELLS_MAX ||
-	    b->pool_used + b->list_count > DFA_POOL_MAX)
+	if (b->subsets >= DFA_STATES_MAX || b->pool_used + b->list_count > DFA_POOL_MAX)
 		return -E2BIG;
 	if (vector_grow(&b->subset, b->subsets, &b->subsets_cap, sizeof(*b->subset)))
 		return -ENOMEM;
 	if (b->pool_used + b->list_count > b->pool_cap) {
-		size_t cap = (b->pool_used + b->list_count) * 2;
+		size_t cap = (b->pool_used + b->list_count) * 2 + 1024;
 		uint32_t *p = realloc(b->pool, cap * sizeof(*p));
 
 		if (!p)
@@ -208,464 +207,446 @@ static int list_intern(struct builder *b, uint32_t *ret)
 						  .count = (uint32_t)b->list_count,
 						  .hash = hash };
 	b->pool_used += b->list_count;
-	b->table[slot] = (uint32_t)b->subsets;
 	*ret = (uint32_t)b->subsets++;
+	return 0;
+}
+
+static int table_grow(struct builder *b)
+{
+	size_t size = b->table_size * 2;
+	uint32_t *t = calloc(size, sizeof(*t));
+
+	if (!t)
+		return -ENOMEM;
+	for (size_t i = 0; i < b->table_size; i++) {
+		size_t slot;
+
+		if (!b->table[i])
+			continue;
+		slot = b->subset[b->table[i]].hash & (size - 1);
+		while (t[slot])
+			slot = (slot + 1) & (size - 1);
+		t[slot] = b->table[i];
+	}
+	free(b->table);
+	b->table = t;
+	b->table_size = size;
+	return 0;
+}
+
+/* The list so far as a subset: an old one's number, or a new one. */
+static int list_intern(struct builder *b, uint32_t *ret)
+{
+	uint32_t hash = 2166136261u;
+	size_t slot;
+	int err;
+
+	*ret = 0;
+	if (!b->list_count)
+		return 0;
+	if (b->list_count == 1) {
+		uint32_t *known = &b->single[b->list[0]];
+
+		err = *known ? 0 : subset_add(b, 0, known);
+		*ret = *known;
+		return err;
+	}
+	list_sort(b);
+	for (size_t i = 0; i < b->list_count; i++)
+		hash = (hash ^ b->list[i]) * 16777619u;
+	hash ^= hash >> 15;
+	b->work += b->list_count;
+	for (slot = hash & (b->table_size - 1); b->table[slot];
+	     slot = (slot + 1) & (b->table_size - 1)) {
+		const struct subset *s = &b->subset[b->table[slot]];
+
+		if (s->hash == hash && s->count == b->list_count &&
+		    !memcmp(b->pool + s->at, b->list, s->count * sizeof(*b->list))) {
+			*ret = b->table[slot];
+			return 0;
+		}
+	}
+	err = subset_add(b, hash, ret);
+	if (err)
+		return err;
+	b->table[slot] = *ret;
+	/* Those of one member are not in the table: it is never more than half full. */
+	return b->subsets * 2 > b->table_size ? table_grow(b) : 0;
+}
+
+/* ------------------------------------------------------------------- combos */
+
+/* Divides the classes; few enough that it need not be quick. */
+static void combo_divide(const struct builder *b, struct combo *c, const uint16_t *set)
+{
+	uint32_t size[256] = { 0 };
+
+	c->groups = 1;
+	memset(c->group_of, 0, sizeof(c->group_of));
+	for (uint32_t i = 0; i < c->count && c->groups < b->classes; i++) {
+		int16_t inside[256], other[256];
+		uint32_t groups = c->groups;
+
+		memset(inside, -1, sizeof(inside));
+		memset(other, -1, sizeof(other));
+		for (unsigned k = 0; k < b->classes; k++) {
+			unsigned g = c->group_of[k];
+			int16_t has = byteset_has(&b->n->set[set[i]], b->representative[k]);
+
+			if (inside[g] < 0)
+				inside[g] = has;
+			if (inside[g] == has)
+				continue;
+			if (other[g] < 0)
+				other[g] = (int16_t)groups++;
+			c->group_of[k] = (uint8_t)other[g];
+		}
+		c->groups = groups;
+	}
+	for (unsigned k = b->classes; k-- > 0;) {
+		c->representative[c->group_of[k]] = (uint8_t)k;
+		size[c->group_of[k]]++;
+	}
+	c->largest = 0;
+	for (unsigned g = 1; g < c->groups; g++)
+		if (size[g] > size[c->largest])
+			c->largest = (uint8_t)g;
+	memset(c->minor, 0, sizeof(c->minor));
+	for (unsigned k = 0; k < b->classes; k++)
+		if (c->group_of[k] != c->largest)
+			c->minor[k >> 6] |= 1ull << (k & 63);
+}
+
+/* The combo of sets set[0..count), sorted. `spare` is used when there are too many to keep. */
+static int combo_find(struct builder *b, const uint16_t *set, uint32_t count, struct combo *spare,
+		      const struct combo **ret)
+{
+	uint32_t hash = 2166136261u, slot;
+	struct combo *c;
+
+	for (uint32_t i = 0; i < count; i++)
+		hash = (hash ^ set[i]) * 16777619u;
+	hash ^= hash >> 15;
+	for (slot = hash % ARRAY_SIZE(b->combo_table); b->combo_table[slot];
+	     slot = (slot + 1) % ARRAY_SIZE(b->combo_table)) {
+		c = &b->combo[b->combo_table[slot] - 1];
+		if (c->count == count &&
+		    !memcmp(b->combo_sets + c->at, set, count * sizeof(*set))) {
+			*ret = c;
+			return 0;
+		}
+	}
+	b->work += (uint64_t)count * 256;
+	spare->count = count;
+	combo_divide(b, spare, set);
+	*ret = spare;
+	if (b->combos == COMBOS_MAX)
+		return 0;
+	if (vector_grow(&b->combo, b->combos, &b->combos_cap, sizeof(*b->combo)))
+		return -ENOMEM;
+	spare->at = (uint32_t)b->combo_sets_used;
+	for (uint32_t i = 0; i < count; i++) {
+		if (vector_grow(&b->combo_sets, b->combo_sets_used, &b->combo_sets_cap,
+				sizeof(*b->combo_sets)))
+			return -ENOMEM;
+		b->combo_sets[b->combo_sets_used++] = set[i];
+	}
+	b->combo[b->combos++] = *spare;
+	b->combo_table[slot] = (uint32_t)b->combos;
 	return 0;
 }
 
 /* ----------------------------------------------------------- transitions */
 
-/* What one state does, sorted by how much of the alphabet it is about: few sets are wide
- * (`*`, `?`, classes), most are one byte. Classes in the same wide sets share their base. */
+/* What one state does, sorted by how much of the alphabet it is about: few sets are wide, most
+ * are one byte. */
 struct step {
 	uint32_t single_head[256]; /* by class: index + 1 into single[] */
+	uint64_t seen[4];	   /* classes with a single */
 	struct {
 		uint32_t target, next;
-	} * single;
+	} *single;
 	size_t singles, single_cap;
-	uint16_t wide_set[WIDE_SETS_MAX];
-	size_t wides;
-	bool many; /* more wide sets than a signature holds */
+	struct prefix_edge *wide;
+	size_t wides, wide_cap;
+	uint16_t *set; /* of the wides, each once, sorted */
+	size_t sets, set_cap;
+	uint32_t *set_mark, generation; /* by set */
+	uint32_t target[256];		/* by group of the combo */
+	struct combo spare;
 };
 
-static int step_sort(struct builder *b, struct step *st, const struct subset *s)
+static int u16_compare(const void *a, const void *b)
 {
-	st->singles = 0;
-	st->wides = 0;
-	st->many = false;
-	memset(st->single_head, 0, sizeof(st->single_head));
-	for (uint32_t i = 0; i < s->count; i++) {
-		const struct nfa_state *n = &b->n->state[b->pool[s->at + i]];
-		size_t k;
+	return *(const uint16_t *)a - *(const uint16_t *)b;
+}
 
-		b->o->cost[n->owner]++;
-		if (!n->set)
-			continue;
-		if (b->set_single[n->set]) {
-			unsigned c = b->set_single[n->set] - 1u;
-
-			if (vector_grow(&st->single, st->singles, &st->single_cap,
-					sizeof(*st->single)))
-				return -ENOMEM;
-			st->single[st->singles].target = n->to;
-			st->single[st->singles].next = st->single_head[c];
-			st->single_head[c] = (uint32_t)++st->singles;
-			continue;
-		}
-		for (k = 0; k < st->wides && st->wide_set[k] != n->set; k++)
-			;
-		b->work += k / 8;
-		if (k == WIDE_SETS_MAX)
-			st->many = true;
-		else if (k == st->wides)
-			st->wide_set[st->wides++] = n->set;
-	}
-	b->work += s->count;
+static int step_wide(struct step *st, const struct prefix_edge *e)
+{
+	if (vector_grow(&st->wide, st->wides, &st->wide_cap, sizeof(*st->wide)))
+		return -ENOMEM;
+	st->wide[st->wides++] = *e;
+	if (st->set_mark[e->set] == st->generation)
+		return 0;
+	st->set_mark[e->set] = st->generation;
+	if (vector_grow(&st->set, st->sets, &st->set_cap, sizeof(*st->set)))
+		return -ENOMEM;
+	st->set[st->sets++] = e->set;
 	return 0;
 }
 
-static void list_add_wide(struct builder *b, const struct subset *s, unsigned class_)
+static int step_single(struct step *st, unsigned class_, uint32_t to)
 {
-	for (uint32_t i = 0; i < s->count; i++) {
-		const struct nfa_state *n = &b->n->state[b->pool[s->at + i]];
+	if (vector_grow(&st->single, st->singles, &st->single_cap, sizeof(*st->single)))
+		return -ENOMEM;
+	st->single[st->singles].target = to;
+	st->single[st->singles].next = st->single_head[class_];
+	st->single_head[class_] = (uint32_t)++st->singles;
+	st->seen[class_ >> 6] |= 1ull << (class_ & 63);
+	return 0;
+}
 
-		if (n->set && !b->set_single[n->set] &&
-		    byteset_has(&b->n->set[n->set], b->representative[class_]))
-			list_close(b, n->to);
+static int step_sort(struct builder *b, struct step *st, struct subset s)
+{
+	int err = 0;
+
+	st->singles = st->wides = st->sets = 0;
+	st->generation++;
+	memset(st->seen, 0, sizeof(st->seen));
+	for (uint32_t i = 0; i < s.count; i++) {
+		const struct prefix_state *p = &b->p.state[b->pool[s.at + i]];
+
+		b->o->cost[p->owner]++;
+		b->work += p->edges;
+		for (uint32_t k = 0; !err && k < p->edges; k++) {
+			const struct prefix_edge *e = &b->p.edge[p->edge + k];
+			uint16_t single = b->set_single[e->set];
+
+			err = single ? step_single(st, single - 1u, e->to) : step_wide(st, e);
+		}
 	}
-	b->work += s->count;
+	if (st->sets > 1)
+		qsort(st->set, st->sets, sizeof(*st->set), u16_compare);
+	b->work += s.count;
+	return err;
+}
+
+/* Where class `class_` leads, its singles included. */
+static int step_target(struct builder *b, struct step *st, unsigned class_, uint32_t *ret)
+{
+	list_start(b);
+	for (size_t i = 0; i < st->wides; i++)
+		if (byteset_has(&b->n->set[st->wide[i].set], b->representative[class_]))
+			list_close(b, st->wide[i].to);
+	b->work += st->wides;
+	for (uint32_t k = st->single_head[class_]; k; k = st->single[k - 1].next)
+		list_close(b, st->single[k - 1].target);
+	return list_intern(b, ret);
+}
+
+/* The targets of the groups of wide sets, singles left out; group 0 is all when there is no
+ * wide set. */
+static int step_groups(struct builder *b, struct step *st, const struct combo *c)
+{
+	int err = 0;
+
+	for (unsigned g = 0; !err && g < c->groups; g++) {
+		list_start(b);
+		for (size_t i = 0; i < st->wides; i++)
+			if (byteset_has(&b->n->set[st->wide[i].set],
+					b->representative[c->representative[g]]))
+				list_close(b, st->wide[i].to);
+		b->work += st->wides;
+		err = list_intern(b, &st->target[g]);
+	}
+	return err;
+}
+
+static int builder_edge(struct builder *b, unsigned class_, uint32_t to)
+{
+	if (b->edges >= DFA_EDGES_MAX)
+		return -E2BIG;
+	if (vector_grow(&b->edge, b->edges, &b->edges_cap, sizeof(*b->edge)))
+		return -ENOMEM;
+	b->edge[b->edges++] = (struct dfa_edge) { .to = to, .class_ = class_ };
+	return 0;
 }
 
 /* Fills the row of one state. Interning moves the arrays: hold numbers, not pointers. */
 static int builder_row(struct builder *b, struct step *st, uint32_t number)
 {
-	uint64_t seen[256];
-	uint32_t result[256], found = 0;
-	struct subset s = b->subset[number];
-	int err = step_sort(b, st, &s);
+	static const struct combo none = { .groups = 1 };
+	const struct combo *c = &none;
+	struct dfa_row row = { .at = (uint32_t)b->edges };
+	int err = step_sort(b, st, b->subset[number]);
 
-	for (unsigned c = 0; !err && c < b->classes; c++) {
-		uint64_t signature = 0;
-		uint32_t to, k;
+	if (!err && st->sets)
+		err = combo_find(b, st->set, (uint32_t)st->sets, &st->spare, &c);
+	st->target[0] = 0;
+	if (!err && st->sets)
+		err = step_groups(b, st, c);
+	row.other = st->target[c->largest];
+	for (unsigned w = 0; w < 4; w++) {
+		uint64_t bits = st->seen[w] | c->minor[w];
 
-		if (b->work > DFA_WORK_MAX)
-			return -E2BIG;
-		for (size_t w = 0; w < st->wides; w++)
-			if (byteset_has(&b->n->set[st->wide_set[w]], b->representative[c]))
-				signature |= 1ull << w;
-		if (!st->single_head[c] && !st->many) {
-			for (k = 0; k < found && seen[k] != signature; k++)
-				;
-			if (k < found) {
-				b->trans[(size_t)number * b->classes + c] = (uint16_t)result[k];
-				continue;
-			}
+		for (; !err && bits; bits &= bits - 1) {
+			unsigned class_ = w * 64 + (unsigned)__builtin_ctzll(bits);
+			uint32_t to = st->target[c->group_of[class_]];
+
+			if (st->single_head[class_])
+				err = step_target(b, st, class_, &to);
+			st->single_head[class_] = 0;
+			if (!err && to != row.other)
+				err = builder_edge(b, class_, to);
 		}
-		list_start(b);
-		if (signature || st->many)
-			list_add_wide(b, &s, c);
-		for (k = st->single_head[c]; k; k = st->single[k - 1].next)
-			list_close(b, st->single[k - 1].target);
-		err = list_intern(b, &to);
-		if (err)
-			break;
-		if (!st->single_head[c] && !st->many) {
-			seen[found] = signature;
-			result[found++] = to;
-		}
-		b->trans[(size_t)number * b->classes + c] = (uint16_t)to;
 	}
-	return err;
-}
-
-static int builder_grow_trans(struct builder *b)
-{
-	size_t need = b->subsets * b->classes;
-	uint16_t *t;
-
-	if (need <= b->trans_cap)
-		return 0;
-	need = need * 2 + 4096;
-	t = realloc(b->trans, need * sizeof(*t));
-	if (!t)
-		return -ENOMEM;
-	b->trans = t;
-	b->trans_cap = need;
-	return 0;
+	row.count = (uint32_t)b->edges - row.at;
+	b->row[number] = row;
+	return !err && b->work > DFA_WORK_MAX ? -E2BIG : err;
 }
 
 static int builder_run(struct builder *b, uint32_t *start)
 {
-	struct step st = { 0 };
+	struct step *st = calloc(1, sizeof(*st));
 	int err = 0;
 
+	if (!st)
+		return -ENOMEM;
+	st->set_mark = calloc(b->n->sets + 1, sizeof(*st->set_mark));
+	if (!st->set_mark)
+		err = -ENOMEM;
 	b->subsets = 1; /* the dead one: no members */
 	b->subset[0] = (struct subset) { 0 };
 	for (size_t k = 0; !err && k < b->o->n_starts; k++) {
 		list_start(b);
-		for (size_t i = 0; i < b->o->counts[k]; i++)
-			list_close(b, b->o->start[k][i]);
+		if (b->p.start[k])
+			list_close(b, b->p.start[k]);
 		err = list_intern(b, &start[k]);
 	}
 	for (uint32_t i = 0; !err && i < b->subsets; i++) {
-		err = builder_grow_trans(b);
-		if (!err && i)
-			err = builder_row(b, &st, i);
-		else if (!err)
-			memset(b->trans, 0, b->classes * sizeof(*b->trans));
+		if (vector_grow(&b->row, i, &b->rows_cap, sizeof(*b->row)))
+			err = -ENOMEM;
+		else if (i)
+			err = builder_row(b, st, i);
+		else
+			b->row[0] = (struct dfa_row) { 0 };
 	}
-	free(st.single);
+	free(st->single);
+	free(st->wide);
+	free(st->set);
+	free(st->set_mark);
+	free(st);
 	return err;
+}
+
+/* ------------------------------------------------------------------- accept */
+
+/* Many states accept for the same patterns: the record of each list of patterns is made once. */
+struct accept_memo {
+	struct {
+		uint32_t at, count, hash, record;
+	} *seen;
+	size_t count, cap;
+	uint32_t *pattern; /* the lists */
+	size_t patterns, patterns_cap;
+	uint32_t *table; /* hash: index + 1 */
+	size_t table_size;
+};
+
+static int memo_pattern(struct accept_memo *m, uint32_t pattern)
+{
+	if (m->patterns >= DFA_POOL_MAX)
+		return -E2BIG;
+	if (vector_grow(&m->pattern, m->patterns, &m->patterns_cap, sizeof(*m->pattern)))
+		return -ENOMEM;
+	m->pattern[m->patterns++] = pattern;
+	return 0;
+}
+
+/* Record of the list pattern[at..], which is dropped when it is not new. */
+static int memo_record(struct builder *b, struct accept_memo *m, size_t at, uint32_t *ret)
+{
+	uint32_t hash = 2166136261u;
+	size_t count = m->patterns - at, slot;
+	int err;
+
+	qsort(m->pattern + at, count, sizeof(*m->pattern), u32_compare);
+	for (size_t i = at; i < m->patterns; i++)
+		hash = (hash ^ m->pattern[i]) * 16777619u;
+	hash ^= hash >> 15;
+	for (slot = hash & (m->table_size - 1); m->table[slot];
+	     slot = (slot + 1) & (m->table_size - 1)) {
+		size_t k = m->table[slot] - 1;
+
+		if (m->seen[k].hash == hash && m->seen[k].count == count &&
+		    !memcmp(m->pattern + m->seen[k].at, m->pattern + at,
+			    count * sizeof(*m->pattern))) {
+			m->patterns = at;
+			*ret = m->seen[k].record;
+			return 0;
+		}
+	}
+	err = b->o->accept(b->o->arg, m->pattern + at, count, ret);
+	if (err)
+		return err;
+	if (vector_grow(&m->seen, m->count, &m->cap, sizeof(*m->seen)))
+		return -ENOMEM;
+	m->seen[m->count].at = (uint32_t)at;
+	m->seen[m->count].count = (uint32_t)count;
+	m->seen[m->count].hash = hash;
+	m->seen[m->count].record = *ret;
+	m->table[slot] = (uint32_t)++m->count;
+	return 0;
 }
 
 /* The accept record of each subset. */
 static int builder_accept(struct builder *b, uint32_t *accept_of)
 {
-	cleanup_free uint32_t *patterns = malloc((b->n->states + 1) * sizeof(*patterns));
+	struct accept_memo m = { .table_size = 1024 };
+	int err = 0;
 
-	if (!patterns)
-		return -ENOMEM;
+	while (m.table_size < b->subsets * 2)
+		m.table_size *= 2;
+	m.table = calloc(m.table_size, sizeof(*m.table));
+	if (!m.table)
+		err = -ENOMEM;
 	accept_of[0] = 0;
-	for (size_t i = 1; i < b->subsets; i++) {
-		size_t count = 0;
-		int err;
+	for (size_t i = 1; !err && i < b->subsets; i++) {
+		size_t at = m.patterns;
 
-		for (uint32_t k = 0; k < b->subset[i].count; k++) {
-			const struct nfa_state *s = &b->n->state[b->pool[b->subset[i].at + k]];
+		for (uint32_t k = 0; !err && k < b->subset[i].count; k++) {
+			const struct prefix_state *s =
+				&b->p.state[b->pool[b->subset[i].at + k]];
 
-			if (s->accept)
-				patterns[count++] = s->accept - 1;
+			for (uint32_t a = 0; !err && a < s->accepts; a++)
+				err = memo_pattern(&m, b->p.accept[s->accept + a]);
 		}
 		accept_of[i] = 0;
-		if (!count)
-			continue;
-		qsort(patterns, count, sizeof(*patterns), u32_compare);
-		err = b->o->accept(b->o->arg, patterns, count, &accept_of[i]);
-		if (err)
-			return err;
+		if (!err && m.patterns > at)
+			err = memo_record(b, &m, at, &accept_of[i]);
 	}
-	return 0;
+	free(m.seen);
+	free(m.pattern);
+	free(m.table);
+	return err;
 }
 
-/* ------------------------------------------------------------- minimisation */
-
-/* A partition of 0..count-1 that can be refined by marking members. */
-struct partition {
-	uint32_t sets;
-	uint32_t *member, *where, *set_of, *first, *past; /* E L S F P of the paper */
-};
-
-struct minimiser {
-	struct partition blocks, cords;
-	uint32_t *marked, *touched, touched_count;
-	uint32_t *tail, *label, *head; /* transitions */
-	uint32_t *adjacent, *offset;
-};
-
-static int partition_init(struct partition *p, uint32_t count)
+static int builder_init(struct builder *b)
 {
-	uint32_t *m = calloc((size_t)count * 5 + 5, sizeof(*m));
+	size_t states;
+	int err = prefix_build(b->n, b->o, &b->p);
 
-	if (!m)
-		return -ENOMEM;
-	p->member = m;
-	p->where = m + (count + 1);
-	p->set_of = m + 2 * ((size_t)count + 1);
-	p->first = m + 3 * ((size_t)count + 1);
-	p->past = m + 4 * ((size_t)count + 1);
-	p->sets = count ? 1 : 0;
-	for (uint32_t i = 0; i < count; i++)
-		p->member[i] = p->where[i] = i;
-	if (count)
-		p->past[0] = count;
-	return 0;
-}
-
-static void partition_mark(struct minimiser *m, struct partition *p, uint32_t e)
-{
-	uint32_t s = p->set_of[e], i = p->where[e], j = p->first[s] + m->marked[s];
-
-	p->member[i] = p->member[j];
-	p->where[p->member[i]] = i;
-	p->member[j] = e;
-	p->where[e] = j;
-	if (!m->marked[s]++)
-		m->touched[m->touched_count++] = s;
-}
-
-static void partition_split(struct minimiser *m, struct partition *p)
-{
-	while (m->touched_count) {
-		uint32_t s = m->touched[--m->touched_count], z = p->sets;
-		uint32_t j = p->first[s] + m->marked[s];
-
-		if (j == p->past[s]) {
-			m->marked[s] = 0;
-			continue;
-		}
-		if (m->marked[s] <= p->past[s] - j) {
-			p->first[z] = p->first[s];
-			p->past[z] = p->first[s] = j;
-		} else {
-			p->past[z] = p->past[s];
-			p->first[z] = p->past[s] = j;
-		}
-		for (uint32_t i = p->first[z]; i < p->past[z]; i++)
-			p->set_of[p->member[i]] = z;
-		m->marked[s] = m->marked[z] = 0;
-		p->sets++;
-	}
-}
-
-/* Puts the members into sets by key[], which has `keys` values: a counting sort. */
-static int partition_by_key(struct partition *p, uint32_t count, const uint32_t *key, uint32_t keys)
-{
-	cleanup_free uint32_t *at = calloc((size_t)keys + 1, sizeof(*at));
-	uint32_t sum = 0;
-
-	if (!at)
-		return -ENOMEM;
-	for (uint32_t i = 0; i < count; i++)
-		at[key[i]]++;
-	p->sets = 0;
-	for (uint32_t k = 0; k < keys; k++) {
-		uint32_t n = at[k];
-
-		at[k] = sum;
-		if (n) {
-			p->first[p->sets] = sum;
-			p->past[p->sets++] = sum + n;
-		}
-		sum += n;
-	}
-	for (uint32_t i = 0; i < count; i++) {
-		uint32_t w = at[key[i]]++;
-
-		p->member[w] = i;
-		p->where[i] = w;
-	}
-	for (uint32_t s = 0; s < p->sets; s++)
-		for (uint32_t i = p->first[s]; i < p->past[s]; i++)
-			p->set_of[p->member[i]] = s;
-	return 0;
-}
-
-static void minimiser_done(struct minimiser *m)
-{
-	free(m->blocks.member);
-	free(m->cords.member);
-	free(m->marked);
-	free(m->tail);
-	free(m->adjacent);
-}
-
-/* Refines blocks (states 1.. of the builder, numbered from 0) until stable. */
-static int minimise(struct minimiser *m, const struct builder *b, const uint32_t *accept_of,
-		    uint32_t accepts)
-{
-	uint32_t states = (uint32_t)b->subsets - 1, edges = 0, e = 0, done_blocks = 1, cord = 0;
-	cleanup_free uint32_t *key = malloc(((size_t)states + 1) * sizeof(*key));
-	size_t cells = b->subsets * b->classes;
-	int err;
-
-	if (!key)
-		return -ENOMEM;
-	for (size_t i = b->classes; i < cells; i++)
-		edges += b->trans[i] != 0;
-	m->tail = malloc(((size_t)edges + 1) * 3 * sizeof(*m->tail));
-	m->adjacent = calloc((size_t)edges + states + 2, sizeof(*m->adjacent));
-	m->marked = calloc(((size_t)edges + states + 2) * 2, sizeof(*m->marked));
-	if (!m->tail || !m->adjacent || !m->marked)
-		return -ENOMEM;
-	m->label = m->tail + (edges + 1);
-	m->head = m->tail + 2 * ((size_t)edges + 1);
-	m->offset = m->adjacent + edges;
-	m->touched = m->marked + ((size_t)edges + states + 2);
-	for (uint32_t s = 0; s < states; s++)
-		for (uint32_t c = 0; c < b->classes; c++) {
-			uint16_t to = b->trans[(size_t)(s + 1) * b->classes + c];
-
-			if (!to)
-				continue;
-			m->tail[e] = s;
-			m->label[e] = c;
-			m->head[e++] = to - 1u;
-		}
-	err = partition_init(&m->blocks, states);
-	if (!err)
-		err = partition_init(&m->cords, edges);
 	if (err)
 		return err;
-	for (uint32_t s = 0; s < states; s++)
-		key[s] = accept_of[s + 1];
-	err = partition_by_key(&m->blocks, states, key, accepts);
-	if (!err)
-		err = partition_by_key(&m->cords, edges, m->label, b->classes);
-	if (err)
-		return err;
-	/* Transitions by head. */
-	for (e = 0; e < edges; e++)
-		m->offset[m->head[e]]++;
-	for (uint32_t s = 0; s < states; s++)
-		m->offset[s + 1] += m->offset[s];
-	for (e = edges; e-- > 0;)
-		m->adjacent[--m->offset[m->head[e]]] = e;
-
-	for (; cord < m->cords.sets; cord++) {
-		for (uint32_t i = m->cords.first[cord]; i < m->cords.past[cord]; i++)
-			partition_mark(m, &m->blocks, m->tail[m->cords.member[i]]);
-		partition_split(m, &m->blocks);
-		for (; done_blocks < m->blocks.sets; done_blocks++) {
-			for (uint32_t i = m->blocks.first[done_blocks];
-			     i < m->blocks.past[done_blocks]; i++) {
-				uint32_t s = m->blocks.member[i];
-
-				for (uint32_t k = m->offset[s]; k < m->offset[s + 1]; k++)
-					partition_mark(m, &m->cords, m->adjacent[k]);
-			}
-			partition_split(m, &m->cords);
-		}
-	}
-	return 0;
-}
-
-/* Columns that are the same in every row become one class. Works on the finished table. */
-static int dfa_merge_columns(struct dfa *d)
-{
-	uint8_t same[256], first[256];
-	uint32_t classes = 0;
-	uint16_t *t;
-
-	for (uint32_t c = 0; c < d->classes; c++) {
-		uint32_t k;
-
-		for (k = 0; k < classes; k++) {
-			uint32_t s = 0;
-
-			while (s < d->states && d->trans[(size_t)s * d->classes + c] ==
-							d->trans[(size_t)s * d->classes + first[k]])
-				s++;
-			if (s == d->states)
-				break;
-		}
-		if (k == classes)
-			first[classes++] = (uint8_t)c;
-		same[c] = (uint8_t)k;
-	}
-	t = malloc((size_t)d->states * classes * sizeof(*t));
-	if (!t)
-		return -ENOMEM;
-	for (uint32_t s = 0; s < d->states; s++)
-		for (uint32_t k = 0; k < classes; k++)
-			t[(size_t)s * classes + k] = d->trans[(size_t)s * d->classes + first[k]];
-	free(d->trans);
-	d->trans = t;
-	d->classes = classes;
-	for (unsigned c = 0; c < 256; c++)
-		d->class_of[c] = same[d->class_of[c]];
-	return 0;
-}
-
-/* Numbers the blocks as they are met from the start states, row by row. */
-static int dfa_emit(const struct builder *b, const struct minimiser *m, const uint32_t *accept_of,
-		    const uint32_t *start, struct dfa *d)
-{
-	uint32_t blocks = m->blocks.sets, count = 1;
-	cleanup_free uint32_t *number = calloc((size_t)blocks + 1, sizeof(*number));
-	cleanup_free uint32_t *order = calloc((size_t)blocks + 2, sizeof(*order));
-
-	d->states = blocks + 1;
-	d->classes = b->classes;
-	memcpy(d->class_of, b->class_of, sizeof(d->class_of));
-	d->trans = calloc((size_t)d->states * d->classes, sizeof(*d->trans));
-	d->accept_of = calloc(d->states, sizeof(*d->accept_of));
-	d->start = calloc(b->o->n_starts + 1, sizeof(*d->start));
-	if (!number || !order || !d->trans || !d->accept_of || !d->start)
-		return -ENOMEM;
-	for (size_t k = 0; k < b->o->n_starts; k++) {
-		uint32_t block;
-
-		if (!start[k])
-			continue;
-		block = m->blocks.set_of[start[k] - 1];
-		if (!number[block]) {
-			number[block] = count;
-			order[count++] = block;
-		}
-		d->start[k] = number[block];
-	}
-	for (uint32_t i = 1; i < count; i++) {
-		/* Any member stands for the block. */
-		uint32_t s = m->blocks.member[m->blocks.first[order[i]]];
-
-		d->accept_of[i] = accept_of[s + 1];
-		for (uint32_t c = 0; c < b->classes; c++) {
-			uint16_t to = b->trans[(size_t)(s + 1) * b->classes + c];
-			uint32_t block;
-
-			if (!to)
-				continue;
-			block = m->blocks.set_of[to - 1];
-			if (!number[block]) {
-				number[block] = count;
-				order[count++] = block;
-			}
-			d->trans[(size_t)i * b->classes + c] = (uint16_t)number[block];
-		}
-	}
-	return dfa_merge_columns(d);
-}
-
-static int builder_init(struct builder *b, const struct nfa *n, const struct dfa_options *o)
-{
-	b->n = n;
-	b->o = o;
-	b->set_single = calloc(n->sets + 1, sizeof(*b->set_single));
-	b->table = calloc(TABLE_SIZE, sizeof(*b->table));
-	b->mark = calloc(n->states + 1, sizeof(*b->mark));
-	b->stack = calloc(n->states + 1, sizeof(*b->stack));
-	b->list = calloc(n->states + 1, sizeof(*b->list));
-	if (!b->set_single || !b->table || !b->mark || !b->stack || !b->list ||
+	states = b->p.states + 1;
+	b->table_size = 1u << 12;
+	b->set_single = calloc(b->n->sets + 1, sizeof(*b->set_single));
+	b->table = calloc(b->table_size, sizeof(*b->table));
+	b->single = calloc(states, sizeof(*b->single));
+	b->mark = calloc(states, sizeof(*b->mark));
+	b->stack = calloc(states, sizeof(*b->stack));
+	b->list = calloc(states, sizeof(*b->list));
+	if (!b->set_single || !b->table || !b->single || !b->mark || !b->stack || !b->list ||
 	    vector_grow(&b->subset, 0, &b->subsets_cap, sizeof(*b->subset)))
 		return -ENOMEM;
 	builder_classes(b);
@@ -675,53 +656,60 @@ static int builder_init(struct builder *b, const struct nfa *n, const struct dfa
 
 static void builder_done(struct builder *b)
 {
+	prefix_done(&b->p);
 	free(b->set_single);
 	free(b->pool);
 	free(b->subset);
+	free(b->single);
 	free(b->table);
-	free(b->trans);
 	free(b->mark);
 	free(b->stack);
 	free(b->list);
+	free(b->row);
+	free(b->edge);
+	free(b->combo);
+	free(b->combo_sets);
 }
 
 int dfa_build(const struct nfa *n, const struct dfa_options *o, struct dfa *ret)
 {
-	struct builder b = { 0 };
-	struct minimiser m = { 0 };
-	cleanup_free uint32_t *start = calloc(o->n_starts + 1, sizeof(*start));
-	cleanup_free uint32_t *accept_of = NULL;
-	uint32_t accepts = 0;
+	cleanup_free struct builder *b = calloc(1, sizeof(*b));
 	int err;
 
 	memset(ret, 0, sizeof(*ret));
-	if (!start)
+	if (!b)
 		return -ENOMEM;
-	err = builder_init(&b, n, o);
+	b->n = n;
+	b->o = o;
+	ret->start = calloc(o->n_starts + 1, sizeof(*ret->start));
+	err = ret->start ? builder_init(b) : -ENOMEM;
 	if (!err)
-		err = builder_run(&b, start);
+		err = builder_run(b, ret->start);
 	if (!err) {
-		accept_of = calloc(b.subsets, sizeof(*accept_of));
-		err = accept_of ? builder_accept(&b, accept_of) : -ENOMEM;
+		ret->accept_of = calloc(b->subsets, sizeof(*ret->accept_of));
+		err = ret->accept_of ? builder_accept(b, ret->accept_of) : -ENOMEM;
 	}
-	for (size_t i = 0; !err && i < b.subsets; i++)
-		if (accept_of[i] >= accepts)
-			accepts = accept_of[i] + 1u;
+	if (!err) {
+		ret->states = (uint32_t)b->subsets;
+		ret->classes = b->classes;
+		memcpy(ret->class_of, b->class_of, sizeof(ret->class_of));
+		ret->row = take_ptr(b->row);
+		ret->edge = take_ptr(b->edge);
+		ret->edges = b->edges;
+	}
+	builder_done(b);
 	if (!err)
-		err = minimise(&m, &b, accept_of, accepts);
-	if (!err)
-		err = dfa_emit(&b, &m, accept_of, start, ret);
+		err = dfa_minimise(ret, o->n_starts);
 	if (err)
 		dfa_done(ret);
-	minimiser_done(&m);
-	builder_done(&b);
 	return err;
 }
 
 void dfa_done(struct dfa *d)
 {
-	free(d->trans);
-	free(d->accept_of);
 	free(d->start);
+	free(d->row);
+	free(d->edge);
+	free(d->accept_of);
 	memset(d, 0, sizeof(*d));
 }

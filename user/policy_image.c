@@ -467,8 +467,8 @@ int policy_compile(const struct policy *p, struct warder_image **ret_image,
 		err = compiler_dfa(&c, cost);
 	if (err == -E2BIG)
 		report_cost(&c, cost,
-			    "its patterns need more than 65535 states, or more work than "
-			    "a policy may cost");
+			    "its patterns need more states, or more work, than a policy may "
+			    "cost");
 	if (!err) {
 		/* Zeroed and aligned for every member. */
 		img = calloc(1, sizeof(*img));
@@ -478,8 +478,7 @@ int policy_compile(const struct policy *p, struct warder_image **ret_image,
 
 			snprintf(limit, sizeof(limit),
 				 "%u states of %u byte classes and %zu rules do not fit into an "
-				 "image "
-				 "of %u bytes",
+				 "image of %u bytes",
 				 c.dfa.states, c.dfa.classes, p->rules, WARDER_IMAGE_SIZE);
 			report_cost(&c, cost, limit);
 		}

@@ -64,7 +64,7 @@ int yaml_read(struct arena *a, const char *file, const char *text, size_t len,
 
 /* ------------------------------------------------------------ NFA (glob.c) */
 
-#define NFA_STATES_MAX (1u << 20)
+#define NFA_STATES_MAX (1u << 22)
 #define NFA_PATTERN_STATES_MAX (1u << 16)
 #define NFA_SETS_MAX 4096u
 #define NFA_SETS_TABLE 8192u /* a power of two, so that the table is never full */
@@ -122,13 +122,29 @@ int glob_compile_name(struct nfa *n, const char *pattern, const struct policy_va
 
 /* ------------------------------------------------------------- DFA (dfa.c) */
 
+/* Where one byte class leads. */
+struct dfa_edge {
+	uint32_t to;
+	uint32_t class_;
+};
+
+/* A state's way on: edge[at, at + count), sorted by class, and `other` for the rest. In its
+ * normal form no edge leads to `other`, where most classes lead (of equals, the one of the
+ * lowest class). */
+struct dfa_row {
+	uint32_t other;
+	uint32_t at, count;
+};
+
 struct dfa {
 	uint32_t states; /* state 0 is dead */
 	uint32_t classes;
 	uint8_t class_of[256];
-	uint32_t *start;     /* by start list; 0: nothing matches */
-	uint16_t *trans;     /* states * classes */
-	uint32_t *accept_of; /* states */
+	uint32_t *start; /* by start list; 0: nothing matches */
+	struct dfa_row *row;
+	struct dfa_edge *edge;
+	size_t edges;
+	uint32_t *accept_of; /* by state */
 };
 
 /* The number (0: empty) of the accept record for the patterns that end in a state, sorted. */
@@ -396,6 +412,10 @@ struct compiler {
 bool rule_holds(const struct policy *p, const struct policy_rule *r, size_t k);
 /* What holds in profile number k, complete; not its name. */
 void compiler_profile(struct compiler *c, size_t k, struct warder_profile *pr);
+
+/* In policy_verify_dfa.c. What is wrong with the automaton, or NULL; sections lie in the image. */
+const char *image_verify_dfa(const struct warder_image *img);
+bool image_state_is_fine(const struct warder_image *img, __u32 state);
 
 /* CRC-32 of the used bytes with the checksum field zero. */
 __u32 image_checksum(const struct warder_image *img);

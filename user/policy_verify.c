@@ -73,8 +73,9 @@ static const char *verify_sections(const struct warder_image *img)
 		size_t size;
 	} section[] = {
 		{ &h->class_of, 1 },
-		{ &h->trans, sizeof(__u16) },
-		{ &h->accept_of, sizeof(__u16) },
+		{ &h->node, sizeof(struct warder_node) },
+		{ &h->edge, sizeof(struct warder_edge) },
+		{ &h->chars, 1 },
 		{ &h->accept, sizeof(struct warder_accept) },
 		{ &h->accept_rule, sizeof(struct warder_accept_rule) },
 		{ &h->rule, sizeof(struct warder_rule) },
@@ -102,32 +103,6 @@ static const char *verify_sections(const struct warder_image *img)
 	if (!h->strings.count || img->b[h->strings.offset] ||
 	    img->b[h->strings.offset + h->strings.count - 1])
 		return "the strings do not begin and end with NUL";
-	return NULL;
-}
-
-static const char *verify_dfa(const struct warder_image *img)
-{
-	const struct warder_image_header *h = &img->h;
-	const __u8 *class_of = img->b + h->class_of.offset;
-	const __u16 *trans = (const void *)(img->b + h->trans.offset);
-	const __u16 *accept_of = (const void *)(img->b + h->accept_of.offset);
-
-	if (h->states < 1 || h->states > 65535 || h->classes < 1 || h->classes > 256)
-		return "number of states or classes";
-	if (h->class_of.count != 256 || h->accept_of.count != h->states ||
-	    h->trans.count != h->states * h->classes || h->accept.count < 1)
-		return "size of a table";
-	for (unsigned i = 0; i < 256; i++)
-		if (class_of[i] >= h->classes)
-			return "a byte class";
-	for (__u32 i = 0; i < h->trans.count; i++)
-		if (trans[i] >= h->states || (i < h->classes && trans[i]))
-			return "a transition";
-	for (__u32 i = 0; i < h->states; i++)
-		if (accept_of[i] >= h->accept.count)
-			return "an accept index";
-	if (accept_of[WARDER_STATE_DEAD])
-		return "the dead state accepts";
 	return NULL;
 }
 
@@ -388,7 +363,7 @@ static const char *verify_profile(const struct warder_image *img, __u32 number)
 	if (pr->file_trivial != (pr->file_default == ACC_ALL && rules_are_trivial(img, number)))
 		return "file_trivial";
 	for (unsigned i = 0; i < WARDER_START__MAX; i++)
-		if (pr->start[i] >= img->h.states)
+		if (!image_state_is_fine(img, pr->start[i]))
 			return "a start state";
 	for (unsigned i = 0; !bad && i < WARDER_BITS__MAX; i++)
 		bad = verify_bits(img, classes[i], &pr->bits[i]);
@@ -456,7 +431,7 @@ static const char *verify_all(const struct warder_image *img)
 		     strcmp(h->policy, image_string(img, h->name))))
 		bad = "name";
 	if (!bad)
-		bad = verify_dfa(img);
+		bad = image_verify_dfa(img);
 	for (__u32 i = 0; !bad && i < h->rule.count; i++)
 		bad = verify_rule(img, (const struct warder_rule *)(img->b + h->rule.offset) + i);
 	for (__u32 i = 0; !bad && i < h->accept.count; i++) {

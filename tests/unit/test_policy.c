@@ -362,9 +362,12 @@ static void test_too_big(void **state)
 	(void)state;
 	fputs(P "file:\n", f);
 	for (int i = 0; i < 20000; i++) {
-		x ^= x << 13, x ^= x >> 7, x ^= x << 17;
-		fprintf(f, " - {deny: read, path: /%016llx%016llx}\n", (unsigned long long)x,
-			(unsigned long long)(x * 0x9e3779b97f4a7c15ull));
+		fputs(" - {deny: read, path: /", f);
+		for (int k = 0; k < 9; k++) {
+			x ^= x << 13, x ^= x >> 7, x ^= x << 17;
+			fprintf(f, "%016llx", (unsigned long long)x);
+		}
+		fputs("}\n", f);
 	}
 	fclose(f);
 	assert_int_equal(try_text(text, size, &img, &d), -E2BIG);
@@ -597,19 +600,15 @@ static void test_malformed(void **state)
 	BAD(img->h.name = img->h.length);
 	BAD(img->h.name += 1);
 	BAD(img->h.states = 0);
-	BAD(img->h.states--);
 	BAD(img->h.classes = 0);
 	BAD(img->h.classes = 257);
 	BAD(AT(profile, struct warder_profile, 0)->start[0] = img->h.states);
-	BAD(img->h.trans.offset += 8);
-	BAD(img->h.trans.count = 0xffffffff);
+	BAD(img->h.node.offset += 8);
+	BAD(img->h.node.count = 0xffffffff);
+	BAD(img->h.edge.count = 0xffffffff);
 	BAD(img->h.accept.count = 0);
 	BAD(img->h.strings.count = 0x7fffffff);
 	BAD(*AT(class_of, __u8, 'a') = 255);
-	BAD(*AT(trans, __u16, 0) = 1);
-	BAD(*AT(trans, __u16, img->h.classes) = 0xffff);
-	BAD(*AT(accept_of, __u16, 0) = 1);
-	BAD(*AT(accept_of, __u16, 1) = 0xffff);
 	BAD(AT(accept, struct warder_accept, 0)->allow = 1);
 	BAD(AT(accept, struct warder_accept, 1)->allow ^= WARDER_ACC_MKNOD);
 	BAD(AT(accept, struct warder_accept, 1)->rules += 4);
