@@ -34,6 +34,36 @@ static void compiler_shadow(struct compiler *c, uint32_t number, uint32_t mask,
 		c->shadow[number - 1] = owner[__builtin_ctz(mask)];
 }
 
+/* Whom a granted bit is attributed to: a report names the rule that asked for it, so those come
+ * first. But where execution may lead to another profile, the first rule of the text says to
+ * which, whoever reports it. */
+static void draft_attribute(struct compiler *c, struct draft *d, const uint32_t *rule, size_t count)
+{
+	uint32_t seen = d->a.deny, by_text = 0;
+
+	for (size_t i = 0; i < count; i++)
+		if (c->p->rule[rule[i] - 1].profile)
+			by_text = WARDER_ACC_EXEC;
+	for (size_t i = 0; by_text && i < count; i++) {
+		const struct policy_rule *r = &c->p->rule[rule[i] - 1];
+
+		if (r->deny || !(r->mask & by_text & ~seen))
+			continue;
+		draft_add(d, r, rule[i], by_text);
+		break;
+	}
+	seen |= by_text;
+	for (unsigned audit = 2; audit-- > 0;)
+		for (size_t i = 0; i < count; i++) {
+			const struct policy_rule *r = &c->p->rule[rule[i] - 1];
+
+			if (r->deny || r->audit != audit)
+				continue;
+			draft_add(d, r, rule[i], r->mask & ~seen);
+			seen |= r->mask;
+		}
+}
+
 /* What the rules in rule[0..count), in the order of the text, decide together. */
 static void draft_fill(struct compiler *c, struct draft *d, const uint32_t *rule, size_t count)
 {
@@ -76,17 +106,7 @@ static void draft_fill(struct compiler *c, struct draft *d, const uint32_t *rule
 	}
 	d->a.allow = seen & ~d->a.deny;
 	d->a.audit = audited & ~d->a.deny;
-	/* A report names the rule that asked for it, so those come first. */
-	seen = d->a.deny;
-	for (unsigned audit = 2; audit-- > 0;)
-		for (size_t i = 0; i < count; i++) {
-			const struct policy_rule *r = &c->p->rule[rule[i] - 1];
-
-			if (r->deny || r->audit != audit)
-				continue;
-			draft_add(d, r, rule[i], r->mask & ~seen);
-			seen |= r->mask;
-		}
+	draft_attribute(c, d, rule, count);
 }
 
 static uint32_t draft_hash(const struct draft *d)
@@ -166,17 +186,12 @@ static int compiler_accept(void *arg, const uint32_t *patterns, size_t count, ui
 static void report_shadows(struct compiler *c)
 {
 	for (size_t i = 0; i < c->p->rules; i++) {
-		const struct policy_rule *r = &c->p->rule[i], *by;
+		const struct policy_rule *r = &c->p->rule[i];
 
-		if (c->decides[i] || r->included || !c->shadow[i])
-			continue;
-		by = &c->p->rule[c->shadow[i] - 1];
-		diag_add(c->diags, r->file, r->line, r->column, 0,
-			 "this %s rule can never decide anything: the %s rule at %s:%u matches all "
-			 "that it matches%s",
-			 class_name(r->class_), class_name(by->class_), by->file, by->line,
-			 by->deny && !r->deny ? ", and deny wins" : "");
+		if (!c->decides[i] && !r->included && c->shadow[i])
+			report_shadow(c->diags, r, &c->p->rule[c->shadow[i] - 1]);
 	}
+	report_table_shadows(c->p, c->diags);
 }
 
 /* The three rules with the greatest share of the automaton. */
@@ -294,6 +309,8 @@ static int write_rules(struct compiler *c, struct writer *w, struct warder_image
 		compiler_profile(c, k, &profile[k]);
 		err = compiler_string(c, p->profile[k].name, &profile[k].name);
 	}
+	if (!err)
+		err = compiler_check_transitions(c, profile);
 	for (size_t i = 0; !err && i < p->rules; i++) {
 		const struct policy_rule *r = &p->rule[i];
 

@@ -412,6 +412,13 @@ struct compiler {
 bool rule_holds(const struct policy *p, const struct policy_rule *r, size_t k);
 /* What holds in profile number k, complete; not its name. */
 void compiler_profile(struct compiler *c, size_t k, struct warder_profile *pr);
+/* In policy_grants.c: refuses transitions by which a task could choose its own rights. The
+ * profiles are all of the policy's. 0 with diagnostics, -ENOMEM. */
+int compiler_check_transitions(struct compiler *c, const struct warder_profile *pr);
+/* In policy_shadow.c: rules that never decide anything. */
+void report_shadow(struct policy_diags *diags, const struct policy_rule *r,
+		   const struct policy_rule *by);
+void report_table_shadows(const struct policy *p, struct policy_diags *diags);
 
 /* In policy_verify_dfa.c. What is wrong with the automaton, or NULL; sections lie in the image. */
 const char *image_verify_dfa(const struct warder_image *img);

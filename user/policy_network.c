@@ -355,7 +355,7 @@ void parse_network_rule(struct parser *ps, struct node *n)
 		e.ops = (uint32_t)parse_words(ps, head.what, WARDER_CLASS_NETWORK, WARDER_NET_ALL);
 	if (!head.rule.deny)
 		e.ops |= WARDER_NET_CREATE;
-	head.rule.mask = e.ops;
+	head.rule.mask = e.ops & ~(uint32_t)WARDER_NET_CREATE;
 	e.deny = head.rule.deny;
 	e.err = head.rule.err;
 	e.audit = head.rule.audit;

@@ -288,6 +288,41 @@ static void resolve_profiles(struct parser *ps)
 	}
 }
 
+/* What a profile says without effect. */
+static void check_profiles(struct parser *ps)
+{
+	static const uint8_t open[] = { WARDER_CLASS_FILE, WARDER_CLASS_EXEC, WARDER_CLASS_CAPABILITY };
+	const struct policy *p = ps->p;
+
+	for (size_t k = 1; k < p->profiles; k++) {
+		const struct policy_profile *pr = &p->profile[k];
+		uint32_t allows = 0;
+		bool reached = false;
+
+		for (size_t i = 0; i < p->rules; i++) {
+			const struct policy_rule *r = &p->rule[i];
+
+			reached |= r->profile == k;
+			if (r->in == k && !r->deny && !r->audit && !r->profile_name)
+				allows |= 1u << r->class_;
+		}
+		if (!reached)
+			diag_add(ps->diags, pr->file, pr->line, pr->column, 1,
+				 "profiles: no exec rule leads to profile \"%s\"", pr->name);
+		for (size_t i = 0; i < ARRAY_SIZE(open); i++) {
+			const char *name = class_name(open[i]);
+
+			if (!(allows >> open[i] & 1) || pr->def[open[i]] == DEFAULT_DENY ||
+			    (!pr->def[open[i]] && p->profile[0].def[open[i]] == DEFAULT_DENY))
+				continue;
+			diag_add(ps->diags, pr->file, pr->line, pr->column, 1,
+				 "profiles: in profile \"%s\" the default of %s is to allow, so its "
+				 "allow rules grant nothing; add defaults: {%s: deny}",
+				 pr->name, name, name);
+		}
+	}
+}
+
 /* --------------------------------------------------------------------- all */
 
 static void parse_root(struct parser *ps, struct node *root)
@@ -372,6 +407,7 @@ int parser_run(struct parser *ps, struct node *root)
 	parse_root(ps, root);
 	if (!ps->fatal && root->type == NODE_MAP) {
 		resolve_profiles(ps);
+		check_profiles(ps);
 		check_ids(ps);
 		check_libraries(ps, root);
 	}

@@ -59,7 +59,7 @@ static void test_network_entries(void **state)
 		       "  - {deny: '*', family: [packet, vsock]}\n"
 		       "  - {allow: connect, to: ['*:53', '::/0', '[fd00::]/8:1', 0.0.0.0/0]}\n"
 		       "  - {allow: [connect, send], unix: [/run/pg/**, '@name-*']}\n"
-		       "  - {deny: connect}\n");
+		       "  - {allow: send}\n");
 
 	(void)state;
 	assert_int_equal(img->h.net.count, 2 + 2 + 1 + 4 + 1 + 1);
@@ -162,6 +162,299 @@ static void test_network_limit(void **state)
 	policy_diags_done(&d);
 }
 
+/* ----------------------------------------------------------------- switches */
+
+#define BIT(n) (1ull << (n))
+
+static const struct policy_error switch_errors[] = {
+	{P "memory: []\n", 2, 9, "expected a mapping"},
+	{P "memory: {write_exe: deny}\n", 2, 10, "unknown key \"write_exe\""},
+	{P "memory: {write_exec: no}\n", 2, 22, "allow, deny"},
+	{P "memory: {write_exec: allow, errno: EPERM}\n", 2, 36, "only a deny"},
+	{P "memory: {write_exec: deny, errno: EWHAT}\n", 2, 35, "\"EWHAT\""},
+	{P "namespace: [{allow: usr}]\n", 2, 21, "user, mnt, pid, net, ipc, uts, cgroup, time"},
+	{P "namespace: {allow: user}\n", 2, 12, "expected a list"},
+	{P "kernel: [{allow: [io_urin]}]\n", 2, 19, "io_uring"},
+	{P "kernel: [{allow: bpf}]\n", 2, 18, "unsafe: [bpf]"},
+	{P "kernel: [{allow: [perf, modules, kexec]}]\n", 2, 18, "unsafe: [modules, kexec]"},
+	{P "unsafe: [bpf]\nkernel: [{allow: kexec}]\n", 3, 18, "unsafe: [kexec]"},
+	{P "unsafe: [everything]\n", 2, 10, "bpf, modules, kexec, host_ptrace"},
+	{P "unsafe: []\n", 2, 9, "empty"},
+	{P "defaults: {kernal: deny}\n", 2, 12, "namespace, kernel"},
+	{P "mode: learning\n", 2, 7, "enforce, audit, learn"},
+	/* rules that decide nothing */
+	{P "namespace: [{deny: pid}, {allow: pid}]\n", 2, 26, "deny wins"},
+	{P "kernel: [{allow: perf}, {allow: perf}]\n", 2, 25, "matches all"},
+};
+
+static void test_switch_errors(void **state)
+{
+	(void)state;
+	check_errors(switch_errors, ARRAY_SIZE(switch_errors));
+}
+
+static const struct warder_bits *bits_of(const struct warder_image *img, unsigned which)
+{
+	return &image_profile(img, 0)->bits[which];
+}
+
+static void test_switch_defaults(void **state)
+{
+	static const struct {
+		const char *text;
+		unsigned which;
+		__u64 allow;
+		__u32 err;
+	} table[] = {
+		{P, WARDER_BITS_MEMORY, BIT(WARDER_MEM__MAX) - 1, EACCES},
+		{P "defaults: {memory: deny}\n", WARDER_BITS_MEMORY, 0, EACCES},
+		{P, WARDER_BITS_NAMESPACE, BIT(WARDER_NS_USER), EPERM},
+		{P "defaults: {namespace: deny}\n", WARDER_BITS_NAMESPACE, 0, EPERM},
+		{P "defaults: {namespace: allow}\n", WARDER_BITS_NAMESPACE, BIT(WARDER_NS__MAX) - 1,
+		 EPERM},
+		{P, WARDER_BITS_KERNEL, BIT(WARDER_SURFACE_HOSTNAME), EPERM},
+		{P "defaults: {kernel: deny}\n", WARDER_BITS_KERNEL, 0, EPERM},
+		/* what is baseline needs `unsafe` besides */
+		{P "defaults: {kernel: allow}\n", WARDER_BITS_KERNEL,
+		 (BIT(WARDER_SURFACE__MAX) - 1) & ~7ull, EPERM},
+		{P "defaults: {kernel: allow}\nunsafe: [modules]\n", WARDER_BITS_KERNEL,
+		 (BIT(WARDER_SURFACE__MAX) - 1) & ~5ull, EPERM},
+		{P "kernel: [{allow: '*'}]\n", WARDER_BITS_KERNEL,
+		 (BIT(WARDER_SURFACE__MAX) - 1) & ~7ull, EPERM},
+		{P "unsafe: [bpf]\n", WARDER_BITS_KERNEL, BIT(WARDER_SURFACE_HOSTNAME), EPERM},
+		{P "unsafe: [bpf]\nkernel: [{allow: [bpf, io_uring]}]\n", WARDER_BITS_KERNEL,
+		 BIT(WARDER_SURFACE_HOSTNAME) | BIT(WARDER_SURFACE_BPF) |
+			 BIT(WARDER_SURFACE_IO_URING),
+		 EPERM},
+		{P "defaults: {memory: deny}\nmemory: {write_exec: allow}\n", WARDER_BITS_MEMORY,
+		 BIT(WARDER_MEM_WRITE_EXEC), EACCES},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
+		struct warder_image *img = good(table[i].text);
+		const struct warder_bits *b = bits_of(img, table[i].which);
+
+		if (b->allow != table[i].allow || b->err != table[i].err)
+			fail_msg("%s: %#llx errno %u", table[i].text, (unsigned long long)b->allow,
+				 b->err);
+		free(img);
+	}
+}
+
+static void test_memory_rules(void **state)
+{
+	struct warder_image *img = good(P "memory:\n  anonymous_exec: allow\n  write_exec: deny\n"
+					  "  shm_exec: deny\n  errno: EPERM\n  audit: true\n  id: m\n");
+	const struct warder_bits *b = bits_of(img, WARDER_BITS_MEMORY);
+
+	(void)state;
+	assert_int_equal(img->h.rule.count, 2);
+	assert_int_equal(b->allow, BIT(WARDER_MEM_FILELESS_EXEC) | BIT(WARDER_MEM_ANONYMOUS_EXEC));
+	assert_int_equal(b->audit, BIT(WARDER_MEM_ANONYMOUS_EXEC));
+	assert_int_equal(b->rule[WARDER_MEM_FILELESS_EXEC], 0);
+	assert_int_equal(b->rule[WARDER_MEM_WRITE_EXEC], b->rule[WARDER_MEM_SHM_EXEC]);
+	assert_int_equal(image_rule(img, b->rule[WARDER_MEM_WRITE_EXEC])->line, 4);
+	assert_int_equal(image_rule(img, b->rule[WARDER_MEM_WRITE_EXEC])->err, EPERM);
+	assert_string_equal(
+		image_string(img, image_rule(img, b->rule[WARDER_MEM_WRITE_EXEC])->id), "m");
+	assert_int_equal(image_rule(img, b->rule[WARDER_MEM_ANONYMOUS_EXEC])->line, 3);
+	assert_int_equal(image_rule(img, b->rule[WARDER_MEM_ANONYMOUS_EXEC])->id, 0);
+	free(img);
+}
+
+/* Each word of `unsafe` is told in plain words, and is in the header. */
+static void test_unsafe(void **state)
+{
+	static const char *const words[] = {"bpf",	    "modules",	    "kexec",
+					    "host_ptrace",  "host_signal",  "kernel_files",
+					    "memory_devices", "perfmon"};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
+		struct policy_diags d = {0};
+		struct warder_image *img;
+		char text[64];
+
+		snprintf(text, sizeof(text), P "unsafe: [%s]\n", words[i]);
+		assert_int_equal(try_text(text, strlen(text), &img, &d), 0);
+		assert_int_equal(img->h.unsafe, 1ull << i);
+		assert_int_equal(d.count, 1);
+		assert_int_equal(d.item[0].warning, 1);
+		assert_non_null(strstr(d.item[0].text, "host") ?: strstr(d.item[0].text, "kernel"));
+		policy_diags_done(&d);
+		free(img);
+	}
+}
+
+static void test_learn(void **state)
+{
+	struct warder_image *img = good(P "mode: learn\n");
+
+	(void)state;
+	assert_int_equal(img->h.mode, WARDER_MODE_LEARN);
+	free(img);
+}
+
+/* -------------------------------------------------------- devices and peers */
+
+static const struct policy_error table_errors[] = {
+	{P "device:\n  - {allow: open}\n", 3, 5, "\"node\" is missing"},
+	{P "device:\n  - {allow: read, node: 'c 1:3'}\n", 3, 13, "open, mknod"},
+	{P "device:\n  - {allow: open, node: 'd 1:3'}\n", 3, 25, "\"c 1:3\""},
+	{P "device:\n  - {allow: open, node: /dev/null}\n", 3, 25, "\"c 1:3\""},
+	{P "device:\n  - {allow: open, node: 'c 4096:3'}\n", 3, 25, "\"c 1:3\""},
+	{P "device:\n  - {allow: open, node: 'c 1:1048576'}\n", 3, 25, "\"c 1:3\""},
+	{P "device:\n  - {allow: open, node: 'c 1:3x'}\n", 3, 25, "\"c 1:3\""},
+	{P "device:\n  - {allow: open, node: 'c 1:1'}\n", 3, 25, "unsafe: [memory_devices]"},
+	{P "device:\n  - {allow: open, node: ['c 1:3', 'c 202:*']}\n", 3, 35, "memory_devices"},
+	{P "ptrace: [{allow: trace, peer: all}]\n", 2, 31, "policy:NAME"},
+	{P "ptrace: [{allow: debug}]\n", 2, 18, "trace, read"},
+	{P "ptrace: [{allow: trace, peer: host}]\n", 2, 31, "unsafe: [host_ptrace]"},
+	{P "signal: [{allow: term, peer: host}]\n", 2, 30, "unsafe: [host_signal]"},
+	{P "signal: [{allow: sigfoo}]\n", 2, 18, "SIGTERM"},
+	{P "signal: [{allow: 65}]\n", 2, 18, "SIGTERM"},
+	{P "signal: [{allow: 0}]\n", 2, 18, "SIGTERM"},
+	{P "signal: [{allow: rtmin+31}]\n", 2, 18, "rtmin+1"},
+	{P "ipc: [{allow: shm}]\n", 2, 15, "unix, sysv, mq, fd"},
+	{P "ipc: [{allow: unix, peer: 'policy:'}]\n", 2, 34, "found nothing"},
+	{P "ipc: [{allow: unix, peer: 'policy:a b'}]\n", 2, 34, "letters, digits"},
+	{P "ipc: [{allow: unix, to: x}]\n", 2, 21, "unknown key"},
+	/* rules that decide nothing */
+	{P "device:\n  - {allow: open, node: 'c 1:*'}\n  - {allow: open, node: 'c 1:3'}\n", 4, 5,
+	 "t:3"},
+	{P "signal:\n  - {deny: '*'}\n  - {allow: term, peer: same}\n", 4, 5, "t:3"},
+	{P "network:\n  - {deny: connect, to: 10.0.0.0/8}\n"
+	   "  - {allow: connect, to: '10.1.0.0/16:80'}\n", 4, 5, "deny wins"},
+	{P "network:\n  - {deny: connect, unix: /run/**}\n  - {allow: connect, unix: /run/x}\n", 4, 5,
+	 "deny wins"},
+};
+
+static void test_table_errors(void **state)
+{
+	(void)state;
+	check_errors(table_errors, ARRAY_SIZE(table_errors));
+}
+
+static void test_devices(void **state)
+{
+	struct warder_image *img =
+		good(P "device:\n"
+		       "  - {allow: [open, mknod], node: ['c 1:3', 'c 5:*']}\n"
+		       "  - {deny: '*', node: 'b *:*', errno: ENXIO}\n"
+		       "  - {allow: open, node: '*', audit: true}\n");
+	const struct warder_device_rule *d = AT(img, device, struct warder_device_rule, 0);
+
+	(void)state;
+	assert_int_equal(img->h.device.count, 4);
+	assert_int_equal(image_profile(img, 0)->device_rules, 15);
+	assert_int_equal(image_profile(img, 0)->device_default, WARDER_DEV_OPEN);
+	assert_int_equal(d[0].ops, WARDER_DEV_OPEN | WARDER_DEV_MKNOD);
+	assert_int_equal(d[0].type, 0020000);
+	assert_int_equal(d[0].major, 1);
+	assert_int_equal(d[0].minor, 3);
+	assert_int_equal(d[1].minor, WARDER_DEVICE_ANY);
+	assert_int_equal(d[2].type, 0060000);
+	assert_int_equal(d[2].major, WARDER_DEVICE_ANY);
+	assert_int_equal(d[2].err, ENXIO);
+	assert_int_equal(d[3].type, 0);
+	assert_int_equal(d[3].audit, 1);
+	assert_int_equal(d[3].rule, 3);
+	free(img);
+	img = good(P "defaults: {device: deny}\nunsafe: [memory_devices]\n"
+		     "device: [{allow: open, node: 'c 1:1'}]\n");
+	assert_int_equal(image_profile(img, 0)->device_default, 0);
+	free(img);
+}
+
+static void test_peers(void **state)
+{
+	struct warder_image *img =
+		good(P "unsafe: [host_ptrace]\n"
+		       "ptrace: [{allow: [trace, read], peer: same}, {deny: trace, peer: container},\n"
+		       "         {allow: read, peer: host}]\n"
+		       "signal: [{allow: [TERM, SIGKILL, 15, rtmin+2, rtmax, SIGRTMAX-30]},\n"
+		       "         {deny: 9, peer: 'container:db', errno: ESRCH}]\n"
+		       "ipc: [{allow: '*', peer: 'policy:007'}]\n");
+	const struct warder_peer_rule *r = AT(img, peer, struct warder_peer_rule, 0);
+
+	(void)state;
+	assert_int_equal(img->h.peer.count, 6);
+	assert_int_equal(image_profile(img, 0)->peer_rules, 63);
+	assert_int_equal(r[0].class_, WARDER_CLASS_PTRACE);
+	assert_int_equal(r[0].peer, WARDER_PEER_SAME);
+	assert_int_equal(r[0].ops, WARDER_PTRACE_ALL);
+	assert_int_equal(r[1].deny, 1);
+	assert_int_equal(r[1].peer, WARDER_PEER_CONTAINER);
+	assert_int_equal(r[1].err, EPERM);
+	assert_int_equal(r[2].peer, WARDER_PEER_HOST);
+	assert_int_equal(r[3].class_, WARDER_CLASS_SIGNAL);
+	assert_int_equal(r[3].peer, WARDER_PEER_ANY);
+	assert_true(r[3].ops == (BIT(14) | BIT(8) | BIT(35) | BIT(63) | BIT(33)));
+	assert_int_equal(r[4].peer, WARDER_PEER_NAME);
+	assert_string_equal(r[4].name, "db");
+	assert_int_equal(r[4].err, ESRCH);
+	assert_int_equal(r[5].class_, WARDER_CLASS_IPC);
+	assert_int_equal(r[5].peer, WARDER_PEER_POLICY);
+	assert_string_equal(r[5].name, "007");
+	assert_int_equal(r[5].ops, WARDER_IPC_ALL);
+	free(img);
+	img = good(P "defaults: {signal: deny, ipc: deny}\n");
+	assert_int_equal(image_profile(img, 0)->peer_default, 1u << WARDER_CLASS_PTRACE);
+	assert_int_equal(image_profile(img, 0)->peer_err[1], EPERM);
+	assert_int_equal(image_profile(img, 0)->peer_err[2], EACCES);
+	free(img);
+}
+
+/* A source is a set of its own, and a bind that mount(2) makes is told to be out of reach. */
+static void test_mount_source(void **state)
+{
+	static const char text[] =
+		P "mount:\n  - {allow: [bind, move], source: /srv/**, target: /mnt/**}\n"
+		  "  - {deny: attach, source: '/srv/no/**'}\n  - {allow: umount}\n";
+	const struct warder_mount_rule *m;
+	struct policy_diags d = {0};
+	struct warder_image *img;
+
+	(void)state;
+	assert_int_equal(try_text(text, strlen(text), &img, &d), 0);
+	assert_int_equal(d.count, 1);
+	assert_int_equal(d.item[0].line, 3);
+	assert_non_null(strstr(d.item[0].text, "no bind by mount(2)"));
+	m = AT(img, mount, struct warder_mount_rule, 0);
+	assert_int_equal(m[0].any_source, 0);
+	assert_int_equal(m[0].any_target, 0);
+	assert_int_equal(m[1].any_source, 0);
+	assert_int_equal(m[1].any_target, 1);
+	assert_int_equal(m[2].any_source, 1);
+	assert_int_not_equal(image_profile(img, 0)->start[WARDER_START_MOUNT_SOURCE], 0);
+	policy_diags_done(&d);
+	free(img);
+}
+
+/* Every access of the language is one that rules can speak of. */
+static void test_accesses(void **state)
+{
+	(void)state;
+	for (int i = 0; i < WARDER_ACC_BITS - 1; i++) {
+		struct policy_request r = {
+			.class_ = WARDER_CLASS_FILE, .access = 1u << i, .path = "/a"};
+		struct warder_image *img;
+		struct warder_verdict v;
+		char text[96];
+
+		snprintf(text, sizeof(text), P "file: [{deny: %s, path: /a}]\n",
+			 access_name(1u << i));
+		img = good(text);
+		assert_int_equal(policy_decide(img, &r, &v), 0);
+		assert_int_equal(v.action, WARDER_DENY);
+		r.access = i ? 1u : 1u << 17;
+		assert_int_equal(policy_decide(img, &r, &v), 0);
+		assert_int_equal(v.action, WARDER_ALLOW);
+		free(img);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -169,6 +462,16 @@ int main(void)
 		cmocka_unit_test(test_network_entries),
 		cmocka_unit_test(test_network_defaults),
 		cmocka_unit_test(test_network_limit),
+		cmocka_unit_test(test_switch_errors),
+		cmocka_unit_test(test_switch_defaults),
+		cmocka_unit_test(test_memory_rules),
+		cmocka_unit_test(test_unsafe),
+		cmocka_unit_test(test_learn),
+		cmocka_unit_test(test_table_errors),
+		cmocka_unit_test(test_devices),
+		cmocka_unit_test(test_peers),
+		cmocka_unit_test(test_mount_source),
+		cmocka_unit_test(test_accesses),
 	};
 
 	return cmocka_run_group_tests(tests, make_folder, remove_folder);
