@@ -56,8 +56,14 @@ struct hlist_bl_node {
 	struct hlist_bl_node **pprev;
 };
 
+struct proc_ns_operations {
+	int type;
+};
+
 struct ns_common {
+	const struct proc_ns_operations *ops;
 	unsigned int inum;
+	__u32 ns_type; /* since 6.18 */
 };
 
 struct user_namespace {
@@ -148,6 +154,7 @@ struct task_struct {
 	struct task_struct *real_parent;
 	unsigned int flags;
 	unsigned int ptrace;
+	unsigned int personality;
 	struct nsproxy *nsproxy;
 	pid_t pid;
 	pid_t tgid;
@@ -158,6 +165,7 @@ struct task_struct {
 	struct signal_struct *signal;
 	struct bpf_local_storage *bpf_storage;
 	struct task_struct *group_leader;
+	struct pid *thread_pid;
 };
 
 struct qstr {
@@ -175,11 +183,14 @@ struct super_block {
 	unsigned long s_flags;
 	unsigned long s_magic;
 	struct dentry *s_root;
+	void *s_fs_info;
 };
 
 struct inode {
 	umode_t i_mode;
 	unsigned int i_flags;
+	unsigned int i_nlink;
+	void *i_private;
 	struct super_block *i_sb;
 	unsigned long i_ino;
 	dev_t i_rdev;
@@ -224,7 +235,25 @@ struct file {
 };
 
 struct vm_area_struct {
+	unsigned long vm_flags;
+	struct anon_vma *anon_vma;
 	struct file *vm_file;
+};
+
+struct iattr {
+	unsigned int ia_valid;
+};
+
+struct kern_ipc_perm {
+	int id;
+};
+
+struct ipc_namespace {
+	struct ns_common ns;
+};
+
+struct pid {
+	unsigned int level;
 };
 
 struct seq_file {
@@ -309,10 +338,18 @@ struct pt_regs {
 
 enum kernel_read_file_id {
 	READING_FIRMWARE = 1,
+	READING_MODULE,
+	READING_KEXEC_IMAGE,
+	READING_KEXEC_INITRAMFS,
+	READING_MODULE_COMPRESSED, /* since 7.0 */
 };
 
 enum kernel_load_data_id {
 	LOADING_FIRMWARE = 1,
+	LOADING_MODULE,
+	LOADING_KEXEC_IMAGE,
+	LOADING_KEXEC_INITRAMFS,
+	LOADING_MODULE_COMPRESSED, /* since 7.0 */
 };
 
 #pragma clang attribute pop

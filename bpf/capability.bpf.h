@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Class "capability". lsm/capable runs when the kernel would grant a capability, and is also
- * where system calls of the new mount API are judged, which have no hook of their own;
+ * where system calls are judged that have no hook of their own: those of the new mount API, of
+ * namespaces, and some of the kernel surfaces;
  * fexit/cap_capable sees every capability that the kernel denied, to explain a refusal.
  */
 #ifndef WARDER_CAPABILITY_BPF_H
@@ -9,11 +10,20 @@
 
 #include "core.bpf.h"
 #include "mount.bpf.h"
+#include "namespace.bpf.h"
+#include "surface.bpf.h"
 
 #define WARDER_CAP_OPT_NOAUDIT 2
 #define WARDER_CAP_SYS_ADMIN 21
 #define WARDER_CAP_PERFMON 38
+/* Capabilities for which the system call under way is looked at. */
+#define CAPABILITY_OF_CALLS                                                                   \
+	(1ull << CAP_DAC_READ_SEARCH | 1ull << CAP_SYS_MODULE | 1ull << CAP_SYS_RAWIO |       \
+	 1ull << CAP_SYS_PACCT | 1ull << CAP_SYS_ADMIN | 1ull << CAP_SYS_BOOT |               \
+	 1ull << CAP_SYS_TIME)
 #define WARDER_PF_IO_WORKER 0x10
+/* Of capability_judge(): there is nothing to judge. */
+#define CAPABILITY_BORROWED 1
 
 /*
  * Does the kernel act with other credentials than the task's own? Overlayfs does so on its
@@ -45,17 +55,15 @@ static __always_inline int capability_is_perfmon(struct warder_task *tag, int ca
 	return instead || tag->perfmon;
 }
 
-SEC("lsm/capable")
-int BPF_PROG(warder_capable, const struct cred *cred, struct user_namespace *ns, int cap,
-	     unsigned int opts, int ret)
+/* What the policy says of the capability itself, and of mounting. */
+static __noinline int capability_judge(const struct cred *cred, struct user_namespace *ns, int cap,
+				       unsigned int opts)
 {
 	struct hook_facts f = { .hook = WARDER_HOOK_CAPABLE, .class_ = WARDER_CLASS_CAPABILITY };
 	struct subject s = {};
 	struct warder_verdict v;
 	__u32 userns;
 
-	if (ret)
-		return errno_return(-ret);
 	f.access = cap;
 	switch (subject_current(&s)) {
 	case SUBJECT_UNTAGGED:
@@ -66,10 +74,10 @@ int BPF_PROG(warder_capable, const struct cred *cred, struct user_namespace *ns,
 		return hook_fault(&s, &f, s.fault, NULL);
 	}
 	if (capability_is_borrowed(&s, cred))
-		return 0;
+		return CAPABILITY_BORROWED;
 	userns = BPF_CORE_READ(ns, ns.inum);
 	f.arg[0] = userns;
-	if (capability_is_perfmon(s.tag, cap)) {
+	if (!(s.img->h.unsafe & WARDER_UNSAFE_PERFMON) && capability_is_perfmon(s.tag, cap)) {
 		warder_verdict_allow(&v);
 		warder_verdict_deny(&v, WARDER_WHY_BASELINE, WARDER_EPERM);
 		return hook_end(&s, &v, &f, NULL);
@@ -94,6 +102,48 @@ int BPF_PROG(warder_capable, const struct cred *cred, struct user_namespace *ns,
 		}
 	}
 	return hook_end(&s, &v, &f, NULL);
+}
+
+/* What the policy says of the system call that asks for `cap`, which is granted, if it is one of
+ * those without a hook of their own. Another function beside the above for the stack's sake. */
+static __noinline int capability_judge_call(int cap)
+{
+	struct warder_task *tag;
+	struct call c;
+	__u32 fault, asked;
+	int err = 0;
+
+	if (!(CAPABILITY_OF_CALLS >> (cap & 63) & 1))
+		return 0;
+	call_get(&c);
+	asked = surface_asked_by(&c, cap);
+	if (asked)
+		err = switch_judge(WARDER_BITS_KERNEL, asked, WARDER_HOOK_CAPABLE, c.nr);
+	if (err || cap != CAP_SYS_ADMIN)
+		return err;
+	tag = task_tag(bpf_get_current_task_btf(), &fault);
+	if (!tag)
+		return -WARDER_EACCES; /* it was there a moment ago */
+	asked = namespace_asked_by(&c, tag);
+	return asked ? switch_judge(WARDER_BITS_NAMESPACE, asked, WARDER_HOOK_NAMESPACE, c.nr) : 0;
+}
+
+SEC("lsm/capable")
+int BPF_PROG(warder_capable, const struct cred *cred, struct user_namespace *ns, int cap,
+	     unsigned int opts, int ret)
+{
+	int err;
+
+	if (ret)
+		return errno_return(-ret);
+	if (!current_is_tagged())
+		return 0;
+	err = capability_judge(cred, ns, cap, opts);
+	if (err == CAPABILITY_BORROWED)
+		return 0;
+	if (!err && !(opts & WARDER_CAP_OPT_NOAUDIT))
+		err = capability_judge_call(cap);
+	return errno_return(-err);
 }
 
 SEC("fexit/cap_capable")

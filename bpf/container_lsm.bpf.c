@@ -17,7 +17,7 @@ __u32 cfg_tasks_map_id = 0;
 #include "capability.bpf.h"
 #include "mount.bpf.h"
 #include "peer.bpf.h"
-#include "baseline.bpf.h"
+#include "surface.bpf.h"
 #include "unix.bpf.h"
 #include "network.bpf.h"
 #include "override.bpf.h"

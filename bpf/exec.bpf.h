@@ -11,6 +11,7 @@
 #define WARDER_EXEC_BPF_H
 
 #include "file.bpf.h"
+#include "memory.bpf.h"
 
 #define WARDER_SIGKILL 9
 
@@ -35,9 +36,13 @@ SEC("lsm/bprm_check_security")
 int BPF_PROG(warder_bprm_check, struct linux_binprm *bprm, int ret)
 {
 	struct file *file = bprm->file;
+	int err;
 
 	if (ret || !current_is_tagged())
 		return ret;
+	err = memory_judge_exec(file);
+	if (err)
+		return err;
 	return file_judge_path(&file->f_path, WARDER_HOOK_BPRM_CHECK, WARDER_CLASS_EXEC,
 			       WARDER_ACC_EXEC);
 }

@@ -11,6 +11,7 @@
 #define WARDER_FILE_BPF_H
 
 #include "core.bpf.h"
+#include "device.bpf.h"
 #include "gather.bpf.h"
 
 #define WARDER_PROT_EXEC 4
@@ -112,22 +113,6 @@ __noinline __weak int file_baseline(const struct file_object *o, __u32 access,
 		return pos;
 	pos &= WARDER_TEXT_MASK;
 	return !!warder_baseline_file(magic, text, pos, WARDER_PATH_MAX - pos, access);
-}
-
-/* /dev/mem, /dev/kmem, /dev/port by whatever node: all of memory and every port. */
-static __always_inline int file_is_memory_device(const struct file_request *r)
-{
-	struct dentry *dentry = (struct dentry *)r->at.dentry;
-	struct inode *inode;
-	__u32 rdev;
-
-	if (r->hook != WARDER_HOOK_FILE_OPEN)
-		return 0;
-	inode = BPF_CORE_READ(dentry, d_inode);
-	if ((BPF_CORE_READ(inode, i_mode) & WARDER_S_IFMT) != WARDER_S_IFCHR)
-		return 0;
-	rdev = BPF_CORE_READ(inode, i_rdev);
-	return rdev == (1 << 20 | 1) || rdev == (1 << 20 | 2) || rdev == (1 << 20 | 4);
 }
 
 static __always_inline void file_facts(struct hook_facts *f, const struct file_request *r)
@@ -238,12 +223,13 @@ static __always_inline int file_judge_with(const struct file_request *r, const s
 					   struct scratch *sc, struct hook_facts *f,
 					   struct warder_verdict *v)
 {
-	int refused = file_is_memory_device(r);
+	int refused = 0;
 
-	if (!refused)
+	if (!(s->img->h.unsafe & WARDER_UNSAFE_KERNEL_FILES)) {
 		refused = file_baseline(&r->at, r->access | r->access_extra, &sc->text);
-	if (!refused && r->other.dentry)
-		refused = file_baseline(&r->other, r->access, &sc->text);
+		if (!refused && r->other.dentry)
+			refused = file_baseline(&r->other, r->access, &sc->text);
+	}
 	if (refused < 0)
 		return -refused;
 	if (refused) {
@@ -352,8 +338,7 @@ static __noinline int file_open_quick(struct file *file, __u32 access)
 	struct scratch *sc;
 	int pos;
 
-	if ((file->f_inode->i_mode & WARDER_S_IFMT) == WARDER_S_IFCHR ||
-	    warder_baseline_concerns(dentry->d_sb->s_magic) ||
+	if (warder_baseline_concerns(dentry->d_sb->s_magic) ||
 	    compat_mount_is_internal(file->f_path.mnt) || subject_current(&s) != SUBJECT_TAGGED)
 		return FILE_NOT_QUICK;
 	if (warder_file_is_trivial(s.img, s.pr))
@@ -374,8 +359,8 @@ static __noinline int file_open_quick(struct file *file, __u32 access)
 SEC("lsm/file_open")
 int BPF_PROG(warder_file_open, struct file *file, int ret)
 {
-	fmode_t mode = file->f_mode;
 	__u32 access = 0;
+	fmode_t mode;
 	int quick;
 
 	if (ret || !current_is_tagged())
@@ -383,6 +368,10 @@ int BPF_PROG(warder_file_open, struct file *file, int ret)
 	/* Execution is judged in bprm_check_security, its mappings in mmap_file. */
 	if (file->f_flags & WARDER_FMODE_EXEC)
 		return 0;
+	quick = device_judge_open(file);
+	if (quick)
+		return quick;
+	mode = file->f_mode;
 	if (mode & WARDER_FMODE_READ)
 		access |= WARDER_ACC_READ;
 	if (mode & WARDER_FMODE_WRITE)
@@ -444,9 +433,13 @@ int BPF_PROG(warder_path_mknod, const struct path *dir, struct dentry *dentry, u
 	     unsigned int dev, int ret)
 {
 	__u32 type = mode & WARDER_S_IFMT;
+	int err;
 
 	if (ret || !current_is_tagged())
 		return ret;
+	err = device_judge_mknod(type, dev);
+	if (err)
+		return err;
 	return file_judge_entry(dir, dentry, WARDER_HOOK_PATH_MKNOD,
 				type == WARDER_S_IFCHR || type == WARDER_S_IFBLK ?
 					WARDER_ACC_MKNOD : WARDER_ACC_CREATE);
@@ -562,26 +555,6 @@ static __always_inline int file_judge_mapping(struct file *file, __u32 hook)
 	if (BPF_CORE_READ(file, f_inode, i_flags) & WARDER_S_PRIVATE)
 		return 0;
 	return file_judge_path(&file->f_path, hook, WARDER_CLASS_FILE, WARDER_ACC_MAP_EXEC);
-}
-
-SEC("lsm/mmap_file")
-int BPF_PROG(warder_mmap_file, struct file *file, unsigned long reqprot, unsigned long prot,
-	     unsigned long flags, int ret)
-{
-	if (ret || !file || !(prot & WARDER_PROT_EXEC) || !current_is_tagged())
-		return ret;
-	return file_judge_mapping(file, WARDER_HOOK_MMAP_FILE);
-}
-
-SEC("lsm/file_mprotect")
-int BPF_PROG(warder_file_mprotect, struct vm_area_struct *vma, unsigned long reqprot,
-	     unsigned long prot, int ret)
-{
-	struct file *file = vma->vm_file;
-
-	if (ret || !file || !(prot & WARDER_PROT_EXEC) || !current_is_tagged())
-		return ret;
-	return file_judge_mapping(file, WARDER_HOOK_FILE_MPROTECT);
 }
 
 #endif

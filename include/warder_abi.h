@@ -578,6 +578,7 @@ enum warder_hook {
 	WARDER_HOOK_NAMESPACE, /* other namespaces: judged in capable */
 	WARDER_HOOK_ANON_INODE, /* io_uring_setup, userfaultfd */
 	WARDER_HOOK_BPRM_COMMIT, /* a transition; arg[0] is 1: not made, the task is traced */
+	WARDER_HOOK_PERSONALITY, /* no hook: a task that asks for an executable heap is killed */
 	WARDER_HOOK__MAX,
 };
 
@@ -611,10 +612,11 @@ struct warder_event {
 	struct warder_verdict v;
 	__u32 hook;     /* enum warder_hook */
 	__u32 class_;   /* enum warder_class */
-	__u32 access;   /* what was asked: WARDER_ACC_*, WARDER_MNT_*, capability number, signal */
+	__u32 access;   /* what was asked: WARDER_ACC_*, WARDER_MNT_*, WARDER_DEV_*, capability number,
+	                 * signal; memory, namespace, kernel: number of the switch */
 	__u32 policy;   /* image slot that decided */
 	__u64 arg[2];   /* by class: capability: target userns; signal, ptrace: peer tgid and cid;
-	                 * key: serial and need; mount: MS_* flags */
+	                 * key: serial and need; mount: MS_* flags; device: type, major << 32 | minor */
 	__u32 text_len; /* bytes of name that follow */
 	__u32 detail_len; /* bytes that follow the name: fs type, second name */
 	__u32 profile_id; /* of the task */

@@ -65,6 +65,7 @@ static const char *const hook_names[WARDER_HOOK__MAX] = {
 	[WARDER_HOOK_SETTIME] = "settime",
 	[WARDER_HOOK_PERF_EVENT] = "perf_event_open",
 	[WARDER_HOOK_QUOTA_ON] = "quota_on",
+	[WARDER_HOOK_PERSONALITY] = "personality",
 	[WARDER_HOOK_BPRM_COMMIT] = "bprm_committing_creds",
 };
 

@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Class "memory": what may become executable.
+ *
+ *   fileless_exec   execve(2) of a file without a name: a memfd, a deleted file, O_TMPFILE
+ *   anonymous_exec  executable memory without a file: anonymous and shared anonymous memory, the
+ *                   stack, the heap, /dev/zero, memfds, deleted files
+ *   write_exec      memory writable and executable at once, of whatever kind; a private mapping of
+ *                   a file made executable after it was written (its pages are no longer the
+ *                   file's); a shared mapping through which the file could have been written
+ *   shm_exec        SysV shared memory attached with SHM_EXEC, or made executable later
+ *
+ * A JIT that writes its code and then makes it executable needs anonymous_exec; one that keeps it
+ * writable needs write_exec too.
+ *
+ * Judged by what a mapping becomes, READ_IMPLIES_EXEC applied. Two things become executable
+ * without a hook that could refuse: a program's stack and, with personality(READ_IMPLIES_EXEC), the
+ * heap. Where the policy does not grant that, the process is killed before it runs on.
+ *
+ * Not seen: a file that is written while it is mapped executable, by its name or by another
+ * mapping: file rules say who may write it. And /proc/PID/mem, by which a task writes into its
+ * own memory whatever its protection: a file rule for the mem file of each process helps.
+ */
+#ifndef WARDER_MEMORY_BPF_H
+#define WARDER_MEMORY_BPF_H
+
+#include "file.bpf.h"
+#include "switch.bpf.h"
+
+#define MEMORY_PROT_WRITE 2
+#define MEMORY_VM_SHARED 0x8ul
+#define MEMORY_VM_MAYWRITE 0x20ul
+#define MEMORY_SHM_EXEC 0100000
+#define MEMORY_READ_IMPLIES_EXEC 0x0400000u
+#define MEMORY_PERSONALITY_QUERY 0xffffffffu
+#define MEMORY_EXSTACK_DEFAULT 0
+#define MEMORY_EXSTACK_ENABLE_X 2
+#define MEMORY_SIGKILL 9
+
+#define MEMORY(name) (1u << WARDER_MEM_##name)
+
+static __always_inline int memory_judge(__u32 asked, __u32 hook, __u64 arg)
+{
+	return asked ? errno_return(-switch_judge(WARDER_BITS_MEMORY, asked, hook, arg)) : 0;
+}
+
+/* Does the file have no name anywhere? */
+static __always_inline int memory_file_is_nameless(struct file *file)
+{
+	struct dentry *dentry = BPF_CORE_READ(file, f_path.dentry);
+
+	if (!BPF_CORE_READ(file, f_inode, i_nlink))
+		return 1;
+	/* Deleted, or never linked. The root of a superblock is in no list either. */
+	if (!BPF_CORE_READ(dentry, d_hash.pprev) && BPF_CORE_READ(dentry, d_parent) != dentry)
+		return 1;
+	return file_kind(&file->f_path) == FILE_NAMELESS;
+}
+
+/* Execution of a file: what class "exec" calls unreachable is explained as what it is. */
+static __always_inline int memory_judge_exec(struct file *file)
+{
+	return memory_judge(memory_file_is_nameless(file) ? MEMORY(FILELESS_EXEC) : 0,
+			    WARDER_HOOK_BPRM_CHECK, 0);
+}
+
+/* An executable mapping of a file: is it memory all the same? */
+static __always_inline __u32 memory_asked_file(struct file *file)
+{
+	if ((BPF_CORE_READ(file, f_inode, i_mode) & WARDER_S_IFMT) != WARDER_S_IFREG)
+		return MEMORY(ANONYMOUS_EXEC);
+	return memory_file_is_nameless(file) ? MEMORY(ANONYMOUS_EXEC) : 0;
+}
+
+static __always_inline int memory_file_is_private(struct file *file)
+{
+	return BPF_CORE_READ(file, f_inode, i_flags) & WARDER_S_PRIVATE;
+}
+
+SEC("lsm/mmap_file")
+int BPF_PROG(warder_mmap_file, struct file *file, unsigned long reqprot, unsigned long prot,
+	     unsigned long flags, int ret)
+{
+	__u32 asked;
+	int err;
+
+	if (ret)
+		return errno_return(-ret);
+	if (!(prot & WARDER_PROT_EXEC) || !current_is_tagged())
+		return 0;
+	asked = prot & MEMORY_PROT_WRITE ? MEMORY(WRITE_EXEC) : 0;
+	if (!file)
+		asked |= MEMORY(ANONYMOUS_EXEC);
+	else if (!memory_file_is_private(file)) /* SysV memory: judged in shm_shmat */
+		asked |= memory_asked_file(file);
+	err = memory_judge(asked, WARDER_HOOK_MMAP_FILE, prot);
+	if (err || !file)
+		return err;
+	return file_judge_mapping(file, WARDER_HOOK_MMAP_FILE);
+}
+
+/* Memory that the kernel backs with a file of its own: SysV segments and shared anonymous memory,
+ * told by the names that the kernel gives them. */
+static __always_inline __u32 memory_asked_private(struct file *file)
+{
+	__u32 name = 0;
+
+	if (bpf_probe_read_kernel(&name, sizeof(name),
+				  BPF_CORE_READ(file, f_path.dentry, d_name.name)))
+		return MEMORY(SHM_EXEC) | MEMORY(ANONYMOUS_EXEC);
+	return name == 0x56535953 /* "SYSV" */ ? MEMORY(SHM_EXEC) : MEMORY(ANONYMOUS_EXEC);
+}
+
+/* What of a mapping made executable. */
+static __always_inline __u32 memory_asked_mprotect(struct vm_area_struct *vma, struct file *file)
+{
+	unsigned long flags = BPF_CORE_READ(vma, vm_flags);
+	__u32 asked;
+
+	if (!file)
+		return MEMORY(ANONYMOUS_EXEC);
+	if (memory_file_is_private(file))
+		return memory_asked_private(file);
+	asked = memory_asked_file(file);
+	/* The kernel does not remember whether a shared mapping was written, only that it could. */
+	if (flags & MEMORY_VM_SHARED ? !!(flags & MEMORY_VM_MAYWRITE) :
+				       !!BPF_CORE_READ(vma, anon_vma))
+		asked |= MEMORY(WRITE_EXEC);
+	return asked;
+}
+
+SEC("lsm/file_mprotect")
+int BPF_PROG(warder_file_mprotect, struct vm_area_struct *vma, unsigned long reqprot,
+	     unsigned long prot, int ret)
+{
+	struct file *file = vma->vm_file;
+	__u32 asked;
+	int err;
+
+	if (ret)
+		return errno_return(-ret);
+	if (!(prot & WARDER_PROT_EXEC) || !current_is_tagged())
+		return 0;
+	asked = memory_asked_mprotect(vma, file);
+	if (prot & MEMORY_PROT_WRITE)
+		asked |= MEMORY(WRITE_EXEC);
+	err = memory_judge(asked, WARDER_HOOK_FILE_MPROTECT, prot);
+	if (err || !file)
+		return err;
+	return file_judge_mapping(file, WARDER_HOOK_FILE_MPROTECT);
+}
+
+/* ------------------------------------------------------ where no hook can refuse */
+
+/* What the kernel is about to make executable, and writable, of the current task's own. */
+static __always_inline void memory_judge_or_kill(__u32 hook, __u64 arg)
+{
+	if (switch_judge(WARDER_BITS_MEMORY, MEMORY(WRITE_EXEC) | MEMORY(ANONYMOUS_EXEC), hook, arg))
+		bpf_send_signal(MEMORY_SIGKILL);
+}
+
+/* A new program's stack, set up when the exec cannot fail any more: executable if the program's
+ * header says so, or because everything readable is to be. */
+SEC("fentry/setup_arg_pages")
+int BPF_PROG(warder_stack_exec, struct linux_binprm *bprm, unsigned long top, int executable)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+
+	if (executable != MEMORY_EXSTACK_ENABLE_X &&
+	    (executable != MEMORY_EXSTACK_DEFAULT ||
+	     !(task->personality & MEMORY_READ_IMPLIES_EXEC)))
+		return 0;
+	if (current_is_tagged())
+		memory_judge_or_kill(WARDER_HOOK_BPRM_COMMIT, executable);
+	return 0;
+}
+
+/* From then on brk(2) would make executable memory. */
+static __always_inline void memory_personality(__u32 wanted)
+{
+	if (wanted != MEMORY_PERSONALITY_QUERY && (wanted & MEMORY_READ_IMPLIES_EXEC) &&
+	    current_is_tagged())
+		memory_judge_or_kill(WARDER_HOOK_PERSONALITY, wanted);
+}
+
+SEC("fentry/__x64_sys_personality")
+int BPF_PROG(warder_personality, const struct pt_regs *regs)
+{
+	memory_personality(regs->di);
+	return 0;
+}
+
+SEC("fentry/__ia32_sys_personality")
+int BPF_PROG(warder_personality_32, const struct pt_regs *regs)
+{
+	memory_personality(regs->bx);
+	return 0;
+}
+
+/* SysV shared memory. */
+SEC("lsm/shm_shmat")
+int BPF_PROG(warder_shm_exec, void *shm, char *address, int flags, int ret)
+{
+	if (ret)
+		return errno_return(-ret);
+	if (!(flags & MEMORY_SHM_EXEC) || !current_is_tagged())
+		return 0;
+	return memory_judge(MEMORY(SHM_EXEC), WARDER_HOOK_SHM_SHMAT, flags);
+}
+
+#endif
