@@ -15,7 +15,7 @@
 
 #define SEARCH_NODES_MAX (1u << 20) /* of one search: beyond it, it cannot be excluded */
 #define SEARCH_TABLE (1u << 22)
-#define SEARCH_BUDGET (16u << 20) /* of all searches of a policy: about two seconds */
+#define SEARCH_BUDGET (8u << 20) /* of all searches of a policy */
 #define ACC_ALL (WARDER_ACC_FILE_ALL | WARDER_ACC_EXEC)
 /* What puts other bytes under a name. */
 #define ACC_REPLACE                                                                                \
@@ -42,8 +42,10 @@ struct search {
 	size_t count, cap;
 	size_t budget; /* nodes left for all searches together */
 	uint32_t *table;
-	uint8_t byte[258]; /* one of each class, and '.' and '/' by themselves */
-	unsigned bytes;
+	uint8_t byte_of[256]; /* by class: one of its bytes, 0 if it has only NUL, '.' and '/' */
+	uint8_t order[256];   /* classes that have one, the ones with letters first */
+	unsigned classes;
+	uint32_t mark[256], generation; /* by class: met in the rows at hand */
 	char witness[256];
 };
 
@@ -57,17 +59,15 @@ static int search_init(struct search *s, const struct compiler *c)
 	if (!s->table)
 		return -ENOMEM;
 	/* Letters first: a name that people can read. */
-	for (unsigned round = 0; round < 2; round++)
-		for (unsigned b = 1; b < 256; b++) {
-			unsigned byte = (b + 'a' - 1) & 255, class_ = c->dfa.class_of[byte];
+	for (unsigned b = 0; b < 256; b++) {
+		unsigned byte = (b + 'a') & 255, class_ = c->dfa.class_of[byte];
 
-			if (!byte || byte == '.' || byte == '/' || seen[class_])
-				continue;
-			seen[class_] = true;
-			s->byte[s->bytes++] = (uint8_t)byte;
-		}
-	s->byte[s->bytes++] = '.';
-	s->byte[s->bytes++] = '/';
+		if (!byte || byte == '.' || byte == '/' || seen[class_])
+			continue;
+		seen[class_] = true;
+		s->byte_of[class_] = (uint8_t)byte;
+		s->order[s->classes++] = (uint8_t)class_;
+	}
 	return 0;
 }
 
@@ -129,6 +129,64 @@ static void search_witness(struct search *s, size_t at)
 		s->witness[--len] = (char)s->node[i].byte;
 }
 
+static uint32_t dfa_next(const struct dfa *d, uint32_t state, uint32_t class_)
+{
+	const struct dfa_row *r = &d->row[state];
+	uint32_t lo = 0, hi = r->count;
+
+	while (lo < hi) {
+		uint32_t mid = (lo + hi) / 2;
+
+		if (d->edge[r->at + mid].class_ < class_)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo < r->count && d->edge[r->at + lo].class_ == class_ ? d->edge[r->at + lo].to :
+								       r->other;
+}
+
+static int search_step(struct search *s, uint32_t i, uint8_t byte, bool free_)
+{
+	const struct dfa *d = &s->c->dfa;
+	const struct search_node n = s->node[i];
+	int place = free_ ? PLACE_NAME : place_after(n.place, byte);
+
+	if (place < 0)
+		return 0;
+	return search_add(s, dfa_next(d, n.a, d->class_of[byte]),
+			  dfa_next(d, n.b, d->class_of[byte]), (uint8_t)place, i, byte);
+}
+
+/* All ways on: the classes that one of both rows names, one byte for all others, and '.' and '/',
+ * which change the place. */
+static int search_expand(struct search *s, uint32_t i, bool free_)
+{
+	const struct dfa *d = &s->c->dfa;
+	const struct dfa_row *row[] = { &d->row[s->node[i].a], &d->row[s->node[i].b] };
+	int err = 0;
+
+	s->generation++;
+	for (unsigned k = 0; k < 2; k++)
+		for (uint32_t e = 0; !err && e < row[k]->count; e++) {
+			uint32_t class_ = d->edge[row[k]->at + e].class_;
+
+			if (s->mark[class_] == s->generation)
+				continue;
+			s->mark[class_] = s->generation;
+			if (s->byte_of[class_])
+				err = search_step(s, i, s->byte_of[class_], free_);
+		}
+	for (unsigned k = 0; !err && k < s->classes; k++)
+		if (s->mark[s->order[k]] != s->generation) {
+			err = search_step(s, i, s->byte_of[s->order[k]], free_);
+			break;
+		}
+	if (!err)
+		err = search_step(s, i, '.', free_);
+	return err ? err : search_step(s, i, '/', free_);
+}
+
 /* The shortest name for which fn is true of where it leads from a and from b: 1 and witness[], 0:
  * there is none, -E2BIG, -ENOMEM. `free` names are no paths. */
 static int search_run(struct search *s, uint32_t a, uint32_t b, bool free_, search_fn fn, void *arg)
@@ -151,15 +209,7 @@ static int search_run(struct search *s, uint32_t a, uint32_t b, bool free_, sear
 		/* Beyond two dead states nothing changes any more, once a name has ended there. */
 		if (!n.a && !n.b && n.place == PLACE_NAME)
 			continue;
-		for (unsigned k = 0; !err && k < s->bytes; k++) {
-			uint8_t byte = s->byte[k], class_ = d->class_of[byte];
-			int place = free_ ? PLACE_NAME : place_after(n.place, byte);
-
-			if (place >= 0)
-				err = search_add(s, d->trans[n.a * d->classes + class_],
-						 d->trans[n.b * d->classes + class_],
-						 (uint8_t)place, (uint32_t)i, byte);
-		}
+		err = search_expand(s, (uint32_t)i, free_);
 	}
 	return err;
 }
