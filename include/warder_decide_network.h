@@ -110,7 +110,7 @@ WARDER_ENGINE int warder_net_within(__u64 a0, __u64 a1, __u64 b0, __u64 b1, __u3
 	__u64 high = __builtin_bswap64(a0 ^ b0), low = __builtin_bswap64(a1 ^ b1);
 
 	if (prefix > 64)
-		return !high && (prefix >= 128 || !(low >> (128 - prefix)));
+		return !high && !(low >> ((128 - prefix) & 63));
 	return !prefix || !(high >> (64 - prefix));
 }
 
