@@ -240,6 +240,13 @@ int policy_learn(const struct observations *o, const struct learn_options *optio
 int policy_format(const char *name, const char *text, size_t len, char **ret_text,
 		  struct policy_diags *diags);
 
+/* Do both texts hold the same values? The order of keys means nothing, that of lists does. 0 or
+ * -EINVAL. */
+int policy_same_tree(const char *name, const char *a, const char *b);
+
+/* Is it a file of tests (a mapping with `tests`)? */
+bool policy_is_tests(const char *name, const char *text);
+
 /* ------------------------------------------------------------------ import */
 
 /* Each writes a policy to *ret_text and what could not be carried over to `diags` as warnings

@@ -141,6 +141,24 @@ int policy_compile_path(const char *path, const char *rename, struct warder_imag
 	return err;
 }
 
+int policy_compile_buffer(const char *name, const char *text, struct warder_image **ret_image,
+			  struct policy_diags *diags)
+{
+	struct dirs dirs cleanup(dirs_done);
+	struct policy_diags ignored = { 0 };
+	struct policy *p;
+	int err;
+
+	dirs_init(&dirs);
+	diags = diags ? diags : &ignored;
+	err = policy_parse(name, text, strlen(text), dirs.dir, &p, diags);
+	if (!err)
+		err = policy_compile(p, ret_image, diags);
+	policy_free(p);
+	policy_diags_done(&ignored);
+	return err;
+}
+
 int policy_load_path(const char *path, struct warder_image **ret_image)
 {
 	struct policy_diags diags = { 0 };
@@ -199,6 +217,7 @@ int policy_write_file(const char *path, const void *data, size_t len)
 {
 	cleanup_free char *tmp = NULL;
 	cleanup_close int fd = -1;
+	struct stat st;
 	size_t done = 0;
 	int err;
 
@@ -218,6 +237,9 @@ int policy_write_file(const char *path, const void *data, size_t len)
 			goto fail;
 		done += (size_t)n;
 	}
+	/* One that is replaced keeps its mode and, as far as we may, its owner. */
+	if (!stat(path, &st) && fchown(fd, st.st_uid, st.st_gid) == 0)
+		fchmod(fd, st.st_mode & 07777);
 	if (fsync(fd) || rename(tmp, path))
 		goto fail;
 	return 0;
@@ -355,6 +377,7 @@ int cmd_policy(int argc, char **argv)
 		{ "show", cmd_policy_show },	   { "explain", cmd_policy_explain },
 		{ "test", cmd_policy_test },	   { "live-worker", cmd_policy_live_worker },
 		{ "coverage", cmd_policy_coverage }, { "replay", cmd_policy_replay },
+		{ "fmt", cmd_policy_fmt },	   { "import", cmd_policy_import },
 		{ "learn", cmd_policy_learn },     { "diff", cmd_policy_diff },
 	};
 	const char *verb = argc > 1 ? argv[1] : "";

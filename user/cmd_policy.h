@@ -39,6 +39,10 @@ const char *policy_find(const char *name, char *buf, size_t size);
 int policy_compile_path(const char *path, const char *rename, struct warder_image **ret_image,
 			struct policy_diags *diags);
 
+/* The same for a text that is called `name`; `diags` may be NULL. */
+int policy_compile_buffer(const char *name, const char *text, struct warder_image **ret_image,
+			  struct policy_diags *diags);
+
 /* Text or compiled image; says on stderr what is wrong. 0 or an exit status. */
 int policy_load_path(const char *path, struct warder_image **ret_image);
 

@@ -30,7 +30,8 @@ struct live {
 	const struct policy_tests *tests;
 	char root[64];
 	char name[WARDER_NAME_SIZE];
-	struct warder *w;
+	struct warder *w;	/* the container's: its exit is told there */
+	struct warder *control; /* for everything else */
 	struct warder_started started;
 	int in, out; /* our ends of the worker's standard input and output */
 	char line[512];
@@ -163,6 +164,8 @@ static int start(struct live *l, struct warder_error *e)
 	o.stdio[1] = out[1];
 	o.stdio[2] = STDERR_FILENO;
 	err = client_connect(&l->w, WARDER_CONNECT_START, e);
+	if (!err)
+		err = client_connect(&l->control, 0, e);
 	if (!err)
 		err = warder_run(l->w, &o, &l->started, e->text, sizeof(e->text));
 	close(in[0]);
@@ -348,6 +351,7 @@ static int run_one(struct live *l, const struct warder_image *img, size_t i,
 
 static void finish(struct live *l)
 {
+	struct warder_error e = { "" };
 	struct json_object *request;
 	int status;
 
@@ -355,20 +359,19 @@ static void finish(struct live *l)
 		close(l->in);
 	if (l->out >= 0)
 		close(l->out);
-	if (l->w && l->started.pid) {
-		warder_kill(l->w, l->name, SIGKILL, 1, NULL, 0);
-		warder_wait_exit(l->w, &status, NULL, 0);
+	if (l->control && l->started.pid) {
+		warder_kill(l->control, l->name, SIGKILL, 1, e.text, sizeof(e.text));
+		warder_wait_exit(l->w, &status, e.text, sizeof(e.text));
 	}
-	if (l->w && l->loaded) {
-		/* The container's last task may take a moment to leave. */
-		for (int i = 0; i < 50; i++) {
-			request = client_request("policy-unload");
-			control_put_string(request, "name", l->name);
-			if (!client_call(l->w, request, NULL, 0, NULL, NULL, NULL, NULL))
-				break;
-			usleep(100000);
-		}
+	/* The container's last task may take a moment to leave. */
+	for (int i = 0; l->loaded && i < 50; i++) {
+		request = client_request("policy-unload");
+		control_put_string(request, "name", l->name);
+		if (!client_call(l->control, request, NULL, 0, NULL, NULL, NULL, &e))
+			break;
+		usleep(100000);
 	}
+	warder_close(l->control);
 	warder_close(l->w);
 	if (l->root[0])
 		nftw(l->root, remove_one, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
@@ -390,6 +393,7 @@ int policy_live_tests(const struct policy_tests *t, const char *policy_path,
 		fputs("warder policy test: --live needs root\n", stderr);
 		return -EPERM;
 	}
+	signal(SIGPIPE, SIG_IGN);
 	snprintf(l.name, sizeof(l.name), "live-test-%d", (int)getpid());
 	strcpy(l.root, "/tmp/warder-live-XXXXXX");
 	err = policy_compile_path(policy_path, l.name, &img, &diags);
@@ -418,7 +422,7 @@ int policy_live_tests(const struct policy_tests *t, const char *policy_path,
 		goto out;
 	}
 	snprintf(l.at, sizeof(l.at), "/proc/%d/root", (int)l.started.pid);
-	err = warder_policy_load(l.w, img, img->h.length, e.text, sizeof(e.text));
+	err = warder_policy_load(l.control, img, img->h.length, e.text, sizeof(e.text));
 	l.loaded = !err;
 	for (size_t i = 0; !err && i < t->count; i++) {
 		err = run_one(&l, img, i, result, arg);

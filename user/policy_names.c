@@ -112,7 +112,8 @@ static const char *const classes[WARDER_CLASS__MAX] = {
 	[WARDER_CLASS_SIGNAL] = "signal",     [WARDER_CLASS_IPC] = "ipc",
 	[WARDER_CLASS_KERNEL] = "kernel",     [WARDER_CLASS_DEVICE] = "device",
 	[WARDER_CLASS_KEYRING] = "keyring",   [WARDER_CLASS_OVERRIDE] = "override",
-	[WARDER_CLASS_IDENTITY] = "identity",
+	[WARDER_CLASS_IDENTITY] = "identity", [WARDER_CLASS_NETWORK] = "network",
+	[WARDER_CLASS_MEMORY] = "memory",     [WARDER_CLASS_NAMESPACE] = "namespace",
 };
 
 static int bit_from_name(const struct name_bit *table, size_t count, const char *name, __u32 *ret)

@@ -1,0 +1,178 @@
+#!/bin/sh
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# Policy commands against a running kernel: tests as real system calls, coverage by the kernel's
+# counters, learning and replaying what was recorded. Run inside tests/vm/run.
+passed=0
+failed=0
+work=$(mktemp -d)
+cd "$work" || exit 1
+
+ok() {
+	if [ "$1" = 0 ]; then
+		passed=$((passed + 1))
+		echo "ok $((passed + failed)) - $2"
+	else
+		failed=$((failed + 1))
+		echo "not ok $((passed + failed)) - $2"
+		[ -z "$out" ] || echo "$out" | sed 's/^/# /'
+	fi
+}
+is() {
+	want=$1 title=$2
+	shift 2
+	out=$(timeout -s KILL 120 "$@" 2>&1)
+	got=$?
+	[ "$got" = "$want" ] || out="$out
+(status $got, not $want)"
+	[ "$got" = "$want" ]
+	ok $? "$title"
+}
+has() {
+	printf '%s\n' "$out" | grep -q -e "$1"
+	ok $? "$2"
+}
+hasnot() {
+	! printf '%s\n' "$out" | grep -q -e "$1"
+	ok $? "$2"
+}
+
+warderd 2> "$work/warderd.log" &
+daemon=$!
+i=0
+while [ ! -S /run/warder/control.sock ] && [ $i -lt 600 ]; do sleep 0.2; i=$((i + 1)); done
+
+cat > live.yaml <<'POLICY'
+policy: live
+defaults: {file: deny, exec: deny, capability: deny}
+file:
+  - allow: [read]
+    path: [/etc/**, /usr/**]
+  - allow: [read, write, create, delete, rename, symlink, chmod]
+    path: /srv/data/**
+  - deny: [write, create]
+    path: /srv/data/readonly/**
+    id: ro-data
+    errno: ENOENT
+exec:
+  - allow: [/bin/sh, /usr/bin/*]
+capability:
+  - allow: [sys_chroot, sys_admin]
+mount:
+  - allow: [mount]
+    type: tmpfs
+    target: /mnt/free/**
+  - deny: [mount]
+    type: tmpfs
+    target: /mnt/never/**
+override:
+  - on: mount
+    type: tmpfs
+    target: /mnt/scratch/**
+    options: {size: "<=64M"}
+    do: perform
+    force: [nosuid, nodev]
+POLICY
+cat > live-tests.yaml <<'TESTS'
+policy: live.yaml
+tests:
+  - do: {file: read, path: /etc/shop/conf}
+    expect: allow
+  - do: {file: read, path: /var/secret}
+    expect: {deny: EACCES}
+  - do: {file: [read, write], path: /srv/data/a}
+    as: {uid: 33}
+    expect: allow
+  - do: {file: write, path: /etc/shop/conf}
+    expect: deny
+  - do: {file: write, path: /srv/data/readonly/x}
+    expect: {deny: ENOENT, rule: ro-data}
+  - do: {file: create, path: /srv/data/new}
+    expect: allow
+  - do: {file: create, path: /srv/other/new}
+    expect: {deny: EACCES}
+  - do: {file: delete, path: /srv/data/old}
+    expect: allow
+  - do: {file: delete, path: /etc/passwd}
+    expect: {deny: EACCES}
+  - do: {file: symlink, path: /srv/data/link}
+    expect: allow
+  - do: {file: chmod, path: /srv/data/mode}
+    expect: allow
+  - do: {file: chmod, path: /etc/mode}
+    expect: {deny: EACCES}
+  - do: {file: link, path: /srv/data/x}
+    expect: deny
+  - do: {exec: /usr/bin/id}
+    expect: allow
+  - do: {exec: /tmp/id}
+    expect: {deny: EACCES}
+  - do: {capability: sys_chroot}
+    expect: allow
+  - do: {capability: setuid}
+    expect: {deny: EPERM}
+  - do: {mount: tmpfs, target: /mnt/free/a}
+    expect: allow
+  - do: {mount: tmpfs, target: /mnt/never/a}
+    expect: {deny: EPERM}
+  - do: {mount: tmpfs, target: /mnt/scratch/a, options: "size=32M"}
+    expect: {override: perform}
+  - do: {mount: tmpfs, target: /mnt/scratch/b, options: "size=320M"}
+    expect: {override: none}
+TESTS
+is 0 "the engine says so" warder policy test live-tests.yaml
+is 0 "and the kernel does" warder policy test --live live-tests.yaml
+has '^ok 13 .*SKIP live' "what takes a second name is skipped, and said so"
+has '20 passed, 0 failed, 1 skipped' "everything else ran"
+is 0 "nothing stays loaded" warder policy list
+hasnot 'live-test' "of the test's policy"
+[ "$(ls -d /tmp/warder-live-* 2>/dev/null)" = "" ]
+ok $? "and no folder"
+# A live run that cannot fail would be worth nothing: the other way round.
+sed 's/expect: allow/expect: DENY/; s/expect: deny/expect: allow/; s/expect: DENY/expect: deny/
+     s/{deny: E[A-Z]*\(, rule: ro-data\)*}/allow/; s/perform/none/' live-tests.yaml > wrong.yaml
+is 1 "wrong expectations fail" warder policy test --live wrong.yaml
+has '^not ok 1 ' "an allow that was expected to be refused"
+has '^not ok 2 ' "a refusal that was expected to be allowed"
+has '^not ok 20 ' "an override that was expected not to be"
+
+# --- coverage
+is 0 "load" warder policy load live.yaml
+is 0 "run" warder run --name cov --policy live --rootfs / --read-only -- /bin/sh -c 'true' 
+is 0 "coverage" warder policy coverage live
+has 'never:' "names what never decided"
+has 'ro-data' "by id"
+is 1 "coverage --full" warder policy coverage --full live
+is 0 "coverage as JSON" warder policy coverage --json live
+has '"default_hits"' "counts defaults"
+is 125 "coverage of what is not loaded" warder policy coverage nothing
+
+# --- learn, replay
+cat > audit.yaml <<'POLICY'
+policy: looks
+mode: audit
+defaults: {file: deny, exec: deny, capability: deny}
+POLICY
+is 0 "run in audit mode" warder run --name looks --policy audit.yaml -- /bin/sh -c 'cat /etc/hostname /etc/passwd >/dev/null; touch /tmp/x'
+warder events --json --container looks > events.jsonl
+out=$(wc -l < events.jsonl)
+[ "$out" -gt 3 ]
+ok $? "events were recorded"
+is 0 "learn" warder policy learn --from events.jsonl --name looks --container looks
+printf '%s\n' "$out" > learned.yaml
+has '/etc/passwd' "what was read"
+is 0 "what was learned is a policy" warder policy check learned.yaml
+is 1 "replay: nothing would be refused any more" warder policy replay --policy learned.yaml events.jsonl
+hasnot ' -> deny' "not one request"
+is 0 "run under what was learned" warder run --name learned --policy learned.yaml -- /bin/sh -c 'cat /etc/hostname /etc/passwd >/dev/null; touch /tmp/x'
+is 0 "explain recorded events" warder policy explain learned.yaml --event events.jsonl
+has 'recorded: audit' "says what was recorded"
+
+kill $daemon
+wait $daemon
+ok $? "the daemon leaves with status 0"
+out=$(cat "$work/warderd.log")
+hasnot 'error' "the daemon reported no error"
+cd /
+rm -rf "$work"
+echo "$passed passed, $failed failed"
+[ $failed = 0 ]
