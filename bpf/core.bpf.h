@@ -224,6 +224,13 @@ static __always_inline int event_budget(struct subject *s, __u64 now)
 	return 0;
 }
 
+/* Does the container's policy record every request? Then names are needed even where no rule
+ * could refuse or report anything. */
+static __always_inline int subject_learns(const struct subject *s)
+{
+	return s->img->h.mode == WARDER_MODE_LEARN;
+}
+
 static __always_inline void event_header_fill(struct warder_event_header *h, __u16 type, __u32 size,
 					      __u64 now, struct subject *s)
 {
@@ -272,10 +279,11 @@ static __always_inline __u32 event_copy(struct scratch *sc, __u32 at,
 }
 
 static __always_inline void event_fill(struct warder_event *e, const struct warder_verdict *v,
-				       const struct hook_facts *f, struct subject *s, __u64 now,
-				       __u32 len, __u32 detail)
+				       const struct hook_facts *f, struct subject *s, __u32 len,
+				       __u32 detail)
 {
-	event_header_fill(&e->h, WARDER_EVENT_VERDICT, sizeof(*e) + len + detail, now, s);
+	event_header_fill(&e->h, WARDER_EVENT_VERDICT, sizeof(*e) + len + detail,
+			  bpf_ktime_get_ns(), s);
 	e->v = *v;
 	e->hook = f->hook;
 	e->class_ = f->class_;
@@ -289,27 +297,19 @@ static __always_inline void event_fill(struct warder_event *e, const struct ward
 	e->detail_len = detail;
 }
 
-/*
- * Sends the event of a verdict of the container in `slot` (none: the fault counter is all there
- * is); `sc` may be NULL: no name then, and a small record. Verified once for each program.
- */
-__noinline __weak int event_emit(const struct warder_verdict *v, const struct hook_facts *f,
-				 struct scratch *sc, __u32 slot)
+/* Puts an event of s->ctr, whose tag is s->tag, into the ring and counts it. Returns 1 if it
+ * found no place. */
+static __always_inline int event_send(const struct warder_verdict *v, const struct hook_facts *f,
+				      struct scratch *sc, struct subject *s, __u16 type)
 {
-	struct subject s = { .slot = slot };
-	__u64 now = bpf_ktime_get_ns();
 	__u32 len, detail, size;
 	int lost = 1;
 
-	s.ctr = bpf_map_lookup_elem(&warder_ctrs, &slot);
-	s.stats = bpf_map_lookup_elem(&warder_stats, &slot);
-	if (!v || !f || !s.ctr || !s.stats || !event_budget(&s, now))
-		return 0;
-	s.tag = task_tag(bpf_get_current_task_btf(), &s.fault);
 	if (sc) {
 		len = event_copy(sc, 0, &sc->text, f->off, f->len);
 		detail = event_copy(sc, len, &sc->second, f->detail_off, f->detail_len);
-		event_fill(&sc->event, v, f, &s, now, len, detail);
+		event_fill(&sc->event, v, f, s, len, detail);
+		sc->event.h.type = type;
 		if (f->class_ == WARDER_CLASS_NETWORK)
 			sc->event.address = sc->address;
 		else
@@ -321,15 +321,36 @@ __noinline __weak int event_emit(const struct warder_verdict *v, const struct ho
 		struct warder_event *e = bpf_ringbuf_reserve(&warder_events, sizeof(*e), 0);
 
 		if (e) {
-			event_fill(e, v, f, &s, now, 0, 0);
+			event_fill(e, v, f, s, 0, 0);
+			e->h.type = type;
 			__builtin_memset(&e->address, 0, sizeof(e->address));
 			bpf_ringbuf_submit(e, 0);
 			lost = 0;
 		}
 	}
-	__sync_fetch_and_add(lost ? &s.stats->events_dropped : &s.stats->events, 1);
+	__sync_fetch_and_add(lost ? &s->stats->events_dropped : &s->stats->events, 1);
+	return lost;
+}
+
+/*
+ * Sends the event of a verdict of the container in `slot` (none: the fault counter is all there
+ * is); `sc` may be NULL: no name then, and a small record. Verified once for each program.
+ */
+__noinline __weak int event_emit(const struct warder_verdict *v, const struct hook_facts *f,
+				 struct scratch *sc, __u32 slot)
+{
+	struct subject s = { .slot = slot };
+
+	s.ctr = bpf_map_lookup_elem(&warder_ctrs, &slot);
+	s.stats = bpf_map_lookup_elem(&warder_stats, &slot);
+	if (!v || !f || !s.ctr || !s.stats || !event_budget(&s, bpf_ktime_get_ns()))
+		return 0;
+	s.tag = task_tag(bpf_get_current_task_btf(), &s.fault);
+	event_send(v, f, sc, &s, WARDER_EVENT_VERDICT);
 	return 0;
 }
+
+#include "learn.bpf.h"
 
 /* ---------------------------------------------------------------- hook's end */
 
@@ -381,9 +402,18 @@ static __always_inline void hit_count(struct warder_image *img, __u32 rule)
 static __always_inline int hook_end(struct subject *s, const struct warder_verdict *v,
 				    const struct hook_facts *f, struct scratch *sc)
 {
-	if (s->img && v->why != WARDER_WHY_FAULT)
+	__u32 report = v->report;
+
+	if (s->img && v->why != WARDER_WHY_FAULT) {
 		hit_count(s->img, v->rule);
-	if (v->report)
+		if (subject_learns(s)) {
+			learn_note(v, f, sc, s->slot);
+			/* What is recorded once is not reported each time. */
+			if (v->action == WARDER_AUDIT)
+				report = 0;
+		}
+	}
+	if (report)
 		event_emit(v, f, sc, s->ctr ? s->slot : ~0u);
 	if (sc)
 		scratch_give(sc);

@@ -115,6 +115,11 @@ __noinline __weak int file_baseline(const struct file_object *o, __u32 access,
 	return !!warder_baseline_file(magic, text, pos, WARDER_PATH_MAX - pos, access);
 }
 
+static __always_inline int file_needs_name(const struct subject *s)
+{
+	return !warder_file_is_trivial(s->img, s->pr) || subject_learns(s);
+}
+
 static __always_inline void file_facts(struct hook_facts *f, const struct file_request *r)
 {
 	f->hook = r->hook;
@@ -237,7 +242,7 @@ static __always_inline int file_judge_with(const struct file_request *r, const s
 		v->access = r->access;
 		return 0;
 	}
-	return warder_file_is_trivial(s->img, s->pr) ? 0 : file_decide(r, s, sc, f, v);
+	return file_needs_name(s) ? file_decide(r, s, sc, f, v) : 0;
 }
 
 /* The profile that an allowed program or script leads to is kept until the exec is certain:
@@ -341,12 +346,15 @@ static __noinline int file_open_quick(struct file *file, __u32 access)
 	if (warder_baseline_concerns(dentry->d_sb->s_magic) ||
 	    compat_mount_is_internal(file->f_path.mnt) || subject_current(&s) != SUBJECT_TAGGED)
 		return FILE_NOT_QUICK;
-	if (warder_file_is_trivial(s.img, s.pr))
+	if (!file_needs_name(&s))
 		return 0;
 	sc = scratch_take();
 	if (!sc)
 		return FILE_NOT_QUICK;
-	pos = gather_quick(dentry, file->f_path.mnt->mnt_root, s.slot, &sc->text);
+	/* By way of memory, so that the rest is verified once and not for each depth. */
+	*(volatile __s32 *)&sc->pos = gather_quick(dentry, file->f_path.mnt->mnt_root, s.slot,
+						   &sc->text);
+	pos = *(volatile __s32 *)&sc->pos;
 	if (pos < 0 || file_decide_end(s.img, &sc->text, pos, file_ask(s.pr, access), &v)) {
 		scratch_give(sc);
 		return FILE_NOT_QUICK;

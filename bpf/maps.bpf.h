@@ -112,6 +112,15 @@ WARDER_MAP struct {
 	__type(value, __u64);
 } warder_faults SEC(".maps");
 
+/* What containers in learn mode have asked for; a container's entries go with its slot. */
+WARDER_MAP struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, WARDER_LEARN_MAX);
+	__type(key, struct warder_learn_key);
+	__type(value, struct warder_learn);
+} warder_learn SEC(".maps");
+
 WARDER_MAP struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 1 << 20);
@@ -133,7 +142,7 @@ struct scratch {
 	char event_text[2 * WARDER_PATH_MAX + 512];
 	struct warder_address address; /* network: what is asked about */
 	__u32 taken;
-	__u32 pad;
+	__s32 pos; /* of the name in `text`; read back, it has no bounds that the verifier follows */
 };
 WARDER_MAP struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

@@ -56,6 +56,8 @@ int loader_set_container(struct loader *l, __u32 slot, const struct warder_ctr *
 int loader_get_container(struct loader *l, __u32 slot, struct warder_ctr *ret);
 int loader_get_stats(struct loader *l, __u32 slot, struct warder_stats *ret);
 int loader_reset_stats(struct loader *l, __u32 slot);
+/* Forgets what learn mode has recorded of the container: it is reported anew. */
+int loader_forget_learned(struct loader *l, __u32 slot);
 int loader_get_faults(struct loader *l, __u64 ret_counts[WARDER_FAULT__MAX]);
 
 /* Tags the thread group leader behind `pidfd`. -EEXIST if it has a tag already. */
@@ -89,6 +91,7 @@ enum loader_map {
 	LOADER_MAP_KEY_GRANTS,
 	LOADER_MAP_KEY_ALLOC_AS,
 	LOADER_MAP_SOCKS,      /* socket storage: sockets that any container may reach */
+	LOADER_MAP_LEARN,      /* struct warder_learn_key -> struct warder_learn */
 	LOADER_MAP__MAX,
 };
 int loader_map_fd(struct loader *l, enum loader_map which);

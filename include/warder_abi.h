@@ -343,7 +343,7 @@ struct warder_stats {
 	__u32 exit_code;         /* of init, as wait(2) gives it */
 	__u32 exited;            /* 1: init's last thread is gone */
 	__u32 stacked;           /* 1: its tasks made a file system that acts with their creds */
-	__u32 pad;
+	__u32 learned;           /* entries of warder_learn */
 };
 _Static_assert(sizeof(struct warder_stats) == 128, "stats layout");
 
@@ -437,6 +437,27 @@ static inline __u64 warder_key_hash(const struct warder_key_name *n)
 }
 
 /* warder_faults: array by enum warder_fault, __u64 each. */
+
+/* Learn mode: what a container asked for, once for each object. Key and value of warder_learn
+ * (hash). The hash is of the names and of what else tells requests of a class apart, the access
+ * too where it is no mask. */
+#define WARDER_LEARN_MAX 131072 /* of all containers */
+#define WARDER_LEARN_CONTAINER_MAX 32768
+struct warder_learn_key {
+	__u64 hash[2];
+	__u32 slot;
+	__u32 profile_id;
+	__u32 class_;
+	__u32 pad;
+};
+_Static_assert(sizeof(struct warder_learn_key) == 32, "learn key layout");
+struct warder_learn {
+	__u64 first; /* ktime ns */
+	__u64 count;
+	__u32 seen;  /* accesses that were reported; 1 where the access is no mask */
+	__u32 pad;
+};
+_Static_assert(sizeof(struct warder_learn) == 24, "learn layout");
 
 /* Key and value of warder_names (hash): the recorded mounts. */
 struct warder_name_key {

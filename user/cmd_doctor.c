@@ -90,8 +90,11 @@ static void doctor_faults(struct report *r, struct json_object *status)
 		json_object_object_foreach(faults, name, count) {
 			if (!json_object_get_uint64(count))
 				continue;
-			snprintf(text, sizeof(text), "fault %s happened %llu times; each was a denial",
-				 name, (unsigned long long)json_object_get_uint64(count));
+			snprintf(text, sizeof(text), "fault %s happened %llu times; %s", name,
+				 (unsigned long long)json_object_get_uint64(count),
+				 strcmp(name, "learn_full") ?
+					 "each was a denial" :
+					 "each was a request that learn mode did not record");
 			report_add(r, "faults", 1, text);
 			any = 1;
 		}

@@ -31,6 +31,7 @@ const char *const loader_map_names[LOADER_FD__MAX] = {
 	[LOADER_FD_WAITS] = "warder_waits",   [LOADER_FD_FAULTS] = "warder_faults",
 	[LOADER_FD_ITER] = "warder_iter",     [LOADER_FD_EVENTS] = "warder_events",
 	[LOADER_FD_ICEPTS] = "warder_icepts", [LOADER_FD_SOCKS] = "warder_socks",
+	[LOADER_FD_LEARN] = "warder_learn",
 	[LOADER_FD_KEYS] = "warder_keys",     [LOADER_FD_GRANTS] = "warder_grants",
 	[LOADER_FD_ALLOC_AS] = "warder_alloc_as",
 };
@@ -239,6 +240,7 @@ int loader_map_fd(struct loader *l, enum loader_map which)
 		[LOADER_MAP_KEY_GRANTS] = LOADER_FD_GRANTS,
 		[LOADER_MAP_KEY_ALLOC_AS] = LOADER_FD_ALLOC_AS,
 		[LOADER_MAP_SOCKS] = LOADER_FD_SOCKS,
+		[LOADER_MAP_LEARN] = LOADER_FD_LEARN,
 	};
 
 	if (which >= LOADER_MAP__MAX)
@@ -351,6 +353,34 @@ int loader_reset_stats(struct loader *l, __u32 slot)
 	if (slot >= WARDER_CONTAINERS_MAX)
 		return -EINVAL;
 	return bpf_map_update_elem(l->map_fd[LOADER_FD_STATS], &slot, &zero, BPF_ANY);
+}
+
+int loader_forget_learned(struct loader *l, __u32 slot)
+{
+	int map = l->map_fd[LOADER_FD_LEARN], more, err = 0;
+	struct warder_learn_key key, next;
+	struct warder_stats stats;
+	size_t steps = 0;
+
+	if (slot >= WARDER_CONTAINERS_MAX)
+		return -EINVAL;
+	/* Most containers never learn anything; the others' are many. */
+	if (!loader_get_stats(l, slot, &stats) && !stats.learned)
+		return 0;
+	more = !bpf_map_get_next_key(map, NULL, &next);
+	while (more && !err) {
+		key = next;
+		/* Before the key goes: from one that is gone the walk starts again, as it does from
+		 * one that BPF removes meanwhile. */
+		more = !bpf_map_get_next_key(map, &key, &next);
+		if (++steps > 8 * WARDER_LEARN_MAX)
+			return -EAGAIN;
+		if (key.slot == slot)
+			err = bpf_map_delete_elem(map, &key);
+		if (err == -ENOENT)
+			err = 0;
+	}
+	return err;
 }
 
 int loader_get_faults(struct loader *l, __u64 ret_counts[WARDER_FAULT__MAX])

@@ -265,6 +265,7 @@ static void ctr_finish(struct supervisor *s, struct ctr *c)
 		keyring_destroy(s->keyring, c->cid, &c->rings);
 	if (c->identity && s->loader) {
 		loader_forget_mounts(s->loader, c->slot);
+		loader_forget_learned(s->loader, c->slot);
 		loader_set_container(s->loader, c->slot, &none);
 	}
 	if (c->policy_held)

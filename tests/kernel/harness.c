@@ -37,6 +37,7 @@ struct loader *h_load(void)
 
 	if (loader)
 		return loader;
+	log_init("test", LOG_LEVEL_WARNING);
 	err = loader_open(&loader, &options, &e);
 	if (err)
 		errx(99, "cannot load: %s (%s)", e.text, strerror(-err));
@@ -319,6 +320,33 @@ int h_events_of(__u32 slot, enum warder_event_type type, enum warder_hook hook,
 
 	consume(&seen);
 	return seen.found;
+}
+
+struct each {
+	h_event_fn fn;
+	void *arg;
+};
+
+static int each_event(void *ctx, void *data, size_t size)
+{
+	const struct each *each = ctx;
+	const struct warder_event *e = data;
+
+	if (size >= sizeof(*e) &&
+	    (e->h.type == WARDER_EVENT_VERDICT || e->h.type == WARDER_EVENT_LEARN))
+		each->fn(e, (const char *)(e + 1), each->arg);
+	return 0;
+}
+
+void h_events_each(h_event_fn fn, void *arg)
+{
+	struct each each = { .fn = fn, .arg = arg };
+	struct ring_buffer *ring = ring_buffer__new(loader_map_fd(h_load(), LOADER_MAP_EVENTS),
+						    each_event, &each, NULL);
+
+	if (!ring || ring_buffer__consume(ring) < 0)
+		errx(99, "cannot read events");
+	ring_buffer__free(ring);
 }
 
 void h_write(const char *path, const char *text)

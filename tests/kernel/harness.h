@@ -61,6 +61,11 @@ int h_event_last(__u32 slot, struct warder_event *ret, char *name, char *detail)
 int h_events_of(__u32 slot, enum warder_event_type type, enum warder_hook hook,
 		struct warder_event *ret, char *name, char *detail);
 
+/* Hands over every verdict and learn event that waits; `text` is e->text_len bytes and then
+ * e->detail_len. */
+typedef void (*h_event_fn)(const struct warder_event *e, const char *text, void *arg);
+void h_events_each(h_event_fn fn, void *arg);
+
 /* Writes a file anew. */
 void h_write(const char *path, const char *text);
 /* Runs a command by sh; ends the program if it fails. */
