@@ -68,7 +68,7 @@ $(BUILD)/bpf/warder.o: $(BPF_OBJ)
 $(SKELETON): $(BUILD)/bpf/warder.o
 	$(call msg,SKEL,$@) $(BPFTOOL) gen skeleton $< name warder_bpf > $@
 
-$(BUILD)/bpf/tests/%.bpf.o: tests/kernel/%.bpf.c $(wildcard bpf/*.h) vmlinux.h $(wildcard include/warder_*.h)
+$(BUILD)/bpf/tests/%.bpf.o: tests/kernel/%.bpf.c $(wildcard tests/kernel/*.h bpf/*.h) vmlinux.h $(wildcard include/warder_*.h)
 	@mkdir -p $(@D)
 	$(call msg,BPF,$@) $(BPF_CC) $(BPF_CFLAGS) -Itests/kernel -c $< -o $@
 

@@ -603,7 +603,8 @@ static int glob_brace(struct glob *g, struct cursor *c, uint32_t *at, enum place
 
 static int glob_stars(struct glob *g, struct cursor *c, uint32_t *at, enum place *place)
 {
-	struct byteset s = { { ~1ull, ~0ull, ~0ull, ~0ull } }; /* all but NUL */
+	/* NUL too: no path holds one, and an abstract name must not slip by a deny rule. */
+	struct byteset s = { { ~0ull, ~0ull, ~0ull, ~0ull } };
 	int err = place_next(g, c, place, -1);
 
 	if (err)

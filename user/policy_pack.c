@@ -238,8 +238,8 @@ static int packer_table(struct packer *k, uint32_t s)
 
 	if (r->other == s && !r->count)
 		kind = WARDER_NODE_STOP;
-	else if (k->plan[s].patched)
-		kind = WARDER_NODE_PATCH;
+	else if (k->plan[s].patched && k->d->row[k->plan[s].base].count)
+		kind = WARDER_NODE_PATCH; /* else its target is quicker than its row */
 	else if (packer_span(k, s, &bytes))
 		kind = WARDER_NODE_SPAN;
 	err = packer_node(k, s, kind, &node);

@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include "cleanup.h"
+#include "naive_match.h"
 #include "policy.h"
 
 /* Compiles a policy that allows reading `pattern` only; NULL if the pattern is refused. */
@@ -179,115 +180,6 @@ static void test_refused(void **state)
 	}
 }
 
-/* ------------------------------------------------- independent backtracking */
-
-static int slow_match(const char *p, const char *s);
-
-/* Length of the character at s, 0 if the bytes there are none. */
-static int char_length(const char *s)
-{
-	const unsigned char *u = (const unsigned char *)s;
-
-	if (u[0] < 0x80)
-		return u[0] != 0;
-	if (u[0] >= 0xc2 && u[0] <= 0xdf)
-		return (u[1] & 0xc0) == 0x80 ? 2 : 0;
-	return 0; /* the generator makes none longer than two bytes */
-}
-
-static int char_value(const char *s, int len)
-{
-	const unsigned char *u = (const unsigned char *)s;
-
-	return len == 2 ? (u[0] & 31) << 6 | (u[1] & 63) : u[0];
-}
-
-/* Matches the class at p against s; the rest of the pattern is put in *rest. */
-static int slow_class(const char *p, const char *s, const char **rest, int *used)
-{
-	int negate = p[1] == '!', len = char_length(s), ch = char_value(s, len), in = 0;
-
-	p += 1 + negate;
-	while (*p != ']') {
-		int n = char_length(p), lo = char_value(p, n), hi = lo;
-
-		p += n;
-		if (*p == '-' && p[1] != ']') {
-			n = char_length(p + 1);
-			hi = char_value(p + 1, n);
-			p += 1 + n;
-		}
-		in |= ch >= lo && ch <= hi;
-	}
-	*rest = p + 1;
-	*used = len;
-	return len && *s != '/' && in != negate;
-}
-
-/* Alternatives: each is put before what follows the group. */
-static int slow_group(const char *p, const char *s)
-{
-	const char *end = p, *start = p + 1, *at;
-	int depth = 0;
-
-	do {
-		depth += *end == '{' ? 1 : *end == '}' ? -1 : 0;
-		end++;
-	} while (depth);
-	for (at = start, depth = 0; at < end; at++) {
-		if (*at == '{')
-			depth++;
-		if ((*at == ',' && !depth) || at == end - 1) {
-			cleanup_free char *one = NULL;
-
-			assert_true(asprintf(&one, "%.*s%s", (int)(at - start), start, end) >= 0);
-			if (slow_match(one, s))
-				return 1;
-			start = at + 1;
-		}
-		if (*at == '}')
-			depth--;
-	}
-	return 0;
-}
-
-static int slow_match(const char *p, const char *s)
-{
-	const char *rest;
-	int used;
-
-	switch (*p) {
-	case 0:
-		return !*s;
-	case '*':
-		if (p[1] == '*')
-			for (;; s++) {
-				if (slow_match(p + 2, s))
-					return 1;
-				if (!*s)
-					return 0;
-			}
-		for (;; s++) {
-			if (slow_match(p + 1, s))
-				return 1;
-			if (!*s || *s == '/')
-				return 0;
-		}
-	case '?':
-		used = char_length(s);
-		return used && *s != '/' && slow_match(p + 1, s + used);
-	case '[':
-		return slow_class(p, s, &rest, &used) && slow_match(rest, s + used);
-	case '{':
-		return slow_group(p, s);
-	case '\\':
-		p++;
-		/* fall through */
-	default:
-		return *p == *s && slow_match(p + 1, s + 1);
-	}
-}
-
 /* ------------------------------------------------------------ random input */
 
 static uint64_t seed;
@@ -394,7 +286,7 @@ static void test_random(void **state)
 		compiled++;
 		for (int i = 0; i < 20; i++) {
 			cleanup_free char *path = random_path();
-			int want1 = slow_match(one, path), want2 = slow_match(two, path);
+			int want1 = naive_match(one, path), want2 = naive_match(two, path);
 
 			matched += (unsigned)(want1 + want2);
 			if (matches(img, path, WARDER_ACC_READ) != want1)
