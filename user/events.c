@@ -3,6 +3,7 @@
  * events_render.c. */
 #include "events.h"
 
+#include <arpa/inet.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <stdio.h>
@@ -10,8 +11,10 @@
 #include <string.h>
 #include <time.h>
 
+#include "cleanup.h"
 #include "control.h"
 #include "policy.h"
+#include "policy_tools.h"
 
 /* Names and details in a record together; a path and a second one. */
 #define EVENT_TEXT_MAX (2u * WARDER_PATH_MAX)
@@ -65,6 +68,12 @@ static const char *const hook_names[WARDER_HOOK__MAX] = {
 	[WARDER_HOOK_SETTIME] = "settime",
 	[WARDER_HOOK_PERF_EVENT] = "perf_event_open",
 	[WARDER_HOOK_QUOTA_ON] = "quota_on",
+	[WARDER_HOOK_SOCKET_CREATE] = "socket_create",
+	[WARDER_HOOK_SOCKET_CONNECT] = "socket_connect",
+	[WARDER_HOOK_SOCKET_BIND] = "socket_bind",
+	[WARDER_HOOK_SOCKET_LISTEN] = "socket_listen",
+	[WARDER_HOOK_SOCKET_ACCEPT] = "socket_accept",
+	[WARDER_HOOK_SOCKET_SENDMSG] = "socket_sendmsg",
 	[WARDER_HOOK_PERSONALITY] = "personality",
 	[WARDER_HOOK_BPRM_COMMIT] = "bprm_committing_creds",
 };
@@ -348,11 +357,40 @@ static struct json_object *access_list(__u32 class_, __u32 access)
 
 		if (!(access & bit))
 			continue;
-		name = class_ == WARDER_CLASS_MOUNT ? mount_op_name(bit) : access_name(bit);
+		name = class_ == WARDER_CLASS_MOUNT   ? mount_op_name(bit) :
+		       class_ == WARDER_CLASS_NETWORK ? policy_word(WARDER_CLASS_NETWORK, bit) :
+							access_name(bit);
 		if (name)
 			json_object_array_add(a, json_object_new_string(name));
 	}
 	return a;
+}
+
+/* What rules compare: an IPv4 address is one on whatever socket. */
+static void put_network(struct json_object *o, const struct warder_event *ev)
+{
+	static const char *const families[] = { "inet",   "inet6", "unix", "netlink",
+						"packet", "vsock", "other" };
+	static const char *const protocols[] = { "tcp", "udp", "icmp", "sctp", "raw", "other" };
+	const struct warder_address *a = &ev->address;
+	char text[INET6_ADDRSTRLEN];
+
+	_Static_assert(ARRAY_SIZE(families) == WARDER_FAM_BITS, "every family has a word");
+	_Static_assert(ARRAY_SIZE(protocols) == WARDER_PROTO_BITS, "every protocol has a word");
+	for (size_t i = 0; i < ARRAY_SIZE(families); i++)
+		if (a->families == 1u << i)
+			control_put_string(o, "family", families[i]);
+	for (size_t i = 0; i < ARRAY_SIZE(protocols); i++)
+		if (a->protocols == 1u << i)
+			control_put_string(o, "protocol", protocols[i]);
+	if (!(a->families & WARDER_FAM_IP) || ev->access == WARDER_NET_CREATE)
+		return;
+	control_put_string(o, "address",
+			   a->families == WARDER_FAM_INET ?
+				   inet_ntop(AF_INET, a->addr + 12, text, sizeof(text)) :
+				   inet_ntop(AF_INET6, a->addr, text, sizeof(text)));
+	if (a->protocols != WARDER_PROTO_RAW && a->protocols != WARDER_PROTO_ICMP)
+		control_put_int(o, "port", a->port);
 }
 
 static void put_access(struct json_object *o, const struct warder_event *ev)
@@ -365,6 +403,10 @@ static void put_access(struct json_object *o, const struct warder_event *ev)
 	case WARDER_CLASS_DEVICE:
 	case WARDER_CLASS_MOUNT:
 		json_object_object_add(o, "access", access_list(ev->class_, ev->access));
+		break;
+	case WARDER_CLASS_NETWORK:
+		json_object_object_add(o, "access", access_list(ev->class_, ev->access));
+		put_network(o, ev);
 		break;
 	case WARDER_CLASS_CAPABILITY:
 		control_put_string(o, "capability",
@@ -411,8 +453,10 @@ struct json_object *event_to_json(const struct warder_event *ev, const char *con
 	control_put_string(o, "class", class_name(ev->class_));
 	control_put_string(o, "hook", hook_name(ev->hook));
 	put_access(o, ev);
+	/* Only an abstract name of a unix socket can hold a NUL. */
 	if (ev->text_len)
-		put_bytes(o, "path", text, strnlen(text, ev->text_len));
+		put_bytes(o, "path", text,
+			  text[0] == '@' ? ev->text_len : strnlen(text, ev->text_len));
 	if (ev->detail_len)
 		put_bytes(o, "detail", text + ev->text_len,
 			  strnlen(text + ev->text_len, ev->detail_len));

@@ -108,6 +108,21 @@ static void add_policy(struct line *l, struct json_object *o)
 	line_add(l, "]");
 }
 
+/* "tcp 10.0.0.1:5432", "udp [fd00::1]:53", "netlink" */
+static void add_network(struct line *l, struct json_object *o)
+{
+	const char *address = text_of(o, "address", NULL);
+
+	line_add(l, " %s", text_of(o, "protocol", text_of(o, "family", "?")));
+	if (!address)
+		return;
+	if (!json_object_object_get_ex(o, "port", NULL))
+		line_add(l, " %s", address);
+	else
+		line_add(l, strchr(address, ':') ? " [%s]:%lld" : " %s:%lld", address,
+			 number_of(o, "port"));
+}
+
 static void render_verdict(struct line *l, struct json_object *o)
 {
 	const char *class_ = text_of(o, "class", "?"), *action = text_of(o, "action", "?");
@@ -128,6 +143,8 @@ static void render_verdict(struct line *l, struct json_object *o)
 	} else {
 		line_add(l, "%s ", class_);
 		add_list(l, o, "access", "+");
+		if (!strcmp(class_, "network"))
+			add_network(l, o);
 	}
 	if (path)
 		line_add(l, " %s", path);

@@ -84,6 +84,52 @@ static void test_text(void **state)
 	json_object_put(o);
 }
 
+static void test_network(void **state)
+{
+	struct record r = record_new();
+	struct json_object *o;
+	char line[512];
+
+	(void)state;
+	r.ev.class_ = WARDER_CLASS_NETWORK;
+	r.ev.hook = WARDER_HOOK_SOCKET_CONNECT;
+	r.ev.access = WARDER_NET_CONNECT;
+	r.ev.text_len = 0;
+	r.ev.address = (struct warder_address){ .addr = { [10] = 0xff, 0xff, 10, 0, 0, 1 },
+						.families = WARDER_FAM_INET,
+						.protocols = WARDER_PROTO_TCP,
+						.port = 5432,
+						.family = 10 };
+	o = event_to_json(&r.ev, "web", NULL);
+	event_render(o, line, sizeof(line));
+	assert_non_null(strstr(line, ": network connect tcp 10.0.0.1:5432: denied, EACCES, by the "
+				     "default of class network"));
+	json_object_put(o);
+	r.ev.access = WARDER_NET_SEND;
+	r.ev.address = (struct warder_address){ .addr = { 0xfd, [15] = 1 },
+						.families = WARDER_FAM_INET6,
+						.protocols = WARDER_PROTO_UDP,
+						.port = 53 };
+	o = event_to_json(&r.ev, "web", NULL);
+	event_render(o, line, sizeof(line));
+	assert_non_null(strstr(line, ": network send udp [fd00::1]:53: denied"));
+	json_object_put(o);
+	r.ev.access = WARDER_NET_CREATE;
+	r.ev.address = (struct warder_address){ .families = WARDER_FAM_PACKET, .family = 17 };
+	o = event_to_json(&r.ev, "web", NULL);
+	event_render(o, line, sizeof(line));
+	assert_non_null(strstr(line, ": network create packet: denied"));
+	json_object_put(o);
+	r.ev.access = WARDER_NET_CONNECT;
+	r.ev.address = (struct warder_address){ .families = WARDER_FAM_UNIX, .family = 1 };
+	memcpy(r.text, "@a\0b", 4);
+	r.ev.text_len = 4;
+	o = event_to_json(&r.ev, "web", NULL);
+	event_render(o, line, sizeof(line));
+	assert_non_null(strstr(line, ": network connect unix @a\\x00b: denied"));
+	json_object_put(o);
+}
+
 static void test_refusal(void **state)
 {
 	static struct override_outcome out;
@@ -127,6 +173,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_verify),
 		cmocka_unit_test(test_text),
+		cmocka_unit_test(test_network),
 		cmocka_unit_test(test_refusal),
 		cmocka_unit_test(test_names),
 	};
