@@ -96,6 +96,15 @@ enum loader_map {
 };
 int loader_map_fd(struct loader *l, enum loader_map which);
 
+/* What this kernel gives no place to enforce; for doctor and for checks of policies. Fills at most
+ * `size` entries, LOADER_GAPS_MAX are enough; returns how many, or a negative errno. */
+#define LOADER_GAPS_MAX 16
+struct loader_gap {
+	__u32 class_;     /* enum warder_class */
+	const char *text; /* static */
+};
+int loader_gaps(struct loader_gap *ret, size_t size);
+
 /* Marks a listening socket of ours as reachable from that container in spite of the baseline. */
 int loader_open_socket_to(struct loader *l, int sock_fd, __u64 cid);
 

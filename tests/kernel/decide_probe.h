@@ -15,6 +15,8 @@ enum probe_kind {
 	PROBE_OVERRIDE, /* candidates in .set */
 	PROBE_TARGET,	/* override rules whose target matches, in .set */
 	PROBE_MOVE,
+	PROBE_SWITCH, /* of class .magic (enum warder_bits_class), number .access */
+	PROBE_NODE,   /* .access: WARDER_DEV_*; .cause: the type; .userns: the runtime made it */
 };
 
 struct probe_request {
@@ -102,6 +104,13 @@ WARDER_ENGINE void probe_run(const struct warder_image *img, const struct warder
 	case PROBE_MOVE:
 		warder_decide_move(img, pr, text, q->off, q->len, second, q->second_off, q->second_len,
 				   q->flags, &r->v);
+		break;
+	case PROBE_SWITCH:
+		warder_decide_switch(img, pr, q->magic, q->access, &r->v);
+		break;
+	case PROBE_NODE:
+		warder_decide_device(img, pr, q->access, q->cause, q->magic, q->flags, q->userns,
+				     &r->v);
 		break;
 	default:
 		warder_verdict_fault(&r->v, WARDER_FAULT_ARGUMENT, WARDER_EACCES);

@@ -123,7 +123,8 @@ __u32 h_container_image(const struct warder_image *image)
 	if (slot == WARDER_POLICIES_MAX)
 		errx(99, "too many containers in one test program");
 	if (!image)
-		image = open_ = h_compile("policy: open\ndefaults: {mount: allow}\n");
+		image = open_ = h_compile("policy: open\ndefaults: {mount: allow, namespace: allow, "
+					  "kernel: allow}\n");
 	publish(slot, image);
 	if (loader_reset_stats(loader, slot) || loader_next_cid(loader, &ctr.cid))
 		errx(99, "cannot make a container");

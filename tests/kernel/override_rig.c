@@ -18,6 +18,7 @@
 
 const char rig_policy[] =
 	"policy: t\n"
+	"defaults: {namespace: allow}\n"
 	"mount:\n"
 	"  - deny: [mount]\n"
 	"    type: tmpfs\n"

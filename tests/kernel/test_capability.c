@@ -304,6 +304,6 @@ int main(void)
 	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
 		      0);
 	few = h_container(FEW);
-	all = h_container("policy: all\n");
+	all = h_container("policy: all\ndefaults: {namespace: allow, kernel: allow}\n");
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

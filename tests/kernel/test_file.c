@@ -198,7 +198,8 @@ static int run_op(__u32 slot, size_t i, const char *dir)
 /* Exactly one access granted in each folder below /t/only. */
 static void only_that_access_is_granted(void **state)
 {
-	char policy[8192] = "policy: only\ndefaults: {file: deny, exec: deny}\nfile:\n";
+	char policy[8192] = "policy: only\ndefaults: {file: deny, exec: deny}\n"
+			    "device: [{allow: [mknod], node: '*'}]\nfile:\n";
 	__u32 slot;
 
 	(void)state;
@@ -232,7 +233,7 @@ static void only_that_access_is_granted(void **state)
 /* Everything but one access granted in each folder below /t/not, with an errno of its own. */
 static void explicit_deny_has_its_errno(void **state)
 {
-	char policy[8192] = "policy: not\nfile:\n";
+	char policy[8192] = "policy: not\ndevice: [{allow: [mknod], node: '*'}]\nfile:\n";
 	__u32 slot;
 
 	(void)state;

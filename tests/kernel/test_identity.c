@@ -28,7 +28,7 @@
 #include "cleanup.h"
 
 #define SECRET "/tmp/identity-secret"
-#define POLICY "policy: confined\nfile:\n  - deny: [read]\n    path: " SECRET "\n"
+#define POLICY "policy: confined\ndefaults: {namespace: allow, kernel: allow}\nfile:\n  - deny: [read]\n    path: " SECRET "\n"
 /* A child whose way failed before it could ask. */
 #define BROKEN 90
 
@@ -329,7 +329,7 @@ static int sleeper(void *arg)
 static void test_setns(void **state)
 {
 	static const char *const names[] = { "mnt", "uts", "ipc", "net", "pid", "cgroup" };
-	int owners[] = { -1, (int)h_container("policy: other\n") };
+	int owners[] = { -1, (int)h_container("policy: other\ndefaults: {namespace: allow}\n") };
 
 	(void)state;
 	for (size_t o = 0; o < ARRAY_SIZE(owners); o++) {
@@ -373,7 +373,7 @@ static int nap(void *arg)
 
 static void test_tag_stays(void **state)
 {
-	__u32 other = h_container("policy: other\n");
+	__u32 other = h_container("policy: other\ndefaults: {namespace: allow}\n");
 	pid_t pid = h_start(slot, nap, NULL);
 	cleanup_close int pidfd = syscall(SYS_pidfd_open, pid, 0);
 	struct warder_task tag;

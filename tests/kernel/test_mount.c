@@ -36,6 +36,7 @@ int umount2(const char *target, int flags);
 #define TARGETS "/tmp/mt"
 #define POLICY                                                                     \
 	"policy: mounts\n"                                                         \
+	"defaults: {namespace: allow}\n"                                           \
 	"mount:\n"                                                                 \
 	"  - allow: [mount]\n"                                                     \
 	"    type: tmpfs\n"                                                        \
@@ -121,9 +122,9 @@ static void test_flags_decide(void **state)
 static void test_unnamed_target(void **state)
 {
 	struct call c = { "none", "/tmp/mt/unnamed/d", "tmpfs", SAFE };
-	__u32 s = h_container("policy: unnamed\ndefaults: {mount: allow}\n"
+	__u32 s = h_container("policy: unnamed\ndefaults: {mount: allow, namespace: allow}\n"
 			      "mount:\n  - deny: [mount]\n    target: /srv/never\n");
-	__u32 t = h_container("policy: unnamed-allow\n"
+	__u32 t = h_container("policy: unnamed-allow\ndefaults: {namespace: allow}\n"
 			      "mount:\n  - allow: [mount]\n    target: /tmp/mt/**\n");
 
 	(void)state;
@@ -145,11 +146,11 @@ static void test_remount(void **state)
 	check_call((struct call){ NULL, "/tmp/mt/ro", NULL, MS_REMOUNT }, slot, EPERM);
 	check_call((struct call){ NULL, "/tmp/mt/ro", NULL, MS_REMOUNT | MS_BIND }, slot, EPERM);
 	/* With both, path_mount() remounts: a bind rule is not enough. */
-	h_policy(deny_all, "policy: b\nmount:\n  - allow: [bind]\n");
+	h_policy(deny_all, "policy: b\ndefaults: {namespace: allow}\nmount:\n  - allow: [bind]\n");
 	check_call((struct call){ NULL, "/tmp/mt/ro", NULL, MS_REMOUNT | MS_BIND }, deny_all, EPERM);
-	h_policy(deny_all, "policy: b\nmount:\n  - allow: [remount]\n    target: /tmp/mt/ro\n");
+	h_policy(deny_all, "policy: b\ndefaults: {namespace: allow}\nmount:\n  - allow: [remount]\n    target: /tmp/mt/ro\n");
 	check_call((struct call){ NULL, "/tmp/mt/ro", NULL, MS_REMOUNT | MS_BIND }, deny_all, 0);
-	h_policy(deny_all, "policy: b\n");
+	h_policy(deny_all, "policy: b\ndefaults: {namespace: allow}\n");
 	undo("/tmp/mt/ro");
 }
 
@@ -208,10 +209,10 @@ static void test_pivot(void **state)
 	assert_int_equal(mkdir("/tmp/mt/ok/a/old", 0700), 0);
 	assert_int_equal(h_run(slot, do_pivot, NULL), EPERM);
 	assert_int_equal(h_run(-1, do_pivot_apart, NULL), 0);
-	h_policy(deny_all, "policy: p\nmount:\n  - allow: [propagation]\n  - allow: [pivot_root]\n"
+	h_policy(deny_all, "policy: p\ndefaults: {namespace: allow}\nmount:\n  - allow: [propagation]\n  - allow: [pivot_root]\n"
 			   "    target: /tmp/mt/ok/a\n");
 	assert_int_equal(h_run(deny_all, do_pivot_apart, NULL), 0);
-	h_policy(deny_all, "policy: p\n");
+	h_policy(deny_all, "policy: p\ndefaults: {namespace: allow}\n");
 	undo("/tmp/mt/ok/a");
 }
 
@@ -359,18 +360,18 @@ static void test_compat(void **state)
 		undo("/tmp/mt/api");
 	}
 	/* Allowed, its superblock has a name all the same. */
-	h_policy(deny_all, "policy: c\nmount:\n  - allow: [mount]\n    type: tmpfs\n"
+	h_policy(deny_all, "policy: c\ndefaults: {namespace: allow}\nmount:\n  - allow: [mount]\n    type: tmpfs\n"
 			   "    target: /tmp/mt/api\n");
 	assert_int_equal(h_run(deny_all, do_int80, &(int){ 1 }), 0);
 	undo("/tmp/mt/api");
-	h_policy(deny_all, "policy: c\n");
+	h_policy(deny_all, "policy: c\ndefaults: {namespace: allow}\n");
 }
 
 /* --------------------------------------------------------------------- names */
 
 #define NAMES                                      \
 	"policy: names\n"                          \
-	"defaults: {mount: allow}\n"               \
+	"defaults: {mount: allow, namespace: allow}\n" \
 	"file:\n"                                  \
 	"  - deny: [read]\n"                       \
 	"    path: /tmp/mt/ok/a/**\n"
@@ -581,7 +582,7 @@ int main(void)
 	close(open("/tmp/mt/masked", O_WRONLY | O_CREAT, 0644));
 	if ((symlink("ok", "/tmp/mt/link") && errno != EEXIST) || private_mounts())
 		return 99;
-	deny_all = h_container("policy: deny-all\n");
+	deny_all = h_container("policy: deny-all\ndefaults: {namespace: allow}\n");
 	slot = h_container(POLICY);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

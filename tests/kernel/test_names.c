@@ -191,7 +191,7 @@ static const struct {
 };
 #define WAYS (sizeof(ways) / sizeof(ways[0]))
 
-#define OPEN_MOUNTS "defaults: {mount: allow, file: allow}\n"
+#define OPEN_MOUNTS "defaults: {mount: allow, file: allow, namespace: allow}\n"
 
 static void every_way_leads_to_the_same_name(void **state)
 {
@@ -317,7 +317,7 @@ static void objects_without_a_name_are_refused(void **state)
 				 "file:\n  - deny: [read]\n    path: /n/secret/f\n");
 	__u32 audit = h_container("policy: audit\nmode: audit\n" OPEN_MOUNTS
 				  "file:\n  - deny: [read]\n    path: /n/secret/f\n");
-	__u32 open_ = h_container("policy: open\ndefaults: {mount: allow}\n");
+	__u32 open_ = h_container("policy: open\ndefaults: {mount: allow, namespace: allow}\n");
 
 	(void)state;
 	h_shell("mount -t tmpfs none /n/late");
@@ -429,7 +429,7 @@ static void longer_names_are_a_fault(void **state)
 /* The end of an allowed name below another folder is not that name. */
 static void the_end_of_a_name_is_not_a_name(void **state)
 {
-	__u32 slot = h_container("policy: spoof\ndefaults: {file: deny}\nfile:\n"
+	__u32 slot = h_container("policy: spoof\ndefaults: {file: deny, namespace: allow}\nfile:\n"
 				 "  - allow: [read]\n    path: /n/open/**\n");
 	char path[2048] = "/n/other";
 
@@ -490,7 +490,7 @@ static void overlay_is_judged_once_by_its_own_name(void **state)
 		"echo x >lower/hidden; echo x >upper/upper-file");
 	h_shell("mount -t overlay overlay -o "
 		"lowerdir=/n/layers/lower,upperdir=/n/layers/upper,workdir=/n/layers/work /n/ovl");
-	slot = h_container("policy: overlay\ndefaults: {file: deny}\nfile:\n"
+	slot = h_container("policy: overlay\ndefaults: {file: deny, namespace: allow}\nfile:\n"
 			   "  - allow: [read, write, create, delete, rename, chmod]\n"
 			   "    path: /n/ovl/**\n"
 			   "  - deny: [read]\n    path: /n/ovl/hidden\n");
@@ -527,7 +527,7 @@ static int read_often(void *arg)
 /* Only the two real names are allowed: one torn between them would be refused. */
 static void names_are_not_torn_by_renames(void **state)
 {
-	__u32 slot = h_container("policy: race\ndefaults: {file: deny}\nfile:\n"
+	__u32 slot = h_container("policy: race\ndefaults: {file: deny, namespace: allow}\nfile:\n"
 				 "  - allow: [read]\n    path: [/n/race/short/d/e/f,"
 				 " /n/race/a-much-longer-name/d/e/f]\n");
 	__u64 before = h_fault_count(WARDER_FAULT_NAME_RACE);

@@ -8,7 +8,7 @@
 
 #include "decide_probe.h"
 
-enum { P_STRICT, P_AUDIT, P_OPEN, P_MOUNTS, P_MOUNT_OPEN, P_OVERRIDE, P_EMPTY, P__MAX };
+enum { P_STRICT, P_AUDIT, P_OPEN, P_MOUNTS, P_MOUNT_OPEN, P_OVERRIDE, P_EMPTY, P_SWITCH, P_SWITCH_AUDIT, P__MAX };
 
 static const char *const decide_policies[P__MAX] = {
 	[P_STRICT] = /* lines are counted from the one after `policy:` as 2 */
@@ -82,6 +82,30 @@ static const char *const decide_policies[P__MAX] = {
 	"  - {on: mount, type: tmpfs, target: /a/b, do: fake, by: {uid: any, userns: [container, nested]}}\n"
 	"  - {on: mount, bind: /srv/x, target: /b, do: perform, cause: any, flags: {forbid: [rec]}}\n"
 	"  - {on: mount, type: [proc, tmpfs], do: deny, errno: EBUSY, by: {uid: 1000}, flags: {require: [ro]}}\n",
+	[P_SWITCH] =
+	"policy: switch\n"
+	"unsafe: [modules]\n"
+	"memory: {write_exec: deny, anonymous_exec: allow, errno: EPERM}\n" /* 3 */
+	"namespace:\n"
+	"  - allow: [net]\n" /* 5 */
+	"    audit: true\n"
+	"  - deny: [user]\n" /* 7 */
+	"    errno: EACCES\n"
+	"kernel:\n"
+	"  - allow: [io_uring, modules]\n" /* 10 */
+	"device:\n"
+	"  - allow: [open]\n" /* 12 */
+	"    node: ['c 1:*', 'b 7:0']\n"
+	"  - deny: [open, mknod]\n" /* 14 */
+	"    node: ['c 1:9']\n"
+	"    errno: EACCES\n"
+	"  - allow: [mknod]\n" /* 17 */
+	"    node: ['c 10:229']\n"
+	"    audit: true\n",
+	[P_SWITCH_AUDIT] =
+	"policy: switch-audit\n"
+	"mode: audit\n"
+	"defaults: {memory: deny, device: deny}\n",
 	[P_EMPTY] = "policy: empty\n",
 };
 
@@ -125,6 +149,14 @@ struct decide_case {
 	 .flags = flags_, .euid = euid_, .userns = userns_, .cause = cause_, .set = set_}
 #define TGT(path_, set_)                                                                   \
 	{.policy = P_OVERRIDE, .kind = PROBE_TARGET, .path = path_, .set = set_}
+
+#define SWITCH(p, which_, bit_, action_, err_, why_, line_, report_)                        \
+	{.policy = p, .kind = PROBE_SWITCH, .magic = which_, .access = bit_,               \
+	 .action = action_, .err = err_, .why = why_, .line = line_, .report = report_}
+#define NODE(p, op_, type_, major_, minor_, made_, action_, err_, line_, report_)           \
+	{.policy = p, .kind = PROBE_NODE, .access = op_, .cause = type_, .magic = major_,  \
+	 .flags = minor_, .userns = made_, .action = action_, .err = err_, .line = line_,  \
+	 .why = (line_) ? WARDER_WHY_RULE : WARDER_WHY_DEFAULT, .report = report_}
 
 #define OWN WARDER_BY_USERNS_CONTAINER
 #define NESTED WARDER_BY_USERNS_NESTED
@@ -310,6 +342,51 @@ static const struct decide_case decide_cases[] = {
 	BASE(WARDER_MAGIC_TRACEFS, "/trace", R, 0),
 	BASE(WARDER_MAGIC_CONFIGFS, "/target", WARDER_ACC_CREATE, 1),
 	BASE(0xef53, "/etc/passwd", W, 0),
+	/* switches: rules, defaults, what needs `unsafe` */
+	SWITCH(P_SWITCH, WARDER_BITS_MEMORY, WARDER_MEM_WRITE_EXEC, WARDER_DENY, EPERM,
+	       WARDER_WHY_RULE, 3, 1),
+	SWITCH(P_SWITCH, WARDER_BITS_MEMORY, WARDER_MEM_ANONYMOUS_EXEC, WARDER_ALLOW, 0,
+	       WARDER_WHY_RULE, 3, 0),
+	SWITCH(P_SWITCH, WARDER_BITS_MEMORY, WARDER_MEM_SHM_EXEC, WARDER_ALLOW, 0,
+	       WARDER_WHY_DEFAULT, 0, 0),
+	SWITCH(P_SWITCH_AUDIT, WARDER_BITS_MEMORY, WARDER_MEM_FILELESS_EXEC, WARDER_AUDIT, EACCES,
+	       WARDER_WHY_DEFAULT, 0, 1),
+	SWITCH(P_SWITCH, WARDER_BITS_NAMESPACE, WARDER_NS_NET, WARDER_ALLOW, 0, WARDER_WHY_RULE, 5,
+	       1),
+	SWITCH(P_SWITCH, WARDER_BITS_NAMESPACE, WARDER_NS_USER, WARDER_DENY, EACCES,
+	       WARDER_WHY_RULE, 7, 1),
+	SWITCH(P_SWITCH, WARDER_BITS_NAMESPACE, WARDER_NS_UTS, WARDER_DENY, EPERM,
+	       WARDER_WHY_DEFAULT, 0, 1),
+	SWITCH(P_EMPTY, WARDER_BITS_NAMESPACE, WARDER_NS_USER, WARDER_ALLOW, 0, WARDER_WHY_DEFAULT,
+	       0, 0),
+	SWITCH(P_EMPTY, WARDER_BITS_NAMESPACE, WARDER_NS_MNT, WARDER_DENY, EPERM,
+	       WARDER_WHY_DEFAULT, 0, 1),
+	SWITCH(P_SWITCH, WARDER_BITS_KERNEL, WARDER_SURFACE_IO_URING, WARDER_ALLOW, 0,
+	       WARDER_WHY_RULE, 10, 0),
+	SWITCH(P_SWITCH, WARDER_BITS_KERNEL, WARDER_SURFACE_MODULES, WARDER_ALLOW, 0,
+	       WARDER_WHY_RULE, 10, 0),
+	SWITCH(P_SWITCH, WARDER_BITS_KERNEL, WARDER_SURFACE_BPF, WARDER_DENY, EPERM,
+	       WARDER_WHY_BASELINE, 0, 1),
+	SWITCH(P_SWITCH_AUDIT, WARDER_BITS_KERNEL, WARDER_SURFACE_KEXEC, WARDER_DENY, EPERM,
+	       WARDER_WHY_BASELINE, 0, 1),
+	SWITCH(P_SWITCH_AUDIT, WARDER_BITS_KERNEL, WARDER_SURFACE_SWAP, WARDER_AUDIT, EPERM,
+	       WARDER_WHY_DEFAULT, 0, 1),
+	SWITCH(P_EMPTY, WARDER_BITS_KERNEL, WARDER_SURFACE_PERF, WARDER_DENY, EPERM,
+	       WARDER_WHY_DEFAULT, 0, 1),
+	/* devices: deny, allow, and the runtime's own */
+	NODE(P_EMPTY, WARDER_DEV_OPEN, 0020000, 1, 3, 1, WARDER_ALLOW, 0, 0, 0),
+	NODE(P_EMPTY, WARDER_DEV_OPEN, 0020000, 1, 3, 0, WARDER_DENY, EPERM, 0, 1),
+	NODE(P_EMPTY, WARDER_DEV_MKNOD, 0020000, 1, 3, 0, WARDER_DENY, EPERM, 0, 1),
+	NODE(P_EMPTY, WARDER_DEV_MKNOD, 0020000, 1, 3, 1, WARDER_DENY, EPERM, 0, 1),
+	NODE(P_SWITCH, WARDER_DEV_OPEN, 0020000, 1, 3, 0, WARDER_ALLOW, 0, 12, 0),
+	NODE(P_SWITCH, WARDER_DEV_OPEN, 0060000, 1, 3, 0, WARDER_DENY, EPERM, 0, 1),
+	NODE(P_SWITCH, WARDER_DEV_OPEN, 0060000, 7, 0, 0, WARDER_ALLOW, 0, 12, 0),
+	NODE(P_SWITCH, WARDER_DEV_OPEN, 0060000, 7, 1, 0, WARDER_DENY, EPERM, 0, 1),
+	NODE(P_SWITCH, WARDER_DEV_OPEN, 0020000, 1, 9, 1, WARDER_DENY, EACCES, 14, 1),
+	NODE(P_SWITCH, WARDER_DEV_MKNOD, 0020000, 1, 9, 0, WARDER_DENY, EACCES, 14, 1),
+	NODE(P_SWITCH, WARDER_DEV_MKNOD, 0020000, 1, 3, 0, WARDER_DENY, EPERM, 0, 1),
+	NODE(P_SWITCH, WARDER_DEV_MKNOD, 0020000, 10, 229, 0, WARDER_ALLOW, 0, 17, 1),
+	NODE(P_SWITCH_AUDIT, WARDER_DEV_OPEN, 0020000, 1, 3, 1, WARDER_AUDIT, EPERM, 0, 1),
 	/* baseline: devices */
 	DEV(0020000, 1, 1, 1),
 	DEV(0020000, 1, 2, 1),
