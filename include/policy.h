@@ -75,6 +75,11 @@ int policy_matches(const struct policy *p, const char *name, policy_annotation_f
 int policy_compile(const struct policy *p, struct warder_image **ret_image,
 		   struct policy_diags *diags);
 
+/* The same, with each rule's share of the automaton by its number, in no unit: the caller frees
+ * it. */
+int policy_compile_costs(const struct policy *p, struct warder_image **ret_image,
+			 struct policy_diags *diags, __u64 **ret_costs);
+
 /* Is this an image that both sides may use? Checks magic, version, length, checksum, every
  * section's bounds, every index within (states, classes, accept, rules, strings).
  * 0 or -EINVAL with the reason. `len` is the number of bytes at `data`. One that was read back

@@ -122,8 +122,8 @@ const char *policy_find(const char *name, char *buf, size_t size)
 	return dirs_find(&dirs, name, buf, size);
 }
 
-int policy_compile_path(const char *path, const char *rename, struct warder_image **ret_image,
-			struct policy_diags *diags)
+static int compile_path(const char *path, const char *rename, struct warder_image **ret_image,
+			struct policy_diags *diags, __u64 **ret_costs)
 {
 	struct dirs dirs cleanup(dirs_done);
 	char found[WARDER_PATH_MAX];
@@ -136,9 +136,21 @@ int policy_compile_path(const char *path, const char *rename, struct warder_imag
 	if (!err && rename)
 		p->name = rename;
 	if (!err)
-		err = policy_compile(p, ret_image, diags);
+		err = policy_compile_costs(p, ret_image, diags, ret_costs);
 	policy_free(p);
 	return err;
+}
+
+int policy_compile_path(const char *path, const char *rename, struct warder_image **ret_image,
+			struct policy_diags *diags)
+{
+	return compile_path(path, rename, ret_image, diags, NULL);
+}
+
+int policy_compile_path_costs(const char *path, struct warder_image **ret_image,
+			      struct policy_diags *diags, __u64 **ret_costs)
+{
+	return compile_path(path, NULL, ret_image, diags, ret_costs);
 }
 
 int policy_compile_buffer(const char *name, const char *text, struct warder_image **ret_image,

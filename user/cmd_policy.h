@@ -39,6 +39,10 @@ const char *policy_find(const char *name, char *buf, size_t size);
 int policy_compile_path(const char *path, const char *rename, struct warder_image **ret_image,
 			struct policy_diags *diags);
 
+/* With each rule's share of the automaton, see policy_compile_costs(). */
+int policy_compile_path_costs(const char *path, struct warder_image **ret_image,
+			      struct policy_diags *diags, __u64 **ret_costs);
+
 /* The same for a text that is called `name`; `diags` may be NULL. */
 int policy_compile_buffer(const char *name, const char *text, struct warder_image **ret_image,
 			  struct policy_diags *diags);

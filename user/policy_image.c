@@ -470,6 +470,12 @@ static void compiler_done(struct compiler *c)
 int policy_compile(const struct policy *p, struct warder_image **ret_image,
 		   struct policy_diags *diags)
 {
+	return policy_compile_costs(p, ret_image, diags, NULL);
+}
+
+int policy_compile_costs(const struct policy *p, struct warder_image **ret_image,
+			 struct policy_diags *diags, __u64 **ret_costs)
+{
 	struct compiler c = { .p = p, .diags = diags };
 	cleanup_free uint64_t *cost = calloc(p->patterns + 1, sizeof(*cost));
 	cleanup_free struct warder_image *img = NULL;
@@ -504,6 +510,12 @@ int policy_compile(const struct policy *p, struct warder_image **ret_image,
 		report_shadows(&c);
 	if (!err && diags->errors > errors)
 		err = -EINVAL;
+	if (!err && ret_costs) {
+		*ret_costs = calloc(p->rules + 1, sizeof(**ret_costs));
+		err = *ret_costs ? 0 : -ENOMEM;
+		for (size_t i = 0; !err && i < p->patterns; i++)
+			(*ret_costs)[p->pattern[i].rule + 1] += cost[i];
+	}
 	if (!err)
 		*ret_image = take_ptr(img);
 	compiler_done(&c);
