@@ -16,6 +16,8 @@ enum probe_kind {
 	PROBE_TARGET,	/* override rules whose target matches, in .set */
 	PROBE_MOVE,
 	PROBE_SWITCH, /* of class .magic (enum warder_bits_class), number .access */
+	PROBE_NETWORK, /* .access on .address */
+	PROBE_UNIX,    /* the name is of kind .flags (enum warder_start); .set: it opens the way */
 	PROBE_NODE,   /* .access: WARDER_DEV_*; .cause: the type; .userns: the runtime made it */
 };
 
@@ -30,6 +32,7 @@ struct probe_request {
 	__u32 unnamed;
 	__u32 profile; /* number */
 	struct warder_fstype type;
+	struct warder_address address;
 };
 
 struct probe_reply {
@@ -104,6 +107,13 @@ WARDER_ENGINE void probe_run(const struct warder_image *img, const struct warder
 	case PROBE_MOVE:
 		warder_decide_move(img, pr, text, q->off, q->len, second, q->second_off, q->second_len,
 				   q->flags, &r->v);
+		break;
+	case PROBE_NETWORK:
+		warder_decide_network(img, pr, &q->address, q->access, &r->v);
+		break;
+	case PROBE_UNIX:
+		r->set = (__u32)warder_decide_unix(img, pr, text, q->off, q->len, q->flags,
+						   &q->address, q->access, &r->v);
 		break;
 	case PROBE_SWITCH:
 		warder_decide_switch(img, pr, q->magic, q->access, &r->v);

@@ -8,7 +8,7 @@
 
 #include "decide_probe.h"
 
-enum { P_STRICT, P_AUDIT, P_OPEN, P_MOUNTS, P_MOUNT_OPEN, P_OVERRIDE, P_EMPTY, P_SWITCH, P_SWITCH_AUDIT, P__MAX };
+enum { P_STRICT, P_AUDIT, P_OPEN, P_MOUNTS, P_MOUNT_OPEN, P_OVERRIDE, P_EMPTY, P_SWITCH, P_SWITCH_AUDIT, P_NET, P_NET_SHUT, P_NET_AUDIT, P__MAX };
 
 static const char *const decide_policies[P__MAX] = {
 	[P_STRICT] = /* lines are counted from the one after `policy:` as 2 */
@@ -107,6 +107,41 @@ static const char *const decide_policies[P__MAX] = {
 	"mode: audit\n"
 	"defaults: {memory: deny, device: deny}\n",
 	[P_EMPTY] = "policy: empty\n",
+	[P_NET] =
+	"policy: net\n"
+	"network:\n"
+	"  - deny: connect\n" /* 3 */
+	"    to: [10.0.0.0/9, '192.0.2.1:53', 'fc00::/7', '0.0.0.0/0:25']\n"
+	"  - deny: [bind, listen]\n" /* 5 */
+	"    to: '10.9.9.9:80'\n"
+	"    errno: EADDRINUSE\n"
+	"  - deny: '*'\n" /* 8 */
+	"    family: netlink\n"
+	"  - allow: connect\n" /* 10 */
+	"    protocol: tcp\n"
+	"    port: 443\n"
+	"    audit: true\n"
+	"  - deny: send\n" /* 14 */
+	"    protocol: [raw, icmp]\n"
+	"  - allow: [connect]\n" /* 16 */
+	"    unix: [/run/db/**, '@db-*']\n"
+	"  - deny: [connect, send]\n" /* 18 */
+	"    unix: /run/db/admin\n",
+	[P_NET_SHUT] =
+	"policy: shut\n"
+	"defaults: {network: deny}\n"
+	"network:\n"
+	"  - allow: connect\n" /* 4 */
+	"    to: ['10.1.2.3/32:5432', '[2001:db8::/33]:1-1024']\n"
+	"    protocol: tcp\n"
+	"  - allow: [connect, send]\n" /* 7 */
+	"    unix: '@name'\n",
+	[P_NET_AUDIT] =
+	"policy: watched\n"
+	"mode: audit\n"
+	"network:\n"
+	"  - deny: connect\n" /* 4 */
+	"    unix: /x\n",
 };
 
 struct decide_case {
@@ -158,6 +193,25 @@ struct decide_case {
 	 .flags = minor_, .userns = made_, .action = action_, .err = err_, .line = line_,  \
 	 .why = (line_) ? WARDER_WHY_RULE : WARDER_WHY_DEFAULT, .report = report_}
 
+#define NET(p, op_, fam_, proto_, addr_, port_, action_, err_, line_, report_)              \
+	{.policy = p, .kind = PROBE_NETWORK, .access = WARDER_NET_##op_,                   \
+	 .magic = WARDER_FAM_##fam_, .cause = proto_, .path = addr_, .flags = port_,       \
+	 .action = action_, .err = err_, .line = line_,                                    \
+	 .why = (line_) ? WARDER_WHY_RULE : WARDER_WHY_DEFAULT,                            \
+	 .refused = (action_) ? WARDER_NET_##op_ : 0, .report = report_}
+#define NET_IS(p, op_, fam_, proto_, addr_, port_, line_)                                  \
+	NET(p, op_, fam_, proto_, addr_, port_, WARDER_ALLOW, 0, line_, 0)
+#define NET_NO(p, op_, fam_, proto_, addr_, port_, err_, line_)                            \
+	NET(p, op_, fam_, proto_, addr_, port_, WARDER_DENY, err_, line_, 1)
+#define UNX(p, op_, start_, path_, action_, err_, line_, named_)                           \
+	{.policy = p, .kind = PROBE_UNIX, .access = WARDER_NET_##op_,                      \
+	 .flags = WARDER_START_##start_, .path = path_, .action = action_, .err = err_,    \
+	 .line = line_, .why = (line_) ? WARDER_WHY_RULE : WARDER_WHY_DEFAULT,             \
+	 .refused = (action_) ? WARDER_NET_##op_ : 0, .report = (action_) != 0,            \
+	 .set = named_}
+
+#define TCP_ WARDER_PROTO_TCP
+#define UDP_ WARDER_PROTO_UDP
 #define OWN WARDER_BY_USERNS_CONTAINER
 #define NESTED WARDER_BY_USERNS_NESTED
 #define BYCAP WARDER_CAUSE_CAPABILITY
@@ -300,6 +354,73 @@ static const struct decide_case decide_cases[] = {
 	{.policy = P_STRICT, .kind = PROBE_MOVE, .path = "/data/ro", .second = "/data/e",
 	 .flags = WARDER_MOVE_FOLDER, .action = WARDER_DENY, .err = EXDEV, .report = 1,
 	 .refused = WARDER_ACC_RENAME},
+	/* network: prefixes to the bit, both ends */
+	NET_NO(P_NET, CONNECT, INET, UDP_, "10.0.0.0", 9, EACCES, 3),
+	NET_NO(P_NET, CONNECT, INET, UDP_, "10.127.255.255", 9, EACCES, 3),
+	NET_IS(P_NET, CONNECT, INET, UDP_, "10.128.0.0", 9, 0),
+	NET_IS(P_NET, CONNECT, INET, UDP_, "9.255.255.255", 9, 0),
+	NET_NO(P_NET, CONNECT, INET6, UDP_, "fc00::", 9, EACCES, 3),
+	NET_NO(P_NET, CONNECT, INET6, UDP_, "fdff::1", 9, EACCES, 3),
+	NET_IS(P_NET, CONNECT, INET6, UDP_, "fbff::1", 9, 0),
+	NET_IS(P_NET, CONNECT, INET6, UDP_, "::10.0.0.1", 9, 0),
+	/* an address and a port; any IPv4 address is none of IPv6 */
+	NET_NO(P_NET, CONNECT, INET, UDP_, "192.0.2.1", 53, EACCES, 3),
+	NET_IS(P_NET, CONNECT, INET, UDP_, "192.0.2.0", 53, 0),
+	NET_IS(P_NET, CONNECT, INET, UDP_, "192.0.2.1", 54, 0),
+	NET_NO(P_NET, CONNECT, INET, TCP_, "8.8.8.8", 25, EACCES, 3),
+	NET_IS(P_NET, CONNECT, INET6, TCP_, "2001:db8::1", 25, 0),
+	NET_IS(P_NET, SEND, INET, UDP_, "10.0.0.0", 9, 0),
+	/* deny before allow, and an allow that reports */
+	NET_NO(P_NET, CONNECT, INET, TCP_, "10.0.0.1", 443, EACCES, 3),
+	NET(P_NET, CONNECT, INET, TCP_, "8.8.8.8", 443, WARDER_ALLOW, 0, 10, 1),
+	NET_IS(P_NET, CONNECT, INET, UDP_, "8.8.8.8", 443, 0),
+	/* a wildcard holds the address */
+	NET_NO(P_NET, BIND, INET, TCP_, "10.9.9.9", 80, EADDRINUSE, 5),
+	NET_NO(P_NET, LISTEN, INET, TCP_, "0.0.0.0", 80, EADDRINUSE, 5),
+	NET_IS(P_NET, BIND, INET, TCP_, "0.0.0.0", 81, 0),
+	NET_IS(P_NET, BIND, INET, TCP_, "10.9.9.8", 80, 0),
+	NET_IS(P_NET, ACCEPT, INET, TCP_, "0.0.0.0", 80, 0),
+	/* families and protocols as a whole; a deny of some address keeps nobody from a socket */
+	NET_NO(P_NET, CREATE, NETLINK, 0, NULL, 0, EACCES, 8),
+	NET_NO(P_NET, SEND, NETLINK, 0, NULL, 0, EACCES, 8),
+	NET(P_NET, CREATE, INET, TCP_, NULL, 0, WARDER_ALLOW, 0, 10, 1),
+	NET_IS(P_NET, CREATE, INET, UDP_, NULL, 0, 0),
+	NET_NO(P_NET, CREATE, PACKET, 0, NULL, 0, EPERM, 0),
+	NET_NO(P_NET, CREATE, VSOCK, 0, NULL, 0, EPERM, 0),
+	NET_NO(P_NET, CREATE, OTHER, 0, NULL, 0, EPERM, 0),
+	NET_NO(P_NET, SEND, INET, WARDER_PROTO_RAW, "8.8.8.8", 0, EACCES, 14),
+	NET_NO(P_NET, SEND, INET6, WARDER_PROTO_ICMP, "::1", 0, EACCES, 14),
+	NET_IS(P_EMPTY, CREATE, NETLINK, 0, NULL, 0, 0),
+	NET_NO(P_EMPTY, CREATE, PACKET, 0, NULL, 0, EPERM, 0),
+	/* shut by default */
+	NET_IS(P_NET_SHUT, CONNECT, INET, TCP_, "10.1.2.3", 5432, 4),
+	NET_NO(P_NET_SHUT, CONNECT, INET, TCP_, "10.1.2.2", 5432, EACCES, 0),
+	NET_NO(P_NET_SHUT, CONNECT, INET, TCP_, "10.1.2.3", 5433, EACCES, 0),
+	NET_NO(P_NET_SHUT, CONNECT, INET, UDP_, "10.1.2.3", 5432, EACCES, 0),
+	NET_NO(P_NET_SHUT, BIND, INET, TCP_, "10.1.2.3", 5432, EACCES, 0),
+	NET_IS(P_NET_SHUT, CONNECT, INET6, TCP_, "2001:db8:7fff::1", 1024, 4),
+	NET_NO(P_NET_SHUT, CONNECT, INET6, TCP_, "2001:db8:8000::1", 1024, EACCES, 0),
+	NET_NO(P_NET_SHUT, CONNECT, INET6, TCP_, "2001:db8::1", 1025, EACCES, 0),
+	NET_NO(P_NET_SHUT, CONNECT, INET6, TCP_, "2001:db8::1", 0, EACCES, 0),
+	NET_IS(P_NET_SHUT, CREATE, INET6, TCP_, NULL, 0, 4),
+	NET_NO(P_NET_SHUT, CREATE, INET, UDP_, NULL, 0, EACCES, 0),
+	NET_IS(P_NET_SHUT, CREATE, UNIX, 0, NULL, 0, 7),
+	NET_NO(P_NET_SHUT, CREATE, NETLINK, 0, NULL, 0, EACCES, 0),
+	/* unix paths and names: who is named is open, whose family is allowed is not named */
+	UNX(P_NET, CONNECT, UNIX, "/run/db/s", WARDER_ALLOW, 0, 16, 1),
+	UNX(P_NET, SEND, UNIX, "/run/db/s", WARDER_ALLOW, 0, 0, 0),
+	UNX(P_NET, CONNECT, UNIX, "/run/db", WARDER_ALLOW, 0, 0, 0),
+	UNX(P_NET, CONNECT, UNIX, "/run/db/admin", WARDER_DENY, EACCES, 18, 0),
+	UNX(P_NET, SEND, UNIX, "/run/db/admin", WARDER_DENY, EACCES, 18, 0),
+	UNX(P_NET, CONNECT, ABSTRACT, "db-1", WARDER_ALLOW, 0, 16, 1),
+	UNX(P_NET, CONNECT, ABSTRACT, "/run/db/s", WARDER_ALLOW, 0, 0, 0),
+	UNX(P_NET, CONNECT, UNIX, "db-1", WARDER_ALLOW, 0, 0, 0),
+	UNX(P_NET_SHUT, CONNECT, ABSTRACT, "name", WARDER_ALLOW, 0, 7, 1),
+	UNX(P_NET_SHUT, CONNECT, ABSTRACT, "names", WARDER_DENY, EACCES, 0, 0),
+	UNX(P_NET_SHUT, BIND, ABSTRACT, "name", WARDER_DENY, EACCES, 0, 0),
+	UNX(P_NET_SHUT, CONNECT, ABSTRACT, "", WARDER_DENY, EACCES, 0, 0),
+	UNX(P_NET_AUDIT, CONNECT, UNIX, "/x", WARDER_AUDIT, EACCES, 4, 0),
+	UNX(P_NET_AUDIT, CONNECT, UNIX, "/y", WARDER_ALLOW, 0, 0, 0),
 	/* baseline: proc */
 	BASE(WARDER_MAGIC_PROC, "/sys/kernel/core_pattern", W, 1),
 	BASE(WARDER_MAGIC_PROC, "/sys/kernel/core_pattern", R, 0),

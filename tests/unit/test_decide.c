@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include <arpa/inet.h>
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <cmocka.h>
@@ -75,6 +76,17 @@ static void case_question(const struct decide_case *c, struct probe_request *q,
 	q->userns = c->userns;
 	q->cause = c->cause;
 	q->unnamed = c->unnamed;
+	q->address.families = c->kind == PROBE_UNIX ? WARDER_FAM_UNIX : c->magic;
+	if (c->kind == PROBE_NETWORK) {
+		struct in_addr v4;
+
+		q->address.protocols = c->cause;
+		q->address.port = (__u16)c->flags;
+		if (c->path && inet_pton(AF_INET, c->path, &v4) == 1)
+			warder_net_mapped(&q->address, v4.s_addr);
+		else if (c->path)
+			assert_int_equal(inet_pton(AF_INET6, c->path, q->address.addr), 1);
+	}
 	if (c->type)
 		strncpy((char *)q->type.w, c->type, sizeof(q->type.w) - 1);
 }
