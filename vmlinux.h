@@ -57,7 +57,7 @@ struct hlist_bl_node {
 };
 
 struct proc_ns_operations {
-	int type;
+	int type; /* until 6.12 */
 };
 
 struct ns_common {

@@ -7,7 +7,8 @@
  * Baseline, whatever the policy says, unless its `unsafe` lists it: bpf(2), modules and kexec. IMA
  * policies and certificates of the kernel are always baseline.
  *
- * What has neither a hook nor a capability is in loader_gaps() of user/loader_gaps.c.
+ * What a kernel gives no place to judge is in user/loader_gaps.c. A host name can also be set by
+ * writing to /proc/sys/kernel/hostname, which is a matter of file rules.
  */
 #ifndef WARDER_SURFACE_BPF_H
 #define WARDER_SURFACE_BPF_H

@@ -101,6 +101,7 @@ int loader_map_fd(struct loader *l, enum loader_map which);
 #define LOADER_GAPS_MAX 16
 struct loader_gap {
 	__u32 class_;     /* enum warder_class */
+	__u32 serious;    /* 1: rules of that kind do nothing; 0: a limit that is worth knowing */
 	const char *text; /* static */
 };
 int loader_gaps(struct loader_gap *ret, size_t size);

@@ -12,6 +12,7 @@
 #include "client.h"
 #include "commands.h"
 #include "loader.h"
+#include "policy.h"
 
 static const char usage[] =
 	"usage: warder doctor [--json]\n"
@@ -77,6 +78,24 @@ static void doctor_kernel(struct report *r)
 	if (sysconf(_SC_NPROCESSORS_ONLN) < 2)
 		report_add(r, "cpus", 1,
 			   "only one CPU is online: refusals cannot be overridden by handoff");
+}
+
+/* What policies can say and this kernel gives no place for. */
+static void doctor_gaps(struct report *r)
+{
+	struct loader_gap gap[LOADER_GAPS_MAX];
+	int count = loader_gaps(gap, ARRAY_SIZE(gap));
+	char text[512];
+
+	for (int i = 0; i < count; i++) {
+		snprintf(text, sizeof(text), "class %s: not enforced by this kernel: %s",
+			 class_name(gap[i].class_), gap[i].text);
+		report_add(r, "coverage", gap[i].serious, text);
+	}
+	if (count < 0)
+		report_add(r, "coverage", 1, "the kernel's BTF cannot be read: what it lacks is not known");
+	else if (!count)
+		report_add(r, "coverage", 0, "every class of rules has its hooks");
 }
 
 static void doctor_faults(struct report *r, struct json_object *status)
@@ -168,6 +187,7 @@ int cmd_doctor(int argc, char **argv)
 	if (geteuid() != 0)
 		report_add(&r, "user", 1, "warder must be run as root");
 	doctor_kernel(&r);
+	doctor_gaps(&r);
 	doctor_supervisor(&r);
 	if (json) {
 		struct json_object *o = json_object_new_object();

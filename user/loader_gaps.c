@@ -14,22 +14,22 @@ static const struct {
 	const char *function;
 	int present;
 } gaps[] = {
-	{ { WARDER_CLASS_NAMESPACE, "making a user namespace (needs Linux 6.1)" },
+	{ { WARDER_CLASS_NAMESPACE, 1, "making a user namespace (needs Linux 6.1)" },
 	  "bpf_lsm_userns_create", 0 },
-	{ { WARDER_CLASS_NAMESPACE,
+	{ { WARDER_CLASS_NAMESPACE, 0,
 	    "the type of a namespace that setns(2) joins without a type: every type must be "
 	    "granted" },
 	  "proc_ns_file", 0 },
-	{ { WARDER_CLASS_MEMORY, "executable stacks of programs" }, "setup_arg_pages", 0 },
-	{ { WARDER_CLASS_MEMORY, "an executable heap by personality(READ_IMPLIES_EXEC)" },
+	{ { WARDER_CLASS_MEMORY, 1, "executable stacks of programs" }, "setup_arg_pages", 0 },
+	{ { WARDER_CLASS_MEMORY, 1, "an executable heap by personality(READ_IMPLIES_EXEC)" },
 	  "__x64_sys_personality", 0 },
-	{ { WARDER_CLASS_KERNEL, "io_uring and userfaultfd" },
+	{ { WARDER_CLASS_KERNEL, 1, "io_uring and userfaultfd" },
 	  "bpf_lsm_inode_init_security_anon", 0 },
-	{ { WARDER_CLASS_KERNEL, "polling threads of an io_uring that was handed in" },
+	{ { WARDER_CLASS_KERNEL, 1, "polling threads of an io_uring that was handed in" },
 	  "bpf_lsm_uring_sqpoll", 0 },
-	{ { WARDER_CLASS_KERNEL, "device commands by an io_uring that was handed in" },
+	{ { WARDER_CLASS_KERNEL, 1, "device commands by an io_uring that was handed in" },
 	  "bpf_lsm_uring_cmd", 0 },
-	{ { WARDER_CLASS_KERNEL,
+	{ { WARDER_CLASS_KERNEL, 0,
 	    "handle: open_by_handle_at(2) of a process or namespace asks for no capability in this "
 	    "kernel; it reaches only what the caller can see, and files stay closed" },
 	  "pidfs_export_permission", 1 },
