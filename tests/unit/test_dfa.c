@@ -12,6 +12,9 @@
 #include <string.h>
 #include <time.h>
 
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
 #include "cleanup.h"
 #include "policy.h"
 #include "policy_internal.h"
@@ -19,6 +22,8 @@
 
 #include <cmocka.h>
 
+#include "decide_probe.h"
+#include "decide_probe.skel.h"
 #include "naive_match.h"
 
 static uint64_t seed = 88172645463325252ull;
@@ -469,6 +474,89 @@ static void test_many_wild(void **state)
 	expect(img, "/b/w00037/", WARDER_ACC_READ, false);
 }
 
+/* ---------------------------------------------------------------------- BPF */
+
+static int quiet(enum libbpf_print_level level, const char *format, va_list ap)
+{
+	return level == LIBBPF_WARN ? vfprintf(stderr, format, ap) : 0;
+}
+
+/* A name of any length that goes through rules of every shape, or nearly does. */
+static void bpf_name(char *name)
+{
+	static const char *const parts[] = { "/usr", "/lib", "/x.so", "/abcd", "/secret", "/var",
+					     "/log", "/ax", "/", "q", "/some-longer-component" };
+	unsigned len = rnd(4) ? 20 + rnd(200) : rnd(WARDER_PATH_MAX - 40);
+
+	strcpy(name, rnd(3) ? "/usr/lib" : "");
+	while (strlen(name) < len)
+		strcat(name, parts[rnd(ARRAY_SIZE(parts))]);
+}
+
+static void bpf_compare(struct decide_probe *skel, const struct warder_image *img)
+{
+	__u32 zero = 0;
+	int fd = bpf_program__fd(skel->progs.decide_probe);
+
+	assert_int_equal(
+		bpf_map_update_elem(bpf_map__fd(skel->maps.probe_image), &zero, img, 0), 0);
+	for (int i = 0; i < 400; i++) {
+		LIBBPF_OPTS(bpf_test_run_opts, run);
+		char name[WARDER_PATH_MAX + 32];
+		struct probe_request q = { .kind = PROBE_FILE };
+		struct probe_reply native, bpf;
+
+		bpf_name(name);
+		q.len = (__u32)strlen(name);
+		q.off = rnd(2) ? WARDER_PATH_MAX - q.len : WARDER_TEXT_SIZE - q.len;
+		q.access = 1u << rnd(6);
+		memset(walk_text.b, 'x', sizeof(walk_text.b));
+		memcpy(walk_text.b + q.off, name, q.len);
+		probe_run(img, &walk_text, &walk_text, &q, &native);
+		assert_int_equal(bpf_map_update_elem(bpf_map__fd(skel->maps.probe_question), &zero,
+						     &q, 0),
+				 0);
+		assert_int_equal(bpf_map_update_elem(bpf_map__fd(skel->maps.probe_text), &zero,
+						     &walk_text, 0),
+				 0);
+		assert_int_equal(bpf_prog_test_run_opts(fd, &run), 0);
+		assert_int_equal(bpf_map_lookup_elem(bpf_map__fd(skel->maps.probe_answer), &zero,
+						     &bpf),
+				 0);
+		if (memcmp(&native.v, &bpf.v, sizeof(bpf.v)))
+			fail_msg("%.200s (%u bytes): action %u rule %u natively, %u and %u in BPF",
+				 name, q.len, native.v.action, native.v.rule, bpf.v.action,
+				 bpf.v.rule);
+	}
+}
+
+static struct warder_image *small_image(void);
+
+/* The same walk in BPF. What the kernel has no BPF for is tested natively above. */
+static void test_bpf(void **state)
+{
+	struct warder_image *img = small_image();
+	struct decide_probe *skel;
+
+	(void)state;
+	libbpf_set_print(quiet);
+	skel = geteuid() ? NULL : decide_probe__open();
+	if (!skel || decide_probe__load(skel)) {
+		int no_bpf = !skel || errno == EPERM || errno == ENOSYS;
+
+		decide_probe__destroy(skel);
+		free(img);
+		if (!no_bpf)
+			fail_msg("the verifier refuses the engine");
+		print_message("skipped: no BPF for this process\n");
+		skip();
+		return;
+	}
+	bpf_compare(skel, img);
+	decide_probe__destroy(skel);
+	free(img);
+}
+
 /* ---------------------------------------------------------------- malformed */
 
 static struct warder_image *small_image(void)
@@ -606,8 +694,8 @@ int main(void)
 		cmocka_unit_test(test_lengths), cmocka_unit_test(test_kinds),
 		cmocka_unit_test(test_stop),	cmocka_unit_test(test_below),
 		cmocka_unit_test(test_random),	cmocka_unit_test(test_many),
-		cmocka_unit_test(test_many_wild), cmocka_unit_test(test_malformed),
-		cmocka_unit_test(test_bit_flips),
+		cmocka_unit_test(test_many_wild), cmocka_unit_test(test_bpf),
+		cmocka_unit_test(test_malformed), cmocka_unit_test(test_bit_flips),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
