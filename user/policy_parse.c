@@ -387,17 +387,32 @@ static void check_libraries(struct parser *ps, const struct node *root)
 {
 	const struct policy *p = ps->p;
 
-	if (p->profile[0].def[WARDER_CLASS_FILE] != DEFAULT_DENY &&
-	    p->profile[0].def[WARDER_CLASS_EXEC] != DEFAULT_DENY)
-		return;
-	for (size_t i = 0; i < p->rules; i++)
-		if (p->rule[i].class_ == WARDER_CLASS_FILE && !p->rule[i].deny &&
-		    (p->rule[i].mask & WARDER_ACC_MAP_EXEC))
-			return;
-	parser_warning(
-		ps, root,
-		"no rule allows map_exec, and the defaults refuse it: only statically "
-		"linked programs can start; include base/libc, or allow it for the libraries");
+	for (size_t k = 0; k < p->profiles; k++) {
+		const struct policy_profile *pr = &p->profile[k];
+		bool denied = false, mapped = false;
+		static const uint8_t classes[] = { WARDER_CLASS_FILE, WARDER_CLASS_EXEC };
+
+		for (size_t i = 0; i < ARRAY_SIZE(classes); i++)
+			denied |= (pr->def[classes[i]] ?: p->profile[0].def[classes[i]]) ==
+				  DEFAULT_DENY;
+		for (size_t i = 0; i < p->rules; i++)
+			mapped |= p->rule[i].class_ == WARDER_CLASS_FILE && !p->rule[i].deny &&
+				  (p->rule[i].mask & WARDER_ACC_MAP_EXEC) &&
+				  rule_holds(p, &p->rule[i], k);
+		if (!denied || mapped)
+			continue;
+		if (k)
+			diag_add(ps->diags, pr->file, pr->line, pr->column, 1,
+				 "profiles: in profile \"%s\" no rule allows map_exec, and the "
+				 "defaults refuse it: only statically linked programs can start; "
+				 "allow it for the libraries",
+				 pr->name);
+		else
+			parser_warning(ps, root,
+				       "no rule allows map_exec, and the defaults refuse it: only "
+				       "statically linked programs can start; include base/libc, or "
+				       "allow it for the libraries");
+	}
 }
 
 int parser_run(struct parser *ps, struct node *root)

@@ -68,6 +68,7 @@ WARDER_ENGINE void probe_override(const struct warder_image *img, const struct p
 	o.fsuid = q->fsuid;
 	o.userns = q->userns;
 	o.cause = q->cause;
+	o.profile = q->profile;
 	r->set = warder_override_candidates(img, &o);
 }
 

@@ -8,7 +8,7 @@
 
 #include "decide_probe.h"
 
-enum { P_STRICT, P_AUDIT, P_OPEN, P_MOUNTS, P_MOUNT_OPEN, P_OVERRIDE, P_EMPTY, P_SWITCH, P_SWITCH_AUDIT, P_NET, P_NET_SHUT, P_NET_AUDIT, P__MAX };
+enum { P_STRICT, P_AUDIT, P_OPEN, P_MOUNTS, P_MOUNT_OPEN, P_OVERRIDE, P_EMPTY, P_SWITCH, P_SWITCH_AUDIT, P_NET, P_NET_SHUT, P_NET_AUDIT, P_PROFILE, P__MAX };
 
 static const char *const decide_policies[P__MAX] = {
 	[P_STRICT] = /* lines are counted from the one after `policy:` as 2 */
@@ -142,6 +142,41 @@ static const char *const decide_policies[P__MAX] = {
 	"network:\n"
 	"  - deny: connect\n" /* 4 */
 	"    unix: /x\n",
+	[P_PROFILE] =
+	"policy: profile\n"
+	"defaults: {file: deny, exec: deny, capability: deny}\n"
+	"file:\n"
+	"  - allow: [read]\n" /* 4 */
+	"    path: [/etc/**, /var/**]\n"
+	"  - deny: [read]\n" /* 6 */
+	"    path: /etc/shadow\n"
+	"exec:\n"
+	"  - allow: /bin/a\n" /* 9 */
+	"    profile: a\n"
+	"  - allow: '/bin/*'\n" /* 11 */
+	"capability:\n"
+	"  - allow: [chown, kill]\n" /* 13 */
+	"mount:\n"
+	"  - allow: umount\n" /* 15 */
+	"    target: /mnt/**\n"
+	"memory: {write_exec: deny}\n" /* 17 */
+	"override:\n"
+	"  - {on: mount, type: tmpfs, do: perform}\n" /* 19 */
+	"  - {on: mount, type: tmpfs, do: fake, by: {profile: a}}\n"
+	"  - {on: mount, type: tmpfs, do: fake, by: {profile: any}}\n"
+	"profiles:\n"
+	"  a:\n"
+	"    defaults: {capability: deny, namespace: deny}\n"
+	"    file:\n"
+	"      - allow: [read]\n" /* 26 */
+	"        path: [/etc/**, /srv/**]\n"
+	"    exec:\n"
+	"      - allow: /bin/b\n" /* 29 */
+	"        profile: b\n"
+	"    mount:\n"
+	"      - deny: umount\n" /* 32 */
+	"  b:\n"
+	"    exec: []\n",
 };
 
 struct decide_case {
@@ -149,10 +184,12 @@ struct decide_case {
 	enum probe_kind kind;
 	const char *path, *second, *type;
 	__u32 access, flags, magic, euid, userns, cause, unnamed;
+	__u32 profile; /* number of the task's */
 	/* what must come out */
 	__u32 action, err, why, line; /* line of the rule, 0: none */
 	__u32 refused;
 	__u32 report;
+	__u32 leads_to; /* profile of a transition */
 	__u64 set;
 };
 
@@ -516,6 +553,57 @@ static const struct decide_case decide_cases[] = {
 	DEV(0060000, 1, 1, 0),
 	DEV(0020000, 202, 3, 1),
 	DEV(0020000, 5, 0, 0),
+	/* profiles: what they replace, inherit, and what always holds */
+	{.policy = P_PROFILE, .path = "/var/x", .access = R, .why = WARDER_WHY_RULE, .line = 4},
+	{.policy = P_PROFILE, .profile = 1, .path = "/var/x", .access = R, .action = WARDER_DENY,
+	 .err = EACCES, .refused = R, .report = 1},
+	{.policy = P_PROFILE, .profile = 1, .path = "/srv/x", .access = R, .why = WARDER_WHY_RULE,
+	 .line = 26},
+	{.policy = P_PROFILE, .profile = 1, .path = "/etc/shadow", .access = R,
+	 .action = WARDER_DENY, .err = EACCES, .why = WARDER_WHY_RULE, .line = 6, .refused = R,
+	 .report = 1},
+	{.policy = P_PROFILE, .profile = 2, .path = "/var/x", .access = R, .why = WARDER_WHY_RULE,
+	 .line = 4},
+	{.policy = P_PROFILE, .path = "/srv/x", .access = R, .action = WARDER_DENY, .err = EACCES,
+	 .refused = R, .report = 1},
+	{.policy = P_PROFILE, .path = "/bin/a", .access = WARDER_ACC_EXEC, .why = WARDER_WHY_RULE,
+	 .line = 9, .leads_to = 1},
+	{.policy = P_PROFILE, .path = "/bin/b", .access = WARDER_ACC_EXEC, .why = WARDER_WHY_RULE,
+	 .line = 11},
+	{.policy = P_PROFILE, .path = "/bin/a", .access = WARDER_ACC_MAP_EXEC,
+	 .why = WARDER_WHY_RULE, .line = 9},
+	{.policy = P_PROFILE, .profile = 1, .path = "/bin/b", .access = WARDER_ACC_EXEC,
+	 .why = WARDER_WHY_RULE, .line = 29, .leads_to = 2},
+	{.policy = P_PROFILE, .profile = 1, .path = "/bin/a", .access = WARDER_ACC_EXEC,
+	 .action = WARDER_DENY, .err = EACCES, .refused = WARDER_ACC_EXEC, .report = 1},
+	{.policy = P_PROFILE, .profile = 2, .path = "/bin/a", .access = WARDER_ACC_EXEC,
+	 .action = WARDER_DENY, .err = EACCES, .refused = WARDER_ACC_EXEC, .report = 1},
+	{.policy = P_PROFILE, .kind = PROBE_CAPABILITY, .access = 0, .why = WARDER_WHY_RULE,
+	 .line = 13},
+	{.policy = P_PROFILE, .profile = 1, .kind = PROBE_CAPABILITY, .access = 0,
+	 .action = WARDER_DENY, .err = EPERM, .report = 1},
+	{.policy = P_PROFILE, .profile = 2, .kind = PROBE_CAPABILITY, .access = 5,
+	 .why = WARDER_WHY_RULE, .line = 13},
+	{.policy = P_PROFILE, .kind = PROBE_MOUNT, .access = WARDER_MNT_UMOUNT, .path = "/mnt/x",
+	 .why = WARDER_WHY_RULE, .line = 15},
+	{.policy = P_PROFILE, .profile = 1, .kind = PROBE_MOUNT, .access = WARDER_MNT_UMOUNT,
+	 .path = "/mnt/x", .action = WARDER_DENY, .err = EPERM, .why = WARDER_WHY_RULE, .line = 32,
+	 .refused = WARDER_MNT_UMOUNT, .report = 1},
+	{.policy = P_PROFILE, .profile = 2, .kind = PROBE_MOUNT, .access = WARDER_MNT_UMOUNT,
+	 .path = "/mnt/x", .why = WARDER_WHY_RULE, .line = 15},
+	{.policy = P_PROFILE, .profile = 1, .kind = PROBE_SWITCH, .magic = WARDER_BITS_MEMORY,
+	 .access = WARDER_MEM_WRITE_EXEC, .action = WARDER_DENY, .err = EACCES,
+	 .why = WARDER_WHY_RULE, .line = 17, .report = 1},
+	{.policy = P_PROFILE, .kind = PROBE_SWITCH, .magic = WARDER_BITS_NAMESPACE,
+	 .access = WARDER_NS_USER},
+	{.policy = P_PROFILE, .profile = 1, .kind = PROBE_SWITCH, .magic = WARDER_BITS_NAMESPACE,
+	 .access = WARDER_NS_USER, .action = WARDER_DENY, .err = EPERM, .report = 1},
+	{.policy = P_PROFILE, .kind = PROBE_OVERRIDE, .access = WARDER_MNT_NEW, .type = "tmpfs",
+	 .userns = OWN, .cause = BYCAP, .set = 5},
+	{.policy = P_PROFILE, .profile = 1, .kind = PROBE_OVERRIDE, .access = WARDER_MNT_NEW,
+	 .type = "tmpfs", .userns = OWN, .cause = BYCAP, .set = 6},
+	{.policy = P_PROFILE, .profile = 2, .kind = PROBE_OVERRIDE, .access = WARDER_MNT_NEW,
+	 .type = "tmpfs", .userns = OWN, .cause = BYCAP, .set = 4},
 };
 
 #undef R

@@ -76,6 +76,7 @@ static void case_question(const struct decide_case *c, struct probe_request *q,
 	q->userns = c->userns;
 	q->cause = c->cause;
 	q->unnamed = c->unnamed;
+	q->profile = c->profile;
 	q->address.families = c->kind == PROBE_UNIX ? WARDER_FAM_UNIX : c->magic;
 	if (c->kind == PROBE_NETWORK) {
 		struct in_addr v4;
@@ -99,7 +100,7 @@ static int case_wrong(size_t i, const struct probe_reply *r, const char *where)
 
 	if (r->v.action == c->action && r->v.err == c->err && r->v.why == c->why &&
 	    line == c->line && r->v.access == c->refused && !r->v.report == !c->report &&
-	    r->set == c->set)
+	    r->set == c->set && r->v.profile == c->leads_to)
 		return 0;
 	print_error("%s: case %zu (policy %d, %s): action %u errno %u why %u line %u refused %#x "
 		    "report %u set %#llx; expected %u %u %u %u %#x %u %#llx\n",

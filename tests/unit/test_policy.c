@@ -552,6 +552,11 @@ static const char image_text[] =
 	" - {deny: write, path: /b}\n - {allow: read, path: /c, audit: true}\n"
 	"capability: [{deny: kill}]\n"
 	"mount: [{allow: mount, type: tmpfs, target: /m}]\n"
+	"memory: {write_exec: deny}\n"
+	"network: [{allow: connect, protocol: tcp, to: '10.0.0.0/8:80'}]\n"
+	"device: [{allow: open, node: 'c 1:3'}]\n"
+	"ptrace: [{deny: trace}]\n"
+	"profiles: {a: {device: [{allow: open, node: 'c 1:5'}]}, b: {}}\n"
 	"override: [{on: mount, type: tmpfs, target: /o, do: perform, options: {size: '<=1M'}},\n"
 	"           {on: mount, bind: /x, do: perform}]\n";
 
@@ -645,6 +650,53 @@ static void test_malformed(void **state)
 	BAD(AT(profile, struct warder_profile, 0)->bits[0].rule[5] = 0xffff);
 	BAD(AT(profile, struct warder_profile, 0)->bits[0].rule[5] = 1);
 	BAD(AT(profile, struct warder_profile, 0)->bits[0].allow ^= 1ull << 5);
+	BAD(AT(rule, struct warder_rule, 0)->in = 3);
+	BAD(AT(rule, struct warder_rule, 0)->profile = 1);
+	BAD(AT(rule, struct warder_rule, 0)->class_ = WARDER_CLASS_KEYRING);
+	BAD(AT(net, struct warder_net_rule, 0)->ops = 0);
+	BAD(AT(net, struct warder_net_rule, 0)->ops = 1u << WARDER_NET_BITS);
+	BAD(AT(net, struct warder_net_rule, 0)->families = 0);
+	BAD(AT(net, struct warder_net_rule, 0)->families |= WARDER_FAM_PACKET);
+	BAD(AT(net, struct warder_net_rule, 0)->protocols = 1u << WARDER_PROTO_BITS);
+	BAD(AT(net, struct warder_net_rule, 0)->prefix = 129);
+	BAD(AT(net, struct warder_net_rule, 0)->prefix = 100);
+	BAD(AT(net, struct warder_net_rule, 0)->port_first = 81);
+	BAD(AT(net, struct warder_net_rule, 0)->rule = 0);
+	BAD(AT(net, struct warder_net_rule, 0)->rule = 1);
+	BAD(AT(net, struct warder_net_rule, 0)->deny = 1);
+	BAD(AT(net, struct warder_net_rule, 0)->pad[1] = 1);
+	BAD(AT(device, struct warder_device_rule, 0)->ops = 4);
+	BAD(AT(device, struct warder_device_rule, 0)->type = 1);
+	BAD(AT(device, struct warder_device_rule, 0)->major = 1u << 12);
+	BAD(AT(device, struct warder_device_rule, 0)->minor = 1u << 20);
+	BAD(AT(device, struct warder_device_rule, 0)->rule = 999);
+	BAD(AT(device, struct warder_device_rule, 0)->err = 1);
+	BAD(AT(peer, struct warder_peer_rule, 0)->ops = 4);
+	BAD(AT(peer, struct warder_peer_rule, 0)->class_ = WARDER_CLASS_FILE);
+	BAD(AT(peer, struct warder_peer_rule, 0)->class_ = WARDER_CLASS_SIGNAL);
+	BAD(AT(peer, struct warder_peer_rule, 0)->peer = WARDER_PEER__MAX);
+	BAD(AT(peer, struct warder_peer_rule, 0)->peer = WARDER_PEER_NAME);
+	BAD(AT(peer, struct warder_peer_rule, 0)->name[0] = 'x');
+	BAD(AT(peer, struct warder_peer_rule, 0)->name[5] = 'x');
+	BAD(AT(profile, struct warder_profile, 0)->id = 1);
+	BAD(AT(profile, struct warder_profile, 0)->name = 1);
+	BAD(AT(profile, struct warder_profile, 1)->id = 0);
+	BAD(AT(profile, struct warder_profile, 1)->name = 0);
+	BAD(AT(profile, struct warder_profile, 2)->id = AT(profile, struct warder_profile, 1)->id);
+	BAD(AT(profile, struct warder_profile, 1)->start[1] = 0xffffff);
+	BAD(AT(profile, struct warder_profile, 0)->mount_rules |= 1ull << 63);
+	BAD(AT(profile, struct warder_profile, 0)->net_rules[3] = 1);
+	BAD(AT(profile, struct warder_profile, 0)->device_rules |= 2); /* stands in a profile */
+	BAD(AT(profile, struct warder_profile, 2)->device_rules |= 2);
+	BAD(AT(profile, struct warder_profile, 0)->peer_rules |= 4);
+	BAD(AT(profile, struct warder_profile, 0)->net_default = 1u << WARDER_FAM_BITS);
+	BAD(AT(profile, struct warder_profile, 0)->device_default = 4);
+	BAD(AT(profile, struct warder_profile, 0)->peer_default |= 1);
+	BAD(AT(profile, struct warder_profile, 0)->peer_err[2] = 200);
+	BAD(AT(profile, struct warder_profile, 0)->bits[1].rule[1] =
+		    AT(profile, struct warder_profile, 0)->bits[0].rule[5]);
+	BAD(img->h.unsafe = 1ull << WARDER_UNSAFE_BITS);
+	BAD(AT(override_, struct warder_override, 0)->by_profile = 3);
 	BAD(img->h.override_ops = 0);
 	BAD(img->h.keys_max = WARDER_KEYS_MAX + 1);
 #undef BAD

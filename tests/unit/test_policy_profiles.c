@@ -249,7 +249,9 @@ static void test_warnings(void **state)
 		   "profiles: {a: {capability: [{allow: kill}]}}\n",
 		 "add defaults: {capability: deny}"},
 		{P "exec: [{allow: /x, profile: a}]\nprofiles: {a: {defaults: {file: deny},\n"
-		   "  file: [{allow: read, path: /x}]}}\n", NULL},
+		   "  file: [{allow: read, path: /x}]}}\n", "in profile \"a\" no rule allows map_exec"},
+		{P "exec: [{allow: /x, profile: a}]\nprofiles: {a: {defaults: {file: deny},\n"
+		   "  file: [{allow: [read, map_exec], path: /x}]}}\n", NULL},
 	};
 
 	(void)state;
