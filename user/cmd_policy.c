@@ -8,6 +8,7 @@
 
 #include "cleanup.h"
 #include "cmd_policy.h"
+#include "loader.h"
 #include "policy_internal.h"
 
 #define DIRS_MAX 32
@@ -324,6 +325,25 @@ struct json_object *policy_rule_json(const struct warder_image *img, __u32 numbe
 
 /* ------------------------------------------------------------------- check */
 
+/* What the policy says and this kernel gives no place to enforce, where it could at all. */
+static void check_kernel(const char *path, const struct warder_image *img)
+{
+	struct loader_gap gap[LOADER_GAPS_MAX];
+	struct warder_error e = { "" };
+	bool used[WARDER_CLASS__MAX] = { false };
+	int n;
+
+	if (geteuid() || loader_probe(&e))
+		return;
+	for (__u32 i = 1; i <= img->h.rule.count; i++)
+		used[image_rule(img, i)->class_ % WARDER_CLASS__MAX] = true;
+	n = loader_gaps(gap, LOADER_GAPS_MAX);
+	for (int i = 0; i < n; i++)
+		if (used[gap[i].class_ % WARDER_CLASS__MAX])
+			fprintf(stderr, "%s: warning: not enforced on this kernel: %s: %s\n", path,
+				class_name(gap[i].class_), gap[i].text);
+}
+
 int cmd_policy_check(int argc, char **argv)
 {
 	static const struct option options[] = { { "json", no_argument, NULL, 'j' },
@@ -358,7 +378,9 @@ int cmd_policy_check(int argc, char **argv)
 			policy_diags_print(&diags, stderr);
 		if (err == -ENOMEM)
 			fprintf(stderr, "%s: error: out of memory\n", argv[i]);
-		else if (!err && !json)
+		if (!err && !json)
+			check_kernel(argv[i], img);
+		if (!err && !json)
 			printf("%s: ok, policy %s, %u rules\n", argv[i],
 			       image_string(img, img->h.name), img->h.rule.count);
 		policy_diags_done(&diags);

@@ -13,7 +13,7 @@
 #include "commands.h"
 
 static char folder[64];
-static char good[96], bad[96], image[96];
+static char good[96], bad[96], image[96], other[96], tests[96], failing[96], events[96], messy[96], empty[96];
 
 static void put(char *path, const char *name, const char *text)
 {
@@ -40,6 +40,24 @@ static int setup(void **state)
 	    "mount: [{allow: mount, type: tmpfs, target: /tmp/**}]\n");
 	put(bad, "bad.yaml", "policy: bad\nfile:\n  - {deny: reed, path: x}\n");
 	put(image, "image", NULL);
+	put(other, "other.yaml",
+	    "policy: good\ndefaults: {capability: deny}\nfile:\n"
+	    "  - {deny: write, path: /etc/x*, id: ro}\n"
+	    "mount: [{allow: mount, type: tmpfs, target: /tmp/**}]\n");
+	put(tests, "tests.yaml",
+	    "policy: good.yaml\ntests:\n"
+	    "  - {do: {file: write, path: /etc/a}, expect: {deny: EACCES, rule: ro}}\n"
+	    "  - {do: {exec: /bin/sh}, expect: allow}\n");
+	put(failing, "failing.yaml",
+	    "policy: good.yaml\ntests:\n"
+	    "  - {do: {file: write, path: /etc/a}, expect: allow}\n"
+	    "  - {do: {mount: tmpfs, target: /mnt}, expect: {deny: EACCES}}\n");
+	put(events, "events.jsonl",
+	    "{\"type\":\"verdict\",\"class\":\"file\",\"access\":[\"write\"],\"path\":\"/etc/x\","
+	    "\"action\":\"deny\",\"errno\":\"EACCES\",\"why\":\"rule\",\"program\":\"sh\"}\n"
+	    "{\"type\":\"learn\",\"class\":\"file\",\"access\":[\"read\"],\"path\":\"/etc/y\"}\n");
+	put(empty, "nothing", "x\n");
+	put(messy, "messy.yaml", "policy:   good # name\nfile:\n- {path: /a,   deny: [write]}\n");
 	return 0;
 }
 
@@ -144,7 +162,7 @@ static void test_explain(void **state)
 	CHECK(0, "{allow: [net_admin]}", "explain", good, "capability", "CAP_NET_ADMIN");
 	CHECK(0, "allow\n", "explain", good, "mount", "tmpfs", "/tmp/x", "nosuid,nodev");
 	CHECK(0, "deny: EPERM", "explain", good, "mount", "ext4", "/tmp/x");
-	CHECK(0, "{allow: [umount], target: \"/tmp/x\"}", "explain", good, "umount", "/tmp/x");
+	CHECK(0, "{allow: [umount], target: /tmp/x}", "explain", good, "umount", "/tmp/x");
 	CHECK(0, "\"verdict\":\"deny\"", "explain", "--json", good, "file", "write", "/etc/x");
 	CHECK(0, "\"id\":\"ro\"", "explain", "--json", good, "file", "write", "/etc/x");
 	CHECK(1, "reed", "explain", bad, "exec", "/bin/sh");
@@ -152,16 +170,113 @@ static void test_explain(void **state)
 	CHECK(EXIT_WARDER, "no name that the kernel gives", "explain", good, "exec", "bin/sh");
 	CHECK(EXIT_WARDER, "no name that the kernel gives", "explain", good, "exec", "/bin/../sh");
 	CHECK(EXIT_WARDER, "no capability", "explain", good, "capability", "nothing");
-	CHECK(EXIT_WARDER, "the class is", "explain", good, "network", "x");
+	CHECK(EXIT_WARDER, "the class is", "explain", good, "nothing", "x");
+	CHECK(EXIT_WARDER, "network OPERATION", "explain", good, "network", "x");
+	CHECK(0, "allow\n", "explain", good, "network", "connect", "tcp", "10.0.0.1:80");
+	CHECK(0, "allow\n", "explain", good, "{network: connect, unix: /run/x}");
+	CHECK(EXIT_WARDER, "is no port", "explain", good, "network", "connect", "tcp",
+	      "10.0.0.1:99999");
+	CHECK(0, "deny: EPERM", "explain", good, "signal", "term", "host");
+	CHECK(0, "the baseline", "explain", good, "ptrace", "trace", "container:db");
+	CHECK(0, "{allow: [open], node: \"c 10:229\"}", "explain", good, "device", "open",
+	      "c 10:229");
+	CHECK(0, "allow\n", "explain", good, "device", "open", "c 1:3", "/dev/null");
+	CHECK(EXIT_WARDER, "no such profile", "explain", "--profile", "x", good, "exec", "/bin/sh");
+	CHECK(EXIT_WARDER, "one too many", "explain", good, "exec", "/bin/sh", "x");
+	CHECK(EXIT_WARDER, "it needs another", "explain", good, "file", "read");
+	CHECK(0, "recorded: deny with EACCES", "explain", good, "--event", events);
+	CHECK(0, "ro", "explain", good, "--event", events);
+	CHECK(EXIT_WARDER, "bad.yaml:1:1: error: no event", "explain", good, "--event", bad);
+}
+
+static void test_tests(void **state)
+{
+	char junit[96];
+
+	(void)state;
+	put(junit, "junit.xml", NULL);
+	CHECK(0, "ok 2 - exec /bin/sh\n1..2\n# 2 passed, 0 failed, 0 skipped", "test", tests);
+	CHECK(1, "not ok 1 - file write /etc/a\n", "test", failing);
+	CHECK(1, "failing.yaml:3:5: expected allow\n# the answer is: deny with EACCES by the file "
+		 "rule at ", "test", failing);
+	CHECK(1, "# to allow it: narrow or remove the deny rule at ", "test", failing);
+	CHECK(1, "not ok 2 - mount tmpfs /mnt\n", "test", failing);
+	CHECK(1, "expected deny with EACCES\n# the answer is: deny with EPERM by the class default",
+	      "test", failing);
+	CHECK(1, "2 passed, 2 failed", "test", tests, failing);
+	CHECK(0, "coverage of", "test", "--coverage", tests);
+	CHECK(0, "1 of 2 rules reached", "test", "--coverage", tests);
+	CHECK(0, "good.yaml:5, the mount rule", "test", "--coverage", tests);
+	CHECK(1, "not reached", "test", "--coverage=full", tests);
+	CHECK(1, "\"failed\":2", "test", "--json", failing);
+	CHECK(1, "not ok", "test", "--junit", junit, failing);
+	CHECK(0, "\"not_reached\":[", "test", "--json", "--coverage", tests);
+	CHECK(EXIT_WARDER, "bad.yaml:1:1: error: file of tests", "test", bad);
+	CHECK(EXIT_WARDER, "No such file", "test", "/nonexistent");
+	CHECK(2, "which file", "test");
+	CHECK(2, "unknown option", "test", "--nothing", tests);
+	CHECK(0, "usage:", "test", "--help");
+}
+
+static void test_diff(void **state)
+{
+	(void)state;
+	CHECK(0, "no difference", "diff", good, "good");
+	CHECK(1, "now allowed: file: write, append, truncate\n    for instance: file "
+		 "write,append,truncate /etc/a\n", "diff", good, other);
+	CHECK(1, "now denied: file: write, append, truncate\n    for instance: file "
+		 "write,append,truncate /etc/a\n    old: allow, default", "diff", other, good);
+	CHECK(1, "\"kind\":\"allowed\"", "diff", "--json", good, other);
+	CHECK(0, "\"complete\":true", "diff", "--json", good, good);
+	CHECK(EXIT_WARDER, "reed", "diff", good, bad);
+	CHECK(2, "OLD and NEW", "diff", good);
+}
+
+static void test_events(void **state)
+{
+	(void)state;
+	CHECK(0, "0 requests change, 2 do not", "replay", "--policy", good, events);
+	CHECK(0, "deny -> deny", "replay", "--all", "--policy", good, events);
+	CHECK(1, "deny -> allow:", "replay", "--policy", messy, events);
+	CHECK(EXIT_WARDER, "bad.yaml:1:1: error: no event", "replay", "--policy", good, bad);
+	CHECK(2, "--policy NEW", "replay", events);
+	CHECK(0, "- /etc/y  # seen once\n", "learn", "--from", events, "--name", "x");
+	CHECK(0, "policy: x\n", "learn", "--from", events, "--name", "x");
+	CHECK(0, "/etc/shadow*", "learn", "--list-never");
+	CHECK(EXIT_WARDER, "no request to learn from", "learn", "--from", events, "--container",
+	      "nobody");
+	CHECK(2, "--name", "learn", "--name", "a b");
+	CHECK(2, "--threshold", "learn", "--threshold", "1");
+}
+
+static void test_fmt(void **state)
+{
+	(void)state;
+	CHECK(0, "policy: good  # name\nfile:\n  - {deny: [write], path: /a}\n", "fmt", messy);
+	CHECK(1, "messy.yaml\n", "fmt", "--check", messy);
+	CHECK(0, "", "fmt", "-w", messy);
+	CHECK(0, "", "fmt", "--check", messy);
+	CHECK(0, "policy: good.yaml\ntests:\n", "fmt", tests);
+	CHECK(1, "reed", "fmt", bad);
+	CHECK(2, "which file", "fmt");
+	CHECK(2, "--write or --check", "fmt", "-w", "--check", messy);
+	CHECK(1, "no profile", "import", "apparmor", empty);
+	CHECK(1, "no spec", "import", "kubearmor", messy);
+	CHECK(1, "no ociVersion", "import", "oci", messy);
+	CHECK(2, "apparmor, kubearmor or oci", "import", "selinux", messy);
 }
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {
+	const struct CMUnitTest tests_[] = {
 		cmocka_unit_test(test_check),
 		cmocka_unit_test(test_compile),
 		cmocka_unit_test(test_explain),
+		cmocka_unit_test(test_tests),
+		cmocka_unit_test(test_diff),
+		cmocka_unit_test(test_events),
+		cmocka_unit_test(test_fmt),
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests_, setup, teardown);
 }
