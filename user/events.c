@@ -15,6 +15,7 @@
 #include "control.h"
 #include "policy.h"
 #include "policy_tools.h"
+#include "warder_decide.h"
 
 /* Names and details in a record together; a path and a second one. */
 #define EVENT_TEXT_MAX (2u * WARDER_PATH_MAX)
@@ -74,6 +75,17 @@ static const char *const hook_names[WARDER_HOOK__MAX] = {
 	[WARDER_HOOK_SOCKET_LISTEN] = "socket_listen",
 	[WARDER_HOOK_SOCKET_ACCEPT] = "socket_accept",
 	[WARDER_HOOK_SOCKET_SENDMSG] = "socket_sendmsg",
+	[WARDER_HOOK_USERNS_CREATE] = "userns_create",
+	[WARDER_HOOK_NAMESPACE] = "namespace",
+	[WARDER_HOOK_ANON_INODE] = "inode_init_security_anon",
+	[WARDER_HOOK_FILE_RECEIVE] = "file_receive",
+	[WARDER_HOOK_FILE_IOCTL] = "file_ioctl",
+	[WARDER_HOOK_FILE_LOCK] = "file_lock",
+	[WARDER_HOOK_INODE_SETATTR] = "inode_setattr",
+	[WARDER_HOOK_INODE_XATTR] = "inode_setxattr",
+	[WARDER_HOOK_PATH_NOTIFY] = "path_notify",
+	[WARDER_HOOK_IPC_PERMISSION] = "ipc_permission",
+	[WARDER_HOOK_SHM_SHMAT] = "shm_shmat",
 	[WARDER_HOOK_PERSONALITY] = "personality",
 	[WARDER_HOOK_BPRM_COMMIT] = "bprm_committing_creds",
 };
@@ -357,9 +369,9 @@ static struct json_object *access_list(__u32 class_, __u32 access)
 
 		if (!(access & bit))
 			continue;
-		name = class_ == WARDER_CLASS_MOUNT   ? mount_op_name(bit) :
-		       class_ == WARDER_CLASS_NETWORK ? policy_word(WARDER_CLASS_NETWORK, bit) :
-							access_name(bit);
+		name = class_ == WARDER_CLASS_FILE || class_ == WARDER_CLASS_EXEC ?
+			       access_name(bit) :
+			       policy_word(class_, bit);
 		if (name)
 			json_object_array_add(a, json_object_new_string(name));
 	}
@@ -393,6 +405,22 @@ static void put_network(struct json_object *o, const struct warder_event *ev)
 		control_put_int(o, "port", a->port);
 }
 
+/* Which device, as rules write it; typing into a terminal has no rule and no number. */
+static void put_device(struct json_object *o, const struct warder_event *ev)
+{
+	char node[32];
+
+	if (ev->hook == WARDER_HOOK_FILE_IOCTL) {
+		json_object_object_add(o, "access",
+				       access_list(WARDER_CLASS_FILE, WARDER_ACC_IOCTL));
+		return;
+	}
+	json_object_object_add(o, "access", access_list(ev->class_, ev->access));
+	snprintf(node, sizeof(node), "%c %u:%u", ev->arg[0] == WARDER_DEVICE_BLOCK ? 'b' : 'c',
+		 (__u32)(ev->arg[1] >> 32), (__u32)ev->arg[1]);
+	control_put_string(o, "node", node);
+}
+
 static void put_access(struct json_object *o, const struct warder_event *ev)
 {
 	char name[32];
@@ -400,9 +428,17 @@ static void put_access(struct json_object *o, const struct warder_event *ev)
 	switch (ev->class_) {
 	case WARDER_CLASS_FILE:
 	case WARDER_CLASS_EXEC:
-	case WARDER_CLASS_DEVICE:
 	case WARDER_CLASS_MOUNT:
 		json_object_object_add(o, "access", access_list(ev->class_, ev->access));
+		break;
+	case WARDER_CLASS_DEVICE:
+		put_device(o, ev);
+		break;
+	case WARDER_CLASS_MEMORY:
+	case WARDER_CLASS_NAMESPACE:
+	case WARDER_CLASS_KERNEL:
+		json_object_object_add(o, "access",
+				       access_list(ev->class_, 1u << (ev->access & 31)));
 		break;
 	case WARDER_CLASS_NETWORK:
 		json_object_object_add(o, "access", access_list(ev->class_, ev->access));

@@ -146,6 +146,8 @@ static void render_verdict(struct line *l, struct json_object *o)
 		if (!strcmp(class_, "network"))
 			add_network(l, o);
 	}
+	if (text_of(o, "node", NULL))
+		line_add(l, " %s", text_of(o, "node", ""));
 	if (path)
 		line_add(l, " %s", path);
 	if (detail)
