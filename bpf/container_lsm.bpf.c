@@ -10,6 +10,7 @@
 
 const volatile __u32 cfg_storage_lookup_locks = 0;
 __u32 cfg_tasks_map_id = 0;
+const volatile __u32 cfg_setattr_idmap = 0;
 
 #include "identity.bpf.h"
 #include "file.bpf.h"
@@ -20,6 +21,8 @@ __u32 cfg_tasks_map_id = 0;
 #include "surface.bpf.h"
 #include "unix.bpf.h"
 #include "network.bpf.h"
+#include "attr.bpf.h"
+#include "ipc.bpf.h"
 #include "override.bpf.h"
 #include "names.bpf.h"
 

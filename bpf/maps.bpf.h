@@ -159,6 +159,21 @@ WARDER_MAP struct {
 	__type(value, __u32);
 } warder_iter SEC(".maps");
 
+/* Who made a SysV object (by address of its kern_ipc_perm); no entry: an untagged task. */
+struct owner_tag {
+	__u64 cid;
+	__u32 slot;
+	__u32 pad;
+};
+#define IPCS_MAX 32768
+WARDER_MAP struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, IPCS_MAX);
+	__type(key, __u64);
+	__type(value, struct owner_tag);
+} warder_ipcs SEC(".maps");
+
 /* Tag of the task that made a socket; no element: made by an untagged task. A socket of the
  * supervisor that one container may reach carries that container's id with `open` set. */
 struct sock_tag {

@@ -209,6 +209,20 @@ static int pin_lookup_locks(const struct btf *btf)
 	       btf__find_by_name_kind(btf, "bpf_task_storage_get_recur", BTF_KIND_FUNC) <= 0;
 }
 
+/* How many arguments has an LSM hook here? Some have got one more over the years. */
+static int pin_hook_arguments(const struct btf *btf, const char *hook)
+{
+	char name[64];
+	const struct btf_type *t;
+	int id;
+
+	snprintf(name, sizeof(name), "bpf_lsm_%s", hook);
+	id = btf__find_by_name_kind(btf, name, BTF_KIND_FUNC);
+	t = id > 0 ? btf__type_by_id(btf, (__u32)id) : NULL;
+	t = t ? btf__type_by_id(btf, t->type) : NULL;
+	return t ? (int)btf_vlen(t) : 0;
+}
+
 /* -------------------------------------------------------------------- pinning */
 
 static int pin_path(char *buf, size_t size, const char *dir, const char *name)
@@ -355,6 +369,7 @@ int loader_pin_new(const char *dir, const struct loader_options *options,
 		goto out;
 	}
 	skel->rodata->cfg_storage_lookup_locks = pin_lookup_locks(btf);
+	skel->rodata->cfg_setattr_idmap = pin_hook_arguments(btf, "inode_setattr") > 2;
 	err = pin_choose_programs(skel->obj, btf, reterr);
 	if (err)
 		goto out;
