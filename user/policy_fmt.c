@@ -580,7 +580,7 @@ int policy_format(const char *name, const char *text, size_t len, char **ret_tex
 {
 	struct formatter *f = calloc(1, sizeof(*f));
 	struct node *checked;
-	size_t size;
+	size_t size, errors = diags->errors;
 	int err;
 
 	*ret_text = NULL;
@@ -591,7 +591,7 @@ int policy_format(const char *name, const char *text, size_t len, char **ret_tex
 	f->len = len;
 	/* Says what is wrong, and that nothing here is more than this file can do. */
 	err = yaml_read(&f->arena, name, text, len, &checked, diags);
-	if (!err && diags->errors)
+	if (!err && diags->errors > errors)
 		err = -EINVAL;
 	if (!err && checked->type != NODE_MAP) {
 		diag_add(diags, name, checked->line, checked->column, 0,

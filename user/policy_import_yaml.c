@@ -37,9 +37,10 @@ static const struct node *list_at(const struct node *map, const char *key)
 static int read_root(const char *name, const char *text, size_t len, struct arena *arena,
 		     struct node **ret, struct policy_diags *diags)
 {
+	size_t errors = diags->errors;
 	int err = yaml_read(arena, name, text, len, ret, diags);
 
-	if (err || diags->errors)
+	if (err || diags->errors > errors)
 		return err ? err : -EINVAL;
 	if ((*ret)->type != NODE_MAP) {
 		diag_add(diags, name, 1, 1, 0, "expected a mapping");

@@ -310,12 +310,12 @@ static int read_pair(const struct request_pair *p, struct policy_request *r,
 		return read_protocol(p->value, &r->address, e);
 	if (!strcmp(p->key, "family") && network)
 		return read_family(p->value, &r->address, e);
-	if (!strcmp(p->key, "unix") && network) {
+	if (!strcmp(p->key, "unix") && network && p->value[0] != '@') {
 		r->address.families = WARDER_FAM_UNIX;
 		r->address.family = AF_UNIX;
 		return read_path(p->value, r, e);
 	}
-	if (!strcmp(p->key, "abstract") && network) {
+	if ((!strcmp(p->key, "abstract") || !strcmp(p->key, "unix")) && network) {
 		r->address.families = WARDER_FAM_UNIX;
 		r->address.family = AF_UNIX;
 		r->abstract = 1;
@@ -727,7 +727,7 @@ static void add_network_rule(struct out *o, const struct policy_request *r, cons
 			out_add(o, ", port: %u", a->port);
 		}
 	} else if (r->path) {
-		out_add(o, ", %s: %s", r->abstract ? "abstract" : "unix", quoted);
+		out_add(o, ", unix: %s", quoted); /* an abstract name begins with '@' */
 	} else {
 		out_add(o, ", family: %s", family_name(a->families));
 	}
