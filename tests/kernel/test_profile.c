@@ -21,118 +21,27 @@
 
 #include "cleanup.h"
 
-/* policy_internal.h has it beside names that are cmocka's. */
-__u32 image_checksum(const struct warder_image *img);
-
-#define SHOP_ID 0x51300001u
-#define DESK_ID 0x51300002u
-
-/* ------------------------------------------------------------- profiles by hand */
-
-/* Moves everything behind the profiles by `by` bytes. */
-static void image_move(struct warder_image *img, __u32 by)
-{
-	struct warder_image_header *h = &img->h;
-	struct warder_section *const later[] = { &h->mount, &h->net,	  &h->device,
-						 &h->peer,  &h->override_, &h->strings };
-	struct warder_rule *rule = (void *)(img->b + h->rule.offset);
-	__u32 at = h->mount.offset;
-
-	memmove(img->b + at + by, img->b + at, h->length - at);
-	memset(img->b + at, 0, by);
-	for (size_t i = 0; i < ARRAY_SIZE(later); i++)
-		later[i]->offset += by;
-	for (__u32 i = 0; i < h->rule.count; i++) {
-		rule[i].file += rule[i].file ? by : 0;
-		rule[i].id += rule[i].id ? by : 0;
-	}
-	h->name += h->name ? by : 0;
-	h->length += by;
-	h->hits += h->hits ? by : 0;
-}
-
-/* Adds a copy of the top profile; override rules are not in these policies. */
-static struct warder_profile *profile_add(struct warder_image *img, __u32 id)
-{
-	struct warder_image_header *h = &img->h;
-	struct warder_profile *first = (void *)(img->b + h->profile.offset);
-	struct warder_profile *last = first + h->profile.count;
-
-	assert_int_equal(h->override_.count, 0);
-	image_move(img, sizeof(*last));
-	h->profile.count++;
-	*last = *first;
-	last->id = id;
-	return last;
-}
-
-/* Makes the exec rule that is number `nth` among them lead to profile `number`. */
-static void leads_to(struct warder_image *img, int nth, __u16 number)
-{
-	struct warder_rule *r = (void *)(img->b + img->h.rule.offset);
-
-	for (__u32 i = 0; i < img->h.rule.count; i++)
-		if (r[i].class_ == WARDER_CLASS_EXEC && !--nth) {
-			r[i].profile = number;
-			return;
-		}
-	fail_msg("no such exec rule");
-}
-
-static void seal(struct warder_image *img)
-{
-	struct warder_error e = { "" };
-
-	img->h.checksum = image_checksum(img);
-	if (image_verify(img, WARDER_IMAGE_SIZE, &e))
-		fail_msg("%s", e.text);
-}
-
 /*
- * /x/shop leads to a profile without write, /x/desk to one without read of what no rule names.
- * The deny rule is in every policy here: each profile needs names then.
+ * Profile shop may not write /x/file and not map /x/extra.so, desk may not read /x/file; nobody
+ * writes the programs that lead there, or the compiler would refuse to let shop go to desk.
  */
-#define POLICY                                                                              \
-	"policy: profiles\n"                                                                \
-	"exec:\n  - allow: /x/shop\n  - allow: /x/desk\n"                                   \
-	"file:\n  - allow: [read, map_exec]\n"                                              \
-	"    path: [/x/shop, /x/desk, /x/plain, '/lib/**', '/lib64/**', '/usr/**', '/etc/**', " \
-	"'/proc/**']\n"                                                                    \
-	"  - deny: [read]\n    path: /x/never\n"
+#define SHOP                                                                   \
+	"  shop:\n    file:\n      - deny: [write]\n        path: /x/file\n" \
+	"      - deny: [map_exec]\n        path: /x/extra.so\n"
+#define DESK "  desk:\n    file:\n      - deny: [read]\n        path: /x/file\n"
+#define TO_SHOP "    profile: shop\n"
+#define TO_DESK "    profile: desk\n"
+#define GUARD                                                                      \
+	"file:\n  - deny: [write, append, create, delete, rename, link, truncate]\n" \
+	"    path: [/x/shop, /x/desk, /x/script, /x/broken]\n"
+#define EXEC "exec:\n  - allow: /x/shop\n" TO_SHOP "  - allow: /x/desk\n" TO_DESK
+#define POLICY "policy: profiles\n" GUARD EXEC "profiles:\n" SHOP DESK
 
-/* In which order the profiles stand is the caller's choice. */
-static struct warder_image *policy_image(const char *text, int shop, int desk)
+static __u32 profile_id(const char *text, __u32 number)
 {
-	struct warder_image *img = h_compile(text);
+	cleanup_free struct warder_image *img = h_compile(text);
 
-	for (int n = 1; n <= 2; n++) {
-		if (n == shop)
-			profile_add(img, SHOP_ID)->file_default &=
-				~(WARDER_ACC_WRITE | WARDER_ACC_MAP_EXEC);
-		else if (n == desk)
-			profile_add(img, DESK_ID)->file_default &= ~WARDER_ACC_READ;
-		else
-			profile_add(img, 0x700 + n);
-	}
-	leads_to(img, 1, shop);
-	leads_to(img, 2, desk);
-	seal(img);
-	return img;
-}
-
-static __u32 container(void)
-{
-	cleanup_free struct warder_image *img = policy_image(POLICY, 1, 2);
-
-	return h_container_image(img);
-}
-
-static void replace(__u32 slot, const struct warder_image *img)
-{
-	struct warder_error e = { "" };
-
-	if (loader_publish(h_load(), slot, img, &e))
-		fail_msg("%s", e.text);
+	return image_profile(img, number)->id;
 }
 
 /* ----------------------------------------------------------------- the programs */
@@ -217,7 +126,7 @@ static int make_programs(void **state)
 
 static void an_exec_rule_leads_to_a_profile(void **state)
 {
-	__u32 slot = container();
+	__u32 slot = h_container(POLICY);
 
 	(void)state;
 	assert_int_equal(RUN(slot, "/x/plain", "write"), 0);
@@ -230,7 +139,7 @@ static void an_exec_rule_leads_to_a_profile(void **state)
 
 static void children_and_their_programs_stay_in_it(void **state)
 {
-	__u32 slot = container();
+	__u32 slot = h_container(POLICY);
 
 	(void)state;
 	assert_int_equal(RUN(slot, "/x/shop", "run", "/x/plain", "write"), EACCES);
@@ -246,7 +155,6 @@ static void children_and_their_programs_stay_in_it(void **state)
 /* Both stages name one: the script's holds. Only the interpreter names one: that does. */
 static void the_first_stage_decides(void **state)
 {
-	cleanup_free struct warder_image *img = NULL;
 	__u32 slot;
 
 	(void)state;
@@ -254,11 +162,8 @@ static void the_first_stage_decides(void **state)
 	h_write("/x/other", "#!/x/shop write\n");
 	assert_int_equal(chmod("/x/script", 0755), 0);
 	assert_int_equal(chmod("/x/other", 0755), 0);
-	img = policy_image("policy: stages\nexec:\n  - allow: /x/shop\n  - allow: [/x/desk, "
-			   "/x/script]\nfile:\n  - allow: [read, map_exec]\n    path: [/x/shop, "
-			   "'/lib/**', '/lib64/**', '/usr/**', '/etc/**']\n  - deny: [read]\n"
-			   "    path: /x/never\n", 1, 2);
-	slot = h_container_image(img);
+	slot = h_container("policy: stages\n" GUARD "exec:\n  - allow: /x/shop\n" TO_SHOP
+			   "  - allow: [/x/desk, /x/script]\n" TO_DESK "profiles:\n" SHOP DESK);
 	assert_int_equal(RUN(slot, "/x/script"), EACCES);
 	assert_int_equal(RUN(slot, "/x/other"), EACCES);
 	h_write("/x/other", "#!/x/shop read\n");
@@ -279,10 +184,8 @@ static int fail_then_exec(void *arg)
 
 static void a_failed_exec_earns_nothing(void **state)
 {
-	cleanup_free struct warder_image *img = policy_image(
-		"policy: failed\nexec:\n  - allow: [/x/shop, /x/broken]\n  - allow: /x/desk\n"
-		"file:\n  - deny: [read]\n    path: /x/never\n", 1, 2);
-	__u32 slot = h_container_image(img);
+	__u32 slot = h_container("policy: failed\n" GUARD "exec:\n  - allow: [/x/shop, /x/broken]\n"
+				 TO_SHOP "profiles:\n" SHOP);
 
 	(void)state;
 	h_write("/x/broken", "no program\n");
@@ -315,7 +218,7 @@ static void a_traced_task_stays_where_it_is(void **state)
 	char *const argv[] = { "/x/shop", "write", NULL };
 	char name[WARDER_PATH_MAX], detail[WARDER_PATH_MAX];
 	struct warder_event e;
-	__u32 slot = container();
+	__u32 slot = h_container(POLICY);
 
 	(void)state;
 	h_events_drop();
@@ -333,12 +236,10 @@ static void a_traced_task_stays_where_it_is(void **state)
 static void events_say_the_profile(void **state)
 {
 	char name[WARDER_PATH_MAX], detail[WARDER_PATH_MAX];
-	cleanup_free struct warder_image *img =
-		policy_image("policy: told\nexec:\n  - allow: /x/shop\n    audit: true\n"
-			     "  - allow: /x/desk\nfile:\n  - allow: [read, map_exec]\n"
-			     "    path: [/x/shop, '/lib/**', '/lib64/**', '/usr/**', '/etc/**']\n"
-			     "  - deny: [read]\n    path: /x/never\n", 2, 1);
-	__u32 slot = h_container_image(img);
+	static const char policy[] = "policy: told\n" GUARD "exec:\n  - allow: /x/shop\n"
+				     "    audit: true\n" TO_SHOP "  - allow: /x/desk\n" TO_DESK
+				     "profiles:\n" DESK SHOP;
+	__u32 slot = h_container(policy);
 	struct warder_event e;
 
 	(void)state;
@@ -353,14 +254,14 @@ static void events_say_the_profile(void **state)
 	assert_int_equal(h_events_of(slot, WARDER_EVENT_VERDICT, WARDER_HOOK_FILE_OPEN, &e, name,
 				     detail), 1);
 	assert_string_equal(name, "/x/file");
-	assert_int_equal(e.profile_id, SHOP_ID);
+	assert_int_equal(e.profile_id, profile_id(policy, 2));
 	assert_int_equal(e.transition, 0);
 }
 
 /* They are mapped when the exec is over, so by the new profile's rules. */
 static void preloaded_libraries_are_judged_in_the_new_profile(void **state)
 {
-	__u32 slot = container();
+	__u32 slot = h_container(POLICY);
 
 	(void)state;
 	h_shell("cp $(sed -n 's,.* \\(/.*/libz\\.so.*\\),\\1,p' /proc/%d/maps | head -n 1) /x/extra.so",
@@ -422,13 +323,12 @@ static int waiting_end(struct waiting w)
 
 static void a_reload_finds_the_profile_by_its_name(void **state)
 {
-	cleanup_free struct warder_image *moved = policy_image(POLICY, 2, 1);
-	__u32 slot = container();
+	__u32 slot = h_container(POLICY);
 	__u64 faults = h_fault_count(WARDER_FAULT_PROFILE);
 	struct waiting reads = waiting_start(slot, "read"), writes;
 
 	(void)state;
-	replace(slot, moved);
+	h_policy(slot, "policy: profiles\n" GUARD EXEC "profiles:\n" DESK SHOP);
 	assert_int_equal(waiting_end(reads), 0);
 	writes = waiting_start(slot, "write");
 	assert_int_equal(waiting_end(writes), EACCES);
@@ -437,15 +337,14 @@ static void a_reload_finds_the_profile_by_its_name(void **state)
 
 static void a_profile_that_is_gone_is_a_fault(void **state)
 {
-	cleanup_free struct warder_image *without = h_compile("policy: without\n");
 	char name[WARDER_PATH_MAX], detail[WARDER_PATH_MAX];
 	struct warder_event e;
-	__u32 slot = container();
+	__u32 slot = h_container(POLICY);
 	__u64 faults;
 	struct waiting w = waiting_start(slot, "read");
 
 	(void)state;
-	replace(slot, without);
+	h_policy(slot, "policy: without\n");
 	h_events_drop();
 	faults = h_fault_count(WARDER_FAULT_PROFILE);
 	assert_int_equal(waiting_end(w), EACCES);
