@@ -148,5 +148,6 @@ const char *errno_name(int err); /* "EPERM" */
 int errno_from_name(const char *name);
 const char *class_name(__u32 class_);
 const char *mode_name(__u32 mode); /* "enforce" */
+const char *unsafe_name(__u64 bit); /* of one WARDER_UNSAFE_* bit: "bpf" */
 
 #endif

@@ -384,8 +384,6 @@ void parse_defaults(struct parser *ps, struct node *n);
 void parse_keyring(struct parser *ps, struct node *n);
 /* The kernel surfaces that stay closed under this `unsafe` list, as switches. */
 uint64_t kernel_closed(uint64_t unsafe);
-/* The word of one WARDER_UNSAFE_* bit. */
-const char *unsafe_name(__u64 bit);
 
 /* --------------------------------------------------------------- compiler */
 
