@@ -19,7 +19,7 @@ static const struct {
 	{ "kill", cmd_kill, "signal a container, or end all of it" },
 	{ "wait", cmd_wait, "wait for a container's end" },
 	{ "events", cmd_events, "what was refused, overridden, started, ended" },
-	{ "policy", cmd_policy, "check, compile, explain, load and show policies" },
+	{ "policy", cmd_policy, "check, test, compare, learn, load and show policies" },
 	{ "keyring", cmd_keyring, "show and change a container's keys" },
 	{ "doctor", cmd_doctor, "can this host enforce, and does it?" },
 };

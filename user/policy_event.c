@@ -118,27 +118,32 @@ static const char *read_peer(struct json_object *o, struct policy_request *r)
 /* Through the same words as files of tests, so that both mean the same. */
 static const char *read_network(struct json_object *o, struct policy_event *e)
 {
-	static const char *const keys[] = { "protocol", "family" };
 	struct request_pair pair[REQUEST_PAIRS_MAX] = { { "network", "connect" } };
 	const char *address = text_of(o, "address"), *path = e->request.path;
 	struct warder_error error;
 	size_t count = 1;
+	char to[128];
+	int64_t port;
 	__u64 bits;
 	int bad;
 
 	if (access_bits(o, WARDER_CLASS_NETWORK, &bits))
 		return "which operation it was is not recorded";
-	if (address && address[0] != '/' && address[0] != '@')
-		pair[count++] = (struct request_pair) { "to", address };
-	else if (path || address)
-		pair[count++] = (struct request_pair) {
-			(path ? path : address)[0] == '@' ? "abstract" : "unix",
-			path ? path : address
-		};
-	for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
-		if (text_of(o, keys[i]) && (i == 0 || count == 1))
-			pair[count++] = (struct request_pair) { keys[i], text_of(o, keys[i]) };
-	if (request_from_pairs(pair, count, &e->request, &bad, &error))
+	if (address) {
+		if (number_of(o, "port", &port) && port >= 0 && port <= 65535)
+			snprintf(to, sizeof(to), strchr(address, ':') ? "[%.64s]:%d" : "%.64s:%d",
+				 address, (int)port);
+		else
+			snprintf(to, sizeof(to), "%.127s", address);
+		pair[count++] = (struct request_pair) { "to", to };
+	} else if (path) {
+		pair[count++] = (struct request_pair) { "unix", path };
+	} else if (text_of(o, "family")) {
+		pair[count++] = (struct request_pair) { "family", text_of(o, "family") };
+	}
+	if (text_of(o, "protocol"))
+		pair[count++] = (struct request_pair) { "protocol", text_of(o, "protocol") };
+	if (count == 1 || request_from_pairs(pair, count, &e->request, &bad, &error))
 		return "its address was not recorded";
 	e->request.access = (__u32)bits;
 	return NULL;

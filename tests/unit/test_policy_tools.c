@@ -419,8 +419,17 @@ static void test_events(void **state)
 		{ EVENT("\"class\":\"signal\",\"signal\":15,\"peer_cid\":9"), 0, "peer's name" },
 		{ EVENT("\"class\":\"mount\",\"access\":[\"mount\"],\"path\":\"/m\",\"detail\":\"tmpfs\","
 			"\"flags\":[\"nosuid\",7,\"zzz\"]"), 1, "mount tmpfs /m nosuid" },
-		{ EVENT("\"class\":\"network\",\"access\":[\"connect\"],\"address\":\"1.2.3.4:5\","
-			"\"protocol\":\"tcp\""), 1, "network connect tcp 1.2.3.4:5" },
+		{ EVENT("\"class\":\"network\",\"access\":[\"connect\"],\"address\":\"1.2.3.4\","
+			"\"port\":5,\"protocol\":\"tcp\""), 1, "network connect tcp 1.2.3.4:5" },
+		{ EVENT("\"class\":\"network\",\"access\":[\"bind\"],\"address\":\"fd00::1\",\"port\":80,"
+			"\"protocol\":\"udp\",\"family\":\"inet6\""), 1,
+		  "network bind udp [fd00::1]:80" },
+		{ EVENT("\"class\":\"network\",\"access\":[\"create\"],\"family\":\"inet\","
+			"\"protocol\":\"tcp\""), 1, "network create tcp" },
+		{ EVENT("\"class\":\"network\",\"access\":[\"connect\"],\"path\":\"@x\","
+			"\"family\":\"unix\""), 1, "network connect abstract @x" },
+		{ EVENT("\"class\":\"network\",\"access\":[\"connect\"],\"path\":\"/x\","
+			"\"family\":\"unix\""), 1, "network connect unix /x" },
 		{ EVENT("\"class\":\"network\",\"access\":[\"connect\"]"), 0, "address" },
 		{ EVENT("\"class\":\"memory\",\"access\":[\"write_exec\"]"), 1, "memory write_exec" },
 		{ EVENT("\"class\":\"device\",\"access\":[\"open\"],\"node\":\"c 1:3\""), 1,
