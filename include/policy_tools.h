@@ -96,6 +96,8 @@ struct policy_tests {
 	unsigned policy_line, policy_column;
 	struct policy_test *test;
 	size_t count;
+	const char **covers; /* included files, by the name in `include`, that coverage counts too */
+	size_t covers_count;
 	struct policy_arena *memory;
 };
 

@@ -188,7 +188,17 @@ static void read_test(struct parser *ps, struct node *n, struct policy_test *t)
 		ps->fatal = -ENOMEM;
 }
 
-static const struct key file_keys[] = { { "policy", true }, { "tests", true }, { NULL, false } };
+static const struct key file_keys[] = {
+	{ "policy", true }, { "tests", true }, { "covers", false }, { NULL, false }
+};
+
+static void read_covers(struct parser *ps, struct node *n, void *arg)
+{
+	struct policy_tests *t = arg;
+
+	(void)ps;
+	t->covers[t->covers_count++] = n->text;
+}
 
 static void read_file(struct parser *ps, struct node *root, struct policy_tests *t)
 {
@@ -201,6 +211,17 @@ static void read_file(struct parser *ps, struct node *root, struct policy_tests 
 		t->policy = expect_string(ps, v, "policy");
 		t->policy_line = v->line;
 		t->policy_column = v->column;
+	}
+	v = map_get(root, "covers");
+	if (v) {
+		size_t room = v->type == NODE_SEQ ? v->count : 1;
+
+		t->covers = arena_alloc(&ps->p->arena, (room + 1) * sizeof(*t->covers));
+		if (!t->covers) {
+			ps->fatal = -ENOMEM;
+			return;
+		}
+		each_scalar(ps, v, "covers", read_covers, t);
 	}
 	v = map_get(root, "tests");
 	if (!v || !expect_seq(ps, v, "tests"))
