@@ -256,7 +256,8 @@ static void gather(struct learner *l)
 		l->err = -ENOMEM;
 		return;
 	}
-	memcpy(sorted, l->o->item, n * sizeof(*sorted));
+	for (size_t i = 0; i < n; i++)
+		sorted[i] = l->o->item[i];
 	qsort(sorted, n, sizeof(*sorted), compare_observations);
 	for (size_t i = 0; i < n && !l->err; i++) {
 		const struct observation *o = sorted[i];
@@ -413,7 +414,8 @@ static void generalise(struct learner *l, char *(*key)(const struct item *), uns
 		/* Programs are named one by one. */
 		it->key = it->never || (it->mask & WARDER_ACC_EXEC) ? NULL : key(it);
 	}
-	qsort(l->item, l->items, sizeof(*l->item), compare_keys);
+	if (l->items)
+		qsort(l->item, l->items, sizeof(*l->item), compare_keys);
 	for (size_t i = 0, end; i < l->items; i = end) {
 		struct item *it = &l->item[i];
 		unsigned names = 0;
@@ -589,7 +591,8 @@ static int write_policy(struct learner *l, char **ret_text)
 
 	if (!f)
 		return -ENOMEM;
-	qsort(l->item, l->items, sizeof(*l->item), compare_items);
+	if (l->items)
+		qsort(l->item, l->items, sizeof(*l->item), compare_items);
 	fprintf(f, "# Learned from %lu recorded requests%s%s%s. Review it: everything here was done\n"
 		   "# once at least, and nobody has said that it should be.\n"
 		   "# A pattern stands where at least %u different names were seen in one place",

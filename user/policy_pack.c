@@ -55,7 +55,9 @@ static uint32_t row_difference(const struct dfa *d, uint32_t s, uint32_t base, b
 			       struct dfa_edge *ret)
 {
 	const struct dfa_row *r = &d->row[s], *b = &d->row[base];
-	const struct dfa_edge *e = d->edge + r->at, *f = d->edge + b->at;
+	/* A DFA that knows no name has no edges at all. */
+	const struct dfa_edge *e = d->edge ? d->edge + r->at : NULL;
+	const struct dfa_edge *f = d->edge ? d->edge + b->at : NULL;
 	uint32_t i = 0, k = 0, n = 0, fs = patched ? b->count : 0;
 
 	while (i < r->count || k < fs) {
