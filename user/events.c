@@ -421,6 +421,12 @@ static void put_device(struct json_object *o, const struct warder_event *ev)
 	control_put_string(o, "node", node);
 }
 
+static void put_peer(struct json_object *o, const struct warder_event *ev)
+{
+	control_put_u64(o, "peer_pid", ev->arg[0]);
+	control_put_u64(o, "peer_cid", ev->arg[1]);
+}
+
 static void put_access(struct json_object *o, const struct warder_event *ev)
 {
 	char name[32];
@@ -451,11 +457,18 @@ static void put_access(struct json_object *o, const struct warder_event *ev)
 		break;
 	case WARDER_CLASS_SIGNAL:
 		control_put_u64(o, "signal", ev->access);
-		/* fallthrough */
+		put_peer(o, ev);
+		break;
 	case WARDER_CLASS_PTRACE:
+		/* The kernel's PTRACE_MODE_*; 1 is PTRACE_MODE_READ. */
+		json_object_object_add(o, "access",
+				       access_list(ev->class_, ev->access & 1 ? WARDER_PTRACE_READ :
+										WARDER_PTRACE_TRACE));
+		put_peer(o, ev);
+		break;
 	case WARDER_CLASS_IPC:
-		control_put_u64(o, "peer_pid", ev->arg[0]);
-		control_put_u64(o, "peer_cid", ev->arg[1]);
+		json_object_object_add(o, "access", access_list(ev->class_, ev->access));
+		put_peer(o, ev);
 		break;
 	case WARDER_CLASS_KEYRING:
 		control_put_int(o, "key", (int32_t)ev->arg[0]);
