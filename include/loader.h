@@ -43,10 +43,15 @@ struct warder_host *loader_host(struct loader *l);
 struct warder_wait *loader_waits(struct loader *l); /* WARDER_WAITS_MAX entries */
 
 /* Policy: verifies, fills a new inner map, then one update of the outer map. A reader in the
- * kernel sees the old or the new image. Thread-safe. */
+ * kernel sees the old or the new image. Programs that only this policy needs are attached before,
+ * those that none needs any more are detached after it. Thread-safe. */
 int loader_publish(struct loader *l, __u32 policy_slot, const struct warder_image *img,
 		   struct warder_error *reterr);
 int loader_unpublish(struct loader *l, __u32 policy_slot);
+/* Has this kernel every hook that the policy needs? Else -EOPNOTSUPP with the rule's file:line and
+ * the hook. loader_publish() asks this too. */
+int loader_check_image(struct loader *l, const struct warder_image *img,
+		       struct warder_error *reterr);
 /* Reads back what the kernel holds; the caller frees it. -ENOENT: empty slot. */
 int loader_read_image(struct loader *l, __u32 policy_slot, struct warder_image **ret);
 
@@ -108,6 +113,13 @@ int loader_gaps(struct loader_gap *ret, size_t size);
 
 /* Marks a listening socket of ours as reachable from that container in spite of the baseline. */
 int loader_open_socket_to(struct loader *l, int sock_fd, __u64 cid);
+
+/* Programs. -ENOENT: no such program on this kernel. */
+int loader_is_attached(struct loader *l, const char *name);
+int loader_each_program(struct loader *l, int (*fn)(const char *name, int attached, void *arg),
+			void *arg);
+/* Does loader_attach.c say who needs that program? */
+int loader_program_known(const char *name);
 
 /* How often the kernel skipped one of our programs (recursion guard), summed. */
 int loader_get_misses(struct loader *l, __u64 *ret_misses);

@@ -7,7 +7,6 @@
 #include "loader_internal.h"
 
 #include <bpf/bpf.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -55,11 +54,9 @@ static int loader_open_maps(struct loader *l, struct warder_error *reterr)
 	return 0;
 }
 
-static int loader_open_links(struct loader *l, struct warder_error *reterr)
+static int loader_open_iter(struct loader *l, struct warder_error *reterr)
 {
-	cleanup_free char *dir_path = NULL, *iter = NULL;
-	cleanup_closedir DIR *dir = NULL;
-	struct dirent *d;
+	cleanup_free char *iter = NULL;
 
 	if (asprintf(&iter, "%s/" LOADER_PIN_ITER, l->pin_dir) < 0)
 		return -ENOMEM;
@@ -67,30 +64,6 @@ static int loader_open_links(struct loader *l, struct warder_error *reterr)
 	if (l->iter_prog_fd < 0)
 		return error_errno(reterr, l->iter_prog_fd, "cannot open the pinned program %s",
 				   iter);
-	if (asprintf(&dir_path, "%s/" LOADER_PIN_LINKS, l->pin_dir) < 0)
-		return -ENOMEM;
-	l->link_fd = calloc(LOADER_LINKS_MAX, sizeof(*l->link_fd));
-	if (!l->link_fd)
-		return -ENOMEM;
-	dir = opendir(dir_path);
-	if (!dir)
-		return error_errno(reterr, -errno, "cannot read %s", dir_path);
-	while ((d = readdir(dir))) {
-		cleanup_free char *path = NULL;
-		int fd;
-
-		if (d->d_name[0] == '.')
-			continue;
-		if (l->links == LOADER_LINKS_MAX)
-			return error_set(reterr, -E2BIG, "more than %d links in %s",
-					 LOADER_LINKS_MAX, dir_path);
-		if (asprintf(&path, "%s/%s", dir_path, d->d_name) < 0)
-			return -ENOMEM;
-		fd = bpf_obj_get(path);
-		if (fd < 0)
-			return error_errno(reterr, fd, "cannot open the pinned link %s", path);
-		l->link_fd[l->links++] = fd;
-	}
 	return 0;
 }
 
@@ -172,9 +145,11 @@ int loader_open(struct loader **ret, const struct loader_options *options,
 	}
 	err = loader_open_maps(l, reterr);
 	if (!err)
-		err = loader_open_links(l, reterr);
+		err = loader_open_iter(l, reterr);
 	if (!err)
 		err = loader_map_memory(l, reterr);
+	if (!err)
+		err = loader_open_programs(l, reterr);
 	if (err) {
 		if (!l->was_pinned)
 			loader_pin_remove(l->pin_dir);
@@ -200,9 +175,7 @@ void loader_free(struct loader *l)
 	for (int i = 0; i < LOADER_FD__MAX; i++)
 		if (l->map_fd[i] >= 0)
 			close(l->map_fd[i]);
-	for (size_t i = 0; i < l->links; i++)
-		close(l->link_fd[i]);
-	free(l->link_fd);
+	loader_close_programs(l);
 	if (l->iter_prog_fd >= 0)
 		close(l->iter_prog_fd);
 	pthread_mutex_destroy(&l->names_lock);
@@ -250,6 +223,27 @@ int loader_map_fd(struct loader *l, enum loader_map which)
 
 /* ------------------------------------------------------------------- policies */
 
+/* What the new image needs is attached first; what only the old one needed goes last. */
+static int loader_publish_map(struct loader *l, __u32 slot, int inner, __u32 needs,
+			      struct warder_error *reterr)
+{
+	int err;
+
+	pthread_mutex_lock(&l->publish_lock);
+	err = loader_attach(l, needs, reterr);
+	if (!err) {
+		/* Readers hold the old map until their program ends; the update waits for them. */
+		err = bpf_map_update_elem(l->map_fd[LOADER_FD_IMAGES], &slot, &inner, BPF_ANY);
+		if (err)
+			error_errno(reterr, err, "cannot publish the policy image");
+		else
+			l->image_needs[slot] = needs;
+		loader_detach(l);
+	}
+	pthread_mutex_unlock(&l->publish_lock);
+	return err;
+}
+
 int loader_publish(struct loader *l, __u32 policy_slot, const struct warder_image *img,
 		   struct warder_error *reterr)
 {
@@ -261,6 +255,8 @@ int loader_publish(struct loader *l, __u32 policy_slot, const struct warder_imag
 	if (policy_slot >= WARDER_POLICIES_MAX)
 		return error_set(reterr, -ENOSPC, "no more than %d policies", WARDER_POLICIES_MAX);
 	err = image_verify(img, sizeof(*img), reterr);
+	if (!err)
+		err = loader_check_image(l, img, reterr);
 	if (err)
 		return err;
 	inner = bpf_map_create(BPF_MAP_TYPE_ARRAY, "warder_image", sizeof(__u32), sizeof(*img), 1,
@@ -277,18 +273,23 @@ int loader_publish(struct loader *l, __u32 policy_slot, const struct warder_imag
 	err = bpf_map_update_elem(inner, &zero, copy, BPF_ANY);
 	if (err)
 		return error_errno(reterr, err, "cannot fill the policy image");
-	/* Readers hold the old map until their program ends; the update waits for them. */
-	err = bpf_map_update_elem(l->map_fd[LOADER_FD_IMAGES], &policy_slot, &inner, BPF_ANY);
-	if (err)
-		return error_errno(reterr, err, "cannot publish the policy image");
-	return 0;
+	return loader_publish_map(l, policy_slot, inner, loader_image_needs(copy), reterr);
 }
 
 int loader_unpublish(struct loader *l, __u32 policy_slot)
 {
+	int err;
+
 	if (policy_slot >= WARDER_POLICIES_MAX)
 		return -EINVAL;
-	return bpf_map_delete_elem(l->map_fd[LOADER_FD_IMAGES], &policy_slot);
+	pthread_mutex_lock(&l->publish_lock);
+	err = bpf_map_delete_elem(l->map_fd[LOADER_FD_IMAGES], &policy_slot);
+	if (!err) {
+		l->image_needs[policy_slot] = 0;
+		loader_detach(l);
+	}
+	pthread_mutex_unlock(&l->publish_lock);
+	return err;
 }
 
 int loader_read_image(struct loader *l, __u32 policy_slot, struct warder_image **ret)
@@ -426,29 +427,4 @@ int loader_open_socket_to(struct loader *l, int sock_fd, __u64 cid)
 	if (!cid)
 		return -EINVAL;
 	return bpf_map_update_elem(l->map_fd[LOADER_FD_SOCKS], &sock_fd, &tag, BPF_ANY);
-}
-
-int loader_get_misses(struct loader *l, __u64 *ret_misses)
-{
-	*ret_misses = 0;
-	for (size_t i = 0; i < l->links; i++) {
-		struct bpf_link_info link = {};
-		struct bpf_prog_info prog = {};
-		cleanup_close int fd = -1;
-		__u32 len = sizeof(link);
-		int err;
-
-		err = bpf_obj_get_info_by_fd(l->link_fd[i], &link, &len);
-		if (err)
-			return err;
-		fd = bpf_prog_get_fd_by_id(link.prog_id);
-		if (fd < 0)
-			return fd;
-		len = sizeof(prog);
-		err = bpf_obj_get_info_by_fd(fd, &prog, &len);
-		if (err)
-			return err;
-		*ret_misses += prog.recursion_misses;
-	}
-	return 0;
 }

@@ -35,8 +35,16 @@ extern const char *const loader_map_names[LOADER_FD__MAX];
 
 /* Names below the pin directory. */
 #define LOADER_PIN_LINKS "links"
+#define LOADER_PIN_PROGS "progs" /* every program, attached or not */
 #define LOADER_PIN_ITER "iter_task_file"
-#define LOADER_LINKS_MAX 256
+#define LOADER_PROGS_MAX 256
+
+struct loader_prog {
+	char name[64];
+	__u32 needs; /* see loader_attach.c */
+	int prog_fd;
+	int link_fd; /* -1: not attached */
+};
 
 struct loader {
 	char *pin_dir;
@@ -44,15 +52,27 @@ struct loader {
 	int unpinned;
 	int map_fd[LOADER_FD__MAX]; /* -1: absent */
 	int iter_prog_fd;
-	int *link_fd;
-	size_t links;
+	struct loader_prog *prog;
+	size_t progs;
+	__u32 image_needs[WARDER_POLICIES_MAX]; /* of each published policy; 0: none */
 	struct warder_host *host;
 	struct warder_wait *waits;
 	size_t host_size; /* of the mappings */
 	size_t waits_size;
 	pthread_mutex_t names_lock;   /* the iterator's slot, and the table of recorded mounts */
-	pthread_mutex_t publish_lock; /* one policy slot is not written by two at once */
+	pthread_mutex_t publish_lock; /* policies and what is attached for them */
 };
+
+/* Programs: open those that are pinned and attach what the published policies need; close. */
+int loader_open_programs(struct loader *l, struct warder_error *reterr);
+void loader_close_programs(struct loader *l);
+/* Attaches what has any of `needs`; on failure nothing more than before is attached. Detaches what
+ * no published policy needs. The caller holds the publish lock. */
+int loader_attach(struct loader *l, __u32 needs, struct warder_error *reterr);
+void loader_detach(struct loader *l);
+__u32 loader_image_needs(const struct warder_image *img);
+/* Is it attached whatever is published? */
+int loader_program_is_for_all(const char *name);
 
 /* Static checks of the running kernel: LSM list, BTF, version. Cheap. */
 int loader_check_kernel(struct warder_error *reterr);

@@ -273,6 +273,15 @@ static int pin_attach(struct bpf_object *obj, const char *dir, struct warder_err
 						   bpf_program__name(prog));
 			continue;
 		}
+		err = snprintf(path, sizeof(path), "%s/" LOADER_PIN_PROGS "/%s", dir,
+			       bpf_program__name(prog)) < (int)sizeof(path) ?
+			      bpf_obj_pin(bpf_program__fd(prog), path) : -ENAMETOOLONG;
+		if (err)
+			return error_errno(reterr, err, "cannot pin the program %s",
+					   bpf_program__name(prog));
+		/* The others when a policy needs them. */
+		if (!loader_program_is_for_all(bpf_program__name(prog)))
+			continue;
 		link = bpf_program__attach(prog);
 		if (!link)
 			return loader_refused(reterr, -errno, bpf_program__name(prog));
@@ -306,6 +315,9 @@ static int pin_fill(struct warder_bpf *skel, const char *dir, struct warder_erro
 	if (mkdir(dir, 0700) < 0)
 		return error_errno(reterr, -errno, "cannot make %s", dir);
 	err = pin_path(path, sizeof(path), dir, LOADER_PIN_LINKS);
+	if (err || mkdir(path, 0700) < 0)
+		return error_errno(reterr, err ? err : -errno, "cannot make %s", path);
+	err = pin_path(path, sizeof(path), dir, LOADER_PIN_PROGS);
 	if (err || mkdir(path, 0700) < 0)
 		return error_errno(reterr, err ? err : -errno, "cannot make %s", path);
 	err = pin_maps(skel->obj, dir, reterr);
