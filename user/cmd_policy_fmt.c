@@ -143,7 +143,7 @@ int cmd_policy_import(int argc, char **argv)
 	} formats[] = { { "apparmor", policy_import_apparmor },
 			{ "kubearmor", policy_import_kubearmor },
 			{ "oci", policy_import_oci } };
-	cleanup_free char *text = NULL, *out = NULL;
+	cleanup_free char *text = NULL, *raw = NULL, *out = NULL;
 	struct policy_diags diags = { 0 };
 	size_t len, which = 0;
 	int err;
@@ -159,7 +159,9 @@ int cmd_policy_import(int argc, char **argv)
 	err = policy_slurp(argv[2], &text, &len);
 	if (err)
 		return err;
-	err = formats[which].run(argv[2], text, len, &out, &diags);
+	err = formats[which].run(argv[2], text, len, &raw, &diags);
+	if (!err)
+		err = policy_format("imported", raw, strlen(raw), &out, &diags);
 	policy_diags_print(&diags, stderr);
 	if (err && !diags.errors)
 		fprintf(stderr, "%s: error: %s\n", argv[2], strerror(-err));

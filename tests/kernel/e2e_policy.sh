@@ -135,6 +135,62 @@ has '^not ok 1 ' "an allow that was expected to be refused"
 has '^not ok 2 ' "a refusal that was expected to be allowed"
 has '^not ok 20 ' "an override that was expected not to be"
 
+# --- the other classes
+cat > classes.yaml <<'POLICY'
+policy: classes
+defaults: {network: deny}
+network:
+  - {allow: [connect], protocol: tcp, to: "127.0.0.0/8:5432"}
+  - {allow: [bind, listen], protocol: tcp, port: 8000-8100}
+  - {allow: ["*"], unix: /run/db/**}
+memory: {write_exec: deny}
+namespace: [{allow: [uts]}]
+kernel: [{allow: [io_uring]}]
+device: [{allow: [open], node: ["c 1:5"]}]
+signal: [{deny: [usr1], peer: same}]
+POLICY
+cat > classes-tests.yaml <<'TESTS'
+policy: classes.yaml
+tests:
+  - do: {network: connect, to: "127.0.0.1:5432", protocol: tcp}
+    expect: allow
+  - do: {network: connect, to: "127.0.0.1:5433", protocol: tcp}
+    expect: {deny: EACCES}
+  - do: {network: [bind, listen], port: 8050, protocol: tcp}
+    expect: allow
+  - do: {network: bind, port: 8200, protocol: tcp}
+    expect: {deny: EACCES}
+  - do: {network: connect, unix: /run/db/sock}
+    expect: allow
+  - do: {network: connect, unix: /run/other}
+    expect: {deny: EACCES}
+  - do: {memory: write_exec}
+    expect: deny
+  - do: {memory: anonymous_exec}
+    expect: allow
+  - do: {namespace: uts}
+    expect: allow
+  - do: {namespace: net}
+    expect: {deny: EPERM}
+  - do: {kernel: perf}
+    expect: {deny: EPERM}
+  - do: {kernel: bpf}
+    expect: {deny: EPERM}
+  - do: {device: open, node: "c 1:5", path: /srv/zero}
+    expect: allow
+  - do: {device: open, node: "c 1:8", path: /srv/random}
+    expect: {deny: EPERM}
+  - do: {signal: usr1, peer: same}
+    expect: {deny: EPERM}
+  - do: {signal: term, peer: same}
+    expect: allow
+  - do: {ptrace: trace, peer: same}
+    expect: allow
+TESTS
+is 0 "other classes: the engine says so" warder policy test classes-tests.yaml
+is 0 "other classes: and the kernel does" warder policy test --live classes-tests.yaml
+has '17 passed, 0 failed' "other classes: all of them"
+
 # --- coverage
 is 0 "load" warder policy load live.yaml
 is 0 "run" warder run --name cov --policy live --rootfs / --read-only -- /bin/sh -c 'true' 
