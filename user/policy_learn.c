@@ -425,8 +425,8 @@ static void generalise(struct learner *l, char *(*key)(const struct item *), uns
 		     end++)
 			names += l->item[end].names;
 		end += end == i;
-		if (!it->key || (threshold > 1 && end - i < 2) || names < threshold ||
-		    pattern_is_forbidden(it->key))
+		/* A pattern of an earlier pass counts as one name. */
+		if (!it->key || end - i < threshold || pattern_is_forbidden(it->key))
 			continue;
 		free(it->path);
 		it->path = strdup(it->key);
@@ -456,20 +456,26 @@ static void generalise(struct learner *l, char *(*key)(const struct item *), uns
 /* What patterns allow already needs no rule of its own. */
 static void drop_covered(struct learner *l)
 {
-	size_t kept = 0;
+	cleanup_free size_t *pattern = malloc((l->items + 1) * sizeof(*pattern));
+	size_t patterns = 0, kept = 0;
 
+	if (!pattern) {
+		l->err = -ENOMEM;
+		return;
+	}
+	for (size_t i = 0; i < l->items; i++)
+		if (!l->item[i].never && l->item[i].path[strcspn(l->item[i].path, "\1\2")])
+			pattern[patterns++] = i;
 	for (size_t i = 0; i < l->items; i++) {
 		struct item *it = &l->item[i];
 		__u32 covered = 0;
 
-		for (size_t k = 0; k < l->items; k++) {
-			struct item *p = &l->item[k];
+		for (size_t k = 0; k < patterns && !(it->mask & WARDER_ACC_EXEC); k++) {
+			const struct item *p = &l->item[pattern[k]];
 
 			/* Of two that match each other the first one stays. */
-			if (k == i || p->dropped || p->never || !p->path[strcspn(p->path, "\1\2")] ||
-			    (it->mask & WARDER_ACC_EXEC) || !pattern_matches(p->path, it->path))
-				continue;
-			covered |= p->mask;
+			if (pattern[k] != i && !p->dropped && pattern_matches(p->path, it->path))
+				covered |= p->mask;
 		}
 		it->dropped = !(it->mask & ~covered);
 	}
