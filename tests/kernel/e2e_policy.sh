@@ -146,7 +146,7 @@ network:
 memory: {write_exec: deny}
 namespace: [{allow: [uts]}]
 kernel: [{allow: [io_uring]}]
-device: [{allow: [open], node: ["c 1:5"]}]
+device: [{allow: [open], node: ["c 1:5"]}, {deny: [open], node: ["c 1:8"]}]
 signal: [{deny: [usr1], peer: same}]
 POLICY
 cat > classes-tests.yaml <<'TESTS'
@@ -176,9 +176,9 @@ tests:
     expect: {deny: EPERM}
   - do: {kernel: bpf}
     expect: {deny: EPERM}
-  - do: {device: open, node: "c 1:5", path: /srv/zero}
+  - do: {device: open, node: "c 1:5", path: /dev/zero}
     expect: allow
-  - do: {device: open, node: "c 1:8", path: /srv/random}
+  - do: {device: open, node: "c 1:8", path: /dev/random}
     expect: {deny: EPERM}
   - do: {signal: usr1, peer: same}
     expect: {deny: EPERM}
