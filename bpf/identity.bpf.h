@@ -109,6 +109,19 @@ static __always_inline void identity_init_exit(struct task_struct *task, struct 
 	__sync_lock_test_and_set(&stats->exited, 1);
 }
 
+/* The task has ended: `flags` are what its tag said before. */
+static __always_inline void identity_uncount(struct warder_task *tag, __u32 flags)
+{
+	struct warder_stats *stats;
+	__u32 slot = tag->slot;
+
+	if (flags != WARDER_TASK_COUNTED)
+		return;
+	stats = bpf_map_lookup_elem(&warder_stats, &slot);
+	if (stats)
+		__sync_fetch_and_sub(&stats->tasks, 1);
+}
+
 SEC("tp_btf/sched_process_exit")
 int BPF_PROG(warder_process_exit, struct task_struct *task)
 {
@@ -124,13 +137,29 @@ int BPF_PROG(warder_process_exit, struct task_struct *task)
 	flags = __sync_fetch_and_or(&tag->flags, WARDER_TASK_EXITED);
 	/* The exit is recorded before the count falls: no task left implies that it is there. */
 	identity_init_exit(task, tag);
-	if (flags == WARDER_TASK_COUNTED) {
-		__u32 slot = tag->slot;
-		struct warder_stats *stats = bpf_map_lookup_elem(&warder_stats, &slot);
+	identity_uncount(tag, flags);
+	return 0;
+}
 
-		if (stats)
-			__sync_fetch_and_sub(&stats->tasks, 1);
-	}
+/*
+ * Where tracepoints can be preempted (since 7.0), the kernel leaves out a program that another
+ * task is in the middle of on that CPU: of thousands of threads that end at once, some exits are
+ * not seen. This one runs when the last of a task goes, from RCU's softirq, where nothing
+ * preempts it. A thread's leader may be gone by then, so only leaders tell their group's code.
+ */
+SEC("tp_btf/sched_process_free")
+int BPF_PROG(warder_process_free, struct task_struct *task)
+{
+	struct warder_task *tag;
+	__u32 fault, flags;
+
+	tag = task_tag(task, &fault);
+	if (!tag)
+		return 0;
+	flags = __sync_fetch_and_or(&tag->flags, WARDER_TASK_EXITED);
+	if (task->group_leader == task)
+		identity_init_exit(task, tag);
+	identity_uncount(tag, flags);
 	return 0;
 }
 

@@ -83,6 +83,7 @@ static const struct {
 	{ "warder_task_alloc", NEED_ALWAYS, WARDER_CLASS_IDENTITY, 1 },
 	{ "warder_wakeup_new", NEED_ALWAYS, WARDER_CLASS_IDENTITY, 1 },
 	{ "warder_process_exit", NEED_ALWAYS, WARDER_CLASS_IDENTITY, 1 },
+	{ "warder_process_free", NEED_ALWAYS, WARDER_CLASS_IDENTITY, 1 },
 	{ "warder_task_kill", NEED_ALWAYS, WARDER_CLASS_IDENTITY, 1 },
 	{ "warder_sb_free", NEED_ALWAYS, WARDER_CLASS_IDENTITY, 1 },
 	{ "warder_key_free", NEED_ALWAYS, WARDER_CLASS_IDENTITY, 1 },
