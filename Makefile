@@ -186,7 +186,7 @@ kernels: ## fetch the test kernels into the cache
 install: all ## programs, library, header, man pages, policies below DESTDIR/PREFIX
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib $(DESTDIR)$(PREFIX)/include \
 	           $(DESTDIR)$(PREFIX)/share/warder $(DESTDIR)$(PREFIX)/share/man/man8 \
-	           $(DESTDIR)$(PREFIX)/share/man/man7
+	           $(DESTDIR)$(PREFIX)/share/man/man7 $(DESTDIR)$(PREFIX)/share/man/man5
 	install -m 755 $(PROGRAMS:%=$(BUILD)/%) $(DESTDIR)$(PREFIX)/bin/
 	install -m 644 $(BUILD)/libwarder.a $(DESTDIR)$(PREFIX)/lib/
 	install -m 755 $(BUILD)/libwarder.so $(DESTDIR)$(PREFIX)/lib/libwarder.so.0
@@ -195,6 +195,7 @@ install: all ## programs, library, header, man pages, policies below DESTDIR/PRE
 	cp -r policies $(DESTDIR)$(PREFIX)/share/warder/
 	install -m 644 $(wildcard docs/man/*.8) $(DESTDIR)$(PREFIX)/share/man/man8/
 	install -m 644 $(wildcard docs/man/*.7) $(DESTDIR)$(PREFIX)/share/man/man7/
+	install -m 644 $(wildcard docs/man/*.5) $(DESTDIR)$(PREFIX)/share/man/man5/
 
 clean: ## remove build/
 	rm -rf $(BUILD)

@@ -28,7 +28,7 @@ static const char run_usage[] =
 	"Runs a command in a new container and ends with its exit status.\n"
 	"\n"
 	"      --name N             its name (default: made from its id)\n"
-	"      --policy F|N|none    a policy file, or the name of a loaded policy (default: the\n"
+	"      --policy F|N|none    a policy file, or the name of a loaded or shipped one (default: the\n"
 	"                           shipped policy \"default\"; none: only the baseline)\n"
 	"      --rootfs DIR         its root (default: the host's root, read-only, with private\n"
 	"                           /tmp, /run and /dev)\n"
@@ -177,47 +177,52 @@ static int policy_compile_text(const char *text, struct warder_image **ret)
 	return err;
 }
 
-/* The shipped default, from the first place that has it. */
-static int policy_compile_default(struct warder_image **ret)
+/* The file of a shipped policy, from the first place that has it. */
+static int policy_find_shipped(const char *name, char *path, size_t size)
 {
-	char **dirs = policy_dirs(), path[PATH_MAX];
+	char **dirs = policy_dirs();
+	int found = 0;
 
-	for (size_t i = 0; dirs && dirs[i]; i++) {
-		if (snprintf(path, sizeof(path), "%s/default.yaml", dirs[i]) < (int)sizeof(path) &&
-		    !access(path, F_OK)) {
-			control_strv_free(dirs);
-			return cmd_compile_policy(path, ret);
-		}
-	}
+	for (size_t i = 0; dirs && dirs[i] && !found; i++)
+		found = snprintf(path, size, "%s/%s.yaml", dirs[i], name) < (int)size &&
+			!access(path, F_OK);
 	control_strv_free(dirs);
-	return policy_compile_text("policy: default\n", ret);
+	return found;
 }
 
-/* An image, or a name that the supervisor knows. */
+static int policy_is_loaded(struct warder *w, const char *name)
+{
+	struct json_object *request = client_request("policy-show");
+
+	control_put_string(request, "name", name);
+	return !client_call(w, request, NULL, 0, NULL, NULL, NULL, NULL);
+}
+
+/* An image, or a name that the supervisor knows. A file comes before a loaded policy, and that
+ * before a shipped one. */
 static int run_policy(struct warder *w, const char *policy, struct warder_image **image,
 		      const char **name)
 {
+	char path[PATH_MAX];
 	struct stat st;
 	int err;
 
 	*image = NULL;
 	*name = NULL;
-	if (!policy) {
-		/* One that is loaded wins: another text of the same name would be refused. */
-		struct json_object *request = client_request("policy-show");
-
-		control_put_string(request, "name", "default");
-		if (!client_call(w, request, NULL, 0, NULL, NULL, NULL, NULL)) {
-			*name = "default";
-			return 0;
-		}
-		err = policy_compile_default(image);
-	} else if (!strcmp(policy, "none")) {
+	if (policy && !strcmp(policy, "none")) {
 		err = policy_compile_text("policy: none\n", image);
-	} else if (strchr(policy, '/') || !stat(policy, &st)) {
+	} else if (policy && (strchr(policy, '/') || !stat(policy, &st))) {
 		err = cmd_compile_policy(policy, image);
+	} else if (policy_is_loaded(w, policy ? policy : "default")) {
+		/* Wins over a shipped one: another text of the same name would be refused. */
+		*name = policy ? policy : "default";
+		return 0;
+	} else if (policy_find_shipped(policy ? policy : "default", path, sizeof(path))) {
+		err = cmd_compile_policy(path, image);
+	} else if (!policy) {
+		err = policy_compile_text("policy: default\n", image);
 	} else {
-		*name = policy;
+		*name = policy; /* the supervisor says that it knows none */
 		return 0;
 	}
 	if (err && policy)
