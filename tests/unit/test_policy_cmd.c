@@ -218,6 +218,33 @@ static void test_tests(void **state)
 	CHECK(0, "usage:", "test", "--help");
 }
 
+/* Rules of included files count where the tests say so, and a name that is none is no tests. */
+static void test_covers(void **state)
+{
+	char part[96], whole[96], own[96], covering[96], slip[96];
+
+	(void)state;
+	put(part, "part.yaml", "file:\n  - {deny: write, path: /a, id: pa}\n"
+			       "  - {deny: write, path: /b, id: pb}\n");
+	put(whole, "whole.yaml",
+	    "policy: whole\ninclude: part\nfile: [{deny: write, path: /c, id: own}]\n");
+#define TESTS(covers)                                                                              \
+	"policy: whole.yaml\n" covers "tests:\n"                                                   \
+	"  - {do: {file: write, path: /a}, expect: {deny: EACCES, rule: pa}}\n"                    \
+	"  - {do: {file: write, path: /c}, expect: {deny: EACCES, rule: own}}\n"
+	put(own, "own.yaml", TESTS(""));
+	put(covering, "covering.yaml", TESTS("covers: part\n"));
+	put(slip, "slip.yaml", TESTS("covers: [part, art]\n"));
+#undef TESTS
+	CHECK(0, "1 of 1 rules reached (not counting included ones)", "test", "--coverage=full", own);
+	CHECK(1, "2 of 3 rules reached\n", "test", "--coverage=full", covering);
+	CHECK(1, "part.yaml:3, the file rule pb", "test", "--coverage=full", covering);
+	CHECK(0, "not reached", "test", "--coverage", covering);
+	CHECK(1, "slip.yaml: error: covers: the policy has no rule of art", "test",
+	      "--coverage=full", slip);
+	CHECK(0, "2 passed", "test", slip);
+}
+
 static void test_diff(void **state)
 {
 	(void)state;
@@ -273,6 +300,7 @@ int main(void)
 		cmocka_unit_test(test_compile),
 		cmocka_unit_test(test_explain),
 		cmocka_unit_test(test_tests),
+		cmocka_unit_test(test_covers),
 		cmocka_unit_test(test_diff),
 		cmocka_unit_test(test_events),
 		cmocka_unit_test(test_fmt),
