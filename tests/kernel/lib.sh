@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# What the end-to-end scripts share; sourced. Each check is a line of TAP; `out` holds the output of
+# the last command and is shown when a check fails. END_LIMIT: seconds for one command.
+passed=0
+failed=0
+out=
+work=$(mktemp -d)
+
+# ok STATUS TITLE
+ok() {
+	if [ "$1" = 0 ]; then
+		passed=$((passed + 1))
+		echo "ok $((passed + failed)) - $2"
+	else
+		failed=$((failed + 1))
+		echo "not ok $((passed + failed)) - $2"
+		[ -z "$out" ] || echo "$out" | sed 's/^/# /'
+	fi
+}
+# is WANTED-STATUS TITLE COMMAND...: output in $out
+is() {
+	want=$1 title=$2
+	shift 2
+	out=$(timeout -s KILL "${END_LIMIT:-60}" "$@" 2>&1)
+	got=$?
+	[ "$got" = "$want" ] || out="$out
+(status $got, not $want)"
+	[ "$got" = "$want" ]
+	ok $? "$title"
+}
+# has PATTERN TITLE: in the last output
+has() {
+	printf '%s\n' "$out" | grep -q -e "$1"
+	ok $? "$2"
+}
+hasnot() {
+	! printf '%s\n' "$out" | grep -q -e "$1"
+	ok $? "$2"
+}
+# daemon_start: warderd, its pid in $daemon, what it says in $work/warderd.log
+daemon_start() {
+	warderd 2>>"$work/warderd.log" &
+	daemon=$!
+	i=0
+	while [ ! -S /run/warder/control.sock ] && [ $i -lt 600 ]; do
+		sleep 0.2
+		i=$((i + 1))
+	done
+}
+# finish: totals; the script's exit status
+finish() {
+	echo "$passed passed, $failed failed"
+	[ $failed = 0 ]
+}
