@@ -2,40 +2,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # Containers end to end, on a kernel that enforces: run inside tests/vm/run.
 # Prints "ok"/"not ok" lines and "N passed, N failed"; exit status 1 if one failed.
-passed=0
-failed=0
-work=$(mktemp -d)
-
-ok() {
-	if [ "$1" = 0 ]; then
-		passed=$((passed + 1))
-		echo "ok $((passed + failed)) - $2"
-	else
-		failed=$((failed + 1))
-		echo "not ok $((passed + failed)) - $2"
-		[ -z "$out" ] || echo "$out" | sed 's/^/# /'
-	fi
-}
-# is WANTED-STATUS TITLE COMMAND...: output in $out
-is() {
-	want=$1 title=$2
-	shift 2
-	out=$(timeout -s KILL 60 "$@" 2>&1)
-	got=$?
-	[ "$got" = "$want" ] || out="$out
-(status $got, not $want)"
-	[ "$got" = "$want" ]
-	ok $? "$title"
-}
-# has PATTERN TITLE: in the last output
-has() {
-	printf '%s\n' "$out" | grep -q -e "$1"
-	ok $? "$2"
-}
-hasnot() {
-	! printf '%s\n' "$out" | grep -q -e "$1"
-	ok $? "$2"
-}
+# shellcheck source=tests/kernel/lib.sh
+. "$(dirname "$0")/lib.sh"
 
 cat > "$work/red.yaml" <<'POLICY'
 policy: red

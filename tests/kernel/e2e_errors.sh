@@ -2,36 +2,10 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # Bad input of the command line and of the control socket, from root, from another user and from
 # inside a container: refused with a sentence, and nothing is left. Run inside tests/vm/run.
-passed=0
-failed=0
-work=$(mktemp -d)
+# shellcheck source=tests/kernel/lib.sh
+. "$(dirname "$0")/lib.sh"
 tool=$(command -v test_control_socket)
 
-ok() {
-	if [ "$1" = 0 ]; then
-		passed=$((passed + 1))
-		echo "ok $((passed + failed)) - $2"
-	else
-		failed=$((failed + 1))
-		echo "not ok $((passed + failed)) - $2"
-		[ -z "$out" ] || echo "$out" | sed 's/^/# /'
-	fi
-}
-# is WANTED-STATUS TITLE COMMAND...: output in $out
-is() {
-	want=$1 title=$2
-	shift 2
-	out=$(timeout -s KILL 60 "$@" 2>&1)
-	got=$?
-	[ "$got" = "$want" ] || out="$out
-(status $got, not $want)"
-	[ "$got" = "$want" ]
-	ok $? "$title"
-}
-has() {
-	printf '%s\n' "$out" | grep -q -e "$1"
-	ok $? "$2"
-}
 one_line() {
 	[ "$(printf '%s\n' "$out" | wc -l)" = 1 ]
 	ok $? "$1"

@@ -1,38 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # What the options of `warder run` promise, each by its effect. Run inside tests/vm/run.
-passed=0
-failed=0
-work=$(mktemp -d)
+# shellcheck source=tests/kernel/lib.sh
+. "$(dirname "$0")/lib.sh"
 
-ok() {
-	if [ "$1" = 0 ]; then
-		passed=$((passed + 1))
-		echo "ok $((passed + failed)) - $2"
-	else
-		failed=$((failed + 1))
-		echo "not ok $((passed + failed)) - $2"
-		[ -z "$out" ] || echo "$out" | sed 's/^/# /'
-	fi
-}
-is() {
-	want=$1 title=$2
-	shift 2
-	out=$(timeout -s KILL 60 "$@" 2>&1)
-	got=$?
-	[ "$got" = "$want" ] || out="$out
-(status $got, not $want)"
-	[ "$got" = "$want" ]
-	ok $? "$title"
-}
-has() {
-	printf '%s\n' "$out" | grep -q -e "$1"
-	ok $? "$2"
-}
-hasnot() {
-	! printf '%s\n' "$out" | grep -q -e "$1"
-	ok $? "$2"
-}
 make_root() {
 	mkdir -p "$1/bin" "$1/etc" "$1/tmp"
 	cp /bin/busybox "$1/bin/busybox"

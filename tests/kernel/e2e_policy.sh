@@ -2,39 +2,10 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # Policy commands against a running kernel: tests as real system calls, coverage by the kernel's
 # counters, learning and replaying what was recorded. Run inside tests/vm/run.
-passed=0
-failed=0
-work=$(mktemp -d)
+# shellcheck source=tests/kernel/lib.sh
+END_LIMIT=120
+. "$(dirname "$0")/lib.sh"
 cd "$work" || exit 1
-
-ok() {
-	if [ "$1" = 0 ]; then
-		passed=$((passed + 1))
-		echo "ok $((passed + failed)) - $2"
-	else
-		failed=$((failed + 1))
-		echo "not ok $((passed + failed)) - $2"
-		[ -z "$out" ] || echo "$out" | sed 's/^/# /'
-	fi
-}
-is() {
-	want=$1 title=$2
-	shift 2
-	out=$(timeout -s KILL 120 "$@" 2>&1)
-	got=$?
-	[ "$got" = "$want" ] || out="$out
-(status $got, not $want)"
-	[ "$got" = "$want" ]
-	ok $? "$title"
-}
-has() {
-	printf '%s\n' "$out" | grep -q -e "$1"
-	ok $? "$2"
-}
-hasnot() {
-	! printf '%s\n' "$out" | grep -q -e "$1"
-	ok $? "$2"
-}
 
 warderd 2> "$work/warderd.log" &
 daemon=$!
