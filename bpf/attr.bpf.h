@@ -40,6 +40,8 @@ static __always_inline int attr_ioctl_is_plain(unsigned int cmd)
 
 #define ATTR_TIOCSTI 0x5412
 #define ATTR_TIOCLINUX 0x541c
+#define ATTR_FIOSETOWN 0x8901
+#define ATTR_SIOCSPGRP 0x8902
 
 /*
  * An object known by its dentry only. Passed: what has no file system of its own (pipes,
@@ -151,12 +153,43 @@ static __always_inline int attr_judge_open_file(struct file *file, __u32 hook, _
 	return errno_return(-file_judge(&r));
 }
 
+/*
+ * Who is to get the signals of a file is told by number, which the kernel looks up in the
+ * caller's pid namespace: from one of its own a container reaches nobody outside. One that
+ * shares the host's may name itself only; the numbers behind a pointer, which could change
+ * after a look, it may not use at all.
+ */
+__noinline __weak int attr_judge_owner(__u32 self_only, __s64 pid)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct hook_facts f = { .hook = WARDER_HOOK_SIGIO, .class_ = WARDER_CLASS_SIGNAL };
+	struct warder_verdict v;
+	struct subject s = {};
+
+	switch (subject_current(&s)) {
+	case SUBJECT_UNTAGGED:
+		return 0;
+	case SUBJECT_TAGGED:
+		break;
+	default:
+		return hook_fault(&s, &f, s.fault, NULL);
+	}
+	if (BPF_CORE_READ(task, thread_pid, level) || (self_only && (!pid || pid == task->tgid)))
+		return 0;
+	f.arg[0] = pid;
+	warder_verdict_allow(&v);
+	warder_verdict_deny(&v, WARDER_WHY_BASELINE, WARDER_EPERM);
+	return hook_end(&s, &v, &f, NULL);
+}
+
 static __always_inline int attr_judge_ioctl(struct file *file, unsigned int cmd)
 {
 	__u32 type;
 
 	if (!current_is_tagged() || attr_ioctl_is_plain(cmd))
 		return 0;
+	if (cmd == ATTR_FIOSETOWN || cmd == ATTR_SIOCSPGRP)
+		return errno_return(-attr_judge_owner(0, 0));
 	type = BPF_CORE_READ(file, f_inode, i_mode) & WARDER_S_IFMT;
 	if (type == WARDER_S_IFCHR && (cmd == ATTR_TIOCSTI || cmd == ATTR_TIOCLINUX))
 		return errno_return(-attr_refuse_typing(cmd));

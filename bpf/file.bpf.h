@@ -13,6 +13,7 @@
 #include "core.bpf.h"
 #include "device.bpf.h"
 #include "gather.bpf.h"
+#include "peer.bpf.h"
 
 #define WARDER_PROT_EXEC 4
 #define WARDER_S_PRIVATE 512
@@ -379,6 +380,11 @@ int BPF_PROG(warder_file_open, struct file *file, int ret)
 	quick = device_judge_open(file);
 	if (quick)
 		return quick;
+	if (file->f_inode->i_sb->s_magic == WARDER_MAGIC_MQUEUE) {
+		quick = peer_judge_mqueue((__u64)BPF_CORE_READ(file, f_inode, i_sb));
+		if (quick)
+			return errno_return(-quick);
+	}
 	mode = file->f_mode;
 	if (mode & WARDER_FMODE_READ)
 		access |= WARDER_ACC_READ;

@@ -10,37 +10,6 @@
 #include "file.bpf.h"
 #include "peer.bpf.h"
 
-#define WARDER_MAGIC_MQUEUE 0x19800202u
-/* The inode number of the first IPC namespace (PROC_IPC_INIT_INO). */
-#define WARDER_IPC_INIT_INO 0xefffffffu
-
-/* Asks the engine about an object of container `cid` (0: of the host). */
-static __always_inline int ipc_judge(__u32 hook, __u32 class_, __u64 op, __u64 cid, __u32 slot,
-				     __u64 arg)
-{
-	struct hook_facts f = { .hook = hook, .class_ = class_, .access = (__u32)op };
-	struct warder_verdict v;
-	struct subject s = {};
-	__u32 fault;
-
-	switch (subject_current(&s)) {
-	case SUBJECT_UNTAGGED:
-		return 0;
-	case SUBJECT_TAGGED:
-		break;
-	default:
-		return hook_fault(&s, &f, s.fault, NULL);
-	}
-	warder_verdict_allow(&v);
-	/* Objects have no profile: their maker may have been in any. */
-	fault = peer_decide(&v, class_, op, cid, (__u64)slot << 32 | s.tag->profile_id);
-	if (fault)
-		return hook_fault(&s, &f, fault, NULL);
-	f.arg[0] = arg;
-	f.arg[1] = cid;
-	return hook_end(&s, &v, &f, NULL);
-}
-
 /* ---------------------------------------------------------------------- SysV */
 
 /* Who made the object: its address stays its own until the hooks below say that it goes. */
@@ -97,28 +66,9 @@ int BPF_PROG(warder_ipc_permission, struct kern_ipc_perm *ipcp, short flag, int 
 	if (!current_is_tagged())
 		return 0;
 	owner = bpf_map_lookup_elem(&warder_ipcs, &at);
-	return ipc_judge(WARDER_HOOK_IPC_PERMISSION, WARDER_CLASS_IPC, WARDER_IPC_SYSV,
+	return peer_judge_object(WARDER_HOOK_IPC_PERMISSION, WARDER_CLASS_IPC, WARDER_IPC_SYSV,
 			 owner ? owner->cid : 0, owner ? owner->slot : 0,
 			 BPF_CORE_READ(ipcp, id));
-}
-
-/* ------------------------------------------------------- POSIX message queues */
-
-/* All queues of an IPC namespace are on one superblock. Those of the first namespace are the
- * host's; another namespace is the container's own, or shared with it by whoever made it. */
-static __always_inline int ipc_mqueue_is_host(struct super_block *sb)
-{
-	struct ipc_namespace *ns = (struct ipc_namespace *)BPF_CORE_READ(sb, s_fs_info);
-
-	return BPF_CORE_READ(ns, ns.inum) == WARDER_IPC_INIT_INO;
-}
-
-/* Asked by file_open and by mq_unlink's path_unlink through the superblock's kind. */
-static __always_inline int ipc_judge_mqueue(struct super_block *sb)
-{
-	if (BPF_CORE_READ(sb, s_magic) != WARDER_MAGIC_MQUEUE || !ipc_mqueue_is_host(sb))
-		return 0;
-	return ipc_judge(WARDER_HOOK_FILE_OPEN, WARDER_CLASS_IPC, WARDER_IPC_MQ, 0, 0, 0);
 }
 
 /* ------------------------------------------------------ descriptors received */
@@ -155,35 +105,6 @@ int BPF_PROG(warder_file_receive, struct file *file, int ret)
 #define IPC_F_SETOWN 8
 #define IPC_F_SETOWN_EX 15
 
-/*
- * Who is to get the signals of a file is told by number, which the kernel looks up in the
- * caller's pid namespace: from one of its own a container reaches nobody outside. One that
- * shares the host's may name itself only; the numbers behind a pointer, which could change
- * after a look, it may not use at all.
- */
-__noinline __weak int ipc_judge_owner(__u32 self_only, __s64 pid)
-{
-	struct task_struct *task = bpf_get_current_task_btf();
-	struct hook_facts f = { .hook = WARDER_HOOK_SIGIO, .class_ = WARDER_CLASS_SIGNAL };
-	struct warder_verdict v;
-	struct subject s = {};
-
-	switch (subject_current(&s)) {
-	case SUBJECT_UNTAGGED:
-		return 0;
-	case SUBJECT_TAGGED:
-		break;
-	default:
-		return hook_fault(&s, &f, s.fault, NULL);
-	}
-	if (BPF_CORE_READ(task, thread_pid, level) || (self_only && (!pid || pid == task->tgid)))
-		return 0;
-	f.arg[0] = pid;
-	warder_verdict_allow(&v);
-	warder_verdict_deny(&v, WARDER_WHY_BASELINE, WARDER_EPERM);
-	return hook_end(&s, &v, &f, NULL);
-}
-
 SEC("lsm/file_fcntl")
 int BPF_PROG(warder_file_fcntl, struct file *file, unsigned int cmd, unsigned long arg, int ret)
 {
@@ -191,9 +112,9 @@ int BPF_PROG(warder_file_fcntl, struct file *file, unsigned int cmd, unsigned lo
 		return errno_return(-ret);
 	switch (cmd) {
 	case IPC_F_SETOWN:
-		return errno_return(-ipc_judge_owner(1, (int)arg));
+		return errno_return(-attr_judge_owner(1, (int)arg));
 	case IPC_F_SETOWN_EX:
-		return errno_return(-ipc_judge_owner(0, 0));
+		return errno_return(-attr_judge_owner(0, 0));
 	case IPC_F_SETFL:
 		return arg & WARDER_O_APPEND ? 0 : attr_judge_append(file, WARDER_HOOK_FILE_OPEN);
 	}

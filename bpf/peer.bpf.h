@@ -10,6 +10,10 @@
 #include "core.bpf.h"
 #include "identity.bpf.h"
 
+#define WARDER_MAGIC_MQUEUE 0x19800202u
+/* The inode number of the first IPC namespace (PROC_IPC_INIT_INO). */
+#define WARDER_IPC_INIT_INO 0xefffffffu
+
 #define PTRACE_MODE_READ 0x01
 #define PTRACE_MODE_NOAUDIT 0x04
 
@@ -53,17 +57,25 @@ static __always_inline __u32 peer_request_fill(struct warder_peer_request *r, st
 __noinline __weak int peer_decide(struct warder_verdict *v, __u32 class_, __u64 op, __u64 cid,
 				  __u64 slot_profile)
 {
-	struct warder_peer_request r = {};
+	struct warder_peer_request *r;
 	struct subject s = {};
+	struct scratch *sc;
 
 	if (!v)
 		return WARDER_FAULT_ARGUMENT;
 	if (subject_current(&s) != SUBJECT_TAGGED)
 		return s.fault ? s.fault : WARDER_FAULT_ARGUMENT;
-	r.op = op;
-	r.class_ = class_;
-	peer_request_fill(&r, &s, cid, slot_profile >> 32, (__u32)slot_profile);
-	warder_decide_peer(s.img, s.pr, &r, v);
+	/* Two names do not fit on the stack below the hooks that ask. */
+	sc = scratch_take();
+	if (!sc)
+		return WARDER_FAULT_SCRATCH;
+	r = (struct warder_peer_request *)&sc->second;
+	__builtin_memset(r, 0, sizeof(*r));
+	r->op = op;
+	r->class_ = class_;
+	peer_request_fill(r, &s, cid, slot_profile >> 32, (__u32)slot_profile);
+	warder_decide_peer(s.img, s.pr, r, v);
+	scratch_give(sc);
 	return 0;
 }
 
@@ -171,5 +183,51 @@ PEER_CONTROL(warder_task_setscheduler, task_setscheduler)
 PEER_CONTROL(warder_task_setrlimit, task_setrlimit)
 PEER_CONTROL(warder_task_movememory, task_movememory)
 PEER_CONTROL(warder_task_setpgid, task_setpgid)
+
+/* -------------------------------------------------------------------- objects */
+
+/* Asks the engine about an object of container `cid` (0: of the host). */
+static __always_inline int peer_judge_object(__u32 hook, __u32 class_, __u64 op, __u64 cid,
+					     __u32 slot, __u64 arg)
+{
+	struct hook_facts f = { .hook = hook, .class_ = class_, .access = (__u32)op };
+	struct warder_verdict v;
+	struct subject s = {};
+	__u32 fault;
+
+	switch (subject_current(&s)) {
+	case SUBJECT_UNTAGGED:
+		return 0;
+	case SUBJECT_TAGGED:
+		break;
+	default:
+		return hook_fault(&s, &f, s.fault, NULL);
+	}
+	warder_verdict_allow(&v);
+	/* Objects have no profile: their maker may have been in any. */
+	fault = peer_decide(&v, class_, op, cid, (__u64)slot << 32 | s.tag->profile_id);
+	if (fault)
+		return hook_fault(&s, &f, fault, NULL);
+	f.arg[0] = arg;
+	f.arg[1] = cid;
+	return hook_end(&s, &v, &f, NULL);
+}
+
+/* All queues of an IPC namespace are on one superblock. Those of the first namespace are the
+ * host's; another namespace is the container's own, or shared with it by whoever made it. */
+static __always_inline int peer_mqueue_is_host(struct super_block *sb)
+{
+	struct ipc_namespace *ns = (struct ipc_namespace *)BPF_CORE_READ(sb, s_fs_info);
+
+	return BPF_CORE_READ(ns, ns.inum) == WARDER_IPC_INIT_INO;
+}
+
+/* Opening a queue: 0 or a negative errno. `at` is its superblock. */
+__noinline __weak int peer_judge_mqueue(__u64 at)
+{
+	if (!peer_mqueue_is_host((struct super_block *)at))
+		return 0;
+	return peer_judge_object(WARDER_HOOK_FILE_OPEN, WARDER_CLASS_IPC, WARDER_IPC_MQ, 0, 0, 0);
+}
 
 #endif
