@@ -229,7 +229,7 @@ int BPF_PROG(warder_path_notify, const struct path *path, __u64 mask, unsigned i
 
 /*
  * A file opened for appending was not judged for writing: ask for that before O_APPEND is taken
- * off. What overwrites such a file all the same (fallocate(2) that punches holes; since 6.9
+ * off, or the file is mapped so that stores reach it. What overwrites such a file all the same (fallocate(2) that punches holes; since 6.9
  * RWF_NOAPPEND) meets no hook: a rule that allows append and not write is a fence and no wall.
  */
 static __always_inline int attr_judge_append(struct file *file, __u32 hook)

@@ -24,10 +24,12 @@
 #ifndef WARDER_MEMORY_BPF_H
 #define WARDER_MEMORY_BPF_H
 
+#include "attr.bpf.h"
 #include "file.bpf.h"
 #include "switch.bpf.h"
 
 #define MEMORY_PROT_WRITE 2
+#define MEMORY_MAP_SHARED 1 /* of MAP_SHARED_VALIDATE too */
 #define MEMORY_VM_SHARED 0x8ul
 #define MEMORY_VM_MAYWRITE 0x20ul
 #define MEMORY_SHM_EXEC 0100000
@@ -86,6 +88,12 @@ int BPF_PROG(warder_mmap_file, struct file *file, unsigned long reqprot, unsigne
 
 	if (ret)
 		return errno_return(-ret);
+	/* Whatever its protection now: mprotect(2) can make it writable later. */
+	if (file && (flags & MEMORY_MAP_SHARED)) {
+		err = attr_judge_append(file, WARDER_HOOK_MMAP_FILE);
+		if (err)
+			return err;
+	}
 	if (!(prot & WARDER_PROT_EXEC) || !current_is_tagged())
 		return 0;
 	asked = prot & MEMORY_PROT_WRITE ? MEMORY(WRITE_EXEC) : 0;

@@ -139,6 +139,15 @@ WARDER_ENGINE __u32 warder_peer_errno(const struct warder_image *img, __u32 pr,
 	return image_u32(img, pr + (__u32)__builtin_offsetof(struct warder_profile, peer_err) + 4 * n);
 }
 
+/* Of SysV objects the kernel says EACCES whatever its hook said: so does the verdict. */
+WARDER_ENGINE void warder_peer_deny(struct warder_verdict *v, const struct warder_peer_request *r,
+				    __u32 why, __u32 err)
+{
+	if (r->class_ == WARDER_CLASS_IPC && r->op == WARDER_IPC_SYSV)
+		err = WARDER_EACCES;
+	warder_verdict_deny(v, why, err);
+}
+
 WARDER_ENGINE void warder_decide_peer(const struct warder_image *img, __u32 pr,
 				      const struct warder_peer_request *r,
 				      struct warder_verdict *v)
@@ -151,8 +160,8 @@ WARDER_ENGINE void warder_decide_peer(const struct warder_image *img, __u32 pr,
 		v->rule = image_u16(img, at + WARDER_PEER_FIELD(rule));
 		v->report = image_u8(img, at + WARDER_PEER_FIELD(audit));
 		if (image_u8(img, at + WARDER_PEER_FIELD(deny))) {
-			warder_verdict_deny(v, WARDER_WHY_RULE,
-					    image_u8(img, at + WARDER_PEER_FIELD(err)));
+			warder_peer_deny(v, r, WARDER_WHY_RULE,
+					 image_u8(img, at + WARDER_PEER_FIELD(err)));
 			/* Across the border a rule's refusal is the baseline's too. */
 			if (r->relation > WARDER_RELATION_CONTAINER)
 				return;
@@ -161,9 +170,9 @@ WARDER_ENGINE void warder_decide_peer(const struct warder_image *img, __u32 pr,
 			warder_verdict_deny(v, WARDER_WHY_BASELINE, WARDER_EPERM);
 		}
 	} else if (r->relation > WARDER_RELATION_CONTAINER) {
-		warder_verdict_deny(v, WARDER_WHY_BASELINE, warder_peer_errno(img, pr, r));
+		warder_peer_deny(v, r, WARDER_WHY_BASELINE, warder_peer_errno(img, pr, r));
 	} else if (!(WARDER_PROFILE_U32(img, pr, peer_default) >> (r->class_ & 31) & 1)) {
-		warder_verdict_deny(v, WARDER_WHY_DEFAULT, warder_peer_errno(img, pr, r));
+		warder_peer_deny(v, r, WARDER_WHY_DEFAULT, warder_peer_errno(img, pr, r));
 	}
 	warder_verdict_finish(img, v);
 }

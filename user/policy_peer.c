@@ -181,6 +181,11 @@ static void parse_peer_rule(struct parser *ps, struct node *n, uint8_t class_, i
 			     "peer: processes of the host are closed to every container: add "
 			     "unsafe: [%s] to the policy if that is really meant",
 			     unsafe_word);
+	if (class_ == WARDER_CLASS_IPC && (e.ops & WARDER_IPC_SYSV) && head.rule.deny &&
+	    head.rule.err != EACCES)
+		parser_error(ps, map_get(n, "errno"),
+			     "errno: of SysV objects the kernel says EACCES whatever a policy says: "
+			     "leave it out here; unix, mq and fd can have a rule with another");
 	if (parser_add_rule(ps, &head.rule, &index))
 		return;
 	if (p->peers == WARDER_PEER_RULES_MAX) {

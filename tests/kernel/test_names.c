@@ -191,7 +191,9 @@ static const struct {
 };
 #define WAYS (sizeof(ways) / sizeof(ways[0]))
 
-#define OPEN_MOUNTS "defaults: {mount: allow, file: allow, namespace: allow}\n"
+#define OPEN_MOUNTS                                                     \
+	"defaults: {mount: allow, file: allow, namespace: allow}\n"    \
+	"kernel: [{allow: [handle]}]\n"
 
 static void every_way_leads_to_the_same_name(void **state)
 {
