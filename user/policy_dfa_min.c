@@ -67,24 +67,11 @@ static uint32_t row_majority(struct minimiser *m, const uint32_t *to, uint32_t c
 	return best;
 }
 
-static void row_image(struct minimiser *m, uint32_t state, struct image_row *ret)
+static void row_image_wide(struct minimiser *m, const struct dfa_row *r, const struct dfa_edge *e,
+			   struct image_row *ret)
 {
-	const struct dfa_row *r = &m->d->row[state];
-	const struct dfa_edge *e = m->d->edge + r->at;
 	uint32_t classes = m->d->classes, to[256] = { 0 };
 
-	ret->other = m->block_of[r->other];
-	ret->count = 0;
-	if (r->count * 2 < classes) {
-		for (uint32_t i = 0; i < r->count; i++) {
-			uint32_t b = m->block_of[e[i].to];
-
-			if (b != ret->other)
-				ret->edge[ret->count++] =
-					(struct dfa_edge) { .to = b, .class_ = e[i].class_ };
-		}
-		return;
-	}
 	for (uint32_t c = 0; c < classes; c++)
 		to[c] = ret->other;
 	for (uint32_t i = 0; i < r->count; i++)
@@ -93,6 +80,25 @@ static void row_image(struct minimiser *m, uint32_t state, struct image_row *ret
 	for (uint32_t c = 0; c < classes; c++)
 		if (to[c] != ret->other)
 			ret->edge[ret->count++] = (struct dfa_edge) { .to = to[c], .class_ = c };
+}
+
+static void row_image(struct minimiser *m, uint32_t state, struct image_row *ret)
+{
+	const struct dfa_row *r = &m->d->row[state];
+	const struct dfa_edge *e = m->d->edge + r->at;
+
+	ret->other = m->block_of[r->other];
+	ret->count = 0;
+	if (r->count * 2 >= m->d->classes) {
+		row_image_wide(m, r, e, ret);
+		return;
+	}
+	for (uint32_t i = 0; i < r->count; i++) {
+		uint32_t b = m->block_of[e[i].to];
+
+		if (b != ret->other)
+			ret->edge[ret->count++] = (struct dfa_edge) { .to = b, .class_ = e[i].class_ };
+	}
 }
 
 static uint64_t row_hash(const struct image_row *r)

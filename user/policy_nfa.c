@@ -94,6 +94,16 @@ static int merger_eps(struct merger *m, uint32_t to)
 	return 0;
 }
 
+static int merger_accept(struct merger *m, uint32_t pattern)
+{
+	struct prefix_nfa *p = m->p;
+
+	if (vector_grow(&p->accept, p->accepts, &p->accepts_cap, sizeof(*p->accept)))
+		return -ENOMEM;
+	p->accept[p->accepts++] = pattern;
+	return 0;
+}
+
 static int merger_join(struct merger *m, uint32_t state, uint32_t *ret)
 {
 	uint32_t j = m->join_of[state];
@@ -129,7 +139,6 @@ static int way_add(struct way **v, size_t *count, size_t *cap, uint16_t set, uin
 static int merger_close(struct merger *m, uint32_t state)
 {
 	struct members mem = m->members[state];
-	struct prefix_nfa *p = m->p;
 	int err = 0;
 
 	m->generation++;
@@ -156,13 +165,9 @@ static int merger_close(struct merger *m, uint32_t state)
 					err = merger_eps(m, join);
 				continue;
 			}
-			if (s->accept) {
-				if (vector_grow(&p->accept, p->accepts, &p->accepts_cap,
-						sizeof(*p->accept)))
-					return -ENOMEM;
-				p->accept[p->accepts++] = s->accept - 1;
-			}
-			if (s->set && s->to != at)
+			if (s->accept)
+				err = merger_accept(m, s->accept - 1);
+			if (!err && s->set && s->to != at)
 				err = way_add(&m->out, &m->outs, &m->outs_cap, s->set, s->to);
 			for (int k = 0; k < 2; k++)
 				if (s->eps[k])
@@ -205,18 +210,49 @@ static int merger_group(struct merger *m, const struct way *way, size_t count, b
 	return err;
 }
 
-static int merger_run_state(struct merger *m, uint32_t state)
+/* One member from which only a byte leads on, the rule in trees of names: what
+ * merger_run_group() would do. */
+static int merger_run_single(struct merger *m, uint32_t at)
 {
-	struct prefix_nfa *p = m->p;
-	size_t edges = p->edges, epses = p->epses, accepts = p->accepts;
+	const struct nfa_state *s = &m->n->state[at];
+	uint32_t to;
+	int err = s->accept ? merger_accept(m, s->accept - 1) : 0;
+
+	if (err || !s->set)
+		return err;
+	err = merger_state(m, m->n->state[s->to].owner, 0, &to);
+	if (!err)
+		err = merger_members(m, to, 1);
+	if (err)
+		return err;
+	m->pool[m->members[to].at] = s->to;
+	return merger_edge(m, s->set, to);
+}
+
+static int merger_run_group(struct merger *m, uint32_t state)
+{
 	int err = merger_close(m, state);
 
 	if (!err && m->members[state].loop)
 		err = merger_edge(m, m->members[state].loop, state);
 	if (!err)
 		err = merger_group(m, m->out, m->outs, false);
-	if (!err)
-		err = merger_group(m, m->loop, m->loops, true);
+	return err ? err : merger_group(m, m->loop, m->loops, true);
+}
+
+static int merger_run_state(struct merger *m, uint32_t state)
+{
+	struct prefix_nfa *p = m->p;
+	size_t edges = p->edges, epses = p->epses, accepts = p->accepts;
+	const struct members mem = m->members[state];
+	uint32_t first = m->pool[mem.at];
+	const struct nfa_state *s = &m->n->state[first];
+	int err;
+
+	if (mem.count == 1 && !mem.loop && !s->eps[0] && !s->eps[1] && !state_is_loop(m->n, first))
+		err = merger_run_single(m, first);
+	else
+		err = merger_run_group(m, state);
 	if (err)
 		return err;
 	p->state[state].edge = (uint32_t)edges;

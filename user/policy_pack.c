@@ -14,6 +14,7 @@
 
 #define NONE UINT32_MAX
 #define COMB_TRIES 64 /* places tried for a row before it goes to the end */
+#define COMB_WORDS (256 / 64)
 
 /* What becomes of a state. */
 struct plan {
@@ -44,6 +45,7 @@ struct packer {
 	size_t chars_table_size;
 	struct warder_edge *edge;
 	size_t edges, edges_cap;
+	uint64_t *used; /* by edge: a bit */
 	size_t first_free;
 };
 
@@ -271,42 +273,76 @@ static int packer_nodes(struct packer *k)
 
 /* -------------------------------------------------------------------- edges */
 
+/* Room for `count` edges; the bits reach one row further, so that a window needs no check. */
 static int comb_reserve(struct packer *k, size_t count)
 {
-	while (k->edges_cap < count) {
-		size_t old = k->edges_cap;
+	size_t old = k->edges_cap, words;
+	uint64_t *used;
 
+	while (k->edges_cap < count)
 		if (vector_grow(&k->edge, k->edges_cap, &k->edges_cap, sizeof(*k->edge)))
 			return -ENOMEM;
-		memset(k->edge + old, 0, (k->edges_cap - old) * sizeof(*k->edge));
-	}
+	if (k->edges_cap == old && k->used)
+		return 0;
+	memset(k->edge + old, 0, (k->edges_cap - old) * sizeof(*k->edge));
+	words = k->edges_cap / 64 + COMB_WORDS + 2;
+	used = realloc(k->used, words * sizeof(*used));
+	if (!used)
+		return -ENOMEM;
+	if (k->used)
+		old = old / 64 + COMB_WORDS + 2;
+	memset(used + old, 0, (words - old) * sizeof(*used));
+	k->used = used;
 	return 0;
 }
 
-static bool comb_fits(const struct packer *k, size_t base, const struct dfa_edge *e, uint32_t n)
+/* The first free place from `at` on; all beyond `edges` are. */
+static size_t comb_free(const struct packer *k, size_t at)
 {
-	for (uint32_t i = 0; i < n; i++)
-		if (base + e[i].class_ < k->edges && k->edge[base + e[i].class_].node)
+	while (at < k->edges) {
+		uint64_t free_here = ~k->used[at / 64] >> at % 64;
+
+		if (free_here)
+			return at + (size_t)__builtin_ctzll(free_here);
+		at = (at / 64 + 1) * 64;
+	}
+	return at;
+}
+
+static bool comb_fits(const struct packer *k, size_t base, const uint64_t row[COMB_WORDS])
+{
+	const uint64_t *u = k->used + base / 64;
+	unsigned shift = base % 64;
+
+	for (uint32_t i = 0; i * 64 < k->d->classes; i++) {
+		uint64_t window = u[i] >> shift;
+
+		if (shift)
+			window |= u[i + 1] << (64 - shift);
+		if (window & row[i])
 			return false;
+	}
 	return true;
 }
 
 /* The row's place: the first of some free ones where it fits, else behind everything. */
 static int packer_edges(struct packer *k, uint32_t node, const struct dfa_edge *e, uint32_t n)
 {
-	size_t at = k->first_free, base = 0;
+	uint64_t row[COMB_WORDS] = { 0 };
+	size_t at = k->first_free, base;
 	uint32_t tries = 0;
 	int err;
 
 	if (!n)
 		return 0;
+	for (uint32_t i = 0; i < n; i++)
+		row[e[i].class_ / 64] |= 1ull << e[i].class_ % 64;
+	if (at < e[0].class_)
+		at = e[0].class_;
 	for (;; at++) {
-		if (at < k->edges && k->edge[at].node)
-			continue;
-		if (at < e[0].class_)
-			continue;
+		at = comb_free(k, at);
 		base = at - e[0].class_;
-		if (at >= k->edges || comb_fits(k, base, e, n))
+		if (at >= k->edges || comb_fits(k, base, row))
 			break;
 		if (++tries == COMB_TRIES)
 			at = k->edges;
@@ -316,13 +352,15 @@ static int packer_edges(struct packer *k, uint32_t node, const struct dfa_edge *
 	err = comb_reserve(k, base + 256);
 	if (err)
 		return err;
-	for (uint32_t i = 0; i < n; i++)
-		k->edge[base + e[i].class_] =
-			(struct warder_edge) { .node = node, .next = k->plan[e[i].to].place };
+	for (uint32_t i = 0; i < n; i++) {
+		size_t to = base + e[i].class_;
+
+		k->edge[to] = (struct warder_edge) { .node = node, .next = k->plan[e[i].to].place };
+		k->used[to / 64] |= 1ull << to % 64;
+	}
 	if (base + k->d->classes > k->edges)
 		k->edges = base + k->d->classes;
-	while (k->first_free < k->edges && k->edge[k->first_free].node)
-		k->first_free++;
+	k->first_free = comb_free(k, k->first_free);
 	/* Holes that many rows did not fit into are given up. */
 	if (tries == COMB_TRIES)
 		k->first_free += COMB_TRIES / 4;
@@ -388,6 +426,7 @@ static void packer_done(struct packer *k)
 	free(k->chars);
 	free(k->chars_table);
 	free(k->edge);
+	free(k->used);
 }
 
 static int packer_init(struct packer *k, const struct dfa *d)
