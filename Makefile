@@ -139,15 +139,18 @@ check-vm: all tests ## kernel tests on KERNELS (default: 6.1 latest); KTESTS=tes
 check-vmlinux: kernels ## does vmlinux.h agree with every kernel's BTF?
 	$(Q)tests/check-vmlinux
 
-# libFuzzer comes with clang: package libclang-rt-16-dev.
+# docs/FUZZING.md. What is found and kept is below build/fuzz/corpus.
 FUZZ_SECONDS ?= 60
-fuzz: ## fuzz policy text, images, control messages and events, FUZZ_SECONDS each
+fuzz: ## fuzz what is read from outside, and the engine in BPF against itself, FUZZ_SECONDS each
+	$(Q)dist/install-deps libclang-rt-16-dev
 	$(Q)$(MAKE) --no-print-directory BUILD=$(BUILD)/fuzz CC=$(BPF_CC) SANITIZE=1 \
 	  CFLAGS="-O1 -g -fsanitize=fuzzer-no-link" fuzz-targets
 	$(Q)for t in $(FUZZ:$(BUILD)/%=$(BUILD)/fuzz/%); do n=$${t##*/fuzz_}; \
-	  mkdir -p $(BUILD)/fuzz/corpus/$$n; \
-	  $$t -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 -verbosity=0 \
-	    $(BUILD)/fuzz/corpus/$$n tests/fuzz/corpus/$$n || exit 1; done
+	  mkdir -p $(BUILD)/fuzz/corpus/$$n; d=tests/fuzz/$$n.dict; \
+	  $$t $$(test ! -e $$d || echo -dict=$$d) -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 \
+	    -verbosity=0 $(BUILD)/fuzz/corpus/$$n tests/fuzz/corpus/$$n || exit 1; done
+	$(Q)$(MAKE) --no-print-directory $(BUILD)/tests/unit/test_decide_random
+	$(Q)$(BUILD)/tests/unit/test_decide_random --seconds $(FUZZ_SECONDS)
 
 FUZZ := $(patsubst tests/fuzz/%.c,$(BUILD)/tests/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 fuzz-targets: $(FUZZ)

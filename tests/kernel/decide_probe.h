@@ -19,6 +19,8 @@ enum probe_kind {
 	PROBE_NETWORK, /* .access on .address */
 	PROBE_UNIX,    /* the name is of kind .flags (enum warder_start); .set: it opens the way */
 	PROBE_NODE,   /* .access: WARDER_DEV_*; .cause: the type; .userns: the runtime made it */
+	PROBE_PEER,   /* .peer */
+	PROBE_UNIX_UNREACHABLE, /* .access */
 };
 
 struct probe_request {
@@ -33,6 +35,7 @@ struct probe_request {
 	__u32 profile; /* number */
 	struct warder_fstype type;
 	struct warder_address address;
+	struct warder_peer_request peer;
 };
 
 struct probe_reply {
@@ -122,6 +125,12 @@ WARDER_ENGINE void probe_run(const struct warder_image *img, const struct warder
 	case PROBE_NODE:
 		warder_decide_device(img, pr, q->access, q->cause, q->magic, q->flags, q->userns,
 				     &r->v);
+		break;
+	case PROBE_PEER:
+		warder_decide_peer(img, pr, &q->peer, &r->v);
+		break;
+	case PROBE_UNIX_UNREACHABLE:
+		warder_decide_unix_unreachable(img, pr, q->access, &r->v);
 		break;
 	default:
 		warder_verdict_fault(&r->v, WARDER_FAULT_ARGUMENT, WARDER_EACCES);
