@@ -81,8 +81,21 @@ int policy_parse(const char *name, const char *text, size_t len, const char *con
 	if (!err)
 		err = parser_run(ps, root);
 	/* A limit that stopped the parser is a diagnostic like others. */
+	if (err)
+		ps->blind++; /* no tree, or not all of it was read */
 	if (err == -E2BIG || (!err && diags->errors > errors))
 		err = -EINVAL;
+	/* What only the whole automaton shows (rules that never decide) is told at once with the
+	 * rest, where that is no guess. */
+	if (err == -EINVAL && !ps->blind) {
+		struct warder_image *img;
+
+		if (policy_compile(p, &img, diags) == -ENOMEM)
+			err = -ENOMEM;
+		else
+			free(img);
+	}
+	diags_sort(diags);
 	if (!err)
 		*ret_policy = take_ptr(p);
 out:

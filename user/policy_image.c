@@ -188,7 +188,7 @@ static void report_shadows(struct compiler *c)
 	for (size_t i = 0; i < c->p->rules; i++) {
 		const struct policy_rule *r = &c->p->rule[i];
 
-		if (!c->decides[i] && !r->included && c->shadow[i])
+		if (!c->decides[i] && !r->included && !r->broken && c->shadow[i])
 			report_shadow(c->diags, r, &c->p->rule[c->shadow[i] - 1]);
 	}
 	report_table_shadows(c->p, c->diags);
@@ -518,6 +518,7 @@ int policy_compile_costs(const struct policy *p, struct warder_image **ret_image
 	}
 	if (!err)
 		*ret_image = take_ptr(img);
+	diags_sort(diags);
 	compiler_done(&c);
 	return err;
 }

@@ -33,6 +33,8 @@ void diag_addv(struct policy_diags *d, const char *file, unsigned line, unsigned
 	       int warning, const char *format, va_list ap);
 void diag_add(struct policy_diags *d, const char *file, unsigned line, unsigned column, int warning,
 	      const char *format, ...) __attribute__((format(printf, 6, 7)));
+/* By file, line and column. */
+void diags_sort(struct policy_diags *d);
 
 /* Text of a file made fit for a message: quoted, control bytes escaped, cut. */
 #define SHOWN_SIZE 96
@@ -197,6 +199,7 @@ struct policy_rule {
 	const char *id;
 	uint8_t class_, deny, err, audit;
 	bool included; /* from an included file: what shadows it is no mistake of the author's */
+	bool broken;   /* an error in it was told */
 	uint16_t in;   /* number of the profile that it stands in; 0: top */
 	uint32_t mask; /* what its patterns decide: WARDER_ACC_*, of a unix socket WARDER_NET_* */
 	uint64_t bits; /* capability, memory, namespace, kernel: the switches */
@@ -289,6 +292,9 @@ struct parser {
 	const char *seen[INCLUDES_MAX]; /* names of includes */
 	size_t seen_count;
 	int fatal; /* -ENOMEM; stops everything */
+	/* Errors that leave something unknown about rules that have none: variables, includes,
+	 * profiles. */
+	size_t blind;
 };
 
 /* In policy_tree.c: typed access to nodes, each with its diagnostic. */

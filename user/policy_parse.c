@@ -328,24 +328,29 @@ static void check_profiles(struct parser *ps)
 static void parse_root(struct parser *ps, struct node *root)
 {
 	struct node *v;
+	size_t errors;
 
 	if (!check_keys(ps, root, ps->included ? "included file" : "policy",
 			ps->included ? included_keys : root_keys))
 		return;
 	if (!ps->included)
 		parse_settings(ps, root);
+	errors = ps->diags->errors;
 	v = map_get(root, "vars");
 	if (v)
 		parse_vars(ps, v);
 	v = map_get(root, "include");
 	if (v)
 		each_scalar(ps, v, "include", parse_include, NULL);
+	ps->blind += ps->diags->errors - errors;
 	parse_classes(ps, root);
 	if (ps->included)
 		return;
+	errors = ps->diags->errors;
 	v = map_get(root, "profiles");
 	if (v)
 		parse_profiles(ps, v);
+	ps->blind += ps->diags->errors - errors;
 	parse_rules(ps, root, "override", parse_override);
 	v = map_get(root, "keyring");
 	if (v)
@@ -421,7 +426,10 @@ int parser_run(struct parser *ps, struct node *root)
 	ps->p->profiles = 1;
 	parse_root(ps, root);
 	if (!ps->fatal && root->type == NODE_MAP) {
+		size_t errors = ps->diags->errors;
+
 		resolve_profiles(ps);
+		ps->blind += ps->diags->errors - errors;
 		check_profiles(ps);
 		check_ids(ps);
 		check_libraries(ps, root);

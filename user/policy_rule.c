@@ -284,6 +284,11 @@ void parse_rules(struct parser *ps, struct node *root, const char *class_,
 
 	if (!list || !expect_seq(ps, list, class_))
 		return;
-	for (size_t i = 0; i < list->count && !ps->fatal; i++)
+	for (size_t i = 0; i < list->count && !ps->fatal; i++) {
+		size_t errors = ps->diags->errors, rules = ps->p->rules;
+
 		fn(ps, list->item[i]);
+		for (; ps->diags->errors > errors && rules < ps->p->rules; rules++)
+			ps->p->rule[rules].broken = true;
+	}
 }

@@ -109,7 +109,7 @@ void report_table_shadows(const struct policy *p, struct policy_diags *diags)
 		/* A rule's entries follow each other. */
 		for (size_t k = 0, end; k < t->count; k = end) {
 			const struct policy_rule *r = entry_rule(p, t, k), *by = NULL;
-			bool all = !r->included;
+			bool all = !r->included && !r->broken;
 
 			for (end = k; end < t->count && entry_rule(p, t, end) == r; end++) {
 				const struct policy_rule *one = entry_shadow(p, t, end);

@@ -147,6 +147,37 @@ void diag_add(struct policy_diags *d, const char *file, unsigned line, unsigned 
 	va_end(ap);
 }
 
+/* Where a complaint stands among others: by file as they were met, line and column; those about
+ * no line at the end. */
+static bool diag_precedes(const struct policy_diags *d, const struct policy_diag *a,
+			  const struct policy_diag *b)
+{
+	if (!a->line || !b->line)
+		return a->line && !b->line;
+	if (!a->file || !b->file)
+		return false;
+	if (strcmp(a->file, b->file) != 0) {
+		for (size_t i = 0; i < d->count; i++)
+			if (d->item[i].file && !strcmp(d->item[i].file, a->file))
+				return true;
+			else if (d->item[i].file && !strcmp(d->item[i].file, b->file))
+				return false;
+	}
+	return a->line != b->line ? a->line < b->line : a->column < b->column;
+}
+
+void diags_sort(struct policy_diags *d)
+{
+	for (size_t i = 1; i < d->count; i++) {
+		struct policy_diag x = d->item[i];
+		size_t k = i;
+
+		for (; k && diag_precedes(d, &x, &d->item[k - 1]); k--)
+			d->item[k] = d->item[k - 1];
+		d->item[k] = x;
+	}
+}
+
 void policy_diags_done(struct policy_diags *d)
 {
 	for (size_t i = 0; i < d->count; i++) {

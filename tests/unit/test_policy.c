@@ -159,6 +159,41 @@ static void test_all_errors(void **state)
 	policy_diags_done(&d);
 }
 
+/* Rules that never decide are told with the rest, and in the order of lines; broken rules are not
+ * said to be shadowed, and nothing is guessed where a variable is not known. */
+static void test_all_errors_whole(void **state)
+{
+	static const char text[] = P "capability: [{deny: kill}, {allow: kill}]\n"
+				     "file:\n"
+				     "  - {allow: read, path: /a/**}\n"
+				     "  - {allow: read, path: /a/b}\n"
+				     "  - {allow: [read, fly], path: /a/c}\n"
+				     "  - {deny: read, path: [/d/**, x]}\n"
+				     "  - {allow: read, path: /d/e}\n"
+				     "mode: never\n";
+	static const char unknown[] = P "vars: {V: [3, [x]]}\nfile:\n"
+					"  - {allow: read, path: '/{V,a}'}\n"
+					"  - {allow: read, path: /a}\n";
+	static const unsigned lines[] = { 2, 5, 6, 7, 8, 9 };
+	struct policy_diags d = { 0 };
+	struct warder_image *img;
+
+	(void)state;
+	assert_int_equal(try_text(text, strlen(text), &img, &d), -EINVAL);
+	policy_diags_print(&d, stderr);
+	assert_int_equal(d.count, ARRAY_SIZE(lines));
+	for (size_t i = 0; i < ARRAY_SIZE(lines); i++)
+		assert_int_equal(d.item[i].line, lines[i]);
+	assert_non_null(strstr(d.item[1].text, "never decide"));
+	assert_non_null(strstr(d.item[2].text, "fly"));
+	assert_non_null(strstr(d.item[4].text, "deny wins"));
+	policy_diags_done(&d);
+	assert_int_equal(try_text(unknown, strlen(unknown), &img, &d), -EINVAL);
+	for (size_t i = 0; i < d.count; i++)
+		assert_null(strstr(d.item[i].text, "never decide"));
+	policy_diags_done(&d);
+}
+
 static void test_too_many_errors(void **state)
 {
 	struct policy_diags d = {0};
@@ -779,6 +814,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_errors),
 		cmocka_unit_test(test_all_errors),
+		cmocka_unit_test(test_all_errors_whole),
 		cmocka_unit_test(test_too_many_errors),
 		cmocka_unit_test(test_optional),
 		cmocka_unit_test(test_libraries),
