@@ -139,7 +139,7 @@ check-vm: all tests ## kernel tests on KERNELS (default: 6.1 latest); KTESTS=tes
 check-vmlinux: kernels ## does vmlinux.h agree with every kernel's BTF?
 	$(Q)tests/check-vmlinux
 
-# docs/FUZZING.md. What is found and kept is below build/fuzz/corpus.
+# docs/FUZZING.md says more. What is found and kept is below build/fuzz/corpus.
 FUZZ_SECONDS ?= 60
 fuzz: ## fuzz what is read from outside, and the engine in BPF against itself, FUZZ_SECONDS each
 	$(Q)dist/install-deps libclang-rt-16-dev

@@ -479,6 +479,9 @@ int run_parse(int argc, char **argv, struct run_request *q)
 			r->name = optarg;
 			break;
 		case OPT_POLICY:
+			if (q->policy)
+				return 1 + usage_error("a container has one policy: let it include "
+						       "what others say");
 			q->policy = optarg;
 			break;
 		case OPT_ROOTFS:

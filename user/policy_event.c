@@ -300,6 +300,8 @@ int policy_event_parse(const char *line, size_t len, struct policy_event *ret,
 		error_set(reterr, -EINVAL, "no event as `warder events --json` prints them: %s",
 			  used != len && json_tokener_get_error(tokener) == json_tokener_success ?
 				  "more than one value" :
+			  json_tokener_get_error(tokener) == json_tokener_continue ?
+				  "the line ends before an object does" :
 				  json_tokener_error_desc(json_tokener_get_error(tokener)));
 		goto bad;
 	}

@@ -81,10 +81,64 @@ void import_rule(struct import *im, unsigned line, unsigned column, enum warder_
 	im->rules++;
 }
 
-bool import_pattern(const char *glob, char *buf, size_t size)
+// Where folders are written with a slash at the end, alternatives come with and without one: "{,/}",
+// "{,/,/**}", or a slash and "{,**}". Without those slashes some of them are the same.
+static void fold_folders(const char *glob, char *buf, size_t size)
 {
-	size_t len = strlen(glob), n = 0;
+	const char *open = strrchr(glob, '{'), *at, *end = glob + strlen(glob) - 1;
+	size_t head = open ? (size_t)(open - glob) : 0, n, first, alternatives = 0;
+	bool slash = head > 1 && open[-1] == '/', empty = false;
 
+	snprintf(buf, size, "%s", glob);
+	if (head < 2 || open[-1] == '\\' || *end != '}' || memchr(open, '}', (size_t)(end - open)) ||
+	    strlen(glob) + 64 > size)
+		return;
+	/* "/x/{a,b}" needs nothing. */
+	if (slash && open[1] != ',' && !strstr(open, ",,") && end[-1] != ',')
+		slash = false;
+	n = first = head - slash;
+	buf[n++] = '{';
+	for (at = open + 1; at <= end; at++) {
+		size_t len = strcspn(at, ",}"), start = n;
+
+		if (alternatives)
+			buf[n++] = ',';
+		if (n + len + 8 > size) {
+			snprintf(buf, size, "%s", glob);
+			return;
+		}
+		start = n;
+		if (slash)
+			buf[n++] = '/';
+		memcpy(buf + n, at, len);
+		n += len;
+		if (n > start && buf[n - 1] == '/')
+			n--;
+		at += len;
+		/* The empty one is there once. */
+		if (n == start && empty && alternatives)
+			n--;
+		else
+			alternatives++;
+		empty |= n == start;
+	}
+	buf[n++] = '}';
+	buf[n] = 0;
+	if (alternatives == 1) {
+		memmove(buf + first, buf + first + 1, n - first - 2);
+		buf[n - 2] = 0;
+	}
+}
+
+bool import_pattern(const char *pattern, char *buf, size_t size)
+{
+	char glob[2 * WARDER_PATH_MAX];
+	size_t len, n = 0;
+
+	if (strlen(pattern) + 64 > sizeof(glob))
+		return false;
+	fold_folders(pattern, glob, sizeof(glob));
+	len = strlen(glob);
 	/* A folder's own name has no slash at its end. */
 	if (len > 1 && glob[len - 1] == '/')
 		len--;

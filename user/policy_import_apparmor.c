@@ -347,7 +347,7 @@ lost:
 static void read_rule(struct reader *r)
 {
 	static const char *const lost[] = { "dbus", "signal", "ptrace", "unix", "change_profile",
-					    "change_hat", "set", "rlimit", "userns", "mqueue",
+					    "change_hat", "set", "rlimit", "mqueue",
 					    "io_uring", "link", "all" };
 	char *word[WORDS_MAX];
 	size_t n = split(r->statement, word), first = 0;
@@ -370,6 +370,11 @@ static void read_rule(struct reader *r)
 		return;
 	}
 	n -= first;
+	if (!strcmp(word[first], "userns")) {
+		RULE(r, WARDER_CLASS_NAMESPACE, "{%s: [user]%s}", deny ? "deny" : "allow",
+		     audit ? ", audit: true" : "");
+		return;
+	}
 	for (size_t i = 0; i < ARRAY_SIZE(lost); i++)
 		if (!strcmp(word[first], lost[i])) {
 			LOST(r, "%s rules are not carried over", lost[i]);

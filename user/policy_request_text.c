@@ -10,6 +10,7 @@
 #include "cleanup.h"
 #include "policy_internal.h"
 #include "policy_tools.h"
+#include "warder_decide.h"
 
 static const struct {
 	const char *name;
@@ -828,6 +829,10 @@ const char *request_remedy(const struct warder_image *img, const struct policy_r
 	snprintf(buf, size, r->class_ == WARDER_CLASS_MEMORY ? "under %s: set  %s" :
 							       "under %s: add  - %s",
 		 class_, rule);
+	if (v->why == WARDER_WHY_BASELINE && r->class_ == WARDER_CLASS_KERNEL &&
+	    warder_surface_unsafe(r->access) && strlen(buf) + 64 < size)
+		sprintf(buf + strlen(buf), ", and under unsafe: %s",
+			unsafe_name(warder_surface_unsafe(r->access)));
 	if (v->why == WARDER_WHY_BASELINE && r->peer == WARDER_PEER_HOST &&
 	    r->class_ != WARDER_CLASS_IPC && strlen(buf) + 64 < size)
 		sprintf(buf + strlen(buf), ", and under unsafe: host_%s",

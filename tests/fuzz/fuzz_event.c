@@ -43,9 +43,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	memcpy(copy, data, size);
 	if (event_verify(copy, size) == 0) {
 		h = (const void *)copy;
-		o = h->type == WARDER_EVENT_VERDICT ?
-			    event_to_json((const void *)copy, "fuzz", NULL) :
-			    icept_to_json((const void *)copy, "fuzz", NULL);
+		o = h->type == WARDER_EVENT_REFUSAL ?
+			    icept_to_json((const void *)copy, "fuzz", NULL) :
+			    event_to_json((const void *)copy, "fuzz", NULL);
 		if (!o)
 			abort();
 		fuzz_render(o);

@@ -28,6 +28,7 @@ wait_socket() {
 printf 'policy: p\nfile:\n  - deny: [raed]\n    path: /x\n' > "$work/word.yaml"
 is 1 "policy check: an unknown word" warder policy check "$work/word.yaml"
 has "word.yaml:3:12: error: " "policy check: file, line and column"
+is 125 "run: two policies" warder run --policy none --policy default -- /bin/true
 is 125 "run: a policy with an error" warder run --policy "$work/word.yaml" -- /bin/true
 has "word.yaml:3:12: error: " "run: file, line and column"
 printf 'policy: p\nfile: [' > "$work/cut.yaml"

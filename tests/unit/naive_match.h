@@ -70,7 +70,8 @@ static int naive_group(const char *p, const char *s)
 		if ((*at == ',' && !depth) || at == end - 1) {
 			cleanup_free char *one = NULL;
 
-			if (asprintf(&one, "%.*s%s", (int)(at - start), start, end) < 0)
+			/* The mark keeps a '*' at the end from making a '**' with one behind. */
+			if (asprintf(&one, "%.*s\1%s", (int)(at - start), start, end) < 0)
 				abort();
 			if (naive_match(one, s))
 				return 1;
@@ -111,6 +112,8 @@ static int naive_match(const char *p, const char *s)
 		return naive_class(p, s, &rest, &used) && naive_match(rest, s + used);
 	case '{':
 		return naive_group(p, s);
+	case 1:
+		return naive_match(p + 1, s);
 	case '\\':
 		p++;
 		/* fall through */

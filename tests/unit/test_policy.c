@@ -601,11 +601,12 @@ static void test_bit_flips(void **state)
 	struct warder_error e;
 
 	(void)state;
-	for (__u32 i = 0; i < img->h.length; i++) {
-		img->b[i] ^= (__u8)(1u << (i % 8));
+	/* Every single bit. */
+	for (__u32 i = 0; i < img->h.length * 8; i++) {
+		img->b[i / 8] ^= (__u8)(1u << (i % 8));
 		if (!image_verify(img, img->h.length, &e))
-			fail_msg("accepted with byte %u changed", i);
-		img->b[i] ^= (__u8)(1u << (i % 8));
+			fail_msg("accepted with bit %u of byte %u changed", i % 8, i / 8);
+		img->b[i / 8] ^= (__u8)(1u << (i % 8));
 	}
 	/* Cut, and with bytes after its end. */
 	assert_int_equal(image_verify(img, img->h.length - 1, &e), -EINVAL);

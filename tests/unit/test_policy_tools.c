@@ -170,6 +170,39 @@ static void test_remedies(void **state)
 	}
 }
 
+/* What the baseline refuses needs more than a rule, and the remedy says what. */
+static void test_remedies_unsafe(void **state)
+{
+	static const char *const asks[][3] = {
+		{ "{kernel: bpf}", "kernel: [{allow: [bpf]}]", "bpf" },
+		{ "{kernel: modules}", "kernel: [{allow: [modules]}]", "modules" },
+		{ "{kernel: kexec}", "kernel: [{allow: [kexec]}]", "kexec" },
+		{ "{signal: kill, peer: host}", "signal: [{allow: [kill], peer: host}]", "host_signal" },
+		{ "{ptrace: trace, peer: host}", "ptrace: [{allow: [trace], peer: host}]", "host_ptrace" },
+	};
+	cleanup_free struct warder_image *img = compile("policy: none\n");
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(asks); i++) {
+		cleanup_free struct warder_image *with = NULL;
+		cleanup_free char *memory = NULL;
+		struct policy_request r = ask(asks[i][0], &memory);
+		char fix[8192], text[512];
+		struct warder_verdict v;
+
+		assert_int_equal(policy_decide(img, &r, &v), 0);
+		assert_int_equal(v.why, WARDER_WHY_BASELINE);
+		request_remedy(img, &r, &v, fix, sizeof(fix));
+		snprintf(text, sizeof(text), "and under unsafe: %s", asks[i][2]);
+		if (!strstr(fix, text))
+			fail_msg("%s: the remedy is \"%s\"", asks[i][0], fix);
+		snprintf(text, sizeof(text), "policy: p\nunsafe: [%s]\n%s\n", asks[i][2], asks[i][1]);
+		with = compile(text);
+		assert_int_equal(policy_decide(with, &r, &v), 0);
+		assert_int_equal(v.action, WARDER_ALLOW);
+	}
+}
+
 static void test_bad_requests(void **state)
 {
 	static const char *const bad[][2] = {
@@ -619,7 +652,10 @@ static char *import(int (*run)(const char *, const char *, size_t, char **, stru
 
 static void test_imports(void **state)
 {
-	cleanup_free char *a = NULL, *k = NULL, *o = NULL;
+	/* "/x/" is a folder's name there, and so "/x{,/}" the folder or a file. */
+	static const char *const folders[] = { "/a{,/**}", "/b",    "/c{,/**}",      "/d{,/*}", "/e/*",
+					       "/f{/**,}", "/g/{x,y}", "/h{/x,/y,}" };
+	cleanup_free char *a = NULL, *f = NULL, *k = NULL, *o = NULL;
 	struct policy_diags d = { 0 };
 	char *out;
 
@@ -633,6 +669,18 @@ static void test_imports(void **state)
 	assert_non_null(strstr(a, "path: \"{/srv,/opt}/**\"}"));
 	assert_non_null(strstr(a, "{deny: [write"));
 	assert_non_null(strstr(a, "exec:\n  - {allow: \"/bin/*\"}"));
+	f = import(policy_import_apparmor,
+		   "profile p {\n  /a/{,**} r,\n  /b{,/} r,\n  /c{,/,/**} r,\n  /d/{,*} r,\n  /e/*/ r,\n"
+		   "  /f{/**,} r,\n  /g/{x,y} r,\n  /h/{x,y,} r,\n  /{,**} r,\n  deny userns,\n  dbus,\n}\n",
+		   "dbus");
+	for (size_t i = 0; i < ARRAY_SIZE(folders); i++) {
+		char path[64];
+
+		snprintf(path, sizeof(path), "path: \"%s\"}", folders[i]);
+		if (!strstr(f, path))
+			fail_msg("%s is not in\n%s", path, f);
+	}
+	assert_non_null(strstr(f, "namespace:\n  - {deny: [user]}"));
 	k = import(policy_import_kubearmor,
 		   "kind: KubeArmorPolicy\nmetadata: {name: k}\nspec:\n  file:\n    matchPaths: [{path: "
 		   "/a, readOnly: true}]\n  syscalls: {}\n  action: Allow\n",
@@ -656,6 +704,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_requests),      cmocka_unit_test(test_remedies),
+		cmocka_unit_test(test_remedies_unsafe),
 		cmocka_unit_test(test_bad_requests),  cmocka_unit_test(test_diff_classes),
 		cmocka_unit_test(test_diff_overrides), cmocka_unit_test(test_diff_is_exact),
 		cmocka_unit_test(test_events),	      cmocka_unit_test(test_learn),
