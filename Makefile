@@ -171,7 +171,7 @@ $(BUILD)/bench/bench: tests/bench/bench.c
 
 $(BUILD)/bench/drive: tests/bench/drive.c $(KHELP_OBJ) $(SKELETON) $(BUILD)/libwarder.a
 	@mkdir -p $(@D)
-	$(call msg,CC,$@) $(CC) $(TEST_CFLAGS) -Itests/kernel $(LDFLAGS) $< $(KHELP_OBJ) $(BUILD)/libwarder.a $(LDLIBS) -o $@
+	$(call msg,CC,$@) $(CC) $(TEST_CFLAGS) -Itests/kernel $(LDFLAGS) $< $(KHELP_OBJ) $(BUILD)/libwarder.a -lcmocka $(LDLIBS) -o $@
 
 check-style: ## SPDX lines, includes' directions, file lengths
 	$(Q)tests/check-style

@@ -125,20 +125,15 @@ static __always_inline __u32 profile_find(const struct warder_image *img, struct
 	return warder_profile_at(img, n - 1);
 }
 
-/* Fills `s` for the current task. */
-static __always_inline enum subject_state subject_current(struct subject *s)
+/* Fills `s` for the current task, whose tag is in s->tag already. */
+static __always_inline enum subject_state subject_of_tag(struct subject *s)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
 	__u32 zero = 0;
 	void *inner;
 
 	s->img = NULL;
 	s->ctr = NULL;
 	s->stats = NULL;
-	s->tag = task_tag(task, &s->fault);
-	if (!s->tag)
-		return s->fault ? SUBJECT_FAULT : SUBJECT_UNTAGGED;
-
 	s->fault = WARDER_FAULT_CONTAINER;
 	s->slot = s->tag->slot;
 	s->ctr = bpf_map_lookup_elem(&warder_ctrs, &s->slot);
@@ -163,6 +158,19 @@ static __always_inline enum subject_state subject_current(struct subject *s)
 
 	s->fault = WARDER_FAULT_NONE;
 	return SUBJECT_TAGGED;
+}
+
+/* Fills `s` for the current task. */
+static __always_inline enum subject_state subject_current(struct subject *s)
+{
+	s->tag = task_tag(bpf_get_current_task_btf(), &s->fault);
+	if (!s->tag) {
+		s->img = NULL;
+		s->ctr = NULL;
+		s->stats = NULL;
+		return s->fault ? SUBJECT_FAULT : SUBJECT_UNTAGGED;
+	}
+	return subject_of_tag(s);
 }
 
 /* ------------------------------------------------------------------ scratch */

@@ -13,6 +13,7 @@
 #include "core.bpf.h"
 #include "device.bpf.h"
 #include "gather.bpf.h"
+#include "known.bpf.h"
 #include "peer.bpf.h"
 
 #define WARDER_PROT_EXEC 4
@@ -31,14 +32,14 @@ struct file_object {
 struct file_request {
 	struct file_object at;
 	struct file_object other; /* rename, link: the new end; else dentry is 0 */
-	__u32 hook;
-	__u32 class_;
 	__u32 access;       /* at both ends */
 	__u32 access_extra; /* at the first end too */
-	__u32 nameless;     /* 1: of a kind that has no name anywhere (memfd) */
 	__u32 move;         /* WARDER_MOVE_* */
-	__u32 writable;     /* 1: by a descriptor that was opened for writing, and judged then */
-	__u32 pad;
+	/* Bytes, for the stack's sake. */
+	__u8 hook;     /* enum warder_hook */
+	__u8 class_;   /* enum warder_class */
+	__u8 nameless; /* 1: of a kind that has no name anywhere (memfd) */
+	__u8 writable; /* 1: by a descriptor that was opened for writing, and judged then */
 };
 
 enum file_kind {
@@ -324,67 +325,119 @@ static __always_inline int file_judge_tmpfile(const struct path *path, __u32 acc
 	return errno_return(-file_judge(&r));
 }
 
-#define FILE_NOT_QUICK 1
+/* ------------------------------------------------------------ the quick way */
 
 /*
- * Opening by the quick way: the same verdicts as file_judge()'s. FILE_NOT_QUICK: nothing was
- * decided, ask file_judge(). That is so where the baseline might speak, for objects that may be
- * layers or no files, and wherever something fails.
+ * Most of what is asked is allowed, without a word. What follows finds that out by names that were
+ * walked before (known.bpf.h) and is never the one that refuses: that is file_judge(), which gathers
+ * the names that a report needs. Files of the baseline and layers of
+ * an overlay have no known names, or ones that file_judge() allows too.
  */
-static __noinline int file_open_quick(struct file *file, __u32 access)
-{
-	struct hook_facts f = {
-		.hook = WARDER_HOOK_FILE_OPEN,
-		.class_ = WARDER_CLASS_FILE,
-		.access = access,
-	};
-	struct dentry *dentry = file->f_path.dentry;
-	struct warder_verdict v = {};
-	struct subject s = {};
-	struct scratch *sc;
-	int pos;
 
-	if (warder_baseline_concerns(dentry->d_sb->s_magic) ||
-	    compat_mount_is_internal(file->f_path.mnt) || subject_current(&s) != SUBJECT_TAGGED)
-		return FILE_NOT_QUICK;
-	if (!file_needs_name(&s))
-		return 0;
-	sc = scratch_take();
-	if (!sc)
-		return FILE_NOT_QUICK;
-	/* By way of memory, so that the rest is verified once and not for each depth. */
-	*(volatile __s32 *)&sc->pos = gather_quick(dentry, file->f_path.mnt->mnt_root, s.slot,
-						   &sc->text);
-	pos = *(volatile __s32 *)&sc->pos;
-	if (pos < 0 || file_decide_end(s.img, &sc->text, pos, file_ask(s.pr, access), &v)) {
-		scratch_give(sc);
-		return FILE_NOT_QUICK;
+enum file_quick {
+	FILE_ASK = 0,  /* file_judge(): it may be refused, or is to be reported */
+	FILE_ALLOWED,  /* counted, nothing else to do */
+	FILE_UNKNOWN,  /* as FILE_ASK, and known_teach() might help the next time */
+};
+
+/* Who asks, if that is a subject whose silence is worth something. */
+static __always_inline int file_quick_subject(struct subject *s, struct warder_task *tag)
+{
+	s->tag = tag;
+	return tag && subject_of_tag(s) == SUBJECT_TAGGED && !subject_learns(s);
+}
+
+static __always_inline int file_allows(const struct subject *s, __u32 state, __u32 access,
+				       struct warder_verdict *v)
+{
+	warder_decide_state(s->img, s->pr, state, access, v);
+	return v->action == WARDER_ALLOW && !v->report && !v->profile;
+}
+
+/* An object that exists. */
+static __noinline enum file_quick file_quick_object(struct warder_task *tag, struct dentry *dentry,
+					struct dentry *mnt_root, __u32 access)
+{
+	struct warder_verdict v;
+	struct scratch *sc;
+	struct subject s;
+	struct known n;
+
+	if (!file_quick_subject(&s, tag))
+		return FILE_ASK;
+	if (!file_needs_name(&s)) {
+		__u32 magic = dentry->d_sb->s_magic;
+
+		return warder_baseline_concerns(magic) || magic == KNOWN_MAGIC_MQUEUE ?
+			       FILE_ASK : FILE_ALLOWED;
 	}
-	f.off = pos;
-	f.len = WARDER_PATH_MAX - pos;
-	return hook_end(&s, &v, &f, sc);
+	if (!known_begin(&n))
+		return FILE_ASK;
+	known_object(&s, dentry, mnt_root, &n);
+	if (n.state == KNOWN_NOTHING) {
+		sc = scratch_take();
+		if (!sc)
+			return FILE_ASK;
+		known_learn_object(&s, sc, dentry, mnt_root, &n);
+		scratch_give(sc);
+		if (!known_still(&n))
+			return FILE_UNKNOWN;
+	}
+	if (!file_allows(&s, n.state, access, &v))
+		return FILE_ASK;
+	hit_count(s.img, v.rule);
+	return FILE_ALLOWED;
+}
+
+/* An entry that is made in a folder, or taken out of it. */
+static __noinline enum file_quick file_quick_entry(struct warder_task *tag, struct dentry *folder,
+				       struct dentry *leaf, struct dentry *mnt_root, __u32 access)
+{
+	struct warder_verdict v;
+	struct scratch *sc;
+	struct subject s;
+	struct known n;
+
+	if (!file_quick_subject(&s, tag) || !file_needs_name(&s))
+		return FILE_ASK;
+	sc = known_begin(&n) ? scratch_take() : NULL;
+	if (!sc)
+		return FILE_ASK;
+	known_entry(&s, sc, folder, leaf, mnt_root, &n);
+	scratch_give(sc);
+	if (!known_still(&n))
+		return FILE_UNKNOWN;
+	if (!file_allows(&s, n.state, access, &v))
+		return FILE_ASK;
+	hit_count(s.img, v.rule);
+	return FILE_ALLOWED;
+}
+
+static __always_inline void file_teach(const struct path *dir)
+{
+	known_teach((__u64)BPF_CORE_READ(dir, dentry), (__u64)BPF_CORE_READ(dir, mnt, mnt_root));
 }
 
 SEC("lsm/file_open")
 int BPF_PROG(warder_file_open, struct file *file, int ret)
 {
-	__u32 access = 0;
+	__u32 access = 0, fault;
+	struct warder_task *tag;
+	enum file_quick quick;
 	fmode_t mode;
-	int quick;
+	int err;
 
-	if (ret || !current_is_tagged())
+	if (ret)
 		return ret;
+	tag = task_tag(bpf_get_current_task_btf(), &fault);
+	if (!tag && !fault)
+		return 0;
 	/* Execution is judged in bprm_check_security, its mappings in mmap_file. */
 	if (file->f_flags & WARDER_FMODE_EXEC)
 		return 0;
-	quick = device_judge_open(file);
-	if (quick)
-		return quick;
-	if (file->f_inode->i_sb->s_magic == WARDER_MAGIC_MQUEUE) {
-		quick = peer_judge_mqueue((__u64)BPF_CORE_READ(file, f_inode, i_sb));
-		if (quick)
-			return errno_return(-quick);
-	}
+	err = device_judge_open(file);
+	if (err)
+		return err;
 	mode = file->f_mode;
 	if (mode & WARDER_FMODE_READ)
 		access |= WARDER_ACC_READ;
@@ -395,9 +448,17 @@ int BPF_PROG(warder_file_open, struct file *file, int ret)
 		access = WARDER_ACC_READ | WARDER_ACC_WRITE;
 	if (file->f_flags & WARDER_O_TMPFILE)
 		return file_judge_tmpfile(&file->f_path, access);
-	quick = file_open_quick(file, access);
-	if (quick != FILE_NOT_QUICK)
-		return quick;
+	quick = file_quick_object(tag, file->f_path.dentry, file->f_path.mnt->mnt_root, access);
+	if (quick == FILE_ALLOWED)
+		return 0;
+	if (quick == FILE_UNKNOWN)
+		known_teach((__u64)BPF_CORE_READ(file, f_path.dentry, d_parent),
+			    (__u64)BPF_CORE_READ(file, f_path.mnt, mnt_root));
+	if (file->f_inode->i_sb->s_magic == WARDER_MAGIC_MQUEUE) {
+		err = peer_judge_mqueue((__u64)BPF_CORE_READ(file, f_inode, i_sb));
+		if (err)
+			return errno_return(-err);
+	}
 	return file_judge_path(&file->f_path, WARDER_HOOK_FILE_OPEN, WARDER_CLASS_FILE, access);
 }
 
@@ -446,17 +507,27 @@ SEC("lsm/path_mknod")
 int BPF_PROG(warder_path_mknod, const struct path *dir, struct dentry *dentry, umode_t mode,
 	     unsigned int dev, int ret)
 {
-	__u32 type = mode & WARDER_S_IFMT;
+	__u32 type = mode & WARDER_S_IFMT, access = WARDER_ACC_CREATE, fault;
+	struct warder_task *tag;
+	enum file_quick quick;
 	int err;
 
-	if (ret || !current_is_tagged())
+	if (ret)
 		return ret;
+	tag = task_tag(bpf_get_current_task_btf(), &fault);
+	if (!tag && !fault)
+		return 0;
 	err = device_judge_mknod(type, dev);
 	if (err)
 		return err;
-	return file_judge_entry(dir, dentry, WARDER_HOOK_PATH_MKNOD,
-				type == WARDER_S_IFCHR || type == WARDER_S_IFBLK ?
-					WARDER_ACC_MKNOD : WARDER_ACC_CREATE);
+	if (type == WARDER_S_IFCHR || type == WARDER_S_IFBLK)
+		access = WARDER_ACC_MKNOD;
+	quick = file_quick_entry(tag, dir->dentry, dentry, dir->mnt->mnt_root, access);
+	if (quick == FILE_ALLOWED)
+		return 0;
+	if (quick == FILE_UNKNOWN)
+		file_teach(dir);
+	return file_judge_entry(dir, dentry, WARDER_HOOK_PATH_MKNOD, access);
 }
 
 SEC("lsm/path_mkdir")
@@ -480,8 +551,20 @@ int BPF_PROG(warder_path_symlink, const struct path *dir, struct dentry *dentry,
 SEC("lsm/path_unlink")
 int BPF_PROG(warder_path_unlink, const struct path *dir, struct dentry *dentry, int ret)
 {
-	if (ret || !current_is_tagged())
+	struct warder_task *tag;
+	enum file_quick quick;
+	__u32 fault;
+
+	if (ret)
 		return ret;
+	tag = task_tag(bpf_get_current_task_btf(), &fault);
+	if (!tag && !fault)
+		return 0;
+	quick = file_quick_entry(tag, dir->dentry, dentry, dir->mnt->mnt_root, WARDER_ACC_DELETE);
+	if (quick == FILE_ALLOWED)
+		return 0;
+	if (quick == FILE_UNKNOWN)
+		file_teach(dir);
 	return file_judge_entry(dir, dentry, WARDER_HOOK_PATH_UNLINK, WARDER_ACC_DELETE);
 }
 
@@ -513,36 +596,102 @@ int BPF_PROG(warder_path_link, struct dentry *old_dentry, const struct path *new
 	return errno_return(-file_judge(&r));
 }
 
+/* What a rename asks for beside ACC_RENAME at both ends. */
+struct file_rename {
+	struct warder_task *tag;
+	__u32 access_extra; /* at the old end */
+	__u32 move;         /* WARDER_MOVE_* */
+};
+
+/* Both ends lie on one mount, or the kernel refuses. */
+static __noinline enum file_quick file_quick_rename(const struct file_rename *q,
+						    const struct path *old_dir, struct dentry *old,
+						    struct dentry *new_folder, struct dentry *new)
+{
+	struct dentry *mnt_root = old_dir->mnt->mnt_root;
+	struct warder_verdict v;
+	__u32 rule, old_state;
+	struct scratch *sc;
+	struct subject s;
+	struct known n;
+
+	if (!file_quick_subject(&s, q->tag) || !file_needs_name(&s))
+		return FILE_ASK;
+	sc = known_begin(&n) ? scratch_take() : NULL;
+	if (!sc)
+		return FILE_ASK;
+	known_entry(&s, sc, old_dir->dentry, old, mnt_root, &n);
+	old_state = n.state;
+	if (old_state != KNOWN_NOTHING)
+		known_entry(&s, sc, new_folder, new, mnt_root, &n);
+	scratch_give(sc);
+	if (!known_still(&n))
+		return FILE_UNKNOWN;
+	if (!file_allows(&s, old_state, WARDER_ACC_RENAME | q->access_extra, &v))
+		return FILE_ASK;
+	rule = v.rule;
+	if (!file_allows(&s, n.state, WARDER_ACC_RENAME, &v))
+		return FILE_ASK;
+	warder_decide_move_state(s.img, s.pr, old_state, n.state, q->move, &v);
+	if (v.action != WARDER_ALLOW)
+		return FILE_ASK;
+	hit_count(s.img, rule);
+	return FILE_ALLOWED;
+}
+
+static __always_inline int file_judge_rename(const struct file_rename *q, const struct path *old_dir,
+					struct dentry *old, const struct path *new_dir,
+					struct dentry *new)
+{
+	struct file_request r = {
+		.hook = WARDER_HOOK_PATH_RENAME,
+		.class_ = WARDER_CLASS_FILE,
+		.access = WARDER_ACC_RENAME,
+		.access_extra = q->access_extra,
+		.move = q->move,
+	};
+
+	file_object_set(&r.at, old_dir, old);
+	file_object_set(&r.other, new_dir, new);
+	return errno_return(-file_judge(&r));
+}
+
 static __always_inline int file_entry_is_folder(struct dentry *dentry)
 {
-	struct inode *inode = BPF_CORE_READ(dentry, d_inode);
+	struct inode *inode = dentry->d_inode;
 
-	return inode && (BPF_CORE_READ(inode, i_mode) & WARDER_S_IFMT) == WARDER_S_IFDIR;
+	return inode && (inode->i_mode & WARDER_S_IFMT) == WARDER_S_IFDIR;
 }
 
 SEC("lsm/path_rename")
 int BPF_PROG(warder_path_rename, const struct path *old_dir, struct dentry *old_dentry,
 	     const struct path *new_dir, struct dentry *new_dentry, unsigned int flags, int ret)
 {
-	struct file_request r = {
-		.hook = WARDER_HOOK_PATH_RENAME,
-		.class_ = WARDER_CLASS_FILE,
-		.access = WARDER_ACC_RENAME,
-	};
+	struct file_rename q = {};
+	enum file_quick quick;
+	__u32 fault;
 
-	if (ret || !current_is_tagged())
+	if (ret)
 		return ret;
+	q.tag = task_tag(bpf_get_current_task_btf(), &fault);
+	if (!q.tag && !fault)
+		return 0;
 	if (flags & WARDER_RENAME_EXCHANGE)
-		r.move |= WARDER_MOVE_EXCHANGE;
+		q.move |= WARDER_MOVE_EXCHANGE;
 	/* A whiteout is a device node left at the old name. */
 	if (flags & WARDER_RENAME_WHITEOUT)
-		r.access_extra = WARDER_ACC_MKNOD;
+		q.access_extra = WARDER_ACC_MKNOD;
 	if (file_entry_is_folder(old_dentry) ||
 	    ((flags & WARDER_RENAME_EXCHANGE) && file_entry_is_folder(new_dentry)))
-		r.move |= WARDER_MOVE_FOLDER;
-	file_object_set(&r.at, old_dir, old_dentry);
-	file_object_set(&r.other, new_dir, new_dentry);
-	return errno_return(-file_judge(&r));
+		q.move |= WARDER_MOVE_FOLDER;
+	quick = file_quick_rename(&q, old_dir, old_dentry, new_dir->dentry, new_dentry);
+	if (quick == FILE_ALLOWED)
+		return 0;
+	if (quick == FILE_UNKNOWN) {
+		file_teach(old_dir);
+		file_teach(new_dir);
+	}
+	return file_judge_rename(&q, old_dir, old_dentry, new_dir, new_dentry);
 }
 
 SEC("lsm/path_chmod")

@@ -62,6 +62,40 @@ WARDER_MAP struct {
 	__type(value, struct warder_name);
 } warder_names SEC(".maps");
 
+/* States that the DFA reached at the end of names, see known.bpf.h: two to a place, an object's
+ * and a folder's. One cache line each. */
+struct known_name {
+	__u32 version; /* odd while it is written */
+	__u32 seq;     /* of rename_lock */
+	__u64 dentry;
+	__u64 mnt_root;
+	__u64 serial;  /* of the image */
+	__u64 born;
+	__u64 names;   /* of struct warder_host */
+	__u64 time;    /* jiffies */
+	__u32 who;
+	__u32 state;   /* with KNOWN_EACH */
+};
+_Static_assert(sizeof(struct known_name) == 64, "one cache line");
+#define KNOWN_BITS 13
+#define KNOWN_EACH (1u << 31) /* of a folder: what is in it can be a recorded root */
+#define KNOWN_NOTHING (~0u)   /* states are positive ints */
+WARDER_MAP struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 2 << KNOWN_BITS);
+	__type(key, __u32);
+	__type(value, struct known_name);
+} warder_known SEC(".maps");
+
+/* How many dentries whose address falls on an entry have got an inode. */
+#define KNOWN_BORN_BITS 16
+WARDER_MAP struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1 << KNOWN_BORN_BITS);
+	__type(key, __u32);
+	__type(value, __u64);
+} warder_born SEC(".maps");
+
 /* Superblocks with an entry in warder_names: whoever adds an entry adds its superblock first,
  * and both go when the superblock is freed, so that no name outlives what it names. The
  * value is the id of the container that made the superblock, 0 when it was there before. */

@@ -14,6 +14,7 @@
 
 #include "core.bpf.h"
 #include "gather.bpf.h"
+#include "known.bpf.h"
 
 #define WARDER_ENOSPC 28
 #define WARDER_ENAMETOOLONG 36
@@ -216,6 +217,7 @@ static __always_inline int mount_name_add(struct subject *s, struct scratch *sc,
 	/* A superblock known before may have recorded roots below its own. */
 	name->nested = err != 0;
 	err = bpf_map_update_elem(&warder_names, &key, name, BPF_NOEXIST);
+	known_names_changed();
 	if (err && err != -WARDER_EEXIST)
 		return -WARDER_FAULT_MAP_FULL;
 	return 0;
@@ -264,6 +266,7 @@ int BPF_PROG(warder_sb_free, struct super_block *sb)
 	if (!bpf_map_lookup_elem(&warder_sbs, &at))
 		return 0;
 	bpf_for_each_map_elem(&warder_names, mount_sweep, &at, 0);
+	known_names_changed();
 	bpf_map_delete_elem(&warder_sbs, &at);
 	return 0;
 }

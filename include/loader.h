@@ -121,6 +121,9 @@ int loader_each_program(struct loader *l, int (*fn)(const char *name, int attach
 /* Does loader_attach.c say who needs that program? */
 int loader_program_known(const char *name);
 
+/* Is that program attached while a policy with this image is published? Needs no kernel. */
+int loader_program_is_needed(const char *name, const struct warder_image *img);
+
 /* How often the kernel skipped one of our programs (recursion guard), summed. */
 int loader_get_misses(struct loader *l, __u64 *ret_misses);
 

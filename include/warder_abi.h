@@ -506,8 +506,9 @@ struct warder_host {
 	__u32 abi;         /* WARDER_ABI_VERSION */
 	__u64 recursion;   /* programs the kernel skipped, as the supervisor last read it */
 	__u64 serial;      /* the last one given to a published image */
+	__u64 names;       /* changes of recorded mounts so far, by BPF and user space */
 };
-_Static_assert(sizeof(struct warder_host) == 64, "host layout");
+_Static_assert(sizeof(struct warder_host) == 72, "host layout");
 
 /* warder_waits: array, mapped by the supervisor: the claim word of each waiting intercept. */
 enum warder_wait_state {

@@ -145,16 +145,15 @@ WARDER_ENGINE __u32 warder_file_errno(const struct warder_image *img, __u32 pr, 
 				       : WARDER_PROFILE_U32(img, pr, file_err);
 }
 
-/* Decides `access` (WARDER_ACC_*, all of them wanted) on the object named
- * text[off, off+len), a name as seen from the container's root. */
-WARDER_ENGINE void warder_decide_file(const struct warder_image *img, __u32 pr,
-				      const struct warder_text *text, __u32 off, __u32 len,
-				      __u32 access, struct warder_verdict *v)
+/* Decides `access` (WARDER_ACC_*, all of them wanted) on an object at the end of whose name the
+ * DFA is in `state`. */
+WARDER_ENGINE void warder_decide_state(const struct warder_image *img, __u32 pr, __u32 state,
+				       __u32 access, struct warder_verdict *v)
 {
 	__u32 at, allow, deny, audit, refused;
 
 	warder_verdict_allow(v);
-	at = warder_accept_at(img, warder_walk(img, text, warder_start(img, pr, WARDER_START_FILE), off, len));
+	at = warder_accept_at(img, state);
 	allow = WARDER_ACCEPT_FIELD(img, at, allow);
 	deny = WARDER_ACCEPT_FIELD(img, at, deny);
 	audit = WARDER_ACCEPT_FIELD(img, at, audit);
@@ -181,6 +180,16 @@ WARDER_ENGINE void warder_decide_file(const struct warder_image *img, __u32 pr,
 		}
 	}
 	warder_verdict_finish(img, v);
+}
+
+/* The same on the object named text[off, off+len), a name as seen from the container's root. */
+WARDER_ENGINE void warder_decide_file(const struct warder_image *img, __u32 pr,
+				      const struct warder_text *text, __u32 off, __u32 len,
+				      __u32 access, struct warder_verdict *v)
+{
+	__u32 state = warder_walk(img, text, warder_start(img, pr, WARDER_START_FILE), off, len);
+
+	warder_decide_state(img, pr, state, access, v);
 }
 
 /* An object without a name in this container: detached, deleted, on a superblock that is
@@ -236,14 +245,10 @@ WARDER_ENGINE int warder_decide_carry(const struct warder_image *img, __u32 pr, 
  * is in the same state below both names; else EXDEV, upon which programs copy file by file.
  * Rename and link need their own right at each end besides, see warder_decide_file().
  */
-WARDER_ENGINE void warder_decide_move(const struct warder_image *img, __u32 pr,
-				      const struct warder_text *text, __u32 off, __u32 len,
-				      const struct warder_text *second, __u32 second_off,
-				      __u32 second_len, __u32 flags, struct warder_verdict *v)
+WARDER_ENGINE void warder_decide_move_state(const struct warder_image *img, __u32 pr,
+					    __u32 old_state, __u32 new_state, __u32 flags,
+					    struct warder_verdict *v)
 {
-	__u32 old_state = warder_walk(img, text, warder_start(img, pr, WARDER_START_FILE), off, len);
-	__u32 new_state = warder_walk(img, second, warder_start(img, pr, WARDER_START_FILE),
-				      second_off, second_len);
 	__u32 old_at = warder_accept_at(img, old_state);
 	__u32 new_at = warder_accept_at(img, new_state);
 
@@ -257,6 +262,19 @@ WARDER_ENGINE void warder_decide_move(const struct warder_image *img, __u32 pr,
 		warder_decide_carry(img, pr, new_at, old_at, flags, v);
 	}
 	warder_verdict_finish(img, v);
+}
+
+/* The same by names. */
+WARDER_ENGINE void warder_decide_move(const struct warder_image *img, __u32 pr,
+				      const struct warder_text *text, __u32 off, __u32 len,
+				      const struct warder_text *second, __u32 second_off,
+				      __u32 second_len, __u32 flags, struct warder_verdict *v)
+{
+	__u32 start = warder_start(img, pr, WARDER_START_FILE);
+	__u32 old_state = warder_walk(img, text, start, off, len);
+	__u32 new_state = warder_walk(img, second, start, second_off, second_len);
+
+	warder_decide_move_state(img, pr, old_state, new_state, flags, v);
 }
 
 /* ----------------------------------------------------------------- switches */

@@ -53,6 +53,7 @@ static const struct {
 	{ "warder_shm_exec", NEED_MEMORY, WARDER_CLASS_MEMORY, 1 },
 	{ "warder_file_lock", NEED_LOCK, WARDER_CLASS_FILE, 1 },
 	{ "warder_path_notify", NEED_WATCH, WARDER_CLASS_FILE, 1 },
+	{ "warder_dentry_born", NEED_FILE, WARDER_CLASS_FILE, 1 },
 	{ "warder_path_truncate", NEED_FILE, WARDER_CLASS_FILE, 1 },
 	{ "warder_file_truncate", NEED_FILE, WARDER_CLASS_FILE, 0 },
 	{ "warder_path_mkdir", NEED_FILE, WARDER_CLASS_FILE, 1 },
@@ -184,6 +185,11 @@ __u32 loader_image_needs(const struct warder_image *img)
 	if (img->h.profile.count > 1)
 		needs |= NEED_TRANSITION | NEED_EXEC;
 	return needs;
+}
+
+int loader_program_is_needed(const char *name, const struct warder_image *img)
+{
+	return (program_needs(name) & loader_image_needs(img)) != 0;
 }
 
 /* -------------------------------------------------------------------- attaching */

@@ -138,6 +138,12 @@ int loader_get_fd(struct loader *l, pid_t pid, int fd, int slot, struct warder_f
 
 /* ------------------------------------------------------------ recorded mounts */
 
+/* What BPF keeps of names no longer holds: bpf/known.bpf.h. After every change of the table. */
+static void names_changed(struct loader *l)
+{
+	__atomic_add_fetch(&l->host->names, 1, __ATOMIC_SEQ_CST);
+}
+
 /* Collects the container's keys first: the table is not walked while it changes. */
 static int names_collect(struct loader *l, __u32 slot, struct warder_name_key **ret, size_t *ret_n)
 {
@@ -252,6 +258,7 @@ int loader_record_mount(struct loader *l, __u32 slot, const struct warder_fd_rec
 		err = 0;
 	if (!err)
 		err = names_record(l, &key, &value);
+	names_changed(l);
 	pthread_mutex_unlock(&l->names_lock);
 	if (err == -E2BIG)
 		err = -ENOSPC;
@@ -273,6 +280,7 @@ int loader_forget_mounts(struct loader *l, __u32 slot)
 		if (err == -ENOENT)
 			err = 0;
 	}
+	names_changed(l);
 	pthread_mutex_unlock(&l->names_lock);
 	return err;
 }

@@ -3,9 +3,10 @@
  * Puts a VM into one of the configurations that `make bench` compares, and runs the benchmark in
  * a child there.
  *
- *   drive empty -- COMMAND...            an empty program wherever warder attaches one
- *   drive untagged -- COMMAND...         warder loaded, the child is in no container
- *   drive tagged IMAGE -- COMMAND...     the child is in a container with that policy image
+ *   drive empty IMAGE -- COMMAND...      an empty program wherever warder attaches one for that
+ *                                        policy image
+ *   drive untagged IMAGE -- COMMAND...   warder loaded with it, the child is in no container
+ *   drive tagged IMAGE -- COMMAND...     the child is in a container with it
  *
  * Prints "hooks N", and after a tagged run "stats ..." of the container.
  */
@@ -99,7 +100,7 @@ static int empty_attach(const struct btf *btf, const char *section)
 	errx(99, "cannot imitate a program in section %s: attach_kinds[] must know it", section);
 }
 
-static int load_empty(void)
+static int load_empty(const struct warder_image *image)
 {
 	struct btf *btf = btf__load_vmlinux_btf();
 	struct warder_bpf *skel = warder_bpf__open();
@@ -109,7 +110,8 @@ static int load_empty(void)
 	if (!btf || !skel)
 		err(99, "cannot open the kernel's types or warder's object");
 	bpf_object__for_each_program(prog, skel->obj)
-		n += empty_attach(btf, bpf_program__section_name(prog));
+		if (loader_program_is_needed(bpf_program__name(prog), image))
+			n += empty_attach(btf, bpf_program__section_name(prog));
 	warder_bpf__destroy(skel);
 	btf__free(btf);
 	return n;
@@ -167,21 +169,23 @@ static void print_stats(int slot)
 int main(int argc, char **argv)
 {
 	const char *what = argc > 1 ? argv[1] : "";
-	int slot = -1, at = 2, hooks, status;
+	int slot = -1, at = 3, hooks, status;
+	struct warder_image *image;
 
+	if (argc < 5 || strcmp(argv[at], "--"))
+		errx(98, "usage: drive empty|untagged|tagged IMAGE -- COMMAND...");
+	image = read_image(argv[2]);
 	if (!strcmp(what, "empty")) {
-		hooks = load_empty();
+		hooks = load_empty(image);
 	} else if (!strcmp(what, "untagged")) {
-		h_container_image(NULL);
+		h_container_image(image);
 		hooks = count_links();
-	} else if (!strcmp(what, "tagged") && argc > 2) {
-		slot = h_container_image(read_image(argv[at++]));
+	} else if (!strcmp(what, "tagged")) {
+		slot = h_container_image(image);
 		hooks = count_links();
 	} else {
-		errx(98, "usage: drive empty|untagged|tagged IMAGE -- COMMAND...");
+		errx(98, "%s is no configuration", what);
 	}
-	if (at + 1 >= argc || strcmp(argv[at], "--"))
-		errx(98, "no command");
 	printf("hooks %d\n", hooks);
 	fflush(stdout);
 	/* What attaching left behind (text to patch, grace periods) is over by then. */

@@ -19,8 +19,8 @@ echo phase before
 echo phase after
 case $config in
 nothing) exec ./bench expect allow "$@" ;;
-empty) exec ./drive empty -- ./bench expect allow "$@" ;;
-untagged) exec ./drive untagged -- ./bench expect allow "$@" ;;
+empty) exec ./drive empty tagged-64.image -- ./bench expect allow "$@" ;;
+untagged) exec ./drive untagged tagged-64.image -- ./bench expect allow "$@" ;;
 audit-* | learn-*) exec ./drive tagged "$config.image" -- ./bench expect allow "$@" ;;
 tagged-*) exec ./drive tagged "$config.image" -- ./bench expect deny "$@" ;;
 apparmor-*)
