@@ -60,6 +60,13 @@ struct {
 	__type(value, struct warder_alloc_as);
 } warder_alloc_as SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, WARDER_CONTAINERS_MAX);
+	__type(key, __u32);
+	__type(value, struct warder_clears);
+} warder_clears SEC(".maps");
+
 /* ------------------------------------------------------------------- gather */
 
 /* What the hooks need to know of a key's name. */
@@ -348,6 +355,44 @@ SEC("fentry/security_key_free")
 int BPF_PROG(warder_key_free, struct key *key)
 {
 	key_untag((__u64)key);
+	return 0;
+}
+
+#define KEY_CLEAR_TOLD (WARDER_SECOND / 10)
+
+/*
+ * A container may empty its S, and C goes with the rest. The supervisor links it again: told at
+ * once, but not more often than every tenth of a second; what it was not told of it finds by the
+ * count.
+ */
+SEC("fexit/keyring_clear")
+int BPF_PROG(warder_keyring_clear, struct key *ring, int ret)
+{
+	__u64 at = (__u64)ring, now, told;
+	struct warder_event_header *h;
+	struct warder_clears *clears;
+	struct warder_key_tag *tag;
+	struct subject s;
+
+	if (ret || subject_current(&s) != SUBJECT_TAGGED)
+		return 0;
+	tag = bpf_map_lookup_elem(&warder_keys, &at);
+	if (!tag || tag->kind != WARDER_KEY_SESSION || tag->cid != s.tag->cid)
+		return 0;
+	clears = bpf_map_lookup_elem(&warder_clears, &s.slot);
+	if (!clears)
+		return 0;
+	__sync_fetch_and_add(&clears->count, 1);
+	now = bpf_ktime_get_ns();
+	told = clears->told;
+	if (now - told < KEY_CLEAR_TOLD ||
+	    __sync_val_compare_and_swap(&clears->told, told, now) != told)
+		return 0;
+	h = bpf_ringbuf_reserve(&warder_events, sizeof(*h), 0);
+	if (!h)
+		return 0;
+	event_header_fill(h, WARDER_EVENT_CLEARED, sizeof(*h), now, &s);
+	bpf_ringbuf_submit(h, 0);
 	return 0;
 }
 

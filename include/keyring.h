@@ -62,6 +62,9 @@ int keyring_child_join(uint64_t cid, const struct keyring_rings *rings);
 int keyring_relink(struct keyring *k, const struct keyring_rings *rings,
 		   struct warder_error *reterr);
 
+/* How often the container in that slot has emptied its S, as far as the programs saw. */
+uint64_t keyring_clears(struct keyring *k, uint32_t slot);
+
 /* Unlinks and revokes both rings. */
 int keyring_destroy(struct keyring *k, uint64_t cid, const struct keyring_rings *rings);
 

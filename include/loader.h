@@ -95,6 +95,7 @@ enum loader_map {
 	LOADER_MAP_KEYS,       /* keyring.bpf.c */
 	LOADER_MAP_KEY_GRANTS,
 	LOADER_MAP_KEY_ALLOC_AS,
+	LOADER_MAP_KEY_CLEARS,
 	LOADER_MAP_SOCKS,      /* socket storage: sockets that any container may reach */
 	LOADER_MAP_LEARN,      /* struct warder_learn_key -> struct warder_learn */
 	LOADER_MAP__MAX,

@@ -410,6 +410,14 @@ struct warder_alloc_as {
 };
 _Static_assert(sizeof(struct warder_alloc_as) == 32, "alloc_as layout");
 
+/* Value of warder_clears (array by slot): how often the container has emptied its S, which takes
+ * the link to C away, and when the supervisor was last told (ktime ns). */
+struct warder_clears {
+	__u64 count;
+	__u64 told;
+};
+_Static_assert(sizeof(struct warder_clears) == 16, "clears layout");
+
 /* Hash of a key's type and description, as far as they fit: the same in BPF and user space.
  * `w` holds the type's first 16 bytes and the description's first 112, NUL-padded. */
 #define WARDER_KEY_TYPE_SIZE 16
@@ -536,6 +544,8 @@ enum warder_event_type {
 	WARDER_EVENT_LIFECYCLE,   /* made by user space: started, exited, adopted */
 	WARDER_EVENT_LEARN,       /* learn mode: what was asked, recorded before it was decided;
 	                           * a struct warder_event, once for each new object or access */
+	WARDER_EVENT_CLEARED,     /* the container emptied its S: a struct warder_event_header, for
+	                           * the supervisor alone */
 };
 
 /* Hooks, for reports; names in warder_hook_name[] (events.c). */

@@ -179,6 +179,8 @@ int event_verify(const void *data, size_t size)
 			return -EINVAL;
 		return 0;
 	}
+	case WARDER_EVENT_CLEARED:
+		return h->size == sizeof(*h) ? 0 : -EINVAL;
 	default:
 		/* The others never come through a ring. */
 		return -EINVAL;

@@ -129,6 +129,16 @@ int keyring_relink(struct keyring *k, const struct keyring_rings *rings,
 	return 0;
 }
 
+uint64_t keyring_clears(struct keyring *k, uint32_t slot)
+{
+	struct warder_clears clears;
+	int fd = k->loader ? loader_map_fd(k->loader, LOADER_MAP_KEY_CLEARS) : -1;
+
+	if (fd < 0 || keyring_map_lookup(fd, &slot, &clears))
+		return 0;
+	return clears.count;
+}
+
 /* Revoking a ring also empties it. */
 static int ring_drop(struct keyring *k, int32_t ring)
 {

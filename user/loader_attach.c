@@ -111,7 +111,7 @@ static const char *const of_containers[] = {
 	"warder_msg_queue_alloc",  "warder_shm_alloc",	     "warder_sem_alloc",
 	"warder_ipc_permission",   "warder_file_receive",    "warder_file_fcntl",
 	"warder_sys_mount_enter",  "warder_sys_mount_exit",  "warder_sys_mount32_enter",
-	"warder_sys_mount32_exit", "warder_key_permission",
+	"warder_sys_mount32_exit", "warder_key_permission", "warder_keyring_clear",
 };
 
 int loader_program_known(const char *name)

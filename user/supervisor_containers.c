@@ -356,6 +356,34 @@ void ctr_tick(struct supervisor *s, uint64_t now)
 	}
 }
 
+/* ---------------------------------------------------------------------------- rings */
+
+/* C may be missing in S: a container can empty its own session keyring. */
+void ctr_rings_mend(struct supervisor *s, struct ctr *c)
+{
+	struct warder_error e = { "" };
+
+	if (!s->keyring || !c->has_rings || c->state == CTR_DYING)
+		return;
+	c->clears_seen = keyring_clears(s->keyring, c->slot);
+	if (!keyring_relink(s->keyring, &c->rings, &e)) {
+		c->rings_broken = 0;
+		return;
+	}
+	/* Said once: the container could make us say it for ever. */
+	if (!c->rings_broken)
+		log_warning("container %s: %s", c->name, e.text);
+	c->rings_broken = 1;
+}
+
+/* For what no record told of, and what could not be mended: it filled S up, perhaps. */
+void ctr_rings_look(struct supervisor *s, struct ctr *c)
+{
+	if (s->keyring && c->has_rings &&
+	    (c->rings_broken || keyring_clears(s->keyring, c->slot) != c->clears_seen))
+		ctr_rings_mend(s, c);
+}
+
 /* ------------------------------------------------------------------------- adoption */
 
 static void ctr_adopt_state(struct supervisor *s, struct ctr *c)
@@ -460,6 +488,7 @@ static void ctr_adopt(struct supervisor *s, uint32_t slot, const struct warder_c
 	}
 	ctr_watch_init(s, c, pidfd);
 	ctr_socket_remake(s, c);
+	ctr_rings_mend(s, c);
 	sup_event_lifecycle(s, c, "adopted", 0);
 }
 

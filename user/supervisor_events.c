@@ -127,6 +127,8 @@ void sup_event_record(const struct warder_event_header *h, size_t size, void *ar
 	else if (h->type == WARDER_EVENT_REFUSAL)
 		event_publish(s, icept_to_json((const struct warder_icept *)(const void *)h,
 					       c ? c->name : NULL, ctr_image(s, c)), h->cid);
+	else if (h->type == WARDER_EVENT_CLEARED && c)
+		ctr_rings_mend(s, c);
 }
 
 void sup_event_ring_ready(struct supervisor *s, struct source *src, uint32_t events)
@@ -231,6 +233,7 @@ void sup_event_tick(struct supervisor *s, uint64_t now)
 	for (struct ctr *c = s->ctrs; c; c = next) {
 		next = c->next;
 		sup_event_gaps(s, c);
+		ctr_rings_look(s, c);
 	}
 }
 

@@ -84,6 +84,8 @@ struct ctr {
 	char digest_found[65]; /* adopted: what the state file said, if it differs */
 	struct keyring_rings rings;
 	int has_rings;
+	uint64_t clears_seen; /* of S, when C was last linked into it */
+	int rings_broken;     /* it could not be, and that has been said */
 	int identity; /* a record is in the kernel's table */
 	int64_t created; /* realtime, seconds */
 	char **mounts; /* paths */
@@ -229,6 +231,8 @@ int ctr_save(struct supervisor *s, struct ctr *c, struct warder_error *reterr);
 void ctr_end(struct supervisor *s, struct ctr *c, int status);
 void ctr_tick(struct supervisor *s, uint64_t now);
 void ctr_adopt_all(struct supervisor *s);
+void ctr_rings_mend(struct supervisor *s, struct ctr *c);
+void ctr_rings_look(struct supervisor *s, struct ctr *c);
 void ctr_free_all(struct supervisor *s);
 struct json_object *ctr_to_json(struct supervisor *s, struct ctr *c, int all);
 int ctr_override_acquire(void *arg, __u64 cid, __u32 slot, struct override_target *ret);

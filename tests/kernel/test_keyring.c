@@ -473,10 +473,29 @@ static int child_clears(void)
 	return 0;
 }
 
+/* Rings that are not S are the container's own business. */
+static int child_clears_another(void)
+{
+	int32_t ring = add_key("keyring", "mine", NULL, 0, KEY_SPEC_PROCESS_KEYRING);
+
+	CHECK(ring > 0 && keyctl_clear(ring) == 0);
+	CHECK_ERRNO(keyctl_clear(shared->box.rings.container), EACCES);
+	return 0;
+}
+
 static void test_clear_and_relink(void **state)
 {
+	const uint64_t a = keyring_clears(box_keyring, box_a.slot);
+	const uint64_t b = keyring_clears(box_keyring, box_b.slot);
+
 	(void)state;
+	shared->box = box_a;
+	assert_int_equal(box_run(&box_a, child_clears_another), 0);
+	assert_int_equal(keyring_clears(box_keyring, box_a.slot), a);
 	assert_int_equal(box_run(&box_a, child_clears), 0);
+	/* Counted for whoever did it: the supervisor looks at that. */
+	assert_int_equal(keyring_clears(box_keyring, box_a.slot), a + 1);
+	assert_int_equal(keyring_clears(box_keyring, box_b.slot), b);
 	assert_int_equal(keyring_relink(box_keyring, &box_a.rings, &box_error), 0);
 	assert_int_equal(box_run(&box_a, child_secret_is_a), 0);
 }
