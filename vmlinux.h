@@ -235,6 +235,10 @@ struct file {
 	struct inode *f_inode;
 };
 
+struct backing_file { /* since 6.7 */
+	struct path user_path;
+};
+
 struct vm_area_struct {
 	unsigned long vm_flags;
 	struct anon_vma *anon_vma;
@@ -315,6 +319,7 @@ struct unix_sock {
 struct msghdr {
 	void *msg_name;
 	int msg_namelen;
+	void *msg_control;
 	unsigned int msg_flags;
 	size_t msg_controllen;
 };

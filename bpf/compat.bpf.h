@@ -50,4 +50,17 @@ static __always_inline int compat_mount_is_internal(struct vfsmount *mnt)
 	return compat_is_err(BPF_CORE_READ(m, mnt_ns));
 }
 
+/* Where the mapping of an overlay's file holds the layer's (6.7 and later), what it was opened
+ * as lies behind that. Before, the layer's file has the overlay's path itself. */
+static __always_inline struct backing_file *compat_backing_file(struct file *file)
+{
+	struct backing_file *backing = (struct backing_file *)file; /* its first member */
+
+	if (!bpf_core_field_exists(backing->user_path) ||
+	    !compat_mount_is_internal(BPF_CORE_READ(file, f_path.mnt)) ||
+	    (BPF_CORE_READ(file, f_path.mnt, mnt_sb, s_flags) & WARDER_SB_KERNMOUNT))
+		return NULL;
+	return backing;
+}
+
 #endif

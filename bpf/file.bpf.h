@@ -455,7 +455,7 @@ int BPF_PROG(warder_file_open, struct file *file, int ret)
 		known_teach((__u64)BPF_CORE_READ(file, f_path.dentry, d_parent),
 			    (__u64)BPF_CORE_READ(file, f_path.mnt, mnt_root));
 	if (file->f_inode->i_sb->s_magic == WARDER_MAGIC_MQUEUE) {
-		err = peer_judge_mqueue((__u64)BPF_CORE_READ(file, f_inode, i_sb));
+		err = peer_judge_mqueue((__u64)BPF_CORE_READ(file, f_inode));
 		if (err)
 			return errno_return(-err);
 	}
@@ -715,9 +715,23 @@ int BPF_PROG(warder_path_chown, const struct path *path, __u64 uid, __u64 gid, i
  * of its own (shared anonymous memory, SysV segments) is marked private there: no file. */
 static __always_inline int file_judge_mapping(struct file *file, __u32 hook)
 {
+	struct file_request r = { .hook = hook, .class_ = WARDER_CLASS_FILE,
+				  .access = WARDER_ACC_MAP_EXEC };
+	struct backing_file *backing = compat_backing_file(file);
+	enum file_kind kind = file_kind(&file->f_path);
+
 	if (BPF_CORE_READ(file, f_inode, i_flags) & WARDER_S_PRIVATE)
 		return 0;
-	return file_judge_path(&file->f_path, hook, WARDER_CLASS_FILE, WARDER_ACC_MAP_EXEC);
+	if (backing) {
+		r.at.mnt_root = (__u64)BPF_CORE_READ(backing, user_path.mnt, mnt_root);
+		r.at.dentry = (__u64)BPF_CORE_READ(backing, user_path.dentry);
+	} else if (kind != FILE_PASSED) {
+		r.nameless = kind == FILE_NAMELESS;
+		file_object_set(&r.at, &file->f_path, NULL);
+	} else {
+		return 0;
+	}
+	return errno_return(-file_judge(&r));
 }
 
 #endif

@@ -28,6 +28,7 @@
 /* Beside the WARDER_NET_* bit: the address comes with data, and control messages with it. */
 #define NET_DATA 0x100
 #define NET_CONTROL 0x200
+#define NET_ROUTE 0x400 /* by way of other hosts, see net_is_route() */
 #define NET_OP_MASK 0xff
 #define NET_OP(op, hook) ((__u64)(hook) << 32 | (op))
 
@@ -148,6 +149,8 @@ __noinline __weak int net_gather(__u64 sock, __u64 address, __u32 len, __u32 op,
 	if (a->families & WARDER_FAM_IP) {
 		a->protocols = warder_net_protocol(BPF_CORE_READ(sk, sk_type),
 						   BPF_CORE_READ(sk, sk_protocol));
+		if (op & NET_ROUTE)
+			return NET_UNREACHABLE;
 		if (address)
 			return net_gather_ip(a, sk, (const void *)address, len, op);
 		return net_gather_own(a, sk);
@@ -345,6 +348,73 @@ int BPF_PROG(warder_socket_accept, struct socket *sock, struct socket *newsock)
 					NET_OP(WARDER_NET_ACCEPT, WARDER_HOOK_SOCKET_ACCEPT)));
 }
 
+#define NET_SOL_IP 0
+#define NET_SOL_IPV6 41
+#define NET_IP_OPTIONS 4
+#define NET_IP_RETOPTS 7
+#define NET_IPV6_RTHDR 57
+#define NET_IPV6_2292RTHDR 5
+#define NET_IPV6_2292PKTOPTIONS 6
+
+/*
+ * IPv4 options and IPv6 routing headers can name hosts on the way: the kernel sends to the first
+ * of them, and is told the last by connect(2) and sendmsg(2). No hook sees what they say: where
+ * addresses are judged at all, they may not be set. With a socket handed in they were its
+ * maker's choice.
+ */
+static __always_inline int net_is_route(__u32 level, __u32 name)
+{
+	if (level == NET_SOL_IP)
+		return name == NET_IP_OPTIONS || name == NET_IP_RETOPTS;
+	return level == NET_SOL_IPV6 && (name == NET_IPV6_RTHDR || name == NET_IPV6_2292RTHDR ||
+					 name == NET_IPV6_2292PKTOPTIONS);
+}
+
+struct net_control {
+	__u64 len; /* of the header and what follows */
+	__u32 level;
+	__u32 type;
+};
+
+/* With more control messages than that in one call the rest cannot be judged: refused. */
+#define NET_CONTROLS 16
+
+/* Is there a route among the control messages, which are the kernel's own copy? */
+__noinline __weak int net_control_has_route(__u64 at, __u64 len)
+{
+	for (int i = 0; i < NET_CONTROLS; i++) {
+		struct net_control c = {};
+		__u64 step;
+
+		if (len < sizeof(c))
+			return 0;
+		if (bpf_probe_read_kernel(&c, sizeof(c), (const void *)at))
+			return 1;
+		if (net_is_route(c.level, c.type))
+			return 1;
+		/* Malformed, or the last: the kernel reads no further. */
+		step = (c.len + 7) & ~7ull;
+		if (step < sizeof(c) || step >= len)
+			return 0;
+		at += step;
+		len -= step;
+	}
+	return 1;
+}
+
+SEC("lsm/socket_setsockopt")
+int BPF_PROG(warder_socket_setsockopt, struct socket *sock, int level, int optname)
+{
+	if (!net_is_route(level, optname) || !current_is_tagged())
+		return 0;
+	/* The same number asks only, there. */
+	if (level == NET_SOL_IP && optname == NET_IP_RETOPTS)
+		return 0;
+	return errno_return(-net_socket(unix_scalar(sock->sk), 0, 0,
+					NET_OP(WARDER_NET_CONNECT, WARDER_HOOK_SOCKET_CONNECT) |
+						NET_ROUTE));
+}
+
 /*
  * With an address only: what goes to the connected peer was judged by connect. A netlink socket
  * without one speaks to the kernel, and was never connected. TCP ignores an address unless it is
@@ -365,6 +435,9 @@ int BPF_PROG(warder_socket_sendmsg, struct socket *sock, struct msghdr *msg, int
 	if (!sk || !sock->file)
 		return 0;
 	family = sk->__sk_common.skc_family;
+	if (msg->msg_controllen && warder_net_family(family) & WARDER_FAM_IP &&
+	    net_control_has_route(unix_scalar(msg->msg_control), msg->msg_controllen))
+		return errno_return(-net_socket(unix_scalar(sk), 0, 0, op | NET_ROUTE));
 	if (!name && family != WARDER_AF_NETLINK)
 		return 0;
 	if ((family == WARDER_AF_INET || family == WARDER_AF_INET6) &&

@@ -213,21 +213,36 @@ static __always_inline int peer_judge_object(__u32 hook, __u32 class_, __u64 op,
 	return hook_end(&s, &v, &f, NULL);
 }
 
-/* All queues of an IPC namespace are on one superblock. Those of the first namespace are the
- * host's; another namespace is the container's own, or shared with it by whoever made it. */
-static __always_inline int peer_mqueue_is_host(struct super_block *sb)
+/* Queues of the first IPC namespace are the host's, unless a container made them. */
+static __always_inline int peer_mqueue_is_host(struct inode *inode)
 {
-	struct ipc_namespace *ns = (struct ipc_namespace *)BPF_CORE_READ(sb, s_fs_info);
+	struct ipc_namespace *ns = (struct ipc_namespace *)BPF_CORE_READ(inode, i_sb, s_fs_info);
 
 	return BPF_CORE_READ(ns, ns.inum) == WARDER_IPC_INIT_INO;
 }
 
-/* Opening a queue: 0 or a negative errno. `at` is its superblock. */
+/*
+ * Opening or removing a queue of messages: 0 or a negative errno. `at` is its inode. Who made it
+ * is recorded in ipc.bpf.h; what nobody recorded in another IPC namespace than the host's was made
+ * by whoever prepared that namespace for its containers, and is their own.
+ */
 __noinline __weak int peer_judge_mqueue(__u64 at)
 {
-	if (!peer_mqueue_is_host((struct super_block *)at))
-		return 0;
-	return peer_judge_object(WARDER_HOOK_FILE_OPEN, WARDER_CLASS_IPC, WARDER_IPC_MQ, 0, 0, 0);
+	struct owner_tag *owner = bpf_map_lookup_elem(&warder_ipcs, &at);
+	struct inode *inode = (struct inode *)at;
+	struct warder_task *tag;
+	__u64 cid = 0;
+	__u32 fault;
+
+	if (owner) {
+		cid = owner->cid;
+	} else if (!peer_mqueue_is_host(inode)) {
+		/* A tag that cannot be read is a fault below. */
+		tag = task_tag(bpf_get_current_task_btf(), &fault);
+		cid = tag ? tag->cid : 0;
+	}
+	return peer_judge_object(WARDER_HOOK_FILE_OPEN, WARDER_CLASS_IPC, WARDER_IPC_MQ, cid,
+				 owner ? owner->slot : 0, BPF_CORE_READ(inode, i_ino));
 }
 
 #endif

@@ -75,6 +75,7 @@ static const struct {
 	{ "warder_socket_listen", NEED_NETWORK, WARDER_CLASS_NETWORK, 1 },
 	{ "warder_socket_accept", NEED_NETWORK, WARDER_CLASS_NETWORK, 1 },
 	{ "warder_socket_sendmsg", NEED_NETWORK, WARDER_CLASS_NETWORK, 1 },
+	{ "warder_socket_setsockopt", NEED_NETWORK, WARDER_CLASS_NETWORK, 1 },
 	{ "warder_sctp_bind_connect", NEED_NETWORK, WARDER_CLASS_NETWORK, 0 },
 	{ "warder_userns_create", NEED_NAMESPACE, WARDER_CLASS_NAMESPACE, 1 },
 	{ "warder_task_namespaces", NEED_NAMESPACE, WARDER_CLASS_NAMESPACE, 1 },
@@ -92,6 +93,8 @@ static const struct {
 	{ "warder_msg_queue_free", NEED_ALWAYS, WARDER_CLASS_IPC, 1 },
 	{ "warder_shm_free", NEED_ALWAYS, WARDER_CLASS_IPC, 1 },
 	{ "warder_sem_free", NEED_ALWAYS, WARDER_CLASS_IPC, 1 },
+	{ "warder_mqueue_gone", NEED_ALWAYS, WARDER_CLASS_IPC, 0 },
+	{ "warder_mqueue_made", NEED_CONTAINER, WARDER_CLASS_IPC, 0 },
 };
 
 /* What a container of any policy needs. */
@@ -110,6 +113,8 @@ static const char *const of_containers[] = {
 	"warder_socket_bind",	   "warder_file_ioctl",	     "warder_file_ioctl_compat",
 	"warder_msg_queue_alloc",  "warder_shm_alloc",	     "warder_sem_alloc",
 	"warder_ipc_permission",   "warder_file_receive",    "warder_file_fcntl",
+	"warder_inode_unlink",	   "warder_msg_queue_msgctl", "warder_shm_shmctl",
+	"warder_sem_semctl",
 	"warder_sys_mount_enter",  "warder_sys_mount_exit",  "warder_sys_mount32_enter",
 	"warder_sys_mount32_exit", "warder_key_permission", "warder_keyring_clear",
 };

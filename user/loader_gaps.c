@@ -23,6 +23,10 @@ static const struct {
 	{ { WARDER_CLASS_MEMORY, 1, "executable stacks of programs" }, "setup_arg_pages", 0 },
 	{ { WARDER_CLASS_MEMORY, 1, "an executable heap by personality(READ_IMPLIES_EXEC)" },
 	  "__x64_sys_personality", 0 },
+	{ { WARDER_CLASS_IPC, 0,
+	    "mq: who made a message queue; those in the host's IPC namespace all count as the "
+	    "host's" },
+	  "mqueue_get_inode", 0 },
 	{ { WARDER_CLASS_KERNEL, 1, "io_uring and userfaultfd" },
 	  "bpf_lsm_inode_init_security_anon", 0 },
 	{ { WARDER_CLASS_KERNEL, 1, "polling threads of an io_uring that was handed in" },

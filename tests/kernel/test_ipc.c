@@ -80,6 +80,43 @@ static int op_sem(void *id)
 	return h_errno(semop((int)(long)id, &s, 1));
 }
 
+/* What only asks whose it is: removing, changing. */
+static int op_shm_remove(void *id)
+{
+	return h_errno(shmctl((int)(long)id, IPC_RMID, NULL));
+}
+
+static int op_shm_lock(void *id)
+{
+	return h_errno(shmctl((int)(long)id, SHM_LOCK, NULL));
+}
+
+static int op_shm_set(void *id)
+{
+	struct shmid_ds ds = { .shm_perm = { .mode = 0600 } };
+
+	return h_errno(shmctl((int)(long)id, IPC_SET, &ds));
+}
+
+static int op_msg_remove(void *id)
+{
+	return h_errno(msgctl((int)(long)id, IPC_RMID, NULL));
+}
+
+static int op_sem_remove(void *id)
+{
+	return h_errno(semctl((int)(long)id, 0, IPC_RMID));
+}
+
+/* Of no object: the limits of the namespace. */
+static int op_shm_info(void *arg)
+{
+	struct shminfo info;
+
+	(void)arg;
+	return h_errno(shmctl(0, IPC_INFO, (struct shmid_ds *)&info));
+}
+
 static void test_sysv_of_the_host(void **state)
 {
 	int shm = shmget(0x5701, 4096, IPC_CREAT | 0666);
@@ -92,7 +129,14 @@ static void test_sysv_of_the_host(void **state)
 	assert_int_equal(h_run((int)a, op_shmctl, (void *)(long)shm), EACCES);
 	assert_int_equal(h_run((int)a, op_msg, (void *)(long)msg), EACCES);
 	assert_int_equal(h_run((int)a, op_sem, (void *)(long)sem), EACCES);
+	assert_int_equal(h_run((int)a, op_shm_remove, (void *)(long)shm), EACCES);
+	assert_int_equal(h_run((int)a, op_shm_lock, (void *)(long)shm), EACCES);
+	assert_int_equal(h_run((int)a, op_shm_set, (void *)(long)shm), EACCES);
+	assert_int_equal(h_run((int)a, op_msg_remove, (void *)(long)msg), EACCES);
+	assert_int_equal(h_run((int)a, op_sem_remove, (void *)(long)sem), EACCES);
+	assert_int_equal(h_run((int)a, op_shm_info, NULL), 0);
 	/* Audit mode does not open the border; a rule that names the host does. */
+	assert_int_equal(h_run((int)audited, op_shm_remove, (void *)(long)shm), EACCES);
 	assert_int_equal(h_run((int)audited, op_shmat, (void *)(long)shm), EACCES);
 	assert_int_equal(h_run((int)friend_, op_shmat, (void *)(long)shm), 0);
 	assert_int_equal(h_run(-1, op_shmat, (void *)(long)shm), 0);
@@ -112,9 +156,11 @@ static void test_sysv_of_another(void **state)
 	assert_int_equal(h_run((int)a, op_shmat, (void *)(long)id), 0);
 	assert_int_equal(h_run((int)b, op_shmat, (void *)(long)id), EACCES);
 	assert_int_equal(h_run((int)b, op_shmget, (void *)0x5711L), EACCES);
+	assert_int_equal(h_run((int)b, op_shm_remove, (void *)(long)id), EACCES);
+	assert_int_equal(h_run((int)a, op_shm_set, (void *)(long)id), 0);
 	/* By a rule that names the container. */
 	assert_int_equal(h_run((int)friend_, op_shmat, (void *)(long)id), 0);
-	shmctl(id, IPC_RMID, NULL);
+	assert_int_equal(h_run((int)a, op_shm_remove, (void *)(long)id), 0);
 }
 
 static void test_sysv_of_its_own(void **state)
@@ -149,21 +195,52 @@ static int op_mq_open(void *name)
 	return h_errno((int)q);
 }
 
-static void test_mq(void **state)
+static int op_mq_make(void *name)
 {
 	struct mq_attr attr = { .mq_maxmsg = 2, .mq_msgsize = 16 };
-	mqd_t q = mq_open("/warder-test", O_RDWR | O_CREAT, 0666, &attr);
 
+	return h_errno((int)mq_open(name, O_RDWR | O_CREAT, 0666, &attr));
+}
+
+static int op_mq_unlink(void *name)
+{
+	return h_errno(mq_unlink(name));
+}
+
+static void test_mq(void **state)
+{
 	(void)state;
-	if (q == (mqd_t)-1 && errno == ENOSYS)
-		skip();
-	assert_true(q != (mqd_t)-1);
+	assert_int_equal(op_mq_make("/warder-test"), 0);
 	assert_int_equal(h_run((int)a, op_mq_open, "/warder-test"), EPERM);
+	assert_int_equal(h_run((int)a, op_mq_unlink, "/warder-test"), EPERM);
 	assert_int_equal(h_run((int)audited, op_mq_open, "/warder-test"), EPERM);
 	assert_int_equal(h_run((int)friend_, op_mq_open, "/warder-test"), 0);
 	assert_int_equal(h_run(-1, op_mq_open, "/warder-test"), 0);
-	mq_close(q);
-	mq_unlink("/warder-test");
+	assert_int_equal(mq_unlink("/warder-test"), 0);
+}
+
+static void test_mq_of_another(void **state)
+{
+	(void)state;
+	assert_int_equal(h_run((int)a, op_mq_make, "/warder-a"), 0);
+	assert_int_equal(h_run((int)a, op_mq_open, "/warder-a"), 0);
+	assert_int_equal(h_run((int)b, op_mq_open, "/warder-a"), EACCES);
+	assert_int_equal(h_run((int)b, op_mq_make, "/warder-a"), EACCES);
+	assert_int_equal(h_run((int)b, op_mq_unlink, "/warder-a"), EACCES);
+	assert_int_equal(h_run((int)friend_, op_mq_open, "/warder-a"), 0);
+	assert_int_equal(h_run(-1, op_mq_open, "/warder-a"), 0);
+	/* A rule refuses it within the container too. */
+	assert_int_equal(h_run((int)barred, op_mq_make, "/warder-barred"), EXDEV);
+	assert_int_equal(h_run((int)a, op_mq_unlink, "/warder-a"), 0);
+	mq_unlink("/warder-barred");
+	/* The host's queue has the memory of one that a container had: not taken for its. */
+	for (int i = 0; i < 20; i++) {
+		assert_int_equal(h_run((int)a, op_mq_make, "/warder-a"), 0);
+		assert_int_equal(h_run((int)a, op_mq_unlink, "/warder-a"), 0);
+		assert_int_equal(op_mq_make("/warder-host"), 0);
+		assert_int_equal(h_run((int)a, op_mq_open, "/warder-host"), EPERM);
+		assert_int_equal(mq_unlink("/warder-host"), 0);
+	}
 }
 
 /* ------------------------------------------------------ descriptors received */
@@ -228,6 +305,8 @@ static void test_received_files(void **state)
 	assert_int_equal(received((int)slot, "/root/ipc/open", O_RDONLY), 0);
 	assert_int_equal(received((int)slot, "/root/ipc/open", O_RDWR), EACCES);
 	assert_int_equal(received((int)slot, "/root/ipc/shut", O_RDONLY), EACCES);
+	/* Access mode 3 can ioctl(2) only, and is judged as both. */
+	assert_int_equal(received((int)slot, "/root/ipc/open", 3), EACCES);
 	/* A name without access: it is judged when it is opened. */
 	assert_int_equal(received((int)slot, "/root/ipc/shut", O_PATH), 0);
 	assert_int_equal(received(-1, "/root/ipc/shut", O_RDONLY), 0);
@@ -236,6 +315,113 @@ static void test_received_files(void **state)
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", memfd);
 	assert_int_equal(received((int)slot, path, O_RDWR), 0);
 	close(memfd);
+}
+
+/* By the file system that a file is on, whatever the file rules say. */
+struct steal {
+	int fd;
+};
+
+/* pidfd_getfd(2) from a process of the same container: says why it was refused. */
+static int op_steal(void *arg)
+{
+	struct steal *s = arg;
+	pid_t child = fork();
+	int pidfd, result;
+
+	if (!child)
+		for (;;)
+			pause();
+	pidfd = (int)syscall(SYS_pidfd_open, child, 0);
+	result = h_errno(syscall(SYS_pidfd_getfd, pidfd, s->fd, 0));
+	kill(child, SIGKILL);
+	waitpid(child, NULL, 0);
+	return pidfd < 0 ? BROKEN : result;
+}
+
+static int stolen(__u32 slot, const char *path, int flags)
+{
+	struct steal s = { .fd = open(path, flags | O_CLOEXEC) };
+	int result;
+
+	assert_true(s.fd >= 0);
+	result = h_run((int)slot, op_steal, &s);
+	close(s.fd);
+	return result;
+}
+
+static void test_files_of_others(void **state)
+{
+	__u32 taker = h_container("policy: taker\nipc:\n  - allow: [fd]\n    peer: policy:b\n"), at;
+	__u32 guest = h_container("policy: guest\nipc:\n  - allow: [fd]\n    peer: host\n");
+	char name[WARDER_PATH_MAX], detail[WARDER_PATH_MAX];
+	struct warder_event e;
+
+	(void)state;
+	h_shell("mkdir -p /root/ipc/host /root/ipc/b; mount -t tmpfs x /root/ipc/host; "
+		"mount -t tmpfs x /root/ipc/b; echo x > /root/ipc/host/f; echo x > /root/ipc/b/f; "
+		"echo x > /root/ipc/gone");
+	h_record_mount(b, "/root/ipc/b", "/data");
+	h_events_drop();
+	assert_int_equal(stolen(a, "/root/ipc/host/f", O_RDONLY), EPERM);
+	assert_int_equal(h_event_last(a, &e, name, detail), 1);
+	assert_int_equal(e.class_, WARDER_CLASS_IPC);
+	assert_int_equal(e.hook, WARDER_HOOK_FILE_RECEIVE);
+	assert_int_equal(e.access, WARDER_IPC_FD);
+	assert_int_equal(e.v.why, WARDER_WHY_BASELINE);
+	assert_int_equal(e.arg[1], 0);
+	assert_int_equal(stolen(a, "/root/ipc/host/f", O_PATH), EPERM);
+	assert_int_equal(stolen(audited, "/root/ipc/host/f", O_RDONLY), EPERM);
+	assert_int_equal(stolen(taker, "/root/ipc/host/f", O_RDONLY), EPERM);
+	assert_int_equal(stolen(guest, "/root/ipc/host/f", O_RDONLY), 0);
+	assert_int_equal(stolen(a, "/root/ipc/b/f", O_RDONLY), EACCES);
+	assert_int_equal(h_event_last(a, &e, name, detail), 1);
+	assert_int_equal(e.arg[1], h_cid(b));
+	assert_int_equal(stolen(guest, "/root/ipc/b/f", O_RDONLY), EACCES);
+	assert_int_equal(stolen(taker, "/root/ipc/b/f", O_RDONLY), 0);
+	assert_int_equal(stolen(b, "/root/ipc/b/f", O_RDONLY), 0);
+	assert_int_equal(received((int)a, "/root/ipc/b/f", O_RDONLY), EACCES);
+	assert_int_equal(received((int)taker, "/root/ipc/b/f", O_RDONLY), 0);
+	/* Its own, and one that has lost its name. */
+	assert_int_equal(stolen(a, "/root/ipc/gone", O_RDONLY), 0);
+	at = (__u32)open("/root/ipc/gone", O_RDONLY);
+	h_shell("rm /root/ipc/gone");
+	snprintf(name, sizeof(name), "/proc/self/fd/%u", at);
+	assert_int_equal(stolen(a, name, O_RDONLY), 0);
+	close((int)at);
+	h_shell("umount /root/ipc/host; umount /root/ipc/b");
+}
+
+static int pipe_received(__u32 slot)
+{
+	struct steal s;
+	int ends[2], result;
+
+	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+	s.fd = ends[0];
+	result = h_run((int)slot, op_steal, &s);
+	close(ends[0]);
+	close(ends[1]);
+	return result;
+}
+
+static void test_received_by_rule(void **state)
+{
+	__u32 shut = h_container("policy: shut\nipc:\n  - deny: [fd]\n    peer: same\n"
+				 "    errno: EXDEV\n");
+
+	(void)state;
+	h_shell("mkdir -p /root/ipc; echo x > /root/ipc/open; "
+		"test -c /root/ipc/zero || mknod /root/ipc/zero c 1 5");
+	assert_int_equal(stolen(a, "/root/ipc/open", O_RDONLY), 0);
+	assert_int_equal(stolen(shut, "/root/ipc/open", O_RDONLY), EXDEV);
+	assert_int_equal(pipe_received(a), 0);
+	assert_int_equal(pipe_received(shut), EXDEV);
+	/* A device that the container could not open itself. */
+	assert_int_equal(stolen(a, "/dev/zero", O_RDONLY), 0);
+	assert_int_equal(stolen(a, "/root/ipc/zero", O_RDONLY), EPERM);
+	assert_int_equal(stolen(a, "/root/ipc/zero", 3), EPERM);
+	assert_int_equal(stolen(a, "/root/ipc/zero", O_PATH), 0);
 }
 
 /* ------------------------------------------------------------ signals of files */
@@ -315,12 +501,15 @@ static int setup(void **state)
 	audited = h_container("policy: audited\nmode: audit\n");
 	barred = h_container("policy: barred\nipc:\n"
 			     "  - deny: [sysv]\n"
-			     "    peer: same\n");
+			     "    peer: same\n"
+			     "  - deny: [mq]\n"
+			     "    peer: same\n"
+			     "    errno: EXDEV\n");
 	snprintf(policy, sizeof(policy),
 		 "policy: friend\nipc:\n"
 		 "  - allow: [sysv, mq]\n"
 		 "    peer: host\n"
-		 "  - allow: [sysv]\n"
+		 "  - allow: [sysv, mq]\n"
 		 "    peer: policy:a\n");
 	friend_ = h_container(policy);
 	return 0;
@@ -334,7 +523,10 @@ int main(void)
 		cmocka_unit_test(test_sysv_of_its_own),
 		cmocka_unit_test(test_sysv_address_used_again),
 		cmocka_unit_test(test_mq),
+		cmocka_unit_test(test_mq_of_another),
 		cmocka_unit_test(test_received_files),
+		cmocka_unit_test(test_files_of_others),
+		cmocka_unit_test(test_received_by_rule),
 		cmocka_unit_test(test_setown),
 	};
 

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -481,21 +482,55 @@ static int read_layers(void *arg)
 	       try_read("/n/ovl/hidden") == EACCES;
 }
 
+/* Mapped to be read, then made executable: what the kernel maps is the layer's file. */
+static int map_exec_later(void *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	void *p = fd < 0 ? MAP_FAILED : mmap(NULL, 4096, PROT_READ, MAP_PRIVATE, fd, 0);
+
+	if (p == MAP_FAILED)
+		return SETUP_FAILED;
+	return mprotect(p, 4096, PROT_READ | PROT_EXEC) ? errno : 0;
+}
+
+static int map_exec(void *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return SETUP_FAILED;
+	return mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE, fd, 0) == MAP_FAILED ? errno : 0;
+}
+
 /* A root of overlayfs: judged by its own names, its layers by theirs. */
 static void overlay_is_judged_once_by_its_own_name(void **state)
 {
+	char name[WARDER_PATH_MAX], detail[WARDER_PATH_MAX];
+	struct warder_event e;
 	__u32 slot;
 
 	(void)state;
 	h_shell("mkdir -p /n/layers/lower /n/layers/upper /n/layers/work /n/ovl");
 	h_shell("cd /n/layers; echo x >lower/lower-file; echo x >lower/lower-2;"
-		"echo x >lower/hidden; echo x >upper/upper-file");
+		"echo x >lower/hidden; echo x >upper/upper-file;"
+		"echo x >lower/lib-lower; echo x >upper/lib-upper");
 	h_shell("mount -t overlay overlay -o "
 		"lowerdir=/n/layers/lower,upperdir=/n/layers/upper,workdir=/n/layers/work /n/ovl");
 	slot = h_container("policy: overlay\ndefaults: {file: deny, namespace: allow}\nfile:\n"
 			   "  - allow: [read, write, create, delete, rename, chmod]\n"
 			   "    path: /n/ovl/**\n"
+			   "  - allow: [map_exec]\n    path: /n/ovl/lib*\n"
+			   "  - deny: [map_exec]\n    path: /n/ovl/lower-2\n    errno: EXDEV\n"
 			   "  - deny: [read]\n    path: /n/ovl/hidden\n");
+	assert_int_equal(h_run(slot, map_exec, "/n/ovl/lib-lower"), 0);
+	assert_int_equal(h_run(slot, map_exec_later, "/n/ovl/lib-lower"), 0);
+	assert_int_equal(h_run(slot, map_exec_later, "/n/ovl/lib-upper"), 0);
+	assert_int_equal(h_run(slot, map_exec, "/n/ovl/lower-2"), EXDEV);
+	h_events_drop();
+	assert_int_equal(h_run(slot, map_exec_later, "/n/ovl/lower-2"), EXDEV);
+	assert_int_equal(h_event_last(slot, &e, name, detail), 1);
+	assert_int_equal(e.hook, WARDER_HOOK_FILE_MPROTECT);
+	assert_string_equal(name, "/n/ovl/lower-2");
 	assert_int_equal(h_run(slot, use_overlay, NULL), 0);
 	assert_int_equal(h_run(slot, read_layers, NULL), 1);
 	h_shell("umount /n/ovl");

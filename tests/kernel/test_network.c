@@ -532,6 +532,115 @@ static void test_send_spelling(void **state)
 	assert_int_equal(go(s, t), EINVAL);
 }
 
+/* -------------------------------------------------------------- source routes */
+
+/* By way of 127.0.0.2, where the kernel sends it first. */
+static const unsigned char loose_route[12] = { 131, 11, 4, 127, 0, 0, 2, 127, 0, 0, 2, 0 };
+
+static int route_option(void *arg)
+{
+	cleanup_close int fd = socket(AF_INET, *(int *)arg, 0);
+
+	return fd < 0 ? BROKEN : h_errno(setsockopt(fd, SOL_IP, IP_OPTIONS, loose_route,
+						    sizeof(loose_route)));
+}
+
+static int route_option6(void *arg)
+{
+	cleanup_close int fd = socket(AF_INET6, SOCK_DGRAM, 0);
+	unsigned char header[24] = { 0, 2, 2, 1 };
+
+	(void)arg;
+	return fd < 0 ? BROKEN :
+			h_errno(setsockopt(fd, SOL_IPV6, IPV6_RTHDR, header, sizeof(header)));
+}
+
+struct routed {
+	int connect;  /* instead of an address with the data */
+	int messages; /* that mean nothing before it */
+};
+
+static int route_message(void *arg)
+{
+	struct sockaddr_in to = { AF_INET, htons(7001), { htonl(INADDR_LOOPBACK) }, { 0 } };
+	union {
+		char room[1024];
+		struct cmsghdr align;
+	} control = { .room = { 0 } };
+	struct iovec iov = { "x", 1 };
+	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.room };
+	const struct routed *r = arg;
+	cleanup_close int fd = socket(AF_INET, SOCK_DGRAM, 0);
+	struct cmsghdr *c = &control.align;
+	int ttl = 64;
+
+	if (r->connect && connect(fd, (void *)&to, sizeof(to)))
+		return BROKEN;
+	if (!r->connect) {
+		m.msg_name = &to;
+		m.msg_namelen = sizeof(to);
+	}
+	for (int i = 0; i < r->messages; i++) {
+		*c = (struct cmsghdr){ CMSG_LEN(sizeof(ttl)), SOL_IP, IP_TTL };
+		memcpy(CMSG_DATA(c), &ttl, sizeof(ttl));
+		c = (struct cmsghdr *)((char *)c + CMSG_SPACE(sizeof(ttl)));
+	}
+	*c = (struct cmsghdr){ CMSG_LEN(sizeof(loose_route)), SOL_IP, IP_RETOPTS };
+	memcpy(CMSG_DATA(c), loose_route, sizeof(loose_route));
+	m.msg_controllen = (size_t)((char *)c + CMSG_SPACE(sizeof(loose_route)) - control.room);
+	return h_errno(sendmsg(fd, &m, 0));
+}
+
+static int plain_message(void *arg)
+{
+	struct sockaddr_in to = { AF_INET, htons(7001), { htonl(INADDR_LOOPBACK) }, { 0 } };
+	union {
+		char room[CMSG_SPACE(sizeof(int))];
+		struct cmsghdr align;
+	} control = { .align = { CMSG_LEN(sizeof(int)), SOL_IP, IP_TTL } };
+	struct iovec iov = { "x", 1 };
+	struct msghdr m = { &to, sizeof(to), &iov, 1, control.room, sizeof(control.room), 0 };
+	cleanup_close int fd = socket(AF_INET, SOCK_DGRAM, 0);
+	int ttl = 64;
+
+	(void)arg;
+	memcpy(CMSG_DATA(&control.align), &ttl, sizeof(ttl));
+	return h_errno(sendmsg(fd, &m, 0));
+}
+
+/* What is connected or sent to an allowed address goes to that address. */
+static void test_source_routes(void **state)
+{
+	cleanup_close int one = listener(SOCK_DGRAM, 7001);
+	__u32 s = h_container("policy: n\nnetwork:\n  - deny: [connect, send]\n    to: '127.0.0.2'\n");
+	__u32 any = h_container("policy: any\ndefaults: {network: allow}\n");
+	struct routed by_address = { 0, 0 }, connected = { 1, 0 }, behind = { 0, 3 }, many = { 0, 20 };
+	char name[WARDER_PATH_MAX], detail[WARDER_PATH_MAX];
+	int tcp = SOCK_STREAM, udp = SOCK_DGRAM;
+	struct warder_event e;
+
+	(void)state;
+	(void)one;
+	assert_int_equal(h_run(-1, route_option, &tcp), 0);
+	assert_int_equal(h_run((int)any, route_option, &tcp), 0);
+	h_events_drop();
+	assert_int_equal(h_run((int)s, route_option, &tcp), EACCES);
+	assert_int_equal(h_event_last(s, &e, name, detail), 1);
+	assert_int_equal(e.class_, WARDER_CLASS_NETWORK);
+	assert_int_equal(e.v.why, WARDER_WHY_UNREACHABLE);
+	assert_int_equal(h_run((int)s, route_option, &udp), EACCES);
+	/* EINVAL or 0 by what the kernel knows of such headers. */
+	assert_int_not_equal(h_run(-1, route_option6, NULL), EACCES);
+	assert_int_equal(h_run((int)s, route_option6, NULL), EACCES);
+	assert_int_equal(h_run((int)s, route_message, &by_address), EACCES);
+	assert_int_equal(h_run((int)s, route_message, &connected), EACCES);
+	assert_int_equal(h_run((int)s, route_message, &behind), EACCES);
+	assert_int_equal(h_run((int)s, route_message, &many), EACCES);
+	assert_int_not_equal(h_run(-1, route_message, &by_address), EACCES);
+	assert_int_not_equal(h_run((int)any, route_message, &connected), EACCES);
+	assert_int_equal(h_run((int)s, plain_message, NULL), 0);
+}
+
 static void test_raw(void **state)
 {
 	__u32 tcp = h_container("policy: n\ndefaults: {network: deny}\nnetwork:\n"
@@ -664,6 +773,7 @@ int main(void)
 		cmocka_unit_test(test_bind_wildcard),
 		cmocka_unit_test(test_send),
 		cmocka_unit_test(test_send_spelling),
+		cmocka_unit_test(test_source_routes),
 		cmocka_unit_test(test_raw),
 		cmocka_unit_test(test_sctp),
 		cmocka_unit_test(test_event),
