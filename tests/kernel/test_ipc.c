@@ -202,9 +202,10 @@ static int op_mq_make(void *name)
 	return h_errno((int)mq_open(name, O_RDWR | O_CREAT, 0666, &attr));
 }
 
+/* By its number: the C library makes EACCES of EPERM. */
 static int op_mq_unlink(void *name)
 {
-	return h_errno(mq_unlink(name));
+	return h_errno(syscall(SYS_mq_unlink, (char *)name + 1));
 }
 
 static void test_mq(void **state)
