@@ -268,6 +268,7 @@ struct policy {
 	size_t overrides;
 	struct warder_net_rule net[WARDER_NET_RULES_MAX];
 	size_t nets;
+	bool nets_full; /* there were more */
 	struct warder_device_rule device[WARDER_DEVICE_RULES_MAX];
 	size_t devices;
 	struct warder_peer_rule peer[WARDER_PEER_RULES_MAX];

@@ -262,16 +262,17 @@ static void add_entry(struct parser *ps, const struct node *n, const struct ward
 {
 	struct policy *p = ps->p;
 
-	if (p->nets < WARDER_NET_RULES_MAX)
-		p->net[p->nets] = *e;
-	else if (p->nets == WARDER_NET_RULES_MAX)
+	if (p->nets < WARDER_NET_RULES_MAX) {
+		p->net[p->nets++] = *e;
+		return;
+	}
+	/* Said once; the table, which later checks read all the same, stays within its bounds. */
+	if (!p->nets_full)
 		parser_error(ps, n,
 			     "network: with this rule there are more than %d pairs of address and "
 			     "port; use wider ranges",
 			     WARDER_NET_RULES_MAX);
-	/* One beyond the limit: it has been said. */
-	if (p->nets <= WARDER_NET_RULES_MAX)
-		p->nets++;
+	p->nets_full = true;
 }
 
 /* Every address with every port. */
