@@ -16,10 +16,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cleanup.h"
 #include "policy.h"
+
+#define ATTACH_RETRIES 500 /* of 10 ms */
 
 /* Who needs a program. */
 #define NEED_ALWAYS (1u << 0)
@@ -205,6 +208,20 @@ static int link_path(const struct loader *l, const struct loader_prog *p, char *
 		       0 : -ENAMETOOLONG;
 }
 
+/* The kernel lets go of a link that was detached in its own time, after a grace period and in a
+ * worker; until then the program is busy. */
+static int prog_link(int prog_fd)
+{
+	const struct timespec pause = { .tv_nsec = 10 * 1000000 };
+	int fd = bpf_raw_tracepoint_open(NULL, prog_fd);
+
+	for (int i = 0; fd == -EBUSY && i < ATTACH_RETRIES; i++) {
+		nanosleep(&pause, NULL);
+		fd = bpf_raw_tracepoint_open(NULL, prog_fd);
+	}
+	return fd;
+}
+
 static int prog_attach(struct loader *l, struct loader_prog *p, struct warder_error *reterr)
 {
 	char path[4096];
@@ -212,7 +229,7 @@ static int prog_attach(struct loader *l, struct loader_prog *p, struct warder_er
 
 	if (p->link_fd >= 0)
 		return 0;
-	p->link_fd = bpf_raw_tracepoint_open(NULL, p->prog_fd);
+	p->link_fd = prog_link(p->prog_fd);
 	if (p->link_fd < 0) {
 		err = p->link_fd;
 		p->link_fd = -1;

@@ -18,7 +18,8 @@
 #include "loader.h"
 #include "policy.h"
 
-/* Loads and attaches, at the first call. Unpins at exit. */
+/* Loads and attaches, at the first call. Unpins at exit; with WARDER_TEST_KEEP in the environment the
+ * programs stay, without policies and containers, and the next test program takes them up. */
 struct loader *h_load(void);
 
 /* A new container under this policy (text), with the mounts of this mount namespace recorded.
