@@ -19,7 +19,7 @@
 #include "policy.h"
 
 /* Loads and attaches, at the first call. Unpins at exit; with WARDER_TEST_KEEP in the environment the
- * programs stay, without policies and containers, and the next test program takes them up. */
+ * programs stay, without containers, and the next test program takes them up. */
 struct loader *h_load(void);
 
 /* A new container under this policy (text), with the mounts of this mount namespace recorded.
