@@ -125,6 +125,10 @@ int loader_program_known(const char *name);
 /* Is that program attached while a policy with this image is published? Needs no kernel. */
 int loader_program_is_needed(const char *name, const struct warder_image *img);
 
+/* For a process forked from the one that attaches, if it lives on: a program stays attached until the
+ * last descriptor of its link is closed. */
+void loader_drop_links(struct loader *l);
+
 /* How often the kernel skipped one of our programs (recursion guard), summed. */
 int loader_get_misses(struct loader *l, __u64 *ret_misses);
 

@@ -375,6 +375,15 @@ int loader_open_programs(struct loader *l, struct warder_error *reterr)
 	return 0;
 }
 
+void loader_drop_links(struct loader *l)
+{
+	for (size_t i = 0; i < l->progs; i++) {
+		if (l->prog[i].link_fd >= 0)
+			close(l->prog[i].link_fd);
+		l->prog[i].link_fd = -1;
+	}
+}
+
 void loader_close_programs(struct loader *l)
 {
 	for (size_t i = 0; i < l->progs; i++) {

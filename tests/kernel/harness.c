@@ -222,6 +222,8 @@ pid_t h_start(int slot, int (*fn)(void *), void *arg)
 		char c;
 
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (loader)
+			loader_drop_links(loader);
 		close(go[1]);
 		if (read(go[0], &c, 1) != 1)
 			_exit(99);
