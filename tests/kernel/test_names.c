@@ -513,24 +513,24 @@ static void overlay_is_judged_once_by_its_own_name(void **state)
 	h_shell("mkdir -p /n/layers/lower /n/layers/upper /n/layers/work /n/ovl");
 	h_shell("cd /n/layers; echo x >lower/lower-file; echo x >lower/lower-2;"
 		"echo x >lower/hidden; echo x >upper/upper-file;"
-		"echo x >lower/lib-lower; echo x >upper/lib-upper");
+		"echo x >lower/data; echo x >lower/lib-lower; echo x >upper/lib-upper");
 	h_shell("mount -t overlay overlay -o "
 		"lowerdir=/n/layers/lower,upperdir=/n/layers/upper,workdir=/n/layers/work /n/ovl");
 	slot = h_container("policy: overlay\ndefaults: {file: deny, namespace: allow}\nfile:\n"
 			   "  - allow: [read, write, create, delete, rename, chmod]\n"
 			   "    path: /n/ovl/**\n"
 			   "  - allow: [map_exec]\n    path: /n/ovl/lib*\n"
-			   "  - deny: [map_exec]\n    path: /n/ovl/lower-2\n    errno: EXDEV\n"
+			   "  - deny: [map_exec]\n    path: /n/ovl/data\n    errno: EXDEV\n"
 			   "  - deny: [read]\n    path: /n/ovl/hidden\n");
 	assert_int_equal(h_run(slot, map_exec, "/n/ovl/lib-lower"), 0);
 	assert_int_equal(h_run(slot, map_exec_later, "/n/ovl/lib-lower"), 0);
 	assert_int_equal(h_run(slot, map_exec_later, "/n/ovl/lib-upper"), 0);
-	assert_int_equal(h_run(slot, map_exec, "/n/ovl/lower-2"), EXDEV);
+	assert_int_equal(h_run(slot, map_exec, "/n/ovl/data"), EXDEV);
 	h_events_drop();
-	assert_int_equal(h_run(slot, map_exec_later, "/n/ovl/lower-2"), EXDEV);
+	assert_int_equal(h_run(slot, map_exec_later, "/n/ovl/data"), EXDEV);
 	assert_int_equal(h_event_last(slot, &e, name, detail), 1);
 	assert_int_equal(e.hook, WARDER_HOOK_FILE_MPROTECT);
-	assert_string_equal(name, "/n/ovl/lower-2");
+	assert_string_equal(name, "/n/ovl/data");
 	assert_int_equal(h_run(slot, use_overlay, NULL), 0);
 	assert_int_equal(h_run(slot, read_layers, NULL), 1);
 	h_shell("umount /n/ovl");
