@@ -6,11 +6,16 @@
 export CMOCKA_MESSAGE_OUTPUT=TAP
 export WARDER_EMULATED=1
 dir=${TESTS_DIR:-/root/tests}
-limit=${TEST_LIMIT:-240}
+limit=${TEST_LIMIT:-900}
 
 # What a test program leaves for the next one is the loaded programs; nothing stays for a script,
 # which begins with a supervisor's start, nor after a failure.
 pins=/sys/fs/bpf/warder
+
+# Not under a supervisor, which would find its own gone.
+unpin() {
+	pidof warder warderd >/dev/null || rm -rf "$pins"
+}
 
 one() {
 	name=$(basename "$1")
@@ -18,18 +23,18 @@ one() {
 	before=$(cut -d' ' -f1 /proc/uptime)
 	case $1 in
 	*.sh)
-		rm -rf "$pins"
+		unpin
 		timeout "$limit" sh "$1" >"$out" 2>&1
 		;;
 	*/test_keyring* | */test_reload)
 		# Programs of its own in another place; what is attached by whose need.
-		rm -rf "$pins"
+		unpin
 		timeout "$limit" "$1" >"$out" 2>&1
 		;;
 	*) WARDER_TEST_KEEP=1 timeout "$limit" "$1" >"$out" 2>&1 ;;
 	esac
 	rc=$?
-	[ "$rc" = 0 ] || rm -rf "$pins"
+	[ "$rc" = 0 ] || unpin
 	after=$(cut -d' ' -f1 /proc/uptime)
 	echo "# $name"
 	sed -e "s/^\(not \)\{0,1\}ok \([0-9]*\)[ -]*/\1ok \2 - $name: /" "$out"
