@@ -30,17 +30,28 @@ static __always_inline __u64 learn_word(const struct warder_text *text, __u32 at
 	return at <= WARDER_TEXT_SIZE - 8 ? *(const __u64 *)(text->b + at) : 0;
 }
 
-/* Mixes in text[off, off+len): whole words, then what is left, without its bytes beyond. */
-__noinline __weak int learn_mix_text(struct learn_hash *h, const struct warder_text *text,
-				     __u32 off, __u32 len)
+#define LEARN_WORDS 16
+
+/* Mixes in at most LEARN_WORDS words. In pieces, which the verifier walks once. */
+__noinline __weak int learn_mix_words(struct learn_hash *h, const struct warder_text *text,
+				      __u32 off, __u32 words)
 {
 	if (!h || !text)
 		return 0;
-	learn_mix(h, len);
-	for (__u32 i = 0; i < WARDER_PATH_MAX / 8 && i < len / 8; i++)
+	for (__u32 i = 0; i < LEARN_WORDS && i < words; i++)
 		learn_mix(h, learn_word(text, off + 8 * i));
-	learn_mix(h, learn_word(text, off + (len & ~7u)) & ((1ull << (8 * (len & 7))) - 1));
 	return 0;
+}
+
+/* Mixes in text[off, off+len): whole words, then what is left, without its bytes beyond. Inlined: a
+ * frame more is more stack than the deepest hook has. */
+static __always_inline void learn_mix_text(struct learn_hash *h, const struct warder_text *text,
+					   __u32 off, __u32 len)
+{
+	learn_mix(h, len);
+	for (__u32 i = 0; i < WARDER_PATH_MAX / 8 && i < len / 8; i += LEARN_WORDS)
+		learn_mix_words(h, text, off + 8 * i, len / 8 - i);
+	learn_mix(h, learn_word(text, off + (len & ~7u)) & ((1ull << (8 * (len & 7))) - 1));
 }
 
 /* Is f->access a set of bits, one of which may be new where others are known? */
@@ -111,8 +122,11 @@ static __always_inline struct warder_learn *learn_entry(struct subject *s,
 __noinline __weak int learn_note(const struct warder_verdict *v, const struct hook_facts *f,
 				 struct scratch *sc, __u32 slot)
 {
-	struct learn_hash h = { .a = 0xcbf29ce484222325ull, .b = 0x84222325cbf29ce4ull };
-	struct warder_learn_key key = { .slot = slot };
+	struct warder_learn_key key = {
+		.hash = { 0xcbf29ce484222325ull, 0x84222325cbf29ce4ull },
+		.slot = slot,
+	};
+	struct learn_hash *h = (struct learn_hash *)key.hash;
 	struct subject s = { .slot = slot };
 	struct warder_learn *known;
 	__u32 mask;
@@ -123,12 +137,10 @@ __noinline __weak int learn_note(const struct warder_verdict *v, const struct ho
 		return 0;
 	s.tag = task_tag(bpf_get_current_task_btf(), &s.fault);
 	if (sc) {
-		learn_mix_text(&h, &sc->text, f->off, f->len);
-		learn_mix_text(&h, &sc->second, f->detail_off, f->detail_len);
+		learn_mix_text(h, &sc->text, f->off, f->len);
+		learn_mix_text(h, &sc->second, f->detail_off, f->detail_len);
 	}
-	learn_mix_facts(&h, f, sc);
-	key.hash[0] = h.a;
-	key.hash[1] = h.b;
+	learn_mix_facts(h, f, sc);
 	key.profile_id = s.tag ? s.tag->profile_id : 0;
 	key.class_ = f->class_;
 	mask = learn_by_mask(f->class_) && f->access ? f->access : 1;

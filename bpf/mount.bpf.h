@@ -115,26 +115,26 @@ static __always_inline __u32 mount_call_ops(const struct mount_call *c)
 	}
 }
 
-/* Mount rule number `i` as a byte offset if it decides `ops`, see mount_find_blind(); else 0. */
-__noinline __weak int mount_try_blind(const struct warder_image *img, __u32 ops, __u32 later,
-				      __u32 i)
+/* `best`, or mount rule number `i` if it decides `ops`, see mount_find_blind(). */
+__noinline __weak __u32 mount_try_blind(const struct warder_image *img, __u32 ops, __u32 later,
+					__u32 i, __u32 best)
 {
 	__u32 at, spoken;
 
-	if (!img || i >= WARDER_MOUNT_RULES_MAX)
-		return 0;
+	if (!img || i >= WARDER_MOUNT_RULES_MAX || best & WARDER_FOUND_DENY)
+		return best;
 	at = img->h.mount.offset + i * (__u32)sizeof(struct warder_mount_rule);
 	spoken = image_u32(img, at) & ops;
 	if (!spoken)
-		return 0;
+		return best;
 	if (image_u8(img, at + 14))
-		return later ? 0 : (int)at;
+		return later ? best : warder_found(best, at, 1);
 	if (later)
-		return (int)at;
+		return warder_found(best, at, 0);
 	if (spoken != ops || !image_u8(img, at + 17) || image_u32(img, at + 4) ||
 	    image_u32(img, at + 8) || image_u64(img, at + 24))
-		return 0;
-	return (int)at;
+		return best;
+	return warder_found(best, at, 0);
 }
 
 /*
@@ -146,25 +146,18 @@ __noinline __weak int mount_try_blind(const struct warder_image *img, __u32 ops,
 __noinline __weak int mount_find_blind(const struct warder_image *img, __u32 pr, __u32 ops, __u32 later)
 {
 	__u32 found = 0;
+	__u64 rules;
 
 	if (!img)
 		return 0;
+	rules = WARDER_PROFILE_U64(img, pr, mount_rules);
 	for (__u32 i = 0; i < WARDER_MOUNT_RULES_MAX; i++) {
-		__u32 at;
-
 		if (i >= img->h.mount.count)
 			break;
-		if (!(WARDER_PROFILE_U64(img, pr, mount_rules) >> i & 1))
-			continue;
-		at = (__u32)mount_try_blind(img, ops, later, i);
-		if (!at)
-			continue;
-		if (image_u8(img, at + 14))
-			return (int)at;
-		if (!found)
-			found = at;
+		if (rules >> i & 1)
+			found = mount_try_blind(img, ops, later, i, found);
 	}
-	return (int)found;
+	return (int)(found & ~WARDER_FOUND_DENY);
 }
 
 /* Judges the system call under way if it is one of those. Its number, or 0 if it is not. */

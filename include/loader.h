@@ -48,6 +48,9 @@ struct warder_wait *loader_waits(struct loader *l); /* WARDER_WAITS_MAX entries 
 int loader_publish(struct loader *l, __u32 policy_slot, const struct warder_image *img,
 		   struct warder_error *reterr);
 int loader_unpublish(struct loader *l, __u32 policy_slot);
+/* Detaches at most `most` of the programs that no published policy needs any more; 1: there are
+ * more. Each waits for a grace period of the kernel. */
+int loader_trim(struct loader *l, size_t most);
 /* Has this kernel every hook that the policy needs? Else -EOPNOTSUPP with the rule's file:line and
  * the hook. loader_publish() asks this too. */
 int loader_check_image(struct loader *l, const struct warder_image *img,

@@ -27,6 +27,20 @@ struct warder_attribution {
 	__u32 err;
 };
 
+/*
+ * What goes through the rules of a table keeps one number: the byte offset of the entry that decides
+ * so far, 0 for none, with WARDER_FOUND_DENY when that is a deny rule. Those go before allow rules;
+ * of several of one kind the first in the text. Each rule is tried by a global function, which BPF's
+ * verifier walks once and not for each rule; no branch in the loops around it depends on what was
+ * found, or there would be two of everything that follows.
+ */
+#define WARDER_FOUND_DENY (1u << 31)
+
+WARDER_ENGINE __u32 warder_found(__u32 best, __u32 at, __u32 deny)
+{
+	return deny ? at | WARDER_FOUND_DENY : best ? best : at;
+}
+
 /* The first rule that decides one of `bits` in the accept record at `at`.
  * Returns rule << 8 | errno, 0 when no rule does. */
 WARDER_ENGINE_GLOBAL int warder_attribute(const struct warder_image *img, __u32 at, __u32 bits,

@@ -19,10 +19,28 @@
 #define WARDER_DEVICE_KEY_MAJOR(key) ((__u32)((key) >> 20 & 0xfffu))
 #define WARDER_DEVICE_KEY_MINOR(key) ((__u32)((key) & 0xfffffu))
 
-/*
- * The rule that decides `op` on the device, as a byte offset; 0: none. A deny rule wins over any
- * allow rule; of several of one kind the first in the text.
- */
+/* `best`, or device rule number `i` if it speaks of `op` on the device and goes before it. */
+WARDER_ENGINE_GLOBAL __u32 warder_device_try(const struct warder_image *img, __u32 op, __u64 key,
+					     __u32 i, __u32 best)
+{
+	__u32 at, type, major, minor;
+
+	if (!img || i >= WARDER_DEVICE_RULES_MAX || best & WARDER_FOUND_DENY)
+		return best;
+	at = img->h.device.offset + i * (__u32)sizeof(struct warder_device_rule);
+	if (!(image_u32(img, at + WARDER_DEVICE_FIELD(ops)) & op))
+		return best;
+	type = image_u32(img, at + WARDER_DEVICE_FIELD(type));
+	major = image_u32(img, at + WARDER_DEVICE_FIELD(major));
+	minor = image_u32(img, at + WARDER_DEVICE_FIELD(minor));
+	if ((type && type != WARDER_DEVICE_KEY_TYPE(key)) ||
+	    (major != WARDER_DEVICE_ANY && major != WARDER_DEVICE_KEY_MAJOR(key)) ||
+	    (minor != WARDER_DEVICE_ANY && minor != WARDER_DEVICE_KEY_MINOR(key)))
+		return best;
+	return warder_found(best, at, image_u8(img, at + WARDER_DEVICE_FIELD(deny)));
+}
+
+/* The rule that decides `op` on the device, as a byte offset; 0: none. */
 WARDER_ENGINE_GLOBAL int warder_device_find(const struct warder_image *img, __u32 pr, __u32 op,
 					    __u64 key)
 {
@@ -33,27 +51,12 @@ WARDER_ENGINE_GLOBAL int warder_device_find(const struct warder_image *img, __u3
 		return 0;
 	rules = WARDER_PROFILE_U64(img, pr, device_rules);
 	for (__u32 i = 0; i < WARDER_DEVICE_RULES_MAX; i++) {
-		__u32 at = img->h.device.offset + i * (__u32)sizeof(struct warder_device_rule);
-		__u32 type, major, minor;
-
 		if (i >= img->h.device.count)
 			break;
-		if (!(rules >> i & 1) ||
-		    !(image_u32(img, at + WARDER_DEVICE_FIELD(ops)) & op))
-			continue;
-		type = image_u32(img, at + WARDER_DEVICE_FIELD(type));
-		major = image_u32(img, at + WARDER_DEVICE_FIELD(major));
-		minor = image_u32(img, at + WARDER_DEVICE_FIELD(minor));
-		if ((type && type != WARDER_DEVICE_KEY_TYPE(key)) ||
-		    (major != WARDER_DEVICE_ANY && major != WARDER_DEVICE_KEY_MAJOR(key)) ||
-		    (minor != WARDER_DEVICE_ANY && minor != WARDER_DEVICE_KEY_MINOR(key)))
-			continue;
-		if (image_u8(img, at + WARDER_DEVICE_FIELD(deny)))
-			return (int)at;
-		if (!found)
-			found = at;
+		if (rules >> i & 1)
+			found = warder_device_try(img, op, key, i, found);
 	}
-	return (int)found;
+	return (int)(found & ~WARDER_FOUND_DENY);
 }
 
 /*

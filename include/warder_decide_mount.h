@@ -110,17 +110,19 @@ WARDER_ENGINE int warder_mount_rule_matches(const struct warder_image *img, __u3
 	return warder_type_matches(img, at + 24, &r->type);
 }
 
-/* The entry of mount rule number `i` as a byte offset if it speaks of this request, else 0. A
- * function of its own so that BPF's verifier walks the rule once and not for each number. */
-WARDER_ENGINE_GLOBAL int warder_mount_try(const struct warder_image *img,
-					  const struct warder_mount_request *r, __u32 i)
+/* `best`, or mount rule number `i` if it speaks of this request and goes before it. */
+WARDER_ENGINE_GLOBAL __u32 warder_mount_try(const struct warder_image *img,
+					    const struct warder_mount_request *r, __u32 i,
+					    __u32 best)
 {
 	__u32 at;
 
-	if (!img || !r || i >= WARDER_MOUNT_RULES_MAX)
-		return 0;
+	if (!img || !r || i >= WARDER_MOUNT_RULES_MAX || best & WARDER_FOUND_DENY)
+		return best;
 	at = img->h.mount.offset + i * (__u32)sizeof(struct warder_mount_rule);
-	return warder_mount_rule_matches(img, at, i, r) ? (int)at : 0;
+	if (!warder_mount_rule_matches(img, at, i, r))
+		return best;
+	return warder_found(best, at, image_u8(img, at + 14));
 }
 
 /* Returns the matching rule's entry as a byte offset, a deny before an allow; 0: none. */
@@ -134,21 +136,12 @@ WARDER_ENGINE_GLOBAL int warder_mount_find(const struct warder_image *img, __u32
 		return 0;
 	rules = WARDER_PROFILE_U64(img, pr, mount_rules);
 	for (__u32 i = 0; i < WARDER_MOUNT_RULES_MAX; i++) {
-		__u32 at;
-
 		if (i >= img->h.mount.count)
 			break;
-		if (!(rules >> i & 1))
-			continue;
-		at = (__u32)warder_mount_try(img, r, i);
-		if (!at)
-			continue;
-		if (image_u8(img, at + 14))
-			return (int)at;
-		if (!found)
-			found = at;
+		if (rules >> i & 1)
+			found = warder_mount_try(img, r, i, found);
 	}
-	return (int)found;
+	return (int)(found & ~WARDER_FOUND_DENY);
 }
 
 WARDER_ENGINE void warder_decide_mount(const struct warder_image *img, __u32 pr,

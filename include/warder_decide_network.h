@@ -115,42 +115,43 @@ WARDER_ENGINE int warder_net_within(__u64 a0, __u64 a1, __u64 b0, __u64 b1, __u3
 }
 
 /*
- * The entry of network rule number `i` as a byte offset if it speaks of this request, else 0. A
- * function of its own so that BPF's verifier walks the rule once and not for each number.
+ * `best`, or network rule number `i` if it speaks of this request and goes before it.
  *
  * Making a socket has no address yet: it is granted by any rule that may grant something later,
  * and refused only by one that leaves nothing to grant. The wildcard address of a socket that
  * listens holds every address: a rule that refuses one of them refuses it.
  */
-WARDER_ENGINE_GLOBAL int warder_net_try(const struct warder_image *img,
-					const struct warder_address *a, __u32 op, __u32 i)
+WARDER_ENGINE_GLOBAL __u32 warder_net_try(const struct warder_image *img,
+					  const struct warder_address *a, __u32 op, __u32 i,
+					  __u32 best)
 {
 	__u32 at, deny, protocols, prefix, ports;
 	const __u64 *w;
 
-	if (!img || !a || i >= WARDER_NET_RULES_MAX)
-		return 0;
+	if (!img || !a || i >= WARDER_NET_RULES_MAX || best & WARDER_FOUND_DENY)
+		return best;
 	at = img->h.net.offset + i * (__u32)sizeof(struct warder_net_rule);
 	if (!(image_u32(img, at + WARDER_NET_FIELD(ops)) & op) ||
 	    !(image_u32(img, at + WARDER_NET_FIELD(families)) & a->families))
-		return 0;
+		return best;
 	protocols = image_u32(img, at + WARDER_NET_FIELD(protocols));
 	if (protocols && !(protocols & a->protocols))
-		return 0;
+		return best;
 	deny = image_u8(img, at + WARDER_NET_FIELD(deny));
 	prefix = image_u8(img, at + WARDER_NET_FIELD(prefix));
 	ports = image_u32(img, at + WARDER_NET_FIELD(port_first)); /* and port_last */
 	if (op == WARDER_NET_CREATE)
-		return !deny || (!prefix && ports == 0xffff0000u) ? (int)at : 0;
+		return !deny || (!prefix && ports == 0xffff0000u) ? warder_found(best, at, deny) :
+								    best;
 	if (a->port < (ports & 0xffff) || a->port > ports >> 16)
-		return 0;
+		return best;
 	if (deny && (op & (WARDER_NET_BIND | WARDER_NET_LISTEN | WARDER_NET_ACCEPT)) &&
 	    warder_net_is_any(a))
-		return (int)at;
+		return warder_found(best, at, deny);
 	w = (const __u64 *)a->addr;
 	if (!warder_net_within(image_u64(img, at), image_u64(img, at + 8), w[0], w[1], prefix))
-		return 0;
-	return (int)at;
+		return best;
+	return warder_found(best, at, deny);
 }
 
 /* The deciding rule's entry as a byte offset, a deny before an allow; 0: none. */
@@ -163,24 +164,15 @@ WARDER_ENGINE_GLOBAL int warder_net_find(const struct warder_image *img, __u32 p
 	if (!img || !a)
 		return 0;
 	for (__u32 i = 0; i < WARDER_NET_RULES_MAX; i++) {
-		__u32 at;
-
 		if (i >= img->h.net.count)
 			break;
 		if (!(i & 63))
 			set = image_u64(img, pr + (__u32)__builtin_offsetof(struct warder_profile,
 									    net_rules) + i / 8);
-		if (!(set >> (i & 63) & 1))
-			continue;
-		at = (__u32)warder_net_try(img, a, op, i);
-		if (!at)
-			continue;
-		if (image_u8(img, at + WARDER_NET_FIELD(deny)))
-			return (int)at;
-		if (!found)
-			found = at;
+		if (set >> (i & 63) & 1)
+			found = warder_net_try(img, a, op, i, found);
 	}
-	return (int)found;
+	return (int)(found & ~WARDER_FOUND_DENY);
 }
 
 /* No rule of the profile speaks of sockets of the families, and the default grants them. */

@@ -44,25 +44,24 @@ WARDER_ENGINE int warder_peer_named(const struct warder_image *img, __u32 at, co
 
 #define WARDER_PEER_FIELD(field) ((__u32)__builtin_offsetof(struct warder_peer_rule, field))
 
-/* The entry of peer rule number `i` as a byte offset if it speaks of this request, else 0. A
- * function of its own so that BPF's verifier walks the rule once and not for each number. */
-WARDER_ENGINE_GLOBAL int warder_peer_try(const struct warder_image *img,
-					 const struct warder_peer_request *r, __u32 i)
+/* `best`, or peer rule number `i` if it speaks of this request and goes before it. */
+WARDER_ENGINE_GLOBAL __u32 warder_peer_try(const struct warder_image *img,
+					   const struct warder_peer_request *r, __u32 i, __u32 best)
 {
 	__u32 at, deny, matches = 0;
 	__u64 ops;
 
-	if (!img || !r || i >= WARDER_PEER_RULES_MAX)
-		return 0;
+	if (!img || !r || i >= WARDER_PEER_RULES_MAX || best & WARDER_FOUND_DENY)
+		return best;
 	at = img->h.peer.offset + i * (__u32)sizeof(struct warder_peer_rule);
 	if (image_u32(img, at + WARDER_PEER_FIELD(class_)) != r->class_)
-		return 0;
+		return best;
 	ops = image_u64(img, at + WARDER_PEER_FIELD(ops));
 	deny = image_u8(img, at + WARDER_PEER_FIELD(deny));
 	/* What does nothing by itself is refused only where everything is, and granted where
 	 * anything is. */
 	if (r->op ? !(ops & r->op) : deny ? ~ops != 0 : !ops)
-		return 0;
+		return best;
 	switch (image_u32(img, at + WARDER_PEER_FIELD(peer))) {
 	case WARDER_PEER_ANY:
 	case WARDER_PEER_CONTAINER:
@@ -83,7 +82,7 @@ WARDER_ENGINE_GLOBAL int warder_peer_try(const struct warder_image *img,
 			  warder_peer_named(img, at + WARDER_PEER_FIELD(name), r->name);
 		break;
 	}
-	return matches ? (int)at : 0;
+	return matches ? warder_found(best, at, deny) : best;
 }
 
 /* The deciding rule's entry as a byte offset, a deny before an allow; 0: none. */
@@ -97,21 +96,12 @@ WARDER_ENGINE_GLOBAL int warder_peer_find(const struct warder_image *img, __u32 
 		return 0;
 	rules = WARDER_PROFILE_U64(img, pr, peer_rules);
 	for (__u32 i = 0; i < WARDER_PEER_RULES_MAX; i++) {
-		__u32 at;
-
 		if (i >= img->h.peer.count)
 			break;
-		if (!(rules >> i & 1))
-			continue;
-		at = (__u32)warder_peer_try(img, r, i);
-		if (!at)
-			continue;
-		if (image_u8(img, at + WARDER_PEER_FIELD(deny)))
-			return (int)at;
-		if (!found)
-			found = at;
+		if (rules >> i & 1)
+			found = warder_peer_try(img, r, i, found);
 	}
-	return (int)found;
+	return (int)(found & ~WARDER_FOUND_DENY);
 }
 
 /* The baseline that remains although a rule allows it: tasks of the host. */

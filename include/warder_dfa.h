@@ -80,8 +80,10 @@ WARDER_ENGINE __u64 warder_load8(const void *at)
 
 /* --------------------------------------------------------------------- DFA */
 
-#define WARDER_WALK_CHUNK 64u
-#define WARDER_WALK_CHUNKS (WARDER_PATH_MAX / WARDER_WALK_CHUNK)
+/* Rounds of warder_walk_rounds(): the verifier walks each of them, and the calls of it each once,
+ * in every program anew. */
+#define WARDER_WALK_ROUNDS 16u
+#define WARDER_WALK_CALLS (WARDER_PATH_MAX / WARDER_WALK_ROUNDS)
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "bytes are compared eight at a time");
 #define WARDER_BYTES(x) ((x) * 0x0101010101010101ull)
@@ -133,6 +135,8 @@ WARDER_ENGINE __u32 warder_row(const struct warder_image *img, const struct ward
 	return ((__u32)edge == patched ? edge : way) >> 32;
 }
 
+#define WARDER_WALKED(off, state) ((__u64)(state) << 32 | (off))
+
 /* How many of the low bytes of x are zero: 0 to 8. */
 WARDER_ENGINE __u32 warder_zero_bytes(__u64 x)
 {
@@ -151,21 +155,20 @@ WARDER_ENGINE __u64 warder_find_bytes(__u64 text, __u64 a, __u64 b)
 }
 
 /*
- * Up to WARDER_WALK_CHUNK bytes from `off`. Returns the state reached. Every round reads one
- * byte at least: up to eight along a chain or over a span, one by a table.
+ * Reads on from `off` to `end` for a number of rounds. Returns where it came to, and the state
+ * reached in the upper half; at `end` no later round would change that state. Every round reads
+ * one byte at least: up to eight along a chain or over a span, one by a table.
  */
-WARDER_ENGINE_GLOBAL int warder_walk_chunk(const struct warder_image *img,
-					   const struct warder_text *text, __u32 off, __u32 len,
-					   __u32 state)
+WARDER_ENGINE_GLOBAL __u64 warder_walk_rounds(const struct warder_image *img,
+					      const struct warder_text *text, __u32 off, __u32 end,
+					      __u32 state)
 {
 	struct warder_walker w;
-	__u32 end;
 
 	if (!img || !text)
-		return WARDER_STATE_DEAD;
+		return WARDER_WALKED(end, WARDER_STATE_DEAD);
 	warder_walker_init(img, &w);
-	end = off + (len < WARDER_WALK_CHUNK ? len : WARDER_WALK_CHUNK);
-	for (__u32 i = 0; i < WARDER_WALK_CHUNK; i++) {
+	for (__u32 i = 0; i < WARDER_WALK_ROUNDS; i++) {
 		struct warder_node_words n;
 		__u32 at = off, kind, node = state >> 8, patched = 0;
 
@@ -174,7 +177,7 @@ WARDER_ENGINE_GLOBAL int warder_walk_chunk(const struct warder_image *img,
 		n = warder_node(img, &w, node);
 		kind = n.more >> 56;
 		if (kind == WARDER_NODE_STOP)
-			break;
+			return WARDER_WALKED(end, state);
 		WARDER_OPAQUE(at);
 		at &= WARDER_TEXT_MASK;
 		if (kind <= WARDER_NODE_SPAN) {
@@ -188,7 +191,7 @@ WARDER_ENGINE_GLOBAL int warder_walk_chunk(const struct warder_image *img,
 
 				WARDER_OPAQUE(from);
 				if (from > WARDER_IMAGE_SIZE - 8)
-					return WARDER_STATE_DEAD;
+					return WARDER_WALKED(end, WARDER_STATE_DEAD);
 				same = warder_zero_bytes(x ^ warder_load8(&img->b[from]));
 				if (same >= rest && rest <= left) {
 					off += rest;
@@ -221,23 +224,24 @@ WARDER_ENGINE_GLOBAL int warder_walk_chunk(const struct warder_image *img,
 		state = warder_row(img, &w, node, n.way, patched, (__u8)text->b[at]);
 		off++;
 	}
-	return (int)state;
+	return WARDER_WALKED(off, state);
 }
 
 /* Reads text[off, off+len) from `state`; len is at most WARDER_PATH_MAX - 1, more is dead. */
 WARDER_ENGINE_GLOBAL __u32 warder_walk(const struct warder_image *img, const struct warder_text *text,
 				__u32 state, __u32 off, __u32 len)
 {
+	__u64 walked = WARDER_WALKED(off, state);
+	__u32 end = off + len;
+
 	if (!img || !text || len >= WARDER_PATH_MAX)
 		return WARDER_STATE_DEAD;
-	for (__u32 i = 0; i < WARDER_WALK_CHUNKS; i++) {
-		__u32 done = i * WARDER_WALK_CHUNK;
-
-		if (done >= len || state == WARDER_STATE_DEAD)
+	for (__u32 i = 0; i < WARDER_WALK_CALLS; i++) {
+		if ((__u32)walked >= end)
 			break;
-		state = (__u32)warder_walk_chunk(img, text, off + done, len - done, state);
+		walked = warder_walk_rounds(img, text, (__u32)walked, end, walked >> 32);
 	}
-	return state;
+	return walked >> 32;
 }
 
 /* Where the DFA is after `name` and a slash: what it says of names below. */

@@ -224,7 +224,8 @@ int loader_map_fd(struct loader *l, enum loader_map which)
 
 /* ------------------------------------------------------------------- policies */
 
-/* What the new image needs is attached first; what only the old one needed goes last. */
+/* What the new image needs is attached first. What only the old one needed stays until
+ * loader_trim(): the next policy may need it again. */
 static int loader_publish_map(struct loader *l, __u32 slot, int inner, __u32 needs,
 			      struct warder_error *reterr)
 {
@@ -239,7 +240,6 @@ static int loader_publish_map(struct loader *l, __u32 slot, int inner, __u32 nee
 			error_errno(reterr, err, "cannot publish the policy image");
 		else
 			l->image_needs[slot] = needs;
-		loader_detach(l);
 	}
 	pthread_mutex_unlock(&l->publish_lock);
 	return err;
@@ -285,12 +285,20 @@ int loader_unpublish(struct loader *l, __u32 policy_slot)
 		return -EINVAL;
 	pthread_mutex_lock(&l->publish_lock);
 	err = bpf_map_delete_elem(l->map_fd[LOADER_FD_IMAGES], &policy_slot);
-	if (!err) {
+	if (!err)
 		l->image_needs[policy_slot] = 0;
-		loader_detach(l);
-	}
 	pthread_mutex_unlock(&l->publish_lock);
 	return err;
+}
+
+int loader_trim(struct loader *l, size_t most)
+{
+	int more;
+
+	pthread_mutex_lock(&l->publish_lock);
+	more = loader_detach(l, most);
+	pthread_mutex_unlock(&l->publish_lock);
+	return more;
 }
 
 int loader_read_image(struct loader *l, __u32 policy_slot, struct warder_image **ret)

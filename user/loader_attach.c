@@ -2,8 +2,10 @@
 /*
  * Attaching by need. Every program is loaded at the start and pinned; attached are those that some
  * published policy needs: an attached program costs every task of the host a little, whether it
- * has a tag or not. What a policy needs is attached before it is published, and what none needs
- * any more is detached after that, under one lock.
+ * has a tag or not. What a policy needs is attached before it is published; what none needs any
+ * more is detached by loader_trim(), which the supervisor calls when policies have been quiet for a
+ * while: each program takes the kernel a grace period to attach and one to detach, and containers
+ * that follow each other need the same ones.
  *
  * A program that is not in the table below is always attached: forgetting one costs time, not
  * safety.
@@ -13,6 +15,7 @@
 #include <bpf/bpf.h>
 #include <dirent.h>
 #include <errno.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -290,22 +293,27 @@ int loader_attach(struct loader *l, __u32 needs, struct warder_error *reterr)
 		int err = l->prog[i].needs & needs ? prog_attach(l, &l->prog[i], reterr) : 0;
 
 		if (err) {
-			loader_detach(l);
+			loader_detach(l, SIZE_MAX);
 			return err;
 		}
 	}
 	return 0;
 }
 
-void loader_detach(struct loader *l)
+int loader_detach(struct loader *l, size_t most)
 {
 	/* An exec that has earned a profile is under way perhaps: once there were profiles, their
 	 * programs stay, so that none finds what an earlier exec has left. */
 	__u32 needs = loader_needs(l) | NEED_TRANSITION;
 
-	for (size_t i = 0; i < l->progs; i++)
-		if (!(l->prog[i].needs & needs))
-			prog_detach(l, &l->prog[i]);
+	for (size_t i = 0; i < l->progs; i++) {
+		if (l->prog[i].link_fd < 0 || (l->prog[i].needs & needs))
+			continue;
+		if (!most--)
+			return 1;
+		prog_detach(l, &l->prog[i]);
+	}
+	return 0;
 }
 
 /* ---------------------------------------------------------------------- opening */
@@ -371,7 +379,7 @@ int loader_open_programs(struct loader *l, struct warder_error *reterr)
 	}
 	if (loader_attach(l, loader_needs(l), reterr))
 		return -EIO;
-	loader_detach(l);
+	loader_detach(l, SIZE_MAX);
 	return 0;
 }
 

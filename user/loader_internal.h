@@ -67,10 +67,11 @@ struct loader {
 /* Programs: open those that are pinned and attach what the published policies need; close. */
 int loader_open_programs(struct loader *l, struct warder_error *reterr);
 void loader_close_programs(struct loader *l);
-/* Attaches what has any of `needs`; on failure nothing more than before is attached. Detaches what
- * no published policy needs. The caller holds the publish lock. */
+/* Attaches what has any of `needs`; on failure nothing stays attached that is not needed. Detaches
+ * at most `most` programs that no published policy needs, and says whether there are more. The
+ * caller holds the publish lock. */
 int loader_attach(struct loader *l, __u32 needs, struct warder_error *reterr);
-void loader_detach(struct loader *l);
+int loader_detach(struct loader *l, size_t most);
 __u32 loader_image_needs(const struct warder_image *img);
 /* Is it attached whatever is published? */
 int loader_program_is_for_all(const char *name);

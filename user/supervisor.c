@@ -421,6 +421,8 @@ static int loop_timeout(const struct supervisor *s)
 	}
 	if (s->idle_since)
 		return 50;
+	if (s->trim_at)
+		return 200;
 	return s->launches ? 200 : s->ctrs || s->conns ? 1000 : -1;
 }
 
@@ -435,6 +437,13 @@ static void loop_check_idle(struct supervisor *s, uint64_t now)
 		s->idle_since = now;
 	else if (now >= s->idle_since + SUPERVISOR_LINGER_MS)
 		s->leaving = 1;
+}
+
+/* One program at a time: each takes a grace period, and somebody may be waiting for an answer. */
+static void loop_trim(struct supervisor *s, uint64_t now)
+{
+	if (s->trim_at && now >= s->trim_at && !loader_trim(s->loader, 1))
+		s->trim_at = 0;
 }
 
 static void supervisor_loop(struct supervisor *s)
@@ -459,6 +468,7 @@ static void supervisor_loop(struct supervisor *s)
 		start_tick(s, now);
 		ctr_tick(s, now);
 		sup_event_tick(s, now);
+		loop_trim(s, now);
 		loop_check_idle(s, now);
 	}
 	start_cancel_all(s);

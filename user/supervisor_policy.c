@@ -91,6 +91,7 @@ static int sup_policy_put(struct supervisor *s, uint32_t slot, struct sup_image 
 		err = loader_publish(s->loader, slot, &image->img, reterr);
 		if (err)
 			return err;
+		s->trim_at = supervisor_now_ms() + SUPERVISOR_TRIM_MS;
 	}
 	pthread_mutex_lock(&s->lock);
 	old = p->image;
@@ -181,8 +182,10 @@ void sup_policy_release(struct supervisor *s, uint32_t slot)
 
 	if (--p->users || p->kept)
 		return;
-	if (s->loader)
+	if (s->loader) {
 		loader_unpublish(s->loader, slot);
+		s->trim_at = supervisor_now_ms() + SUPERVISOR_TRIM_MS;
+	}
 	pthread_mutex_lock(&s->lock);
 	old = p->image;
 	p->image = NULL;

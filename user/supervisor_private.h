@@ -32,6 +32,7 @@
 #define SUPERVISOR_HISTORY_BYTES (8u << 20)
 #define SUPERVISOR_OUTCOMES_MAX 256
 #define SUPERVISOR_LINGER_MS 300 /* an on-demand supervisor without work */
+#define SUPERVISOR_TRIM_MS 10000 /* programs that no policy needs any more stay attached so long */
 #define SUPERVISOR_REMOVE_SECONDS 10 /* for a dead container's last tasks, then said aloud */
 
 struct supervisor;
@@ -146,6 +147,7 @@ struct supervisor {
 	int leaving; /* told to leave */
 	int handed_over; /* to another supervisor: nothing is unpinned */
 	uint64_t idle_since; /* ms, 0: not idle */
+	uint64_t trim_at;    /* ms, 0: nothing to detach */
 	uint64_t next_cid; /* without a kernel */
 
 	struct loader *loader; /* NULL in unit tests */

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -70,7 +71,13 @@ static void programs_follow_the_policies(void **state)
 	assert_int_equal(loader_is_attached(h_load(), "warder_socket_connect"), 0);
 	assert_int_equal(h_run(slot, lock_file, "/x/f"), EACCES);
 
+	/* What is not needed any more goes when it is asked for: one by one, or all at once. */
+	h_policy(slot, trivial);
+	assert_int_equal(loader_is_attached(h_load(), "warder_file_lock"), 1);
+	assert_int_equal(h_run(slot, lock_file, "/x/f"), 0);
+	assert_int_equal(loader_trim(h_load(), 1), 1);
 	h_policy(slot, TRIVIAL "network:\n  - deny: [connect]\n    protocol: tcp\n");
+	assert_int_equal(loader_trim(h_load(), SIZE_MAX), 0);
 	assert_int_equal(loader_is_attached(h_load(), "warder_socket_connect"), 1);
 	assert_int_equal(loader_is_attached(h_load(), "warder_file_lock"), 0);
 	assert_int_equal(h_run(slot, lock_file, "/x/f"), 0);
@@ -80,6 +87,7 @@ static void programs_follow_the_policies(void **state)
 	assert_int_equal(loader_is_attached(h_load(), "warder_bprm_check"), 1);
 
 	h_policy(slot, trivial);
+	assert_int_equal(loader_trim(h_load(), SIZE_MAX), 0);
 	assert_int_equal(loader_is_attached(h_load(), "warder_file_lock"), 0);
 	/* The container is there still: without its policy it is refused everything. */
 	assert_int_equal(loader_unpublish(h_load(), slot), 0);
