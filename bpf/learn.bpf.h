@@ -26,8 +26,7 @@ static __always_inline void learn_mix(struct learn_hash *h, __u64 w)
 static __always_inline __u64 learn_word(const struct warder_text *text, __u32 at)
 {
 	WARDER_OPAQUE(at);
-	at &= WARDER_TEXT_MASK;
-	return at <= WARDER_TEXT_SIZE - 8 ? *(const __u64 *)(text->b + at) : 0;
+	return warder_load8(text->b + (at & WARDER_TEXT_MASK));
 }
 
 #define LEARN_WORDS 16
