@@ -31,7 +31,7 @@
 #define SUPERVISOR_HISTORY_MAX 4096
 #define SUPERVISOR_HISTORY_BYTES (8u << 20)
 #define SUPERVISOR_OUTCOMES_MAX 256
-#define SUPERVISOR_LINGER_MS 300 /* an on-demand supervisor without work */
+#define SUPERVISOR_LINGER_MS 5000 /* an on-demand supervisor without work: loading again takes seconds */
 #define SUPERVISOR_TRIM_MS 10000 /* programs that no policy needs any more stay attached so long */
 #define SUPERVISOR_REMOVE_SECONDS 10 /* for a dead container's last tasks, then said aloud */
 

@@ -8,29 +8,34 @@ export WARDER_EMULATED=1
 dir=${TESTS_DIR:-/root/tests}
 limit=${TEST_LIMIT:-900}
 
-# What a test program leaves for the next one is the loaded programs; nothing stays for a script,
-# which begins with a supervisor's start, nor after a failure.
+# What a test program leaves for the next one is the loaded programs: to load and attach them takes
+# most of a minute in emulation. Nothing stays after a failure. A supervisor takes its pins with it
+# when it leaves: scripts that need one share one (lib.sh), and what starts its own comes last.
 pins=/sys/fs/bpf/warder
+export SHARED_DAEMON=1
 
 # Not under a supervisor, which would find its own gone.
 unpin() {
 	pidof warder warderd >/dev/null || rm -rf "$pins"
 }
 
+# A test program is its own supervisor.
+supervisor_ends() {
+	while pid=$(pidof warderd); do
+		kill $pid
+		sleep 0.2
+	done
+}
+
 one() {
 	name=$(basename "$1")
 	out=/tmp/out.$name
 	before=$(cut -d' ' -f1 /proc/uptime)
+	case $name in
+	test_*) supervisor_ends ;;
+	esac
 	case $1 in
-	*.sh)
-		unpin
-		timeout "$limit" sh "$1" >"$out" 2>&1
-		;;
-	*/test_keyring* | */test_reload)
-		# Programs of its own in another place; what is attached by whose need.
-		unpin
-		timeout "$limit" "$1" >"$out" 2>&1
-		;;
+	*.sh) timeout "$limit" sh "$1" >"$out" 2>&1 ;;
 	*) WARDER_TEST_KEEP=1 timeout "$limit" "$1" >"$out" 2>&1 ;;
 	esac
 	rc=$?
@@ -47,8 +52,17 @@ one() {
 	rm -f "$out"
 }
 
+last='e2e_demo.sh test_control_socket e2e_containers.sh e2e_errors.sh'
 if [ $# = 0 ]; then
-	set -- "$dir"/test_* "$dir"/e2e_*.sh
+	for program in "$dir"/test_* "$dir"/e2e_*.sh; do
+		case " $last " in
+		*" $(basename "$program") "*) ;;
+		*) set -- "$@" "$program" ;;
+		esac
+	done
+	for program in $last; do
+		set -- "$@" "$dir/$program"
+	done
 else
 	for name; do
 		shift

@@ -4,6 +4,7 @@
 # Prints "ok"/"not ok" lines and "N passed, N failed"; exit status 1 if one failed.
 # shellcheck source=tests/kernel/lib.sh
 . "$(dirname "$0")/lib.sh"
+daemon_absent
 
 cat > "$work/red.yaml" <<'POLICY'
 policy: red

@@ -14,10 +14,7 @@ make_root() {
 	chmod 600 "$1/etc/secret"
 }
 
-warderd 2> "$work/warderd.log" &
-daemon=$!
-i=0
-while [ ! -S /run/warder/control.sock ] && [ $i -lt 300 ]; do sleep 0.2; i=$((i + 1)); done
+daemon_start
 
 # --- a root of its own
 make_root "$work/root"
@@ -165,11 +162,7 @@ is 0 "detach: inspect" warder inspect quiet
 is 0 "detach: ends" warder kill --signal KILL quiet
 is 137 "detach: wait" warder wait quiet
 
-kill $daemon
-wait $daemon
-ok $? "the daemon leaves with status 0"
-out=$(cat "$work/warderd.log")
-hasnot 'error' "the daemon reported no error"
+daemon_end
 rm -rf "$work"
 echo "$passed passed, $failed failed"
 [ $failed = 0 ]

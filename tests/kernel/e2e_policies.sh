@@ -155,7 +155,5 @@ has 'sandbox-credentials' "sandbox: the rule on credentials is named"
 out=$(cat data/f)
 has '^untouched$' "nothing of the host's was changed"
 
-kill $daemon
-wait $daemon
-ok $? "the daemon leaves with status 0"
+daemon_end
 finish

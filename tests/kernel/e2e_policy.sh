@@ -7,10 +7,7 @@ END_LIMIT=120
 . "$(dirname "$0")/lib.sh"
 cd "$work" || exit 1
 
-warderd 2> "$work/warderd.log" &
-daemon=$!
-i=0
-while [ ! -S /run/warder/control.sock ] && [ $i -lt 600 ]; do sleep 0.2; i=$((i + 1)); done
+daemon_start
 
 cat > live.yaml <<'POLICY'
 policy: live
@@ -194,11 +191,7 @@ is 0 "run under what was learned" warder run --name learned --policy learned.yam
 is 0 "explain recorded events" warder policy explain learned.yaml --event events.jsonl
 has 'recorded: audit' "says what was recorded"
 
-kill $daemon
-wait $daemon
-ok $? "the daemon leaves with status 0"
-out=$(cat "$work/warderd.log")
-hasnot 'error' "the daemon reported no error"
+daemon_end
 cd /
 rm -rf "$work"
 echo "$passed passed, $failed failed"

@@ -193,6 +193,17 @@ int box_group_setup(void **state)
 	return 0;
 }
 
+/* Leaves the programs to the next test program, as harness.c does, and the policy, so that they
+ * stay attached. */
+static void leave_programs(void)
+{
+	static const struct warder_ctr none;
+
+	for (__u32 slot = 0; slot < WARDER_CONTAINERS_MAX; slot++)
+		loader_set_container(box_loader, slot, &none);
+	__atomic_store_n(&loader_host(box_loader)->supervisor, 0, __ATOMIC_RELEASE);
+}
+
 int box_group_teardown(void **state)
 {
 	(void)state;
@@ -201,7 +212,9 @@ int box_group_teardown(void **state)
 	if (box_keyring)
 		keyring_remove_registry(box_keyring);
 	keyring_free(box_keyring);
-	if (box_loader)
+	if (box_loader && getenv("WARDER_TEST_KEEP"))
+		leave_programs();
+	else if (box_loader)
 		loader_unpin(box_loader);
 	loader_free(box_loader);
 	return 0;

@@ -15,7 +15,7 @@
 #include "keyring.h"
 #include "loader.h"
 
-#define BOX_PIN_DIR "/sys/fs/bpf/warder-test-keyring"
+#define BOX_PIN_DIR "/sys/fs/bpf/warder"
 #define ANCHOR_UID 0xfffffff0u /* of user/keyring_registry.c */
 #define OPEN_PERM (KEY_POS_ALL | KEY_USR_ALL | KEY_GRP_ALL | KEY_OTH_ALL)
 

@@ -37,15 +37,41 @@ hasnot() {
 	! printf '%s\n' "$out" | grep -q -e "$1"
 	ok $? "$2"
 }
-# daemon_start: warderd, its pid in $daemon, what it says in $work/warderd.log
+# daemon_start: a warderd, its pid in $daemon. With SHARED_DAEMON one that is there already will do,
+# and it stays for the next script.
+daemon_log=/tmp/warderd.log
 daemon_start() {
-	warderd 2>>"$work/warderd.log" &
+	daemon=$(pidof warderd)
+	[ -n "$daemon" ] && [ -n "${SHARED_DAEMON-}" ] && return
+	: >$daemon_log
+	warderd 2>>$daemon_log &
 	daemon=$!
 	i=0
 	while [ ! -S /run/warder/control.sock ] && [ $i -lt 600 ]; do
 		sleep 0.2
 		i=$((i + 1))
 	done
+}
+# daemon_end: leaves it to the next one, or ends it. It has nothing to complain of.
+daemon_end() {
+	out=$(cat $daemon_log)
+	hasnot 'error' "the daemon reported no error"
+	[ -z "${SHARED_DAEMON-}" ] || return
+	daemon_stop
+}
+daemon_stop() {
+	kill "$daemon"
+	while [ -e "/proc/$daemon" ]; do
+		wait "$daemon" 2>/dev/null
+		sleep 0.1
+	done
+	[ ! -e /sys/fs/bpf/warder ]
+	ok $? "the daemon leaves, and its programs with it"
+}
+# daemon_absent: for what is about the start of one
+daemon_absent() {
+	daemon=$(pidof warderd)
+	[ -z "$daemon" ] || daemon_stop
 }
 # finish: totals; the script's exit status
 finish() {
