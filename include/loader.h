@@ -132,7 +132,11 @@ int loader_program_is_needed(const char *name, const struct warder_image *img);
  * last descriptor of its link is closed. */
 void loader_drop_links(struct loader *l);
 
-/* How often the kernel skipped one of our programs (recursion guard), summed. */
-int loader_get_misses(struct loader *l, __u64 *ret_misses);
+/*
+ * How often the kernel skipped one of our programs because the same one was under way on that CPU,
+ * summed. Programs of LSM hooks are never skipped. Those of system calls that can be overridden are
+ * counted by themselves: a refused call whose program is skipped keeps its errno.
+ */
+int loader_get_misses(struct loader *l, __u64 *ret_misses, __u64 *ret_overrides);
 
 #endif

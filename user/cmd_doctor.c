@@ -101,7 +101,7 @@ static void doctor_gaps(struct report *r)
 static void doctor_faults(struct report *r, struct json_object *status)
 {
 	struct json_object *faults;
-	uint64_t misses = 0, lost = 0;
+	uint64_t misses = 0, unasked = 0, lost = 0;
 	char text[256];
 	int any = 0;
 
@@ -124,6 +124,11 @@ static void doctor_faults(struct report *r, struct json_object *status)
 		snprintf(text, sizeof(text), "the kernel skipped a program %llu times",
 			 (unsigned long long)misses);
 		report_add(r, "recursion", misses != 0, text);
+	}
+	if (control_get_u64(status, "override_misses", UINT64_MAX, &unasked, NULL) == 1 && unasked) {
+		snprintf(text, sizeof(text), "%llu refused calls kept their errno: on their CPU "
+			 "another one was being asked about", (unsigned long long)unasked);
+		report_add(r, "overrides", 0, text);
 	}
 	if (control_get_u64(status, "events_lost", UINT64_MAX, &lost, NULL) == 1) {
 		snprintf(text, sizeof(text), "%llu events of running containers were lost",

@@ -461,17 +461,27 @@ int loader_each_program(struct loader *l, int (*fn)(const char *name, int attach
 	return stop;
 }
 
-int loader_get_misses(struct loader *l, __u64 *ret_misses)
+/* Programs that only carry a refusal on to the supervisor. */
+static int program_is_for_overrides(const char *name)
+{
+	static const char prefix[] = "warder_sys_";
+
+	return !strncmp(name, prefix, sizeof(prefix) - 1);
+}
+
+int loader_get_misses(struct loader *l, __u64 *ret_misses, __u64 *ret_overrides)
 {
 	int err = 0;
 
 	*ret_misses = 0;
+	*ret_overrides = 0;
 	for (size_t i = 0; !err && i < l->progs; i++) {
 		struct bpf_prog_info info = {};
 		__u32 len = sizeof(info);
 
 		err = bpf_obj_get_info_by_fd(l->prog[i].prog_fd, &info, &len);
-		*ret_misses += info.recursion_misses;
+		*(program_is_for_overrides(l->prog[i].name) ? ret_overrides : ret_misses) +=
+			info.recursion_misses;
 	}
 	return err;
 }

@@ -634,7 +634,7 @@ static void handle_status(struct supervisor *s, struct conn *c, struct json_obje
 			  struct control_fds *fds)
 {
 	struct json_object *r = reply_new(), *faults;
-	__u64 counts[WARDER_FAULT__MAX], misses = 0;
+	__u64 counts[WARDER_FAULT__MAX], misses = 0, unasked = 0;
 	unsigned containers = 0, dropped = 0;
 
 	(void)o;
@@ -662,8 +662,10 @@ static void handle_status(struct supervisor *s, struct conn *c, struct json_obje
 			control_put_u64(faults, fault_name((__u32)i), counts[i]);
 		json_object_object_add(r, "faults", faults);
 	}
-	if (s->loader && !loader_get_misses(s->loader, &misses))
+	if (s->loader && !loader_get_misses(s->loader, &misses, &unasked)) {
 		control_put_u64(r, "recursion_misses", misses);
+		control_put_u64(r, "override_misses", unasked);
+	}
 	conn_reply(s, c, r, -1);
 }
 

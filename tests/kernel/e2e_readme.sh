@@ -29,5 +29,15 @@ while IFS= read -r line <&3; do
 		sed 's/^/# /' out
 	fi
 done 3<commands
+# Some of them are meant to run on.
+warder list --json | sed 's/"name":"/\n&/g' | sed -n 's/^"name":"\([^"]*\)".*/\1/p' >names
+while read -r name; do
+	warder kill --all "$name"
+done <names
+i=0
+while warder list --json | grep -q '"name"' && [ $i -lt 100 ]; do
+	sleep 0.1
+	i=$((i + 1))
+done
 [ "$n" -gt 10 ] || echo "not ok - only $n commands were found in the README"
 exit 0
