@@ -83,6 +83,7 @@ static int job_is_there(const struct job *j)
 
 static void job_stopped(struct override *o, struct job *j)
 {
+	boost_end(o, j);
 	if (j->give_up) {
 		job_keep(o, j);
 		return;
@@ -142,6 +143,7 @@ static void job_look(struct override *o, struct job *j)
 		job_stopped(o, j);
 		return;
 	}
+	boost_end(o, j);
 	/* Ended, or (ECHILD) replaced by an exec of another thread: nothing is traced. */
 	j->seized = 0;
 	if (j->state == JOB_REAPING) {
@@ -410,10 +412,15 @@ static __u64 jobs_tick(struct override *o)
 				job_executor_lost(o, j, "it was not done within the deadline");
 			}
 		}
-		if (j->state == JOB_STOPPING)
+		if (j->state == JOB_STOPPING && !j->late && !j->give_up && now - j->begun >= POLL_SOON)
+			boost_begin(o, j);
+		/* Frozen, perhaps, or dying, which can take its time: not before others. */
+		if (j->boosted && now - j->begun > SOON)
+			boost_end(o, j);
+		/* Executors wake us up by themselves. But where one host thread runs all CPUs, what
+		 * makes it turn to the other CPU is an interrupt: a timer's, if no other comes. */
+		if (j->state != JOB_FREE)
 			want = now - j->begun < SOON ? POLL_SOON : POLL_LATER;
-		else if (j->state != JOB_FREE)
-			want = POLL_LATER;
 		if (want < sleep)
 			sleep = want;
 	}
@@ -474,6 +481,7 @@ static void *override_thread(void *arg)
 		return NULL;
 	}
 	kicker_start(o);
+	boost_recover(o);
 	journal_recover(o);
 	for (;;) {
 		struct epoll_event ev[16];
@@ -504,6 +512,8 @@ static void *override_thread(void *arg)
 		}
 		reports_tell(o);
 	}
+	for (unsigned i = 0; i < JOBS; i++)
+		boost_end(o, &o->job[i]); /* whatever has not stopped in time */
 	kicker_join(o);
 	timer_delete(o->seize_timer);
 	return NULL;

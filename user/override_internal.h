@@ -83,6 +83,13 @@ struct journal_entry {
 	char target[WARDER_PATH_MAX];
 };
 
+/* A thread whose priority is raised, and what it had: kept apart, since it ends before an
+ * operation is performed. */
+struct journal_boost {
+	__s32 tid;
+	__s32 policy; /* with SCHED_RESET_ON_FORK */
+};
+
 int journal_open(struct journal **ret, const char *path, struct warder_error *reterr);
 void journal_close(struct journal *j);
 /* Writes place `i` (below JOURNAL_PLACES). */
@@ -90,6 +97,9 @@ int journal_write(struct journal *j, unsigned i, const struct journal_entry *e);
 int journal_clear(struct journal *j, unsigned i);
 /* 1: place `i` held an entry when the journal was opened and it has not been cleared. */
 int journal_read(struct journal *j, unsigned i, struct journal_entry *ret);
+int journal_boost_write(struct journal *j, unsigned i, const struct journal_boost *b);
+int journal_boost_clear(struct journal *j, unsigned i);
+int journal_boost_read(struct journal *j, unsigned i, struct journal_boost *ret);
 
 #define JOURNAL_PLACES 64
 

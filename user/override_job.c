@@ -3,7 +3,6 @@
  * One intercept's way from its stop to its answer: the executor's steps, the decision between
  * them, the journal around what is performed, and the way back when somebody dies.
  */
-extern unsigned long long dbg[8]; extern unsigned long long tph[64][8];
 #include "override_job.h"
 
 #include <signal.h>
@@ -325,7 +324,6 @@ static void job_resolved(struct override *o, struct job *j)
 		j->state = JOB_MAKING;
 }
 
-unsigned long long dbg[8];
 static void job_made(struct override *o, struct job *j)
 {
 	const struct executor_reply *r = &o->reply;

@@ -35,6 +35,9 @@ enum job_state {
 struct job {
 	enum job_state state;
 	int late;        /* stopped by SIGSTOP: continued when answered */
+	int boosted;     /* at real-time priority until it stops; `policy` is what it had */
+	int policy;
+	int boost_failed; /* or done: not tried again */
 	int give_up;     /* not claimed: let go untouched once it stops */
 	int seized;
 	int stopped;
@@ -130,6 +133,12 @@ void job_keep(struct override *o, struct job *j);
 void job_end(struct override *o, struct job *j);
 
 __u32 icept_cause(const struct warder_icept *ic);
+
+/* override_boost.c: has a claimed thread come before ordinary ones until it stops. */
+void boost_begin(struct override *o, struct job *j);
+void boost_end(struct override *o, struct job *j);
+/* What a supervisor that was killed could not end. */
+void boost_recover(struct override *o);
 
 /* override_kicker.c: keeps the calling thread from waiting behind a caller that waits for it. */
 void kicker_start(struct override *o);

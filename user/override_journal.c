@@ -17,6 +17,15 @@ struct place {
 	struct journal_entry entry;
 };
 
+/* They lie behind the places. One write of 16 bytes, within a page: whole or not there. */
+struct boost_place {
+	__u32 magic;
+	__u32 used;
+	struct journal_boost boost;
+};
+
+#define BOOST_AT(i) ((off_t)(JOURNAL_PLACES * sizeof(struct place) + (i) * sizeof(struct boost_place)))
+
 struct journal {
 	int fd;
 };
@@ -40,7 +49,7 @@ int journal_open(struct journal **ret, const char *path, struct warder_error *re
 				 "the journal %s is not a file that only root can write: remove it",
 				 path);
 	/* All of its room now: a full disk must not show between performing and answering. */
-	if (posix_fallocate(fd, 0, (off_t)(JOURNAL_PLACES * sizeof(struct place))))
+	if (posix_fallocate(fd, 0, BOOST_AT(JOURNAL_PLACES)))
 		return error_set(reterr, -ENOSPC, "no room for the journal %s", path);
 	j = calloc(1, sizeof(*j));
 	if (!j)
@@ -91,5 +100,37 @@ int journal_read(struct journal *j, unsigned i, struct journal_entry *ret)
 		return 0;
 	p.entry.target[sizeof(p.entry.target) - 1] = '\0';
 	*ret = p.entry;
+	return 1;
+}
+
+static int boost_write(struct journal *j, unsigned i, const struct boost_place *p)
+{
+	ssize_t n = pwrite(j->fd, p, sizeof(*p), BOOST_AT(i));
+
+	return n == sizeof(*p) ? 0 : n < 0 ? -errno : -EIO;
+}
+
+int journal_boost_write(struct journal *j, unsigned i, const struct journal_boost *b)
+{
+	const struct boost_place p = { .magic = JOURNAL_MAGIC, .used = 1, .boost = *b };
+
+	return boost_write(j, i, &p);
+}
+
+int journal_boost_clear(struct journal *j, unsigned i)
+{
+	const struct boost_place p = { 0 };
+
+	return boost_write(j, i, &p);
+}
+
+int journal_boost_read(struct journal *j, unsigned i, struct journal_boost *ret)
+{
+	struct boost_place p;
+
+	if (pread(j->fd, &p, sizeof(p), BOOST_AT(i)) != sizeof(p) || p.magic != JOURNAL_MAGIC ||
+	    p.used != 1)
+		return 0;
+	*ret = p.boost;
 	return 1;
 }

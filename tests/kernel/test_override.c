@@ -479,6 +479,9 @@ static void test_recovery(void **state)
 	struct override_options options = { .journal = RIG_JOURNAL };
 	struct journal_entry entry = { .cid = 99, .cookie = 5, .target = "/mnt/scratch/a" };
 	struct warder_error e = { "" };
+	const struct sched_param raised = { .sched_priority = 1 };
+	pid_t lent[2];
+	struct journal_boost boost = { .policy = SCHED_BATCH };
 	struct journal *j;
 	struct statx stx;
 	int before, was;
@@ -486,6 +489,16 @@ static void test_recovery(void **state)
 	(void)state;
 	override_free(rig.override);
 	rig.override = NULL;
+	/* Two threads at real-time priority: only one has what the supervisor lends. */
+	for (int i = 0; i < 2; i++) {
+		lent[i] = fork();
+		if (!lent[i]) {
+			pause();
+			_exit(0);
+		}
+	}
+	assert_int_equal(sched_setscheduler(lent[0], SCHED_RR | SCHED_RESET_ON_FORK, &raised), 0);
+	assert_int_equal(sched_setscheduler(lent[1], SCHED_RR, &raised), 0);
 	assert_int_equal(mount("none", "/mnt/scratch/a", "tmpfs", 0, NULL), 0);
 	assert_int_equal(statx(AT_FDCWD, "/mnt/scratch/a", 0, STATX_MNT_ID, &stx), 0);
 	entry.mntns = rig_ns_ino("/proc/self/ns/mnt");
@@ -494,6 +507,10 @@ static void test_recovery(void **state)
 	entry.dev_minor = stx.stx_dev_minor;
 	assert_int_equal(journal_open(&j, RIG_JOURNAL, &e), 0);
 	assert_int_equal(journal_write(j, 3, &entry), 0);
+	for (unsigned i = 0; i < 2; i++) {
+		boost.tid = lent[i];
+		assert_int_equal(journal_boost_write(j, i, &boost), 0);
+	}
 	before = rig.outcomes;
 	was = rig.undone;
 	if (override_new(&rig.override, h_load(), &rig.callbacks, &options, &e) ||
@@ -505,6 +522,13 @@ static void test_recovery(void **state)
 	assert_int_equal(rig.last.cid, 99);
 	assert_int_equal(rig_mounted("/mnt/scratch/a", NULL, 0), 0);
 	assert_int_equal(journal_read(j, 3, &entry), 0);
+	assert_int_equal(sched_getscheduler(lent[0]), SCHED_BATCH);
+	assert_int_equal(sched_getscheduler(lent[1]), SCHED_RR);
+	for (unsigned i = 0; i < 2; i++) {
+		assert_int_equal(journal_boost_read(j, i, &boost), 0);
+		kill(lent[i], SIGKILL);
+		rig_wait(lent[i]);
+	}
 	journal_close(j);
 }
 

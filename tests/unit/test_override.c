@@ -564,6 +564,7 @@ static void test_journal(void **state)
 	char base[] = "/tmp/warder-journal-XXXXXX", path[128];
 	struct journal_entry e = { .cid = 7, .tid = 9, .target = "/mnt/x" }, got;
 	struct warder_error error = { 0 };
+	struct journal_boost boost;
 	struct journal *j;
 
 	(void)state;
@@ -580,6 +581,21 @@ static void test_journal(void **state)
 	assert_string_equal(got.target, "/mnt/x");
 	assert_int_equal(journal_clear(j, 3), 0);
 	assert_int_equal(journal_read(j, 3, &got), 0);
+	/* Raised priorities have places of their own. */
+	assert_int_equal(journal_boost_read(j, JOURNAL_PLACES - 1, &boost), 0);
+	assert_int_equal(journal_boost_write(j, JOURNAL_PLACES - 1,
+					     &(struct journal_boost){ .tid = 5, .policy = 3 }),
+			 0);
+	for (unsigned i = 0; i < JOURNAL_PLACES; i++)
+		assert_int_equal(journal_read(j, i, &got), 0);
+	journal_close(j);
+	assert_int_equal(journal_open(&j, path, &error), 0);
+	assert_int_equal(journal_boost_read(j, 0, &boost), 0);
+	assert_int_equal(journal_boost_read(j, JOURNAL_PLACES - 1, &boost), 1);
+	assert_int_equal(boost.tid, 5);
+	assert_int_equal(boost.policy, 3);
+	assert_int_equal(journal_boost_clear(j, JOURNAL_PLACES - 1), 0);
+	assert_int_equal(journal_boost_read(j, JOURNAL_PLACES - 1, &boost), 0);
 	journal_close(j);
 	unlink(path);
 	snprintf(path, sizeof(path), "%s/sub", base);
