@@ -302,6 +302,8 @@ static void icept_ask(struct override *o, const struct warder_icept *ic)
 		job_reason(j, "%s", unasked_reason(WARDER_UNASKED_BOUND));
 	}
 	job_look(o, j);
+	if (j->state == JOB_STOPPING && !j->late && !j->give_up)
+		boost_begin(o, j);
 }
 
 /* What nobody waits for: explained and told. */
@@ -412,8 +414,6 @@ static __u64 jobs_tick(struct override *o)
 				job_executor_lost(o, j, "it was not done within the deadline");
 			}
 		}
-		if (j->state == JOB_STOPPING && !j->late && !j->give_up && now - j->begun >= POLL_SOON)
-			boost_begin(o, j);
 		/* Frozen, perhaps, or dying, which can take its time: not before others. */
 		if (j->boosted && now - j->begun > SOON)
 			boost_end(o, j);
