@@ -5,6 +5,8 @@
 # supervisor knows all of them. Run inside tests/vm/run.
 # shellcheck source=tests/kernel/lib.sh
 . "$(dirname "$0")/lib.sh"
+daemon_absent
+unset SHARED_DAEMON
 mkdir "$work/vol"
 cat > "$work/red.yaml" <<'POLICY'
 policy: red
@@ -146,9 +148,7 @@ while [ -n "$(ls -d /sys/fs/cgroup/warder/*/ 2>/dev/null)" ] && [ $i -lt 100 ]; 
 out=$(ls -d /sys/fs/cgroup/warder/*/ 2>/dev/null; ls /run/warder/containers | grep -v exited)
 [ -z "$out" ]
 ok $? "afterwards: no cgroup, no state"
-kill $daemon
-wait $daemon
-ok $? "the daemon leaves with status 0"
+daemon_stop
 out=$(ls -d /run/warder /sys/fs/bpf/warder 2>/dev/null)
 [ -z "$out" ]
 ok $? "nothing is left after the daemon"
