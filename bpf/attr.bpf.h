@@ -128,14 +128,7 @@ __noinline __weak int attr_refuse_typing(__u32 cmd)
 	struct subject s = {};
 
 	f.access = cmd;
-	switch (subject_current(&s)) {
-	case SUBJECT_UNTAGGED:
-		return 0;
-	case SUBJECT_TAGGED:
-		break;
-	default:
-		return hook_fault(&s, &f, s.fault, NULL);
-	}
+	HOOK_SUBJECT(&s, &f);
 	warder_verdict_allow(&v);
 	warder_verdict_deny(&v, WARDER_WHY_BASELINE, WARDER_EPERM);
 	return hook_end(&s, &v, &f, NULL);
@@ -168,14 +161,7 @@ __noinline __weak int attr_judge_owner(__u32 self_only, __s64 pid)
 	struct warder_verdict v;
 	struct subject s = {};
 
-	switch (subject_current(&s)) {
-	case SUBJECT_UNTAGGED:
-		return 0;
-	case SUBJECT_TAGGED:
-		break;
-	default:
-		return hook_fault(&s, &f, s.fault, NULL);
-	}
+	HOOK_SUBJECT(&s, &f);
 	if (BPF_CORE_READ(task, thread_pid, level) || (self_only && (!pid || pid == task->tgid)))
 		return 0;
 	f.arg[0] = pid;

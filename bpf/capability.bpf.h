@@ -65,14 +65,7 @@ static __noinline int capability_judge(const struct cred *cred, struct user_name
 	__u32 userns;
 
 	f.access = cap;
-	switch (subject_current(&s)) {
-	case SUBJECT_UNTAGGED:
-		return 0;
-	case SUBJECT_TAGGED:
-		break;
-	default:
-		return hook_fault(&s, &f, s.fault, NULL);
-	}
+	HOOK_SUBJECT(&s, &f);
 	if (capability_is_borrowed(&s, cred))
 		return CAPABILITY_BORROWED;
 	userns = BPF_CORE_READ(ns, ns.inum);
@@ -180,14 +173,7 @@ int BPF_PROG(warder_uring_creds, const struct cred *new_, int ret)
 
 	if (ret)
 		return errno_return(-ret);
-	switch (subject_current(&s)) {
-	case SUBJECT_UNTAGGED:
-		return 0;
-	case SUBJECT_TAGGED:
-		break;
-	default:
-		return hook_fault(&s, &f, s.fault, NULL);
-	}
+	HOOK_SUBJECT(&s, &f);
 	warder_verdict_allow(&v);
 	warder_verdict_deny(&v, WARDER_WHY_BASELINE, WARDER_EPERM);
 	return hook_end(&s, &v, &f, NULL);

@@ -31,6 +31,7 @@
 #define WARDER_S_IFIFO 0010000
 
 #define WARDER_MAGIC_TMPFS 0x01021994u
+#define WARDER_MAGIC_MQUEUE 0x19800202u
 
 /* Kernel's ERR_PTR range. */
 static __always_inline int compat_is_err(const void *p)

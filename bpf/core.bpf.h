@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * What every hook program does around its decision: find the subject (or leave), turn a fault
- * into a verdict, count, emit, return. A hook reads: subject_current, gather, decide, hook_end.
+ * into a verdict, count, emit, return. A hook reads: HOOK_SUBJECT, gather, decide, hook_end.
  */
 #ifndef WARDER_CORE_BPF_H
 #define WARDER_CORE_BPF_H
@@ -457,5 +457,16 @@ static __always_inline int hook_fault(struct subject *s, const struct hook_facts
 {
 	return hook_fault_as(s, f, fault, sc, WARDER_EACCES);
 }
+
+/* Finds the subject, a struct subject; leaves the hook when there is nothing to judge. */
+#define HOOK_SUBJECT(s, f)                                                \
+	switch (subject_current(s)) {                                     \
+	case SUBJECT_UNTAGGED:                                            \
+		return 0;                                                 \
+	case SUBJECT_TAGGED:                                              \
+		break;                                                    \
+	default:                                                          \
+		return hook_fault(s, f, (s)->fault, NULL);                \
+	}
 
 #endif

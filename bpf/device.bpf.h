@@ -60,14 +60,7 @@ __noinline __weak int device_judge(__u64 key, __u32 op, __u64 dentry, __u64 mnt_
 	f.access = op;
 	f.arg[0] = type;
 	f.arg[1] = (__u64)major << 32 | minor;
-	switch (subject_current(&s)) {
-	case SUBJECT_UNTAGGED:
-		return 0;
-	case SUBJECT_TAGGED:
-		break;
-	default:
-		return hook_fault(&s, &f, s.fault, NULL);
-	}
+	HOOK_SUBJECT(&s, &f);
 	if (!(s.img->h.unsafe & WARDER_UNSAFE_MEMORY_DEVICES) &&
 	    warder_baseline_device(type, major, minor)) {
 		warder_verdict_allow(&v);

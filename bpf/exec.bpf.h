@@ -36,13 +36,20 @@ SEC("lsm/bprm_check_security")
 int BPF_PROG(warder_bprm_check, struct linux_binprm *bprm, int ret)
 {
 	struct file *file = bprm->file;
+	struct warder_task *tag;
+	__u32 fault;
 	int err;
 
-	if (ret || !current_is_tagged())
+	if (ret)
 		return ret;
+	tag = task_tag(bpf_get_current_task_btf(), &fault);
+	if (!tag && !fault)
+		return 0;
 	err = memory_judge_exec(file);
 	if (err)
 		return err;
+	if (file_is_allowed(tag, file, WARDER_ACC_EXEC))
+		return 0;
 	return file_judge_path(&file->f_path, WARDER_HOOK_BPRM_CHECK, WARDER_CLASS_EXEC,
 			       WARDER_ACC_EXEC);
 }

@@ -368,7 +368,7 @@ static __noinline enum file_quick file_quick_object(struct warder_task *tag, str
 	if (!file_needs_name(&s)) {
 		__u32 magic = dentry->d_sb->s_magic;
 
-		return warder_baseline_concerns(magic) || magic == KNOWN_MAGIC_MQUEUE ?
+		return warder_baseline_concerns(magic) || magic == WARDER_MAGIC_MQUEUE ?
 			       FILE_ASK : FILE_ALLOWED;
 	}
 	if (!known_begin(&n))
@@ -418,12 +418,37 @@ static __always_inline void file_teach(const struct path *dir)
 	known_teach((__u64)BPF_CORE_READ(dir, dentry), (__u64)BPF_CORE_READ(dir, mnt, mnt_root));
 }
 
+/* The whole of a hook on an open file, as far as it can be answered quickly. */
+static __always_inline int file_is_allowed(struct warder_task *tag, struct file *file, __u32 access)
+{
+	enum file_quick quick = file_quick_object(tag, file->f_path.dentry,
+						  file->f_path.mnt->mnt_root, access);
+
+	if (quick == FILE_UNKNOWN)
+		known_teach((__u64)BPF_CORE_READ(file, f_path.dentry, d_parent),
+			    (__u64)BPF_CORE_READ(file, f_path.mnt, mnt_root));
+	return quick == FILE_ALLOWED;
+}
+
+/* The whole of a hook on an entry of a folder; `tag` may be one that cannot be read. */
+static __always_inline int file_answer_entry(struct warder_task *tag, const struct path *dir,
+					     struct dentry *dentry, __u32 hook, __u32 access)
+{
+	enum file_quick quick = file_quick_entry(tag, dir->dentry, dentry, dir->mnt->mnt_root,
+						 access);
+
+	if (quick == FILE_ALLOWED)
+		return 0;
+	if (quick == FILE_UNKNOWN)
+		file_teach(dir);
+	return file_judge_entry(dir, dentry, hook, access);
+}
+
 SEC("lsm/file_open")
 int BPF_PROG(warder_file_open, struct file *file, int ret)
 {
 	__u32 access = 0, fault;
 	struct warder_task *tag;
-	enum file_quick quick;
 	fmode_t mode;
 	int err;
 
@@ -448,12 +473,8 @@ int BPF_PROG(warder_file_open, struct file *file, int ret)
 		access = WARDER_ACC_READ | WARDER_ACC_WRITE;
 	if (file->f_flags & WARDER_O_TMPFILE)
 		return file_judge_tmpfile(&file->f_path, access);
-	quick = file_quick_object(tag, file->f_path.dentry, file->f_path.mnt->mnt_root, access);
-	if (quick == FILE_ALLOWED)
+	if (file_is_allowed(tag, file, access))
 		return 0;
-	if (quick == FILE_UNKNOWN)
-		known_teach((__u64)BPF_CORE_READ(file, f_path.dentry, d_parent),
-			    (__u64)BPF_CORE_READ(file, f_path.mnt, mnt_root));
 	if (file->f_inode->i_sb->s_magic == WARDER_MAGIC_MQUEUE) {
 		err = peer_judge_mqueue((__u64)BPF_CORE_READ(file, f_inode));
 		if (err)
@@ -509,7 +530,6 @@ int BPF_PROG(warder_path_mknod, const struct path *dir, struct dentry *dentry, u
 {
 	__u32 type = mode & WARDER_S_IFMT, access = WARDER_ACC_CREATE, fault;
 	struct warder_task *tag;
-	enum file_quick quick;
 	int err;
 
 	if (ret)
@@ -522,37 +542,14 @@ int BPF_PROG(warder_path_mknod, const struct path *dir, struct dentry *dentry, u
 		return err;
 	if (type == WARDER_S_IFCHR || type == WARDER_S_IFBLK)
 		access = WARDER_ACC_MKNOD;
-	quick = file_quick_entry(tag, dir->dentry, dentry, dir->mnt->mnt_root, access);
-	if (quick == FILE_ALLOWED)
-		return 0;
-	if (quick == FILE_UNKNOWN)
-		file_teach(dir);
-	return file_judge_entry(dir, dentry, WARDER_HOOK_PATH_MKNOD, access);
+	return file_answer_entry(tag, dir, dentry, WARDER_HOOK_PATH_MKNOD, access);
 }
 
 SEC("lsm/path_mkdir")
 int BPF_PROG(warder_path_mkdir, const struct path *dir, struct dentry *dentry, umode_t mode,
 	     int ret)
 {
-	if (ret || !current_is_tagged())
-		return ret;
-	return file_judge_entry(dir, dentry, WARDER_HOOK_PATH_MKDIR, WARDER_ACC_CREATE);
-}
-
-SEC("lsm/path_symlink")
-int BPF_PROG(warder_path_symlink, const struct path *dir, struct dentry *dentry,
-	     const char *old_name, int ret)
-{
-	if (ret || !current_is_tagged())
-		return ret;
-	return file_judge_entry(dir, dentry, WARDER_HOOK_PATH_SYMLINK, WARDER_ACC_SYMLINK);
-}
-
-SEC("lsm/path_unlink")
-int BPF_PROG(warder_path_unlink, const struct path *dir, struct dentry *dentry, int ret)
-{
 	struct warder_task *tag;
-	enum file_quick quick;
 	__u32 fault;
 
 	if (ret)
@@ -560,20 +557,50 @@ int BPF_PROG(warder_path_unlink, const struct path *dir, struct dentry *dentry, 
 	tag = task_tag(bpf_get_current_task_btf(), &fault);
 	if (!tag && !fault)
 		return 0;
-	quick = file_quick_entry(tag, dir->dentry, dentry, dir->mnt->mnt_root, WARDER_ACC_DELETE);
-	if (quick == FILE_ALLOWED)
+	return file_answer_entry(tag, dir, dentry, WARDER_HOOK_PATH_MKDIR, WARDER_ACC_CREATE);
+}
+
+SEC("lsm/path_symlink")
+int BPF_PROG(warder_path_symlink, const struct path *dir, struct dentry *dentry,
+	     const char *old_name, int ret)
+{
+	struct warder_task *tag;
+	__u32 fault;
+
+	if (ret)
+		return ret;
+	tag = task_tag(bpf_get_current_task_btf(), &fault);
+	if (!tag && !fault)
 		return 0;
-	if (quick == FILE_UNKNOWN)
-		file_teach(dir);
-	return file_judge_entry(dir, dentry, WARDER_HOOK_PATH_UNLINK, WARDER_ACC_DELETE);
+	return file_answer_entry(tag, dir, dentry, WARDER_HOOK_PATH_SYMLINK, WARDER_ACC_SYMLINK);
+}
+
+SEC("lsm/path_unlink")
+int BPF_PROG(warder_path_unlink, const struct path *dir, struct dentry *dentry, int ret)
+{
+	struct warder_task *tag;
+	__u32 fault;
+
+	if (ret)
+		return ret;
+	tag = task_tag(bpf_get_current_task_btf(), &fault);
+	if (!tag && !fault)
+		return 0;
+	return file_answer_entry(tag, dir, dentry, WARDER_HOOK_PATH_UNLINK, WARDER_ACC_DELETE);
 }
 
 SEC("lsm/path_rmdir")
 int BPF_PROG(warder_path_rmdir, const struct path *dir, struct dentry *dentry, int ret)
 {
-	if (ret || !current_is_tagged())
+	struct warder_task *tag;
+	__u32 fault;
+
+	if (ret)
 		return ret;
-	return file_judge_entry(dir, dentry, WARDER_HOOK_PATH_RMDIR, WARDER_ACC_DELETE);
+	tag = task_tag(bpf_get_current_task_btf(), &fault);
+	if (!tag && !fault)
+		return 0;
+	return file_answer_entry(tag, dir, dentry, WARDER_HOOK_PATH_RMDIR, WARDER_ACC_DELETE);
 }
 
 /* Both ends lie on one mount, or the kernel refuses: the old one's is the new folder's. */
@@ -719,8 +746,12 @@ static __always_inline int file_judge_mapping(struct file *file, __u32 hook)
 				  .access = WARDER_ACC_MAP_EXEC };
 	struct backing_file *backing = compat_backing_file(file);
 	enum file_kind kind = file_kind(&file->f_path);
+	__u32 fault;
 
 	if (BPF_CORE_READ(file, f_inode, i_flags) & WARDER_S_PRIVATE)
+		return 0;
+	if (!backing && kind == FILE_NAMED &&
+	    file_is_allowed(task_tag(bpf_get_current_task_btf(), &fault), file, WARDER_ACC_MAP_EXEC))
 		return 0;
 	if (backing) {
 		r.at.mnt_root = (__u64)BPF_CORE_READ(backing, user_path.mnt, mnt_root);

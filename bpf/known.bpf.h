@@ -32,8 +32,6 @@
 #include "core.bpf.h"
 #include "gather.bpf.h"
 
-/* Queues of messages are judged by whose they are. */
-#define KNOWN_MAGIC_MQUEUE 0x19800202u
 /* d_flags: bit 2 in all kernels of the matrix. */
 #define KNOWN_DCACHE_OP_REVALIDATE 0x4u
 #define KNOWN_JIFFIES 3000
@@ -191,13 +189,12 @@ static __always_inline void known_keep(const struct subject *s, const struct kno
 	KNOWN_FIELD(k, version) = version + 2;
 }
 
-/* Can names of objects of this folder, or of this object, be kept? See above. */
-static __always_inline int known_may_keep(struct dentry *dentry)
+/* Can names of objects of a folder, or of an object, be kept that has an inode, these d_flags, and
+ * its superblock this s_magic? See above. Queues of messages are judged by whose they are. */
+static __always_inline int known_may_keep(__u32 flags, __u32 magic)
 {
-	__u32 magic = dentry->d_sb->s_magic;
-
-	return dentry->d_inode && !(dentry->d_flags & KNOWN_DCACHE_OP_REVALIDATE) &&
-	       !warder_baseline_concerns(magic) && magic != KNOWN_MAGIC_MQUEUE;
+	return !(flags & KNOWN_DCACHE_OP_REVALIDATE) && !warder_baseline_concerns(magic) &&
+	       magic != WARDER_MAGIC_MQUEUE;
 }
 
 /* The state after the folder's name that begins at `pos`, and a slash. */
@@ -221,7 +218,8 @@ static __noinline int known_learn_folder(const struct subject *s, struct scratch
 {
 	struct known_marks m;
 
-	if (!known_may_keep(folder) || !known_marks_read(&m, (__u64)folder))
+	if (!folder->d_inode || !known_may_keep(folder->d_flags, folder->d_sb->s_magic) ||
+	    !known_marks_read(&m, (__u64)folder))
 		return 0;
 	/* By way of memory, so that the rest is verified once and not for each depth. */
 	*(volatile __s32 *)&sc->pos = gather_quick(folder, mnt_root, s->slot, &sc->text);
@@ -237,16 +235,14 @@ static __noinline int known_learn_folder(const struct subject *s, struct scratch
 __noinline __weak int known_teach(__u64 folder, __u64 mnt_root)
 {
 	struct dentry *dentry = (struct dentry *)folder;
-	__u32 magic = BPF_CORE_READ(dentry, d_sb, s_magic);
 	struct known_marks m;
 	struct subject s = {};
 	struct scratch *sc;
 	struct known n;
 
-	if (subject_current(&s) != SUBJECT_TAGGED || warder_baseline_concerns(magic) ||
-	    magic == KNOWN_MAGIC_MQUEUE || !BPF_CORE_READ(dentry, d_inode) ||
-	    (BPF_CORE_READ(dentry, d_flags) & KNOWN_DCACHE_OP_REVALIDATE) || !known_begin(&n) ||
-	    !known_marks_read(&m, folder))
+	if (subject_current(&s) != SUBJECT_TAGGED || !BPF_CORE_READ(dentry, d_inode) ||
+	    !known_may_keep(BPF_CORE_READ(dentry, d_flags), BPF_CORE_READ(dentry, d_sb, s_magic)) ||
+	    !known_begin(&n) || !known_marks_read(&m, folder))
 		return 0;
 	sc = scratch_take();
 	if (!sc)
@@ -307,7 +303,8 @@ static __always_inline void known_learn_object(const struct subject *s, struct s
 	struct dentry *folder = dentry->d_parent;
 	struct known_marks m;
 
-	if (folder == dentry || !dentry->d_hash.pprev || !known_may_keep(dentry) ||
+	if (folder == dentry || !dentry->d_hash.pprev || !dentry->d_inode ||
+	    !known_may_keep(dentry->d_flags, dentry->d_sb->s_magic) ||
 	    !known_marks_read(&m, (__u64)dentry))
 		return;
 	known_entry(s, sc, folder, dentry, mnt_root, n);

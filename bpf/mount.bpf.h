@@ -399,14 +399,7 @@ __noinline __weak int mount_judge(const struct mount_ask *r)
 	f.hook = r->hook;
 	f.access = r->op;
 	f.arg[0] = r->flags;
-	switch (subject_current(&s)) {
-	case SUBJECT_UNTAGGED:
-		return 0;
-	case SUBJECT_TAGGED:
-		break;
-	default:
-		return hook_fault(&s, &f, s.fault, NULL);
-	}
+	HOOK_SUBJECT(&s, &f);
 	sc = scratch_take();
 	if (!sc)
 		return hook_fault(&s, &f, WARDER_FAULT_SCRATCH, NULL);
@@ -557,14 +550,7 @@ __noinline __weak int mount_sb_made(const struct mount_ask *r)
 	if (!r)
 		return -WARDER_EACCES;
 	sb = r->sb;
-	switch (subject_current(&s)) {
-	case SUBJECT_UNTAGGED:
-		return 0;
-	case SUBJECT_TAGGED:
-		break;
-	default:
-		return hook_fault(&s, &f, s.fault, NULL);
-	}
+	HOOK_SUBJECT(&s, &f);
 	mount_note_stacked(&s, sb);
 	p = bpf_task_storage_get(&warder_pending, bpf_get_current_task_btf(), NULL, 0);
 	if (!p)

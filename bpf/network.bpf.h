@@ -258,7 +258,7 @@ __noinline __weak int net_socket(__u64 sk, __u64 address, __u32 len, __u64 op_ho
 	__u32 family;
 	int what;
 
-	UNIX_SUBJECT(&s, &f);
+	HOOK_SUBJECT(&s, &f);
 	if (!sk)
 		return hook_fault(&s, &f, WARDER_FAULT_ARGUMENT, NULL);
 	family = BPF_CORE_READ((struct sock *)sk, __sk_common.skc_family);
@@ -296,7 +296,7 @@ int BPF_PROG(warder_socket_create, int family, int type, int protocol, int kern)
 
 	if (kern)
 		return 0;
-	UNIX_SUBJECT(&s, &f);
+	HOOK_SUBJECT(&s, &f);
 	if (net_is_trivial(&s, families))
 		return 0;
 	sc = scratch_take();
@@ -470,7 +470,7 @@ int BPF_PROG(warder_socket_mknod, const struct path *dir, struct dentry *dentry,
 
 	if ((mode & WARDER_S_IFMT) != WARDER_S_IFSOCK)
 		return 0;
-	UNIX_SUBJECT(&s, &f);
+	HOOK_SUBJECT(&s, &f);
 	if (unix_is_trivial(&s))
 		return 0;
 	sc = scratch_take();

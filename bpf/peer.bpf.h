@@ -10,7 +10,6 @@
 #include "core.bpf.h"
 #include "identity.bpf.h"
 
-#define WARDER_MAGIC_MQUEUE 0x19800202u
 /* The inode number of the first IPC namespace (PROC_IPC_INIT_INO). */
 #define WARDER_IPC_INIT_INO 0xefffffffu
 
@@ -89,14 +88,7 @@ static __always_inline int peer_task(struct task_struct *peer, __u32 hook, __u32
 	struct warder_task *tag;
 	__u32 fault;
 
-	switch (subject_current(&s)) {
-	case SUBJECT_UNTAGGED:
-		return 0;
-	case SUBJECT_TAGGED:
-		break;
-	default:
-		return hook_fault(&s, &f, s.fault, NULL);
-	}
+	HOOK_SUBJECT(&s, &f);
 	tag = task_tag(peer, &fault);
 	if (fault)
 		return hook_fault(&s, &f, fault, NULL);
@@ -195,14 +187,7 @@ static __always_inline int peer_judge_object(__u32 hook, __u32 class_, __u64 op,
 	struct subject s = {};
 	__u32 fault;
 
-	switch (subject_current(&s)) {
-	case SUBJECT_UNTAGGED:
-		return 0;
-	case SUBJECT_TAGGED:
-		break;
-	default:
-		return hook_fault(&s, &f, s.fault, NULL);
-	}
+	HOOK_SUBJECT(&s, &f);
 	warder_verdict_allow(&v);
 	/* Objects have no profile: their maker may have been in any. */
 	fault = peer_decide(&v, class_, op, cid, (__u64)slot << 32 | s.tag->profile_id);

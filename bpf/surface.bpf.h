@@ -88,14 +88,7 @@ __noinline __weak int surface_deny(__u32 hook, __u64 arg)
 
 	f.hook = hook;
 	f.arg[0] = arg;
-	switch (subject_current(&s)) {
-	case SUBJECT_UNTAGGED:
-		return 0;
-	case SUBJECT_TAGGED:
-		break;
-	default:
-		return hook_fault(&s, &f, s.fault, NULL);
-	}
+	HOOK_SUBJECT(&s, &f);
 	warder_verdict_allow(&v);
 	warder_verdict_deny(&v, WARDER_WHY_BASELINE, WARDER_EPERM);
 	return hook_end(&s, &v, &f, NULL);

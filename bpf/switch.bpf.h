@@ -32,14 +32,7 @@ __noinline __weak int switch_judge_one(__u32 which, __u32 bit, __u32 hook, __u64
 	f.class_ = switch_class(which);
 	f.access = bit;
 	f.arg[0] = arg;
-	switch (subject_current(&s)) {
-	case SUBJECT_UNTAGGED:
-		return 0;
-	case SUBJECT_TAGGED:
-		break;
-	default:
-		return hook_fault(&s, &f, s.fault, NULL);
-	}
+	HOOK_SUBJECT(&s, &f);
 	warder_decide_switch(s.img, s.pr, which, bit, &v);
 	return hook_end(&s, &v, &f, NULL);
 }

@@ -24,17 +24,6 @@
 #define UNIX_ABSTRACT 0x10000 /* or'ed to the name's length; it lies at text.b[1], behind '@' */
 #define UNIX_NAME_MAX 107     /* of an abstract name, without its NUL */
 
-/* Finds the subject; leaves the hook when there is nothing to judge. */
-#define UNIX_SUBJECT(s, f)                                                \
-	switch (subject_current(s)) {                                     \
-	case SUBJECT_UNTAGGED:                                            \
-		return 0;                                                 \
-	case SUBJECT_TAGGED:                                              \
-		break;                                                    \
-	default:                                                          \
-		return hook_fault(s, f, (s)->fault, NULL);                \
-	}
-
 /* The pointer as a number: a function of its own takes no typed ones. */
 static __always_inline __u64 unix_scalar(const void *p)
 {
@@ -57,7 +46,7 @@ int BPF_PROG(warder_socket_made, struct socket *sock, int family, int type, int 
 
 	if (family != WARDER_AF_UNIX || kern)
 		return 0;
-	UNIX_SUBJECT(&s, &f);
+	HOOK_SUBJECT(&s, &f);
 	tag.cid = s.tag->cid;
 	tag.slot = s.slot;
 	sk = sock->sk;
@@ -252,7 +241,7 @@ int BPF_PROG(warder_unix_connect, struct sock *sock, struct sock *other, struct 
 	struct hook_facts f = { .hook = WARDER_HOOK_UNIX_CONNECT, .class_ = WARDER_CLASS_IPC };
 	struct subject s = {};
 
-	UNIX_SUBJECT(&s, &f);
+	HOOK_SUBJECT(&s, &f);
 	return unix_judge_peer(&s, &f, other, WARDER_NET_CONNECT);
 }
 
@@ -265,7 +254,7 @@ int BPF_PROG(warder_unix_send, struct socket *sock, struct socket *other)
 	struct sock *own, *peer;
 	struct sock_tag *tag;
 
-	UNIX_SUBJECT(&s, &f);
+	HOOK_SUBJECT(&s, &f);
 	own = sock->sk;
 	peer = other->sk;
 	if (!own || !peer)

@@ -134,8 +134,8 @@ void loader_drop_links(struct loader *l);
 
 /*
  * How often the kernel skipped one of our programs because the same one was under way on that CPU,
- * summed. Programs of LSM hooks are never skipped. Those of system calls that can be overridden are
- * counted by themselves: a refused call whose program is skipped keeps its errno.
+ * summed. Programs of LSM hooks are never skipped. Those that bring refused calls to the supervisor are
+ * counted by themselves: one whose program is skipped keeps its errno.
  */
 int loader_get_misses(struct loader *l, __u64 *ret_misses, __u64 *ret_overrides);
 

@@ -20,9 +20,12 @@
 /* Loading takes some seconds on a slow machine; beyond this something hangs. */
 #define START_SECONDS 120
 #define START_TRIES 150
+#define HANDOVER_TRIES 25
 
 struct warder {
 	int sock;
+	int flags;
+	int answered; /* some request on this connection was */
 };
 
 static int client_out(int err, const struct warder_error *e, char *error, size_t size)
@@ -142,41 +145,67 @@ static int start_supervisor(struct warder_error *reterr)
 			 used ? text : "the supervisor died while it started");
 }
 
-int client_connect(struct warder **ret, int flags, struct warder_error *reterr)
+/* A connected socket, or a negative errno. `patience`: tries while nobody listens, when it is known
+ * that one supervisor is taking over from another. */
+static int client_open(int flags, int patience, struct warder_error *reterr)
 {
 	const struct timespec pause_time = { .tv_nsec = 200000000 };
-	struct warder *w = calloc(1, sizeof(*w));
 	int err = 0;
 
-	if (!w)
-		return error_set(reterr, -ENOMEM, "out of memory");
 	/* One that is about to leave, or a rival that starts, makes a second try needed. */
 	for (int i = 0; i < START_TRIES; i++) {
-		w->sock = control_connect(WARDER_RUN_DIR "/" CONTROL_SOCKET, reterr);
-		if (w->sock >= 0) {
-			*ret = w;
-			return 0;
-		}
-		err = w->sock;
-		if (err == -EACCES || geteuid() != 0) {
-			err = error_set(reterr, -EACCES, "warder must be run as root");
-			break;
-		}
+		int sock = control_connect(WARDER_RUN_DIR "/" CONTROL_SOCKET, reterr);
+
+		if (sock >= 0)
+			return sock;
+		err = sock;
+		if (err == -EACCES || geteuid() != 0)
+			return error_set(reterr, -EACCES, "warder must be run as root");
 		if (err != -ENOENT && err != -ECONNREFUSED)
-			break;
-		if (!(flags & WARDER_CONNECT_START)) {
-			err = error_set(reterr, -ENOENT,
-					"no supervisor runs: start one with `warderd`, or a "
-					"container with `warder run`");
-			break;
+			return err;
+		if (flags & WARDER_CONNECT_START) {
+			err = start_supervisor(reterr);
+			if (err)
+				return err;
+		} else if (i >= patience) {
+			return error_set(reterr, -ENOENT,
+					 "no supervisor runs: start one with `warderd`, or a "
+					 "container with `warder run`");
 		}
-		err = start_supervisor(reterr);
-		if (err)
-			break;
 		if (i)
 			nanosleep(&pause_time, NULL);
 	}
-	free(w);
+	return err;
+}
+
+int client_connect(struct warder **ret, int flags, struct warder_error *reterr)
+{
+	int sock = client_open(flags, 0, reterr);
+	struct warder *w;
+
+	if (sock < 0)
+		return sock;
+	w = calloc(1, sizeof(*w));
+	if (!w) {
+		close(sock);
+		return error_set(reterr, -ENOMEM, "out of memory");
+	}
+	w->sock = sock;
+	w->flags = flags;
+	*ret = w;
+	return 0;
+}
+
+/* To the next supervisor, by the same descriptor. */
+static int client_reconnect(struct warder *w, struct warder_error *reterr)
+{
+	int sock = client_open(w->flags, HANDOVER_TRIES, reterr), err = 0;
+
+	if (sock < 0)
+		return sock;
+	if (dup3(sock, w->sock, O_CLOEXEC) < 0)
+		err = error_errno(reterr, -errno, "cannot connect again");
+	close(sock);
 	return err;
 }
 
@@ -242,6 +271,37 @@ static int client_recv(struct warder *w, struct json_object **ret, struct contro
 		       err;
 }
 
+/*
+ * Sends, and waits for the answer. A supervisor that leaves, or is relieved by another, drops
+ * connections that it has not looked at: then, and only then, the kernel says EPIPE or ECONNRESET
+ * (net/unix/af_unix.c: of what was sent something was not read), and the next one can be asked.
+ */
+static int client_exchange(struct warder *w, struct json_object *request, const int *fds,
+			   size_t count, struct json_object **ret, struct control_fds *ret_fds,
+			   struct warder_error *reterr)
+{
+	int err = 0;
+
+	for (int i = 0; i < HANDOVER_TRIES; i++) {
+		err = control_send(w->sock, request, fds, count, 0);
+		if (err && err != -EPIPE && err != -ECONNRESET)
+			return error_errno(reterr, err, "cannot send to the supervisor");
+		if (!err)
+			err = control_recv(w->sock, ret, ret_fds, 1, 0, reterr);
+		if (!err)
+			w->answered = 1;
+		if ((err != -EPIPE && err != -ECONNRESET) || w->answered)
+			break;
+		err = client_reconnect(w, reterr);
+		if (err)
+			return err;
+		err = -ECONNRESET;
+	}
+	if (err == -EPIPE || err == -ECONNRESET || err == -ENODATA)
+		return error_set(reterr, -ENODATA, "the supervisor has closed the connection");
+	return err;
+}
+
 int client_call(struct warder *w, struct json_object *request, const int *fds, size_t count,
 		struct json_object **ret, struct control_fds *ret_fds, int *ret_code,
 		struct warder_error *reterr)
@@ -261,10 +321,7 @@ int client_call(struct warder *w, struct json_object *request, const int *fds, s
 				 "the request is longer than %d bytes: give fewer or shorter "
 				 "arguments and environment variables",
 				 CONTROL_MESSAGE_MAX);
-	err = control_send(w->sock, mine, fds, count, 0);
-	if (err)
-		return error_errno(reterr, err, "cannot send to the supervisor");
-	err = client_recv(w, &reply, &got, reterr);
+	err = client_exchange(w, mine, fds, count, &reply, &got, reterr);
 	if (err)
 		return err;
 	if (control_get_bool(reply, "ok", &ok, reterr) != 1 || !ok) {

@@ -126,8 +126,8 @@ static void doctor_faults(struct report *r, struct json_object *status)
 		report_add(r, "recursion", misses != 0, text);
 	}
 	if (control_get_u64(status, "override_misses", UINT64_MAX, &unasked, NULL) == 1 && unasked) {
-		snprintf(text, sizeof(text), "%llu refused calls kept their errno: on their CPU "
-			 "another one was being asked about", (unsigned long long)unasked);
+		snprintf(text, sizeof(text), "%llu refused calls kept their errno: their CPU was "
+			 "busy with another one", (unsigned long long)unasked);
 		report_add(r, "overrides", 0, text);
 	}
 	if (control_get_u64(status, "events_lost", UINT64_MAX, &lost, NULL) == 1) {

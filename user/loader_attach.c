@@ -461,12 +461,12 @@ int loader_each_program(struct loader *l, int (*fn)(const char *name, int attach
 	return stop;
 }
 
-/* Programs that only carry a refusal on to the supervisor. */
+/* Programs that only note why the kernel refused, and carry a refusal on to the supervisor. */
 static int program_is_for_overrides(const char *name)
 {
 	static const char prefix[] = "warder_sys_";
 
-	return !strncmp(name, prefix, sizeof(prefix) - 1);
+	return !strncmp(name, prefix, sizeof(prefix) - 1) || !strcmp(name, "warder_cap_capable");
 }
 
 int loader_get_misses(struct loader *l, __u64 *ret_misses, __u64 *ret_overrides)

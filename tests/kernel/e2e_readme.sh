@@ -2,7 +2,13 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # Runs every command of the README that is marked `<!-- test: vm -->`, in order, in one folder.
 # A command may fail only where the README shows a refusal (it then ends in `; true`).
+# Nothing is there before: no daemon, no program, no count of what other tests did.
 readme=${README:-/root/README.md}
+# shellcheck source=tests/kernel/lib.sh
+. "$(dirname "$0")/lib.sh"
+daemon=$(pidof warderd)
+[ -z "$daemon" ] || daemon_stop
+rm -rf "$work" /sys/fs/bpf/warder
 cd "$(mktemp -d)" || exit 1
 mkdir -p /srv/shop/secret /mnt/scratch /mnt/other
 echo key >/srv/shop/secret/key

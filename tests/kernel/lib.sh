@@ -68,10 +68,12 @@ daemon_stop() {
 	[ ! -e /sys/fs/bpf/warder ]
 	ok $? "the daemon leaves, and its programs with it"
 }
-# daemon_absent: for what is about the start of one
+# daemon_absent: for what is about the start of one; a supervisor on demand may stay
 daemon_absent() {
 	daemon=$(pidof warderd)
-	[ -z "$daemon" ] || daemon_stop
+	if [ -n "$daemon" ] && ! grep -q on-demand "/proc/$daemon/cmdline"; then
+		daemon_stop
+	fi
 }
 # finish: totals; the script's exit status
 finish() {
