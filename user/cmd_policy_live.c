@@ -14,13 +14,16 @@ static const char usage[] =
 	"usage: warder policy load FILE         load a policy; containers that have one of this name\n"
 	"                                       change to it at once\n"
 	"       warder policy unload NAME       forget one that no container uses\n"
-	"       warder policy list [--json]     the loaded policies\n"
-	"       warder policy show NAME [--json]  its rules, and whether the kernel holds what was\n"
-	"                                       loaded\n";
+	"       warder policy list [--json]     the loaded policies\n";
 
-static int fail_usage(void)
+static const char show_usage[] =
+	"usage: warder policy show NAME [--json]  the rules of a loaded policy, and whether the kernel\n"
+	"                                         holds what was loaded\n"
+	"       warder policy show FILE [--json]  what a file compiles to\n";
+
+static int fail_usage(const char *verb)
 {
-	fputs(usage, stderr);
+	fputs(strcmp(verb, "show") ? usage : show_usage, stderr);
 	return EXIT_WARDER;
 }
 
@@ -163,9 +166,9 @@ int cmd_policy_live(int argc, char **argv)
 		if (!strcmp(argv[i], "--json"))
 			json = 1;
 		else if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h"))
-			return fputs(usage, stdout) < 0;
+			return fputs(strcmp(argv[0], "show") ? usage : show_usage, stdout) < 0;
 		else if (argv[i][0] == '-' || name)
-			return fail_usage();
+			return fail_usage(argv[0]);
 		else
 			name = argv[i];
 	}
@@ -177,7 +180,7 @@ int cmd_policy_live(int argc, char **argv)
 		return policy_unload(name);
 	if (!strcmp(argv[0], "show") && name)
 		return policy_show(name, json);
-	return fail_usage();
+	return fail_usage(argv[0]);
 }
 
 /* ---------------------------------------------------------------- coverage */

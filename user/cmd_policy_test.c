@@ -252,7 +252,9 @@ static int test_file(const char *file, struct totals *all, int want_coverage, bo
 	char found[WARDER_PATH_MAX];
 	struct policy_tests tests;
 	struct run run = { .totals = all };
-	size_t missed = 0;
+	cleanup_free char *cases = NULL;
+	size_t missed = 0, cases_size = 0, failed, skipped;
+	FILE *junit = all->junit;
 	int err = policy_tests_read(file, &tests, &diags);
 
 	if (!err) {
@@ -273,14 +275,25 @@ static int test_file(const char *file, struct totals *all, int want_coverage, bo
 	run.tests = &tests;
 	run.img = img;
 	reached = calloc(1, img->h.rule.count + 1u);
-	if (all->junit) {
-		fputs("  <testsuite name=\"", all->junit);
-		put_xml(all->junit, file);
-		fprintf(all->junit, "\" tests=\"%zu\">\n", tests.count);
+	failed = all->failed;
+	skipped = all->skipped;
+	/* The element that holds the cases says how they ended. */
+	if (junit) {
+		all->junit = open_memstream(&cases, &cases_size);
+		if (!all->junit)
+			err = -ENOMEM;
 	}
-	err = reached ? run_tests(&run, path, live, reached) : -ENOMEM;
-	if (all->junit)
-		fputs("  </testsuite>\n", all->junit);
+	if (!err)
+		err = reached ? run_tests(&run, path, live, reached) : -ENOMEM;
+	if (all->junit && junit) {
+		fclose(all->junit);
+		fputs("  <testsuite name=\"", junit);
+		put_xml(junit, file);
+		fprintf(junit, "\" tests=\"%zu\" failures=\"%zu\" errors=\"%d\" skipped=\"%zu\">\n%s"
+			"  </testsuite>\n", tests.count, all->failed - failed, err ? 1 : 0,
+			all->skipped - skipped, cases ? cases : "");
+	}
+	all->junit = junit;
 	if (!err && want_coverage && !live)
 		missed = coverage(&run, policy_find(path, found, sizeof(found)), reached,
 				  missed_json);

@@ -438,4 +438,12 @@ void sha256_hex(const void *data, size_t len, char ret_hex[65]);
 /* Reads a whole regular file of at most POLICY_TEXT_MAX bytes. */
 int policy_read_file(const char *path, char **ret_text, size_t *ret_len, struct warder_error *err);
 
+/* Words of requests on the network; an entry without a name ends each table. */
+struct request_word {
+	const char *name;
+	__u32 bit; /* WARDER_FAM_*, WARDER_PROTO_* */
+	int family;
+};
+extern const struct request_word request_families[], request_protocols[];
+
 #endif

@@ -189,6 +189,18 @@ static void test_explain(void **state)
 	CHECK(EXIT_WARDER, "bad.yaml:1:1: error: no event", "explain", good, "--event", bad);
 }
 
+static int file_has(const char *path, const char *what)
+{
+	char text[8192] = "";
+	FILE *f = fopen(path, "re");
+	size_t n = f ? fread(text, 1, sizeof(text) - 1, f) : 0;
+
+	if (f)
+		fclose(f);
+	text[n] = '\0';
+	return strstr(text, what) != NULL;
+}
+
 static void test_tests(void **state)
 {
 	char junit[96];
@@ -210,12 +222,17 @@ static void test_tests(void **state)
 	CHECK(1, "not reached", "test", "--coverage=full", tests);
 	CHECK(1, "\"failed\":2", "test", "--json", failing);
 	CHECK(1, "not ok", "test", "--junit", junit, failing);
+	assert_true(file_has(junit, "tests=\"2\" failures=\"2\" errors=\"0\" skipped=\"0\">\n    <testcase "));
+	assert_true(file_has(junit, "</testcase>\n  </testsuite>\n</testsuites>\n"));
+	CHECK(0, "ok 1", "test", "--junit", junit, tests);
+	assert_true(file_has(junit, "tests=\"2\" failures=\"0\""));
 	CHECK(0, "\"not_reached\":[", "test", "--json", "--coverage", tests);
 	CHECK(EXIT_WARDER, "bad.yaml:1:1: error: file of tests", "test", bad);
 	CHECK(EXIT_WARDER, "No such file", "test", "/nonexistent");
 	CHECK(2, "which file", "test");
 	CHECK(2, "unknown option", "test", "--nothing", tests);
 	CHECK(0, "usage:", "test", "--help");
+	CHECK(0, "policy show NAME", "show", "--help");
 }
 
 /* Rules of included files count where the tests say so, and a name that is none is no tests. */
