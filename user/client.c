@@ -19,7 +19,7 @@
 
 /* Loading takes some seconds on a slow machine; beyond this something hangs. */
 #define START_SECONDS 120
-#define START_TRIES 150
+#define START_TRIES (START_SECONDS * 5)
 #define HANDOVER_TRIES 25
 
 struct warder {
@@ -150,9 +150,10 @@ static int start_supervisor(struct warder_error *reterr)
 static int client_open(int flags, int patience, struct warder_error *reterr)
 {
 	const struct timespec pause_time = { .tv_nsec = 200000000 };
-	int err = 0;
+	int err;
 
-	/* One that is about to leave, or a rival that starts, makes a second try needed. */
+	/* One that is about to leave, or a rival that starts, makes a second try needed: to unload
+	 * takes as long as to load. */
 	for (int i = 0; i < START_TRIES; i++) {
 		int sock = control_connect(WARDER_RUN_DIR "/" CONTROL_SOCKET, reterr);
 
@@ -175,7 +176,9 @@ static int client_open(int flags, int patience, struct warder_error *reterr)
 		if (i)
 			nanosleep(&pause_time, NULL);
 	}
-	return err;
+	return error_set(reterr, -ETIMEDOUT,
+			 "a supervisor is there but does not answer: see the process id in "
+			 WARDER_RUN_DIR "/lock");
 }
 
 int client_connect(struct warder **ret, int flags, struct warder_error *reterr)

@@ -21,8 +21,8 @@ unpin() {
 
 # A test program is its own supervisor.
 supervisor_ends() {
-	while pid=$(pidof warderd); do
-		kill $pid
+	while pid=$(cat /run/warder/lock 2>/dev/null) && [ -e "/proc/$pid" ]; do
+		kill "$pid" 2>/dev/null
 		sleep 0.2
 	done
 }

@@ -6,8 +6,7 @@
 readme=${README:-/root/README.md}
 # shellcheck source=tests/kernel/lib.sh
 . "$(dirname "$0")/lib.sh"
-daemon=$(pidof warderd)
-[ -z "$daemon" ] || daemon_stop
+! daemon_find || daemon_stop
 rm -rf "$work" /sys/fs/bpf/warder
 cd "$(mktemp -d)" || exit 1
 mkdir -p /srv/shop/secret /mnt/scratch /mnt/other

@@ -37,17 +37,23 @@ hasnot() {
 	! printf '%s\n' "$out" | grep -q -e "$1"
 	ok $? "$2"
 }
+# daemon_find: the supervisor that is there, in $daemon; its executors have the same name
+daemon_find() {
+	daemon=$(cat /run/warder/lock 2>/dev/null)
+	[ -n "$daemon" ] && [ -e "/proc/$daemon" ]
+}
 # daemon_start: a warderd, its pid in $daemon. With SHARED_DAEMON one that is there already will do,
 # and it stays for the next script.
 daemon_log=/tmp/warderd.log
 daemon_start() {
-	daemon=$(pidof warderd)
-	[ -n "$daemon" ] && [ -n "${SHARED_DAEMON-}" ] && return
+	[ -n "${SHARED_DAEMON-}" ] && daemon_find && return
 	: >$daemon_log
 	warderd 2>>$daemon_log &
 	daemon=$!
 	i=0
-	while [ ! -S /run/warder/control.sock ] && [ $i -lt 600 ]; do
+	# Its own socket, not that of the one that it relieves.
+	while { [ "$(cat /run/warder/lock 2>/dev/null)" != "$daemon" ] || [ ! -S /run/warder/control.sock ]; } &&
+		[ $i -lt 600 ]; do
 		sleep 0.2
 		i=$((i + 1))
 	done
@@ -61,17 +67,18 @@ daemon_end() {
 }
 daemon_stop() {
 	kill "$daemon"
-	while [ -e "/proc/$daemon" ]; do
+	i=0
+	while [ -e "/proc/$daemon" ] && [ $i -lt 600 ]; do
 		wait "$daemon" 2>/dev/null
 		sleep 0.1
+		i=$((i + 1))
 	done
 	[ ! -e /sys/fs/bpf/warder ]
 	ok $? "the daemon leaves, and its programs with it"
 }
 # daemon_absent: for what is about the start of one; a supervisor on demand may stay
 daemon_absent() {
-	daemon=$(pidof warderd)
-	if [ -n "$daemon" ] && ! grep -q on-demand "/proc/$daemon/cmdline"; then
+	if daemon_find && ! grep -q on-demand "/proc/$daemon/cmdline"; then
 		daemon_stop
 	fi
 }
