@@ -329,6 +329,7 @@ struct linux_binprm {
 };
 
 struct pt_regs {
+	unsigned long bp;
 	unsigned long bx;
 	unsigned long cx;
 	unsigned long di;

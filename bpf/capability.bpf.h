@@ -81,6 +81,7 @@ static __noinline int capability_judge(const struct cred *cred, struct user_name
 		return v.action == WARDER_DENY ? errno_return(v.err ? v.err : WARDER_EPERM) : 0;
 	}
 	if (v.action == WARDER_DENY) {
+		cause_freshen(s.tag);
 		s.tag->cap = cap;
 		s.tag->cap_userns = userns;
 	} else if (cap == WARDER_CAP_SYS_ADMIN && v.action == WARDER_ALLOW) {
@@ -153,6 +154,7 @@ int BPF_PROG(warder_cap_capable, const struct cred *cred, struct user_namespace 
 	if (!tag)
 		return 0;
 	tag->perfmon = cap == WARDER_CAP_PERFMON;
+	cause_freshen(tag);
 	if (tag->cause <= WARDER_REFUSAL_CAPABILITY) {
 		tag->cause = WARDER_REFUSAL_CAPABILITY;
 		tag->cap = cap;

@@ -372,6 +372,34 @@ static __always_inline int errno_return(__u32 err)
 	return ret;
 }
 
+/*
+ * What a tag remembers of refusals counts for one system call: supervised ones forget it when they
+ * end, and here it is forgotten when it is another call's, or older than the programs that forget
+ * (they are attached before the policy that needs them is published, which raises the serial).
+ */
+__noinline __weak int cause_freshen(struct warder_task *tag)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
+	__u32 nr = regs->orig_ax & (WARDER_CAUSE_NR_32 - 1), key = 0;
+	struct warder_host *host = bpf_map_lookup_elem(&warder_host, &key);
+	__u8 serial = host ? (__u8)host->serial : 0;
+
+	if (!tag)
+		return 0;
+	if (BPF_CORE_READ(task, thread_info.status) & WARDER_TS_COMPAT)
+		nr |= WARDER_CAUSE_NR_32;
+	if (tag->cause_nr == nr && tag->cause_serial == serial)
+		return 0;
+	tag->cause_nr = nr;
+	tag->cause_serial = serial;
+	tag->cause = WARDER_REFUSAL_NONE;
+	tag->cap = 0;
+	tag->cap_userns = 0;
+	tag->rule = 0;
+	return 0;
+}
+
 /* Remembers what refused the system call under way, for the override pipeline. */
 static __always_inline void refusal_note(struct subject *s, const struct warder_verdict *v)
 {
@@ -379,7 +407,10 @@ static __always_inline void refusal_note(struct subject *s, const struct warder_
 			v->why == WARDER_WHY_RULE    ? WARDER_REFUSAL_RULE :
 						       WARDER_REFUSAL_BASELINE;
 
-	if (s->tag && refusal > s->tag->cause) {
+	if (!s->tag)
+		return;
+	cause_freshen(s->tag);
+	if (refusal > s->tag->cause) {
 		s->tag->cause = refusal;
 		s->tag->rule = v->rule;
 	}

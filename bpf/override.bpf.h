@@ -224,11 +224,13 @@ static __noinline __u32 icept_candidates(const struct warder_image *img,
 					 __u64 *ret_set)
 {
 	*ret_set = 0;
-	if (refusal == WARDER_REFUSAL_RULE || refusal == WARDER_REFUSAL_BASELINE)
+	if (refusal == WARDER_REFUSAL_RULE)
 		return WARDER_UNASKED_EXPLICIT;
 	*ret_set = warder_override_candidates(img, r);
 	if (*ret_set)
 		return WARDER_ASKED;
+	if (refusal == WARDER_REFUSAL_BASELINE)
+		return WARDER_UNASKED_EXPLICIT;
 	r->cause = WARDER_CAUSE_CAPABILITY | WARDER_CAUSE_LSM;
 	return warder_override_candidates(img, r) ? WARDER_UNASKED_CAUSE : WARDER_UNASKED_NO_RULE;
 }
@@ -283,28 +285,36 @@ static __always_inline void wait_give(__u32 wait)
 		__sync_lock_test_and_set((__u64 *)w, 0);
 }
 
-/* ------------------------------------------------------------------- mount(2) */
+/* ----------------------------------------------------------------- a refused call */
 
 struct override_call {
-	__u64 source, target, type, flags, data;
+	__u64 arg[6]; /* in the order of the call's registers */
 	__u64 nr, ip;
 	long result;
+	__u32 call; /* enum warder_call */
+	__u32 op;
+	__u32 compat;
+	__u32 pad;
 };
+
+#define CALLS_SIZE 64 /* a power of two, so that an index can be masked */
+_Static_assert(WARDER_CALL__MAX <= CALLS_SIZE, "calls");
+#define CALL_OP(name, op, ...) [WARDER_CALL_##name] = WARDER_OP_##op,
+const __u8 call_op[CALLS_SIZE] = { WARDER_CALLS(CALL_OP, CALL_OP) };
 
 static __always_inline void icept_fill(struct warder_icept *ic, struct subject *s,
 				       struct task_struct *task, const struct override_call *c,
 				       __u64 now)
 {
 	event_header_fill(&ic->h, WARDER_EVENT_REFUSAL, sizeof(*ic), now, s);
-	ic->op = WARDER_OP_MOUNT;
+	ic->op = c->op;
 	ic->nr = (__u32)c->nr;
 	ic->result = (__s32)c->result;
-	ic->arg[0] = c->source;
-	ic->arg[1] = c->target;
-	ic->arg[2] = c->type;
-	ic->arg[3] = c->flags;
-	ic->arg[4] = c->data;
-	ic->arg[5] = c->ip;
+	ic->call = c->call;
+	ic->compat = c->compat;
+	ic->ip = c->ip;
+	for (int i = 0; i < 6; i++)
+		ic->arg[i] = c->arg[i];
 	ic->cause = s->tag->cause;
 	ic->cap = s->tag->cap;
 	ic->cap_userns = s->tag->cap_userns;
@@ -316,8 +326,36 @@ static __always_inline void icept_fill(struct warder_icept *ic, struct subject *
 	ic->start = task->start_boottime;
 }
 
-/* A refused mount(2) of a tagged task. */
-static __noinline int override_mount_refused(const struct override_call *c)
+/* What rules can be compared with before the supervisor has looked at paths and strings. */
+static __always_inline void request_fill(struct warder_override_request *r, struct subject *s,
+					 struct task_struct *task, const struct override_call *c)
+{
+	r->op = c->op;
+	r->ops = WARDER_OVERRIDE_CALL;
+	r->type_open = 1;
+	r->uid_open = 1;
+	r->profile = s->tag->profile;
+	r->userns = userns_relation(task, s->ctr->userns);
+	r->cause = s->tag->cause == WARDER_REFUSAL_NONE	    ? WARDER_CAUSE_LSM :
+		   s->tag->cause == WARDER_REFUSAL_BASELINE ? WARDER_CAUSE_BASELINE :
+							      WARDER_CAUSE_CAPABILITY;
+	if (c->op != WARDER_OP_MOUNT)
+		return;
+	r->type_open = 0;
+	r->flags = warder_mount_flags(c->arg[3]);
+	r->ops = warder_mount_op(r->flags);
+	if (r->ops == WARDER_MNT_NEW && c->arg[2])
+		bpf_probe_read_user_str(&r->type, sizeof(r->type), (void *)c->arg[2]);
+}
+
+/* Does the call ask for CAP_SYS_ADMIN where the caller's mount namespace belongs? */
+static __always_inline int op_of_mounts(__u32 op)
+{
+	return op == WARDER_OP_MOUNT || op == WARDER_OP_UMOUNT || op == WARDER_OP_PIVOT_ROOT;
+}
+
+/* A refused call of a tagged task. */
+static __noinline int override_refused(const struct override_call *c)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct warder_override_request r = {};
@@ -345,18 +383,10 @@ static __noinline int override_mount_refused(const struct override_call *c)
 	now = bpf_ktime_get_ns();
 	tid = (__u32)bpf_get_current_pid_tgid();
 	s.tag->wait_cookie = 0;
-	if (s.tag->cause > WARDER_REFUSAL_CAPABILITY && !s.tag->cap_userns)
+	cause_freshen(s.tag);
+	if (s.tag->cause > WARDER_REFUSAL_CAPABILITY && !s.tag->cap_userns && op_of_mounts(c->op))
 		capability_foresee(task, s.tag);
-
-	r.op = WARDER_OP_MOUNT;
-	r.flags = warder_mount_flags(c->flags);
-	r.ops = warder_mount_op(r.flags);
-	r.uid_open = 1;
-	r.profile = s.tag->profile;
-	r.userns = userns_relation(task, s.ctr->userns);
-	r.cause = s.tag->cause == WARDER_REFUSAL_NONE ? WARDER_CAUSE_LSM : WARDER_CAUSE_CAPABILITY;
-	if (r.ops == WARDER_MNT_NEW && c->type)
-		bpf_probe_read_user_str(&r.type, sizeof(r.type), (void *)c->type);
+	request_fill(&r, &s, task, c);
 
 	unasked = icept_candidates(s.img, &r, s.tag->cause, &set);
 	if (unasked == WARDER_ASKED) {
@@ -431,69 +461,116 @@ out:
 	return 0;
 }
 
-/* A supervised call begins: what earlier ones met does not concern it. */
-static __always_inline int override_begin(void)
+/* ------------------------------------------------------------------------ entries */
+
+/*
+ * The work is one program, verified once, to which the program of each entry passes on what was
+ * refused. The kernel lets programs share such a map only if the functions that they are attached
+ * to have the same BTF type, and of some entries that names its argument `__unused`: so there are
+ * two of each, of which the loader takes the one that fits (user/loader_calls.c).
+ */
+struct call_programs {
+	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u32);
+};
+struct call_programs warder_refused SEC(".maps");
+struct call_programs warder_refusedu SEC(".maps");
+
+static __always_inline void cause_forget(struct warder_task *tag)
+{
+	tag->cause = WARDER_REFUSAL_NONE;
+	tag->cap = 0;
+	tag->cap_userns = 0;
+	tag->rule = 0;
+}
+
+static __always_inline int call_refused(struct pt_regs *regs, long ret)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct override_call c = { .nr = regs->orig_ax, .ip = regs->ip, .result = ret };
+	struct warder_task *tag;
+	__u32 fault;
+	int err;
+
+	tag = task_tag(task, &fault);
+	if (!tag)
+		return 0;
+	c.call = tag->call;
+	c.op = call_op[c.call & (CALLS_SIZE - 1)];
+	if (BPF_CORE_READ(task, thread_info.status) & WARDER_TS_COMPAT) {
+		c.compat = 1;
+		c.arg[0] = (__u32)regs->bx;
+		c.arg[1] = (__u32)regs->cx;
+		c.arg[2] = (__u32)regs->dx;
+		c.arg[3] = (__u32)regs->si;
+		c.arg[4] = (__u32)regs->di;
+		c.arg[5] = (__u32)regs->bp;
+	} else {
+		c.arg[0] = regs->di;
+		c.arg[1] = regs->si;
+		c.arg[2] = regs->dx;
+		c.arg[3] = regs->r10;
+		c.arg[4] = regs->r8;
+		c.arg[5] = regs->r9;
+	}
+	err = override_refused(&c);
+	cause_forget(tag);
+	return err;
+}
+
+/* Never attached: reached from the entries below. */
+SEC("fexit/__x64_sys_mount")
+int BPF_PROG(warder_call_refused, struct pt_regs *regs, long ret)
+{
+	return call_refused(regs, ret);
+}
+
+SEC("fexit/__x64_sys_swapon")
+int BPF_PROG(warder_callu_refused, struct pt_regs *regs, long ret)
+{
+	return call_refused(regs, ret);
+}
+
+/* A supervised call has ended. What it met does not concern the next one. */
+static __always_inline int call_ended(void *ctx, long ret, __u32 call, int denied, void *programs)
 {
 	struct warder_task *tag;
 	__u32 fault;
 
 	tag = task_tag(bpf_get_current_task_btf(), &fault);
-	if (!tag)
+	if (!tag) {
+		/* The call stays refused; nothing is overridden without a policy to read. */
+		if (fault && ret < 0)
+			fault_count(fault);
 		return 0;
-	tag->cause = WARDER_REFUSAL_NONE;
-	tag->cap = 0;
-	tag->cap_userns = 0;
-	tag->rule = 0;
+	}
+	if (ret == -WARDER_EPERM || (denied && ret == -WARDER_EACCES)) {
+		tag->call = call;
+		bpf_tail_call(ctx, programs, 0);
+	}
+	cause_forget(tag);
 	return 0;
 }
 
-SEC("fentry/__x64_sys_mount")
-int BPF_PROG(warder_sys_mount_enter, struct pt_regs *regs)
-{
-	return override_begin();
-}
+#define CALL_DENIED_P 0
+#define CALL_DENIED_A 1
+#define CALL_ENTRY(prefix, name, function, errnos, map)                                       \
+	SEC("fexit/" #function)                                                               \
+	int BPF_PROG(prefix##name, struct pt_regs *regs, long ret)                            \
+	{                                                                                     \
+		return call_ended(ctx, ret, WARDER_CALL_##name, CALL_DENIED_##errnos, &map);   \
+	}
+#define CALL_ENTRIES(prefix, name, function, errnos)                                          \
+	CALL_ENTRY(warder_call##prefix, name, function, errnos, warder_refused)               \
+	CALL_ENTRY(warder_callu##prefix, name, function, errnos, warder_refusedu)
+#define CALL_BOTH(name, op, errnos, cap, args, nr64, nr32, function32)                        \
+	CALL_ENTRIES(64_, name, __x64_sys_##name, errnos)                                     \
+	CALL_ENTRIES(32_, name, function32, errnos)
+#define CALL_32(name, op, errnos, cap, args, nr32, function32)                                \
+	CALL_ENTRIES(32_, name, function32, errnos)
 
-SEC("fexit/__x64_sys_mount")
-int BPF_PROG(warder_sys_mount_exit, struct pt_regs *regs, long ret)
-{
-	struct override_call c;
-
-	if (ret != -WARDER_EPERM)
-		return 0;
-	c.source = regs->di;
-	c.target = regs->si;
-	c.type = regs->dx;
-	c.flags = regs->r10;
-	c.data = regs->r8;
-	c.nr = regs->orig_ax;
-	c.ip = regs->ip;
-	c.result = ret;
-	return override_mount_refused(&c);
-}
-
-/* The 32-bit entry: the same call with its arguments in other registers. */
-SEC("fentry/__ia32_sys_mount")
-int BPF_PROG(warder_sys_mount32_enter, struct pt_regs *regs)
-{
-	return override_begin();
-}
-
-SEC("fexit/__ia32_sys_mount")
-int BPF_PROG(warder_sys_mount32_exit, struct pt_regs *regs, long ret)
-{
-	struct override_call c;
-
-	if (ret != -WARDER_EPERM)
-		return 0;
-	c.source = (__u32)regs->bx;
-	c.target = (__u32)regs->cx;
-	c.type = (__u32)regs->dx;
-	c.flags = (__u32)regs->si;
-	c.data = (__u32)regs->di;
-	c.nr = regs->orig_ax;
-	c.ip = regs->ip;
-	c.result = ret;
-	return override_mount_refused(&c);
-}
+WARDER_CALLS(CALL_BOTH, CALL_32)
 
 #endif

@@ -39,6 +39,8 @@ struct executor_request {
 	__u64 target;
 	__u64 type;
 	__u64 data;
+	__u32 op;     /* RESOLVE: enum warder_op; only for a mount the target is looked for */
+	__u32 pad;
 	__u32 userns; /* RESOLVE: inode number of the container's user namespace */
 	__u32 ops;    /* MAKE: WARDER_MNT_NEW or WARDER_MNT_BIND */
 	__u32 attr;   /* MAKE: MOUNT_ATTR_* */
@@ -58,7 +60,8 @@ struct executor_reply {
 	__u64 cookie;
 	__u32 step;
 	__s32 error; /* 0 or -errno; then `what` says at what */
-	__s32 fd;    /* RESOLVE: the target; MAKE: the mount. Number in the executor */
+	__s32 fd;    /* RESOLVE: the target, -1: not looked for; MAKE: the mount. Number in the
+		      * executor */
 	/* RESOLVE: the caller. Ids are in its own user namespace, -1 where unmapped. */
 	__u32 euid;
 	__u32 fsuid;

@@ -75,12 +75,13 @@ int image_find_profile(const struct warder_image *img, const char *name);
 
 enum test_verdict { TEST_ANY = 0, TEST_ALLOW, TEST_DENY, TEST_AUDIT };
 enum test_override { TEST_OVERRIDE_ANY = 0, TEST_OVERRIDE_NONE, TEST_OVERRIDE_PERFORM,
-		     TEST_OVERRIDE_FAKE, TEST_OVERRIDE_DENY };
+		     TEST_OVERRIDE_FAKE, TEST_OVERRIDE_DENY, TEST_OVERRIDE_REPORT };
 
 struct policy_test {
 	unsigned line, column;
 	const char *name; /* given, or the request in words */
 	struct policy_request request;
+	__u32 op;            /* enum warder_op of `do: {call: WORD}`, which has no request; else 0 */
 	const char *profile; /* NULL: top */
 	__u32 uid;
 	__u32 userns; /* WARDER_BY_USERNS_*; 0: the host's */
@@ -110,7 +111,7 @@ void policy_tests_done(struct policy_tests *t);
 struct policy_test_result {
 	bool ok;
 	struct warder_verdict verdict;
-	enum test_override override; /* what overrides would do: only of mount requests */
+	enum test_override override; /* what overrides would do: only of mounts and calls */
 	__u32 override_rule;         /* that matched, or came nearest */
 	char got[512];               /* one sentence: what the policy says, and by which rule */
 	char why[512];               /* when not ok: what was expected */

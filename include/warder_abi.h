@@ -15,7 +15,7 @@
 #include <linux/types.h>
 #endif
 
-#define WARDER_ABI_VERSION 2
+#define WARDER_ABI_VERSION 3
 
 /* ------------------------------------------------------------------ limits */
 
@@ -268,13 +268,16 @@ struct warder_task {
 	__u64 cid;  /* never 0, never reused within a boot */
 	__u32 slot; /* of the container's record */
 	__u32 flags; /* WARDER_TASK_*, 0 when user space makes the tag */
-	/* What the system call under way has met so far; reset when a supervised one starts. */
-	__u32 cause;       /* enum warder_refusal */
+	/* What the system call under way has met so far; reset when a supervised one ends. */
+	__u8 cause;        /* enum warder_refusal */
+	__u8 cause_serial; /* low bits of warder_host.serial when it was noted */
+	__u16 cause_nr;    /* the call that met it: number, with WARDER_CAUSE_NR_32 */
 	__u32 cap;         /* the capability that was missing */
 	__u32 cap_userns;  /* inode number of the user namespace it was asked in */
 	__u32 rule;        /* the rule that refused, or 0 */
 	__u64 wait_cookie; /* of the intercept this thread waits for, or 0 */
-	__u32 perfmon;     /* 1: CAP_PERFMON was refused last, see capability.bpf.h */
+	__u16 perfmon;     /* 1: CAP_PERFMON was refused last, see capability.bpf.h */
+	__u16 call;        /* enum warder_call: the supervised one that was refused just now */
 	__u32 profile;     /* number in the policy's table; valid if profile_id is that entry's */
 	__u32 profile_id;  /* struct warder_profile.id; 0: top */
 	__u32 exec_profile; /* id of the profile that the exec under way has earned, 0: none */
@@ -282,6 +285,8 @@ struct warder_task {
 	__u32 net_op;      /* WARDER_NET_CONNECT or _SEND: the last of the two on a unix socket */
 };
 _Static_assert(sizeof(struct warder_task) == 64, "task layout");
+
+#define WARDER_CAUSE_NR_32 0x8000u /* the 32-bit entry */
 
 #define WARDER_TASK_COUNTED (1u << 0) /* in warder_stats.tasks */
 #define WARDER_TASK_EXITED (1u << 1)  /* its exit was seen */
@@ -534,7 +539,7 @@ _Static_assert(sizeof(struct warder_wait) == 16, "wait layout");
 
 /* ------------------------------------------------------------------ events */
 
-#define WARDER_EVENT_VERSION 2
+#define WARDER_EVENT_VERSION 3
 
 enum warder_event_type {
 	WARDER_EVENT_VERDICT = 1, /* denied, would-be denied, or reported */
@@ -663,9 +668,12 @@ struct warder_icept {
 	__u64 cookie;  /* 0: reported only, nothing waits */
 	__u32 wait;    /* index into warder_waits; only with a cookie */
 	__u32 op;      /* enum warder_op */
-	__u32 nr;      /* system call number */
+	__u32 nr;      /* system call number of its entry */
 	__s32 result;  /* -errno */
-	__u64 arg[6];
+	__u32 call;    /* enum warder_call */
+	__u32 compat;  /* 1: the 32-bit entry */
+	__u64 ip;      /* of the caller's next instruction */
+	__u64 arg[6];  /* in the order of the call's registers */
 	__u32 cause;   /* enum warder_refusal */
 	__u32 cap;
 	__u32 cap_userns;
@@ -680,7 +688,7 @@ struct warder_icept {
 	__u64 candidates;/* override rules that can still match, by number */
 	char type[WARDER_FSTYPE_SIZE];
 };
-_Static_assert(sizeof(struct warder_icept) == 56 + 8 + 16 + 48 + 40 + 16 + 32, "intercept layout");
+_Static_assert(sizeof(struct warder_icept) == 56 + 8 + 32 + 48 + 40 + 16 + 32, "intercept layout");
 
 enum warder_unasked {
 	WARDER_ASKED = 0,

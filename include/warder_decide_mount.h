@@ -171,7 +171,7 @@ WARDER_ENGINE void warder_decide_mount(const struct warder_image *img, __u32 pr,
 struct warder_override_request {
 	struct warder_fstype type;
 	__u32 op;     /* enum warder_op */
-	__u32 ops;    /* one WARDER_MNT_* bit */
+	__u32 ops;    /* mount: one WARDER_MNT_* bit; else WARDER_OVERRIDE_CALL */
 	__u32 flags;  /* MS_* */
 	__u32 euid;   /* in the container's user namespace */
 	__u32 fsuid;
@@ -179,8 +179,10 @@ struct warder_override_request {
 	__u32 cause;  /* WARDER_CAUSE_* */
 	__u32 uid_open; /* 1: euid and fsuid are not known yet, and exclude no rule */
 	__u32 profile;  /* number of the caller's */
-	__u32 pad;
+	__u32 type_open; /* 1: the type is not known yet, and excludes no rule */
 };
+/* `ops` of a call that is not mount(2). */
+#define WARDER_OVERRIDE_CALL 1u
 
 /* Does override rule number `i` speak of this call, its target and source aside? */
 WARDER_ENGINE int warder_override_matches(const struct warder_image *img, __u32 i,
@@ -202,7 +204,9 @@ WARDER_ENGINE int warder_override_matches(const struct warder_image *img, __u32 
 		return 0;
 	if (!(image_u32(img, at + 40) & r->userns) || !(image_u32(img, at + 32) & r->cause))
 		return 0;
-	return warder_type_matches(img, at + 72, &r->type);
+	if (image_u32(img, at + 20) == WARDER_DO_REPORT)
+		return 0;
+	return r->type_open || warder_type_matches(img, at + 72, &r->type);
 }
 
 /* Sets bit i of the result for each override rule that can still match. The result comes in

@@ -7,7 +7,7 @@
 #define WARDER_IMAGE_H
 
 #define WARDER_IMAGE_MAGIC 0x31445257u /* "WRD1" */
-#define WARDER_IMAGE_VERSION 3
+#define WARDER_IMAGE_VERSION 4
 #define WARDER_IMAGE_SIZE (4u << 20)
 /* Every access to an image is masked to its fixed size: a malformed offset reads garbage,
  * never memory outside, and both sides refuse a malformed image before it is used. */
@@ -126,17 +126,13 @@ struct warder_mount_rule {
 };
 _Static_assert(sizeof(struct warder_mount_rule) == 56, "mount rule layout");
 
-/* System calls that an override rule can speak of. */
-enum warder_op {
-	WARDER_OP_NONE = 0,
-	WARDER_OP_MOUNT,
-	WARDER_OP__MAX,
-};
+#include "warder_calls.h"
 
 enum warder_do {
 	WARDER_DO_PERFORM = 0,
 	WARDER_DO_FAKE, /* answer `value`, do nothing */
 	WARDER_DO_DENY, /* answer errno `value`, final */
+	WARDER_DO_REPORT, /* the errno stands: the call is only looked at and explained */
 };
 
 enum warder_late {
@@ -166,6 +162,7 @@ _Static_assert(sizeof(struct warder_option) == 32, "option layout");
 
 #define WARDER_CAUSE_CAPABILITY 1u /* a denied capability or this policy's class default */
 #define WARDER_CAUSE_LSM 2u        /* another security module, or anything else */
+#define WARDER_CAUSE_BASELINE 4u   /* the baseline: only of rules that grant nothing */
 
 struct warder_override {
 	__u32 op;      /* enum warder_op */

@@ -11,13 +11,15 @@
 #include "cleanup.h"
 #include "client.h"
 #include "commands.h"
+#include "calls.h"
 #include "loader.h"
 #include "policy.h"
 
 static const char usage[] =
-	"usage: warder doctor [--json]\n"
+	"usage: warder doctor [--json | --calls]\n"
 	"\n"
 	"What this kernel offers, whether enforcement can and does work, and what was lost.\n"
+	"--calls prints the system calls that override rules can speak of, and nothing else.\n"
 	"Exit status: 0 all is well, 1 there are problems.\n";
 
 struct report {
@@ -181,6 +183,10 @@ int cmd_doctor(int argc, char **argv)
 
 	if (argc == 2 && !strcmp(argv[1], "--json")) {
 		json = 1;
+	} else if (argc == 2 && !strcmp(argv[1], "--calls")) {
+		json_object_put(r.checks);
+		call_print_matrix(stdout);
+		return 0;
 	} else if (argc == 2 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))) {
 		json_object_put(r.checks);
 		return fputs(usage, stdout) < 0;

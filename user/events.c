@@ -11,6 +11,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "calls.h"
 #include "cleanup.h"
 #include "control.h"
 #include "policy.h"
@@ -174,7 +175,7 @@ int event_verify(const void *data, size_t size)
 		const struct warder_icept *ic = data;
 
 		if (h->size < sizeof(*ic) || !memchr(ic->type, '\0', sizeof(ic->type)) ||
-		    ic->op >= WARDER_OP__MAX || ic->unasked >= WARDER_UNASKED__MAX ||
+		    ic->op >= WARDER_OP__MAX || ic->call >= WARDER_CALL__MAX || ic->unasked >= WARDER_UNASKED__MAX ||
 		    ic->result > 0 || ic->result < -4095)
 			return -EINVAL;
 		return 0;
@@ -531,7 +532,7 @@ static void put_icept(struct json_object *o, const struct warder_icept *ic,
 {
 	char name[32];
 
-	control_put_string(o, "operation", ic->op == WARDER_OP_MOUNT ? "mount" : "unknown");
+	control_put_string(o, "operation", call_op_word(ic->op));
 	if (ic->type[0])
 		put_bytes(o, "fstype", ic->type, strnlen(ic->type, sizeof(ic->type)));
 	control_put_string(o, "cause", refusal_name(ic->cause));
@@ -549,12 +550,25 @@ static void put_icept(struct json_object *o, const struct warder_icept *ic,
 		control_put_string(o, "policy", image_string(img, img->h.name));
 }
 
+/* The call as it was made. Not of mount(2), of which everything has a key of its own. */
+static void put_call(struct json_object *o, const struct warder_icept *ic, const char *path,
+		     const char *text)
+{
+	char buf[512];
+
+	if (ic->op == WARDER_OP_MOUNT)
+		return;
+	call_render(ic, path, text, buf, sizeof(buf));
+	put_bytes(o, "call", buf, strlen(buf));
+}
+
 struct json_object *icept_to_json(const struct warder_icept *ic, const char *container,
 				  const struct warder_image *img)
 {
 	struct json_object *o = event_object(&ic->h, "refusal", container);
 
 	put_icept(o, ic, img);
+	put_call(o, ic, NULL, NULL);
 	return o;
 }
 
@@ -564,6 +578,8 @@ struct json_object *outcome_to_json(const struct override_outcome *out, const ch
 	struct json_object *o = event_object(&out->icept.h, "override", container);
 
 	put_icept(o, &out->icept, img);
+	put_call(o, &out->icept, out->target[0] ? out->target : NULL,
+		 out->source[0] ? out->source : NULL);
 	control_put_string(o, "result", out->result ? errno_name(-out->result) : "0");
 	control_put_bool(o, "performed", out->performed);
 	control_put_bool(o, "undone", out->undone);

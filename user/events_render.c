@@ -179,13 +179,17 @@ static void render_refusal(struct line *l, struct json_object *o, int outcome)
 {
 	const char *cause = text_of(o, "cause", "none"), *reason = text_of(o, "reason", NULL);
 
-	line_add(l, "%s", text_of(o, "operation", "?"));
-	if (text_of(o, "fstype", NULL))
-		line_add(l, " %s", text_of(o, "fstype", ""));
-	if (text_of(o, "source", NULL))
-		line_add(l, " %s", text_of(o, "source", ""));
-	if (text_of(o, "path", NULL))
-		line_add(l, " on %s", text_of(o, "path", ""));
+	if (text_of(o, "call", NULL)) {
+		line_add(l, "%s", text_of(o, "call", "?"));
+	} else {
+		line_add(l, "%s", text_of(o, "operation", "?"));
+		if (text_of(o, "fstype", NULL))
+			line_add(l, " %s", text_of(o, "fstype", ""));
+		if (text_of(o, "source", NULL))
+			line_add(l, " %s", text_of(o, "source", ""));
+		if (text_of(o, "path", NULL))
+			line_add(l, " on %s", text_of(o, "path", ""));
+	}
 	line_add(l, ": refused with %s", text_of(o, "errno", "?"));
 	if (!strcmp(cause, "capability"))
 		line_add(l, ", %s is missing in user namespace %lld", text_of(o, "capability", "?"),

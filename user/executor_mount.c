@@ -323,6 +323,12 @@ static void resolve(struct operation *op, const struct executor_home *home,
 	op->root_uid = map_id(uids, 0, 1);
 	op->root_gid = map_id(gids, 0, 1);
 
+	if (req->op != WARDER_OP_MOUNT) {
+		/* For people: what cannot be read is left out. */
+		copy_string(req->tid, req->target, reply->target, sizeof(reply->target), 0);
+		copy_string(req->tid, req->source, reply->source, sizeof(reply->source), 0);
+		return;
+	}
 	err = copy_string(req->tid, req->type, reply->fstype, sizeof(reply->fstype), 0);
 	if (!err)
 		err = copy_string(req->tid, req->source, reply->source, sizeof(reply->source), 0);

@@ -226,7 +226,7 @@ int loader_map_fd(struct loader *l, enum loader_map which)
 
 /* What the new image needs is attached first. What only the old one needed stays until
  * loader_trim(): the next policy may need it again. */
-static int loader_publish_map(struct loader *l, __u32 slot, int inner, __u32 needs,
+static int loader_publish_map(struct loader *l, __u32 slot, int inner, __u64 needs,
 			      struct warder_error *reterr)
 {
 	int err;

@@ -28,6 +28,7 @@
 #define ATTACH_RETRIES 500 /* of 10 ms */
 
 /* Who needs a program. */
+/* Bits below NEED_OPS; from there on one for each operation that override rules speak of. */
 #define NEED_ALWAYS (1u << 0)
 #define NEED_CONTAINER (1u << 1) /* any container: baseline, borders, bookkeeping */
 #define NEED_EXEC (1u << 2)      /* exec rules or default */
@@ -39,6 +40,9 @@
 #define NEED_MEMORY (1u << 8)
 #define NEED_NAMESPACE (1u << 9)
 #define NEED_FILE (1u << 10)     /* file rules, or the baseline for files of the kernel */
+#define NEED_OPS 16
+#define NEED_OP(op) (1ull << (NEED_OPS + (op)))
+#define NEED_ALL_CLASSES ((1ull << NEED_OPS) - 1)
 
 /* Programs that not every container needs. `vital`: a policy that needs one cannot be enforced
  * without it; the others have another place that does the same on kernels without them. */
@@ -120,9 +124,7 @@ static const char *const of_containers[] = {
 	"warder_msg_queue_alloc",  "warder_shm_alloc",	     "warder_sem_alloc",
 	"warder_ipc_permission",   "warder_file_receive",    "warder_file_fcntl",
 	"warder_inode_unlink",	   "warder_msg_queue_msgctl", "warder_shm_shmctl",
-	"warder_sem_semctl",
-	"warder_sys_mount_enter",  "warder_sys_mount_exit",  "warder_sys_mount32_enter",
-	"warder_sys_mount32_exit", "warder_key_permission", "warder_keyring_clear",
+	"warder_sem_semctl",	   "warder_key_permission",  "warder_keyring_clear",
 };
 
 int loader_program_known(const char *name)
@@ -133,11 +135,18 @@ int loader_program_known(const char *name)
 	for (size_t i = 0; i < ARRAY_SIZE(of_containers); i++)
 		if (!strcmp(of_containers[i], name))
 			return 1;
-	return 0;
+	return loader_call_op(name) != WARDER_OP_NONE || loader_call_is_worker(name);
 }
 
-static __u32 program_needs(const char *name)
+static __u64 program_needs(const char *name)
 {
+	__u32 op = loader_call_op(name);
+
+	/* Of mounts every refusal is explained, also to containers without an override rule. */
+	if (op)
+		return NEED_OP(op) | (op == WARDER_OP_MOUNT ? NEED_CONTAINER : 0);
+	if (loader_call_is_worker(name))
+		return 0;
 	for (size_t i = 0; i < ARRAY_SIZE(table); i++)
 		if (!strcmp(table[i].name, name))
 			return table[i].needs;
@@ -184,13 +193,13 @@ static __u32 profile_needs(const struct warder_image *img, const struct warder_p
 	return needs;
 }
 
-__u32 loader_image_needs(const struct warder_image *img)
+__u64 loader_image_needs(const struct warder_image *img)
 {
-	__u32 needs = NEED_ALWAYS | NEED_CONTAINER;
+	__u64 needs = NEED_ALWAYS | NEED_CONTAINER | img->h.override_ops << NEED_OPS;
 	const struct warder_profile *pr;
 
 	if (img->h.mode == WARDER_MODE_LEARN)
-		return ~0u;
+		return needs | NEED_ALL_CLASSES;
 	for (__u32 n = 0; (pr = image_profile(img, n)); n++)
 		needs |= profile_needs(img, pr);
 	if (img->h.profile.count > 1)
@@ -276,18 +285,18 @@ static int containers_exist(struct loader *l)
 	return 0;
 }
 
-static __u32 loader_needs(struct loader *l)
+static __u64 loader_needs(struct loader *l)
 {
-	__u32 needs = NEED_ALWAYS;
+	__u64 needs = NEED_ALWAYS;
 
 	for (__u32 i = 0; i < WARDER_POLICIES_MAX; i++)
 		needs |= l->image_needs[i];
 	if (!(needs & NEED_CONTAINER) && containers_exist(l))
-		needs = ~0u;
+		needs |= NEED_ALL_CLASSES;
 	return needs;
 }
 
-int loader_attach(struct loader *l, __u32 needs, struct warder_error *reterr)
+int loader_attach(struct loader *l, __u64 needs, struct warder_error *reterr)
 {
 	for (size_t i = 0; i < l->progs; i++) {
 		int err = l->prog[i].needs & needs ? prog_attach(l, &l->prog[i], reterr) : 0;
@@ -304,7 +313,7 @@ int loader_detach(struct loader *l, size_t most)
 {
 	/* An exec that has earned a profile is under way perhaps: once there were profiles, their
 	 * programs stay, so that none finds what an earlier exec has left. */
-	__u32 needs = loader_needs(l) | NEED_TRANSITION;
+	__u64 needs = loader_needs(l) | NEED_TRANSITION;
 
 	for (size_t i = 0; i < l->progs; i++) {
 		if (l->prog[i].link_fd < 0 || (l->prog[i].needs & needs))
@@ -415,7 +424,8 @@ static int program_is_loaded(const struct loader *l, const char *name)
 int loader_check_image(struct loader *l, const struct warder_image *img,
 		       struct warder_error *reterr)
 {
-	__u32 needs = loader_image_needs(img), rule = 0;
+	__u64 needs = loader_image_needs(img);
+	__u32 rule = 0;
 	char where[512];
 
 	for (size_t i = 0; i < ARRAY_SIZE(table); i++) {

@@ -42,7 +42,7 @@ extern const char *const loader_map_names[LOADER_FD__MAX];
 
 struct loader_prog {
 	char name[64];
-	__u32 needs; /* see loader_attach.c */
+	__u64 needs; /* see loader_attach.c */
 	int prog_fd;
 	int link_fd; /* -1: not attached */
 };
@@ -55,7 +55,7 @@ struct loader {
 	int iter_prog_fd;
 	struct loader_prog *prog;
 	size_t progs;
-	__u32 image_needs[WARDER_POLICIES_MAX]; /* of each published policy; 0: none */
+	__u64 image_needs[WARDER_POLICIES_MAX]; /* of each published policy; 0: none */
 	struct warder_host *host;
 	struct warder_wait *waits;
 	size_t host_size; /* of the mappings */
@@ -70,9 +70,9 @@ void loader_close_programs(struct loader *l);
 /* Attaches what has any of `needs`; on failure nothing stays attached that is not needed. Detaches
  * at most `most` programs that no published policy needs, and says whether there are more. The
  * caller holds the publish lock. */
-int loader_attach(struct loader *l, __u32 needs, struct warder_error *reterr);
+int loader_attach(struct loader *l, __u64 needs, struct warder_error *reterr);
 int loader_detach(struct loader *l, size_t most);
-__u32 loader_image_needs(const struct warder_image *img);
+__u64 loader_image_needs(const struct warder_image *img);
 /* Is it attached whatever is published? */
 int loader_program_is_for_all(const char *name);
 
@@ -95,5 +95,16 @@ int loader_pin_remove(const char *dir);
 
 /* Mounts bpffs and makes the parent folders of `dir`. */
 int loader_pin_prepare(const char *dir, struct warder_error *reterr);
+
+/* loader_calls.c: of the programs of supervised system calls, those that this kernel takes; after
+ * pin_choose_programs(), before the object is loaded, and then once more. */
+struct bpf_object;
+struct btf;
+int loader_calls_choose(struct bpf_object *obj, const struct btf *btf, struct warder_error *reterr);
+int loader_calls_connect(struct bpf_object *obj, struct warder_error *reterr);
+/* enum warder_op of a program that an entry has, else WARDER_OP_NONE. */
+__u32 loader_call_op(const char *program);
+/* Is it one that is never attached, only reached from those? */
+int loader_call_is_worker(const char *program);
 
 #endif

@@ -261,7 +261,8 @@ static int pin_attach(struct bpf_object *obj, const char *dir, struct warder_err
 		const char *section = bpf_program__section_name(prog);
 		struct bpf_link *link;
 
-		if (!bpf_program__autoload(prog) || !strcmp(section, "syscall"))
+		if (!bpf_program__autoload(prog) || !strcmp(section, "syscall") ||
+		    loader_call_is_worker(bpf_program__name(prog)))
 			continue;
 		if (!strncmp(section, "iter/", 5)) {
 			/* Its links are made for each use, with the asked task. */
@@ -383,6 +384,8 @@ int loader_pin_new(const char *dir, const struct loader_options *options,
 	skel->rodata->cfg_storage_lookup_locks = pin_lookup_locks(btf);
 	skel->rodata->cfg_setattr_idmap = pin_hook_arguments(btf, "inode_setattr") > 2;
 	err = pin_choose_programs(skel->obj, btf, reterr);
+	if (!err)
+		err = loader_calls_choose(skel->obj, btf, reterr);
 	if (err)
 		goto out;
 	err = warder_bpf__load(skel);
@@ -392,7 +395,9 @@ int loader_pin_new(const char *dir, const struct loader_options *options,
 						  "program (set WARDER_DEBUG=1 for its words)");
 		goto out;
 	}
-	err = pin_fill(skel, making, reterr);
+	err = loader_calls_connect(skel->obj, reterr);
+	if (!err)
+		err = pin_fill(skel, making, reterr);
 	if (!err && rename(making, dir) < 0)
 		err = error_errno(reterr, -errno, "cannot rename %s to %s", making, dir);
 	if (err)

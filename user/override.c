@@ -36,8 +36,6 @@
 #define SEIZE_WITHIN (5 * MS)
 #define SEIZE_SIGNAL (SIGRTMAX - 1)
 #define BATCH 64 /* records read at a time */
-#define NR_MOUNT_X64 165
-#define NR_MOUNT_I386 21
 
 static const char *unasked_reason(__u32 unasked)
 {
@@ -71,14 +69,13 @@ static int job_is_there(const struct job *j)
 	const struct warder_icept *ic = &j->out.icept;
 	const struct user_regs_struct *r = &j->regs;
 
-	if (r->orig_rax != ic->nr || (__s32)r->rax != ic->result || r->rip != ic->arg[5])
-		return 0;
-	if (ic->nr == NR_MOUNT_X64)
-		return r->rdi == ic->arg[0] && r->rsi == ic->arg[1] && r->rdx == ic->arg[2] &&
-		       r->r10 == ic->arg[3] && r->r8 == ic->arg[4];
-	return ic->nr == NR_MOUNT_I386 && (__u32)r->rbx == ic->arg[0] &&
-	       (__u32)r->rcx == ic->arg[1] && (__u32)r->rdx == ic->arg[2] &&
-	       (__u32)r->rsi == ic->arg[3] && (__u32)r->rdi == ic->arg[4];
+	const __u64 now64[] = { r->rdi, r->rsi, r->rdx, r->r10, r->r8, r->r9 };
+	const __u64 now32[] = { (__u32)r->rbx, (__u32)r->rcx, (__u32)r->rdx,
+				(__u32)r->rsi, (__u32)r->rdi, (__u32)r->rbp };
+	const __u64 *now = ic->compat ? now32 : now64;
+
+	return r->orig_rax == ic->nr && (__s32)r->rax == ic->result && r->rip == ic->ip &&
+	       !memcmp(now, ic->arg, sizeof(ic->arg));
 }
 
 static void job_stopped(struct override *o, struct job *j)
@@ -194,18 +191,22 @@ static int icept_stops_late(struct override *o, const struct warder_icept *ic)
 	return stops;
 }
 
-/* Nobody will answer: ends the kernel's wait, or the stop that came in its place. */
-static void icept_let_go(struct override *o, const struct warder_icept *ic)
+/* Nobody will answer: ends the kernel's wait, or the stop that came in its place. Returns 1 when it
+ * was a wait that was under way still. */
+static int icept_let_go(struct override *o, const struct warder_icept *ic)
 {
 	const struct timespec moment = { .tv_nsec = 2 * MS };
 
 	/* Claimed and not seized, the thread goes on with its errno at once. */
-	if (!ic->late && (claim(o, ic) || !icept_stops_late(o, ic)))
-		return;
+	if (!ic->late && claim(o, ic))
+		return 1;
+	if (!ic->late && !icept_stops_late(o, ic))
+		return 0;
 	/* Late, and its stop signal may still be under way. */
 	if (!ic->late)
 		nanosleep(&moment, NULL);
 	kill((pid_t)ic->h.tgid, SIGCONT);
+	return 0;
 }
 
 /* Seizing takes a lock that an exec of the thread's process holds for as long as reading the new
@@ -286,11 +287,10 @@ static void icept_ask(struct override *o, const struct warder_icept *ic)
 	j->state = JOB_STOPPING;
 	err = seize(o, j->tid);
 	if (err) {
-		/* Gone already: it did not wait any more. */
-		if (err == -ESRCH && !j->late)
-			j->out.icept.unasked = WARDER_UNASKED_BOUND;
 		job_reason(j, "the thread cannot be seized: %s", strerror(-err));
-		icept_let_go(o, ic);
+		/* One that has gone on, and perhaps ended, cannot be either. */
+		if (!icept_let_go(o, ic) && !j->late)
+			j->out.icept.unasked = WARDER_UNASKED_BOUND;
 		job_end(o, j);
 		return;
 	}
@@ -320,7 +320,9 @@ static void icept_report(struct override *o, const struct warder_icept *ic)
 	if (!o->cb.acquire(o->cb.arg, ic->h.cid, ic->h.slot, &target)) {
 		if (ic->unasked == WARDER_UNASKED_NO_RULE || ic->unasked == WARDER_UNASKED_CAUSE) {
 			memcpy(fstype, ic->type, WARDER_FSTYPE_SIZE);
-			f.flags = warder_mount_flags(ic->arg[3]);
+			f.op = ic->op;
+			if (f.op == WARDER_OP_MOUNT)
+				f.flags = warder_mount_flags(ic->arg[3]);
 			f.cause = icept_cause(ic);
 			/* The kernel compared user namespaces; only a mismatch is left to say. */
 			f.relation = WARDER_BY_USERNS_CONTAINER | WARDER_BY_USERNS_NESTED;
@@ -368,8 +370,8 @@ static int on_icept(void *arg, void *data, size_t size)
 	if (size < sizeof(ic))
 		return over;
 	memcpy(&ic, data, sizeof(ic));
-	if (ic.h.version != WARDER_EVENT_VERSION || ic.op != WARDER_OP_MOUNT ||
-	    ic.wait >= WARDER_WAITS_MAX)
+	if (ic.h.version != WARDER_EVENT_VERSION || ic.op == WARDER_OP_NONE ||
+	    ic.op >= WARDER_OP__MAX || ic.call >= WARDER_CALL__MAX || ic.wait >= WARDER_WAITS_MAX)
 		return over;
 	if (ic.cookie) {
 		icept_ask(o, &ic);
@@ -451,6 +453,7 @@ static void journal_recover(struct override *o)
 		j->out.icept.h.tid = (__u32)e.tid;
 		j->out.icept.h.time = now_ns();
 		j->out.icept.op = WARDER_OP_MOUNT;
+		j->out.icept.call = WARDER_CALL_mount;
 		j->out.icept.cookie = e.cookie;
 		j->out.icept.result = j->out.result = -EPERM;
 		j->out.rule = e.rule;

@@ -15,6 +15,7 @@
 /* How far a call came with a rule: the first thing that did not fit. */
 enum near {
 	NEAR_OP = 0,
+	NEAR_REPORT,
 	NEAR_TYPE,
 	NEAR_SOURCE,
 	NEAR_TARGET,
@@ -255,9 +256,13 @@ static enum near rule_try(const struct warder_image *img, unsigned i,
 {
 	const struct warder_override *r = rule_at(img, i);
 
-	if (r->op != WARDER_OP_MOUNT || !(r->ops & req.ops)) {
+	if (r->op != f->op || !(r->ops & req.ops)) {
 		snprintf(why, size, "speaks of another operation");
 		return NEAR_OP;
+	}
+	if (r->do_ == WARDER_DO_REPORT) {
+		snprintf(why, size, "has such calls reported only");
+		return NEAR_REPORT;
 	}
 	if (!warder_type_matches(img, (__u32)((const __u8 *)r->type - img->b), &req.type)) {
 		snprintf(why, size, "allows only type %.31s", r->type);
@@ -292,6 +297,8 @@ static enum near rule_try(const struct warder_image *img, unsigned i,
 	if (!(r->cause & f->cause)) {
 		snprintf(why, size, "%s", f->cause == WARDER_CAUSE_LSM ?
 			 "does not cover what another security module refused (cause: lsm)" :
+			 f->cause == WARDER_CAUSE_BASELINE ?
+			 "cannot grant what the baseline refuses" :
 			 "covers only what another security module refused");
 		return NEAR_CAUSE;
 	}
@@ -346,6 +353,8 @@ static __u32 mount_attr(__u32 flags)
 static const char *built_in_deny(const struct override_facts *f, const struct warder_override *r,
 				 __u32 ops)
 {
+	if (f->op != WARDER_OP_MOUNT)
+		return "this version cannot perform such calls";
 	if (f->host_mntns)
 		return "the caller's mount namespace is the host's";
 	if (!f->same_mntns && !(r->by_userns & WARDER_BY_USERNS_NESTED))
@@ -435,7 +444,7 @@ static __u32 profile_denies(const struct warder_image *img, const struct warder_
 void override_decide(const struct warder_image *img, const struct override_facts *facts,
 		     struct override_decision *ret)
 {
-	struct warder_override_request req = { .op = WARDER_OP_MOUNT };
+	struct warder_override_request req = { .op = facts->op, .ops = WARDER_OVERRIDE_CALL };
 	struct warder_mount_request mreq = { 0 };
 	struct warder_text text = { 0 };
 	struct warder_verdict v;
@@ -447,10 +456,10 @@ void override_decide(const struct warder_image *img, const struct override_facts
 
 	memset(ret, 0, sizeof(*ret));
 	ret->rule_index = -1;
-	ret->ops = warder_mount_op(facts->flags);
-	mount_request_type(facts->fstype, ret->ops, &req.type);
-	req.ops = ret->ops;
-
+	if (facts->op == WARDER_OP_MOUNT) {
+		req.ops = ret->ops = warder_mount_op(facts->flags);
+		mount_request_type(facts->fstype, ret->ops, &req.type);
+	}
 	mreq.type = req.type;
 	mreq.op = ret->ops;
 	mreq.flags = facts->flags;
@@ -465,7 +474,9 @@ void override_decide(const struct warder_image *img, const struct override_facts
 		mreq.unnamed = !facts->unresolved;
 	}
 	/* What the policy refuses by name stays refused, in audit mode too. */
-	warder_decide_mount(img, pr, &mreq, &v);
+	warder_verdict_allow(&v);
+	if (facts->op == WARDER_OP_MOUNT)
+		warder_decide_mount(img, pr, &mreq, &v);
 	if (v.action != WARDER_ALLOW && v.why == WARDER_WHY_RULE) {
 		ret->near_rule = v.rule;
 		snprintf(ret->reason, sizeof(ret->reason),
@@ -478,7 +489,8 @@ void override_decide(const struct warder_image *img, const struct override_facts
 				       sizeof(ret->options), why, sizeof(why));
 
 		if (n == NEAR_MATCH) {
-			ret->near_rule = profile_denies(img, rule_at(img, i), &mreq, facts);
+			if (facts->op == WARDER_OP_MOUNT)
+				ret->near_rule = profile_denies(img, rule_at(img, i), &mreq, facts);
 			if (ret->near_rule) {
 				snprintf(ret->reason, sizeof(ret->reason),
 					 "rule %s denies this mount, and an explicit deny is never "
@@ -488,9 +500,11 @@ void override_decide(const struct warder_image *img, const struct override_facts
 				return;
 			}
 			ret->rule_index = (int)i;
+			ret->reported = 0;
 			decide_match(img, facts, rule_at(img, i), ret);
 			return;
 		}
+		ret->reported |= n == NEAR_REPORT;
 		if (near_index < 0 || n > nearest) {
 			nearest = n;
 			near_index = (int)i;

@@ -7,9 +7,10 @@
 #include "override.h"
 #include "policy.h"
 
-/* A refused mount(2) as copied from its caller, never as the caller has it now. */
+/* A refused call as copied from its caller, never as the caller has it now. */
 struct override_facts {
-	__u32 flags; /* MS_*, without the magic number */
+	__u32 op;    /* enum warder_op */
+	__u32 flags; /* mount: MS_*, without the magic number */
 	__u32 euid;  /* in the caller's own user namespace */
 	__u32 fsuid;
 	__u32 relation; /* WARDER_BY_USERNS_*, 0: neither */
@@ -33,6 +34,7 @@ struct override_decision {
 	int rule_index;  /* into the image's table, -1: none */
 	__u32 rule;      /* its number, 0: none */
 	__u32 near_rule;
+	int reported;    /* 1: no rule answers it, and one has it reported */
 	int value;       /* fake: the result; deny: the errno */
 	__u32 ops;       /* WARDER_MNT_* */
 	__u32 attr;      /* MOUNT_ATTR_*: the caller's and the forced ones */

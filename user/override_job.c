@@ -13,6 +13,7 @@
 #include <sys/ptrace.h>
 #include <unistd.h>
 
+#include "calls.h"
 #include "cleanup.h"
 #include "warder_decide.h"
 
@@ -228,7 +229,9 @@ static int rate_take(struct override *o, const struct job *j)
 
 __u32 icept_cause(const struct warder_icept *ic)
 {
-	return ic->cause == WARDER_REFUSAL_NONE ? WARDER_CAUSE_LSM : WARDER_CAUSE_CAPABILITY;
+	return ic->cause == WARDER_REFUSAL_NONE	    ? WARDER_CAUSE_LSM :
+	       ic->cause == WARDER_REFUSAL_BASELINE ? WARDER_CAUSE_BASELINE :
+						      WARDER_CAUSE_CAPABILITY;
 }
 
 /* The target's name as hooks see it, for descriptor `fd` of the executor. */
@@ -262,8 +265,10 @@ static void job_resolved(struct override *o, struct job *j)
 		return;
 	}
 	j->target_fd = r->fd;
-	named = job_name(o, j, r->fd, name, sizeof(name)) == 0;
-	f.flags = warder_mount_flags(j->out.icept.arg[3]);
+	named = r->fd >= 0 && job_name(o, j, r->fd, name, sizeof(name)) == 0;
+	f.op = j->out.icept.op;
+	if (f.op == WARDER_OP_MOUNT)
+		f.flags = warder_mount_flags(j->out.icept.arg[3]);
 	f.euid = j->out.icept.euid = r->euid;
 	f.fsuid = j->out.icept.fsuid = r->fsuid;
 	f.relation = r->relation;
@@ -422,6 +427,24 @@ static void job_undone(struct override *o, struct job *j)
 
 /* ------------------------------------------------------------------ the held thread */
 
+/* Where the texts of the call are. */
+static void job_addresses(struct executor_request *req, const struct warder_icept *ic)
+{
+	int path = call_argument_of(ic->call, 'p', 0), text = call_argument_of(ic->call, 's', 0);
+
+	req->op = ic->op;
+	if (path >= 0)
+		req->target = ic->arg[path];
+	if (text >= 0)
+		req->source = ic->arg[text];
+	if (ic->op == WARDER_OP_MOUNT) {
+		req->source = ic->arg[0];
+		req->target = ic->arg[1];
+		req->type = ic->arg[2];
+		req->data = ic->arg[4];
+	}
+}
+
 /* Gives a stopped call to an executor, if the container may have one more. */
 void job_start(struct override *o, struct job *j)
 {
@@ -437,10 +460,7 @@ void job_start(struct override *o, struct job *j)
 	memset(&o->req, 0, sizeof(o->req));
 	o->req.patient = share_of(o, j->out.cid, j->taken)->left <= 0;
 	o->req.tid = j->tid;
-	o->req.source = ic->arg[0];
-	o->req.target = ic->arg[1];
-	o->req.type = ic->arg[2];
-	o->req.data = ic->arg[4];
+	job_addresses(&o->req, ic);
 	o->req.userns = j->ctr.userns;
 	epoll_ctl(o->epoll, EPOLL_CTL_ADD, executor_fd(j->ex), &ev);
 	if (job_send(j, o, EXECUTOR_RESOLVE, -1))

@@ -382,6 +382,17 @@ void parse_signal_rule(struct parser *ps, struct node *rule);
 void parse_ipc_rule(struct parser *ps, struct node *rule);
 void parse_mount(struct parser *ps, struct node *rule);
 void parse_override(struct parser *ps, struct node *rule);
+/* A word or a list of them; 0 types after an error. */
+struct fstypes {
+	char type[WARDER_MOUNT_RULES_MAX][WARDER_FSTYPE_SIZE];
+	size_t count;
+};
+void parse_fstypes(struct parser *ps, struct node *n, struct fstypes *ret);
+/* Does an earlier entry match whatever a later one matches? Targets: only equal texts are known to
+ * be equal. */
+bool mount_conditions_cover(uint32_t require, uint32_t forbid, const char *type, bool any_target,
+			    const char *targets, uint32_t require2, uint32_t forbid2,
+			    const char *type2, bool any_target2, const char *targets2);
 /* The whole class: a mapping. */
 void parse_memory(struct parser *ps, struct node *n);
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "calls.h"
 #include "cleanup.h"
 #include "override_internal.h"
 #include "policy_internal.h"
@@ -37,6 +38,18 @@ static const char *read_value(struct parser *ps, struct node *n, const char *wha
 	return joined;
 }
 
+/* A system call of the table, about which only override rules have something to say. */
+static void read_call(struct parser *ps, struct node *n, struct policy_test *t)
+{
+	const char *word = expect_string(ps, n, "do.call");
+
+	t->op = word ? call_op_from_word(word) : WARDER_OP_NONE;
+	t->request.class_ = WARDER_CLASS_OVERRIDE;
+	if (word && (!t->op || t->op == WARDER_OP_MOUNT))
+		parser_error(ps, n, "do.call: expected a word that `on:` of override rules knows, "
+				    "other than mount; found %s", word);
+}
+
 static void read_request(struct parser *ps, struct node *n, struct policy_test *t)
 {
 	struct request_pair pair[REQUEST_PAIRS_MAX];
@@ -46,6 +59,10 @@ static void read_request(struct parser *ps, struct node *n, struct policy_test *
 
 	if (!expect_map(ps, n, "do"))
 		return;
+	if (n->count == 2 && node_is(n->item[0], "call")) {
+		read_call(ps, n->item[1], t);
+		return;
+	}
 	if (n->count > 2 * REQUEST_PAIRS_MAX) {
 		parser_error(ps, n, "do: more than %d keys", REQUEST_PAIRS_MAX);
 		return;
@@ -96,7 +113,7 @@ static const struct key expect_keys[] = { { "allow", false }, { "deny", false },
 
 static void read_expect_map(struct parser *ps, struct node *n, struct policy_test *t)
 {
-	static const char *const overrides[] = { "none", "perform", "fake", "deny", NULL };
+	static const char *const overrides[] = { "none", "perform", "fake", "deny", "report", NULL };
 	static const char *const keys[] = { "allow", "deny", "audit" };
 	char buf[SHOWN_SIZE];
 	struct node *v;
@@ -129,8 +146,9 @@ static void read_expect_map(struct parser *ps, struct node *n, struct policy_tes
 	word = v ? expect_word(ps, v, "expect.override", overrides) : -1;
 	if (word >= 0)
 		t->override = TEST_OVERRIDE_NONE + (unsigned)word;
-	if (t->override && t->request.class_ != WARDER_CLASS_MOUNT)
-		parser_error(ps, v, "expect.override: only mounts are overridden");
+	if (t->override && t->request.class_ != WARDER_CLASS_MOUNT && !t->op)
+		parser_error(ps, v, "expect.override: only mounts and calls (do: {call: ...}) are "
+				    "overridden");
 	if (!t->verdict && !t->override)
 		parser_error(ps, n, "expect: allow, deny, audit or override, please");
 }
@@ -173,13 +191,18 @@ static void read_test(struct parser *ps, struct node *n, struct policy_test *t)
 	v = map_get(n, "expect");
 	if (v)
 		read_expect(ps, v, t);
+	if (t->op && t->verdict)
+		parser_error(ps, v ? v : n, "expect: of a call, only override can be expected");
 	v = map_get(n, "name");
 	if (v)
 		t->name = expect_string(ps, v, "name");
 	if (t->name || ps->diags->errors > errors)
 		return;
 	text = malloc(3 * WARDER_PATH_MAX);
-	if (text) {
+	if (text && t->op) {
+		t->name = arena_printf(&ps->p->arena, "call %s", call_op_word(t->op));
+		free(text);
+	} else if (text) {
 		request_text(&t->request, text, 3 * WARDER_PATH_MAX);
 		t->name = arena_strndup(&ps->p->arena, text, strlen(text));
 		free(text);
@@ -330,7 +353,7 @@ static int run_override(const struct warder_image *img, const struct policy_test
 					  { WARDER_MNT_PROPAGATION, 1 << 18 } };
 	const struct policy_request *r = &t->request;
 	struct override_facts f = {
-		.flags = r->flags, .euid = t->uid, .fsuid = t->uid, .relation = t->userns,
+		.op = t->op ? t->op : WARDER_OP_MOUNT, .flags = r->flags, .euid = t->uid, .fsuid = t->uid, .relation = t->userns,
 		.cause = WARDER_CAUSE_CAPABILITY, .same_mntns = 1,
 		.fstype = r->fstype ? r->fstype : "", .source = r->source ? r->source : "none",
 		.data = r->options ? r->options : "", .target = r->unreachable ? NULL : r->path,
@@ -347,6 +370,8 @@ static int run_override(const struct warder_image *img, const struct policy_test
 	ret->override = d->action >= 0 && (size_t)d->action < ARRAY_SIZE(actions) ?
 				actions[d->action] :
 				TEST_OVERRIDE_NONE;
+	if (ret->override == TEST_OVERRIDE_NONE && d->reported)
+		ret->override = TEST_OVERRIDE_REPORT;
 	ret->override_rule = d->rule ? d->rule : d->near_rule;
 	snprintf(ret->got, sizeof(ret->got), "%s", d->reason);
 	return 0;
@@ -374,7 +399,8 @@ static void mark_reached(const struct warder_image *img, const struct policy_req
 
 static const char *override_word(enum test_override o)
 {
-	static const char *const words[] = { "any", "none", "perform", "fake", "deny" };
+	static const char *const words[] = { "any", "none", "perform", "fake", "deny",
+					    "report" };
 
 	return words[o];
 }
@@ -441,6 +467,16 @@ int policy_test_run(const struct warder_image *img, const struct policy_test *t,
 		return 0;
 	}
 	r.profile = (__u32)profile;
+	if (t->op) {
+		err = run_override(img, t, ret);
+		if (err)
+			return err;
+		judge(img, t, ret);
+		if (reached && ret->override != TEST_OVERRIDE_NONE &&
+		    ret->override_rule <= img->h.rule.count)
+			reached[ret->override_rule] = 1;
+		return 0;
+	}
 	err = policy_decide(img, &r, &ret->verdict);
 	if (err)
 		return err;

@@ -173,10 +173,14 @@ static const char *verify_mount(const struct warder_image *img, const struct war
 static const char *verify_override(const struct warder_image *img, const struct warder_override *o)
 {
 	if (o->op == WARDER_OP_NONE || o->op >= WARDER_OP__MAX || !o->ops || (o->ops & ~MNT_ALL) ||
+	    (o->op != WARDER_OP_MOUNT && o->ops != WARDER_OVERRIDE_CALL) ||
 	    (o->require & o->forbid))
 		return "operation of an override";
-	if (o->do_ > WARDER_DO_DENY || o->late > WARDER_LATE_STOP || !o->cause ||
-	    (o->cause & ~(WARDER_CAUSE_CAPABILITY | WARDER_CAUSE_LSM)) ||
+	if ((o->cause & WARDER_CAUSE_BASELINE) && o->do_ != WARDER_DO_FAKE &&
+	    o->do_ != WARDER_DO_DENY)
+		return "cause of an override";
+	if (o->do_ > WARDER_DO_REPORT || o->late > WARDER_LATE_STOP || !o->cause ||
+	    (o->cause & ~(WARDER_CAUSE_CAPABILITY | WARDER_CAUSE_LSM | WARDER_CAUSE_BASELINE)) ||
 	    (o->by_userns & ~(WARDER_BY_USERNS_CONTAINER | WARDER_BY_USERNS_NESTED)) ||
 	    o->any_target > 1 || !o->deadline_ms ||
 	    (o->by_profile != WARDER_BY_ANY_PROFILE && o->by_profile >= img->h.profile.count))

@@ -62,7 +62,7 @@ static int acquire(void *arg, __u64 cid, __u32 slot, struct override_target *ret
 	}
 	ret->cid = cid;
 	ret->slot = slot;
-	ret->image = rig.use_stop ? image_stop : image;
+	ret->image = rig.image ? rig.image : rig.use_stop ? image_stop : image;
 	ret->userns_fd = rig.userns_fd;
 	ret->root_fd = -1;
 	return 0;

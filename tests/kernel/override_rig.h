@@ -24,6 +24,7 @@ extern struct rig {
 	struct override_outcome last;
 	int outcomes, undone;
 	int userns_fd; /* what the containers own, -1: none */
+	const struct warder_image *image; /* decisions come from it, NULL: from those policies */
 	int use_stop;  /* decisions come from the second policy */
 	volatile int stall; /* the next outcome holds the override thread up */
 	volatile int kill_at_acquire; /* kills `caller` when its container is looked up */

@@ -23,7 +23,9 @@
 #include <cmocka.h>
 
 #include "../../user/override_internal.h"
+#include "calls.h"
 #include "cleanup.h"
+#include "warder_decide.h"
 
 static const char policy_text[] =
 	"policy: t\n"
@@ -76,6 +78,7 @@ static int teardown_image(void **state)
 static struct override_facts facts_good(void)
 {
 	return (struct override_facts){
+		.op = WARDER_OP_MOUNT,
 		.relation = WARDER_BY_USERNS_CONTAINER,
 		.cause = WARDER_CAUSE_CAPABILITY,
 		.same_mntns = 1,
@@ -104,6 +107,105 @@ static void test_allows(void **state)
 	/* An option that is left out becomes its bound. */
 	assert_string_equal(decision.options, "size=67108864");
 	assert_int_equal(decision.attr, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
+}
+
+/* Rules on calls other than mount(2): who, why, and that a baseline refusal is never granted. */
+static void test_calls(void **state)
+{
+	static const char text[] = "policy: c\n"
+				   "override:\n"
+				   "  - {on: [setns, chroot], do: fake, value: 3, by: {uid: 7}}\n"
+				   "  - {on: bpf, do: deny, errno: ENOSYS}\n"
+				   "  - {on: reboot, do: report}\n";
+	struct override_facts f = { .op = WARDER_OP_SETNS, .euid = 7, .fsuid = 7,
+				    .relation = WARDER_BY_USERNS_CONTAINER,
+				    .cause = WARDER_CAUSE_CAPABILITY, .fstype = "", .source = "",
+				    .data = "" };
+	struct warder_override_request r = { .op = WARDER_OP_BPF, .ops = WARDER_OVERRIDE_CALL,
+					     .type_open = 1, .uid_open = 1,
+					     .userns = WARDER_BY_USERNS_CONTAINER,
+					     .cause = WARDER_CAUSE_BASELINE };
+	struct policy_diags diags = { 0 };
+	struct warder_image *calls = NULL;
+	struct policy *p = NULL;
+
+	(void)state;
+	assert_int_equal(policy_parse("c.yaml", text, strlen(text), NULL, &p, &diags), 0);
+	assert_int_equal(policy_compile(p, &calls, &diags), 0);
+	policy_free(p);
+	override_decide(calls, &f, &decision);
+	assert_int_equal(decision.action, OVERRIDE_FAKE);
+	assert_int_equal(decision.value, 3);
+	f.op = WARDER_OP_CHROOT;
+	f.cause = WARDER_CAUSE_LSM;
+	override_decide(calls, &f, &decision);
+	assert_int_equal(decision.action, OVERRIDE_KEEP);
+	assert_non_null(strstr(decision.reason, "security module"));
+	f.cause = WARDER_CAUSE_CAPABILITY;
+	f.euid = 8;
+	override_decide(calls, &f, &decision);
+	assert_int_equal(decision.action, OVERRIDE_KEEP);
+	assert_non_null(strstr(decision.reason, "only uid 7"));
+	f.op = WARDER_OP_BPF;
+	f.euid = f.fsuid = 0;
+	f.cause = WARDER_CAUSE_BASELINE;
+	override_decide(calls, &f, &decision);
+	assert_int_equal(decision.action, OVERRIDE_DENY);
+	assert_int_equal(decision.value, ENOSYS);
+	f.op = WARDER_OP_REBOOT;
+	override_decide(calls, &f, &decision);
+	assert_int_equal(decision.action, OVERRIDE_KEEP);
+	assert_int_equal(decision.reported, 1);
+	f.op = WARDER_OP_UNSHARE;
+	override_decide(calls, &f, &decision);
+	assert_int_equal(decision.action, OVERRIDE_KEEP);
+	assert_int_equal(decision.reported, 0);
+	/* In the kernel: a report never waits. */
+	assert_int_equal(warder_override_candidates(calls, &r), 1 << 2);
+	r.op = WARDER_OP_REBOOT;
+	assert_int_equal(warder_override_candidates(calls, &r), 0);
+	r.op = WARDER_OP_SETNS;
+	r.cause = WARDER_CAUSE_LSM;
+	assert_int_equal(warder_override_candidates(calls, &r), 0);
+	free(calls);
+	policy_diags_done(&diags);
+}
+
+/* The matrix in the documents is the table's. */
+static void test_matrix(void **state)
+{
+	char *table = NULL, *page;
+	size_t size = 0;
+	FILE *f = open_memstream(&table, &size), *doc = fopen("docs/OVERRIDES.md", "r");
+
+	(void)state;
+	assert_non_null(doc);
+	call_print_matrix(f);
+	fclose(f);
+	page = calloc(1, 1 << 20);
+	assert_true(fread(page, 1, (1 << 20) - 1, doc) > 0);
+	fclose(doc);
+	if (!strstr(page, table))
+		fail_msg("docs/OVERRIDES.md does not have this table:\n%s", table);
+	free(page);
+	free(table);
+}
+
+static void test_call_text(void **state)
+{
+	struct warder_icept ic = { .call = WARDER_CALL_mknodat, .arg = { (__u32)-100, 4096, 020666, 0x103 } };
+	char buf[300];
+
+	(void)state;
+	assert_string_equal(call_render(&ic, "/a", NULL, buf, sizeof(buf)),
+			    "mknodat(AT_FDCWD, \"/a\", 020666, 1:3)");
+	assert_string_equal(call_render(&ic, NULL, NULL, buf, sizeof(buf)),
+			    "mknodat(AT_FDCWD, \"...\", 020666, 1:3)");
+	ic = (struct warder_icept){ .call = WARDER_CALL_setns, .arg = { 5, 0x20000 } };
+	assert_string_equal(call_render(&ic, NULL, NULL, buf, sizeof(buf)), "setns(5, 0x20000)");
+	ic = (struct warder_icept){ .call = WARDER_CALL__MAX };
+	assert_string_equal(call_render(&ic, NULL, NULL, buf, sizeof(buf)), "unknown()");
+	assert_string_equal(call_render(&ic, NULL, NULL, buf, 4), "unk");
 }
 
 static void test_options(void **state)
@@ -290,6 +392,7 @@ static void request_resolve(struct caller *c, const char *target)
 	char path[64];
 
 	memset(&req, 0, sizeof(req));
+	req.op = WARDER_OP_MOUNT;
 	snprintf(path, sizeof(path), "/proc/%d/ns/user", c->pid);
 	assert_int_equal(stat(path, &st), 0);
 	req.userns = (__u32)st.st_ino;
@@ -607,6 +710,9 @@ int main(void)
 {
 	const struct CMUnitTest rules[] = {
 		cmocka_unit_test(test_allows),
+		cmocka_unit_test(test_calls),
+		cmocka_unit_test(test_matrix),
+		cmocka_unit_test(test_call_text),
 		cmocka_unit_test(test_options),
 		cmocka_unit_test(test_refusals),
 		cmocka_unit_test(test_journal),

@@ -82,8 +82,14 @@ static const struct policy_error errors[] = {
 	{P "mount:\n  - {allow: mount, type: fuse.sshfs}\n", 3, 26, "write fuse"},
 	{P "mount:\n  - {allow: umount, source: /dev/sda}\n", 3, 29, "bind, move and attach"},
 	{P "override:\n  - {do: perform, type: tmpfs}\n", 3, 5, "\"on\" is missing"},
-	{P "override:\n  - {on: mont, do: perform}\n", 3, 10, "expected mount"},
+	{P "override:\n  - {on: mont, do: perform}\n", 3, 10, "expected one of mount, umount"},
 	{P "override:\n  - {on: mknod, do: perform}\n", 3, 10, "not enforced"},
+	{P "override:\n  - {on: [setns, setns], do: report}\n", 3, 18, "twice"},
+	{P "override:\n  - {on: [setns, mount], type: tmpfs, do: deny}\n", 3, 5, "rule of its own"},
+	{P "override:\n  - {on: mount, do: report}\n", 3, 5, "without a rule"},
+	{P "override:\n  - {on: setns, do: fake, type: tmpfs}\n", 3, 33, "only rules on mount"},
+	{P "override:\n  - {on: setns, do: report, rate: 1/s}\n", 3, 35, "leaves the errno"},
+	{P "override:\n  - {on: bpf, do: fake}\n  - {on: bpf, do: deny}\n", 4, 5, "never reached"},
 	{P "override:\n  - {on: mount, do: perform}\n", 3, 5, "needs type"},
 	{P "override:\n  - {on: mount, type: tmpfs, bind: /a, do: perform}\n", 3, 5, "not of both"},
 	{P "override:\n  - {on: mount, type: ext4, do: perform}\n", 3, 23, "untrusted image"},
@@ -668,7 +674,9 @@ static void test_malformed(void **state)
 	BAD(AT(mount, struct warder_mount_rule, 0)->rule = 999);
 	BAD(AT(mount, struct warder_mount_rule, 0)->pad[3] = 1);
 	BAD(memset(AT(mount, struct warder_mount_rule, 0)->type, 'x', WARDER_FSTYPE_SIZE));
-	BAD(AT(override_, struct warder_override, 0)->op = 7);
+	BAD(AT(override_, struct warder_override, 0)->op = WARDER_OP__MAX);
+	BAD(AT(override_, struct warder_override, 0)->op = WARDER_OP_SETNS);
+	BAD(AT(override_, struct warder_override, 0)->cause |= WARDER_CAUSE_BASELINE);
 	BAD(AT(override_, struct warder_override, 0)->do_ = 7);
 	BAD(AT(override_, struct warder_override, 0)->options = 9);
 	BAD(AT(override_, struct warder_override, 0)->rule = 0);

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The table of supervised system calls (warder_calls.h) as user space reads it. */
+#ifndef WARDER_CALLS_USER_H
+#define WARDER_CALLS_USER_H
+
+#include <stddef.h>
+#include <stdio.h>
+
+#include "warder_abi.h"
+
+/* The word of an operation in policies; "unknown" for another number. */
+const char *call_op_word(__u32 op);
+/* WARDER_OP_NONE when there is no such word. */
+__u32 call_op_from_word(const char *word);
+/* What of it the supervisor can perform, "" for nothing. */
+const char *call_op_performed(__u32 op);
+
+/* "mount", "fsetxattr"; "unknown" for another number. */
+const char *call_name(__u32 call);
+/* One letter for each argument, see warder_calls.h; "" for another number. */
+const char *call_arguments(__u32 call);
+/* Which of the arguments is the n-th (from 0) of that kind; -1: none. */
+int call_argument_of(__u32 call, char kind, int n);
+
+/* "setns(5, 0x20000)". Strings are given where they were copied, else shown as "..."; `path` and
+ * `text` may be NULL. */
+const char *call_render(const struct warder_icept *ic, const char *path, const char *text,
+			char *buf, size_t size);
+
+/* The table for people, in Markdown. */
+void call_print_matrix(FILE *f);
+
+#endif
