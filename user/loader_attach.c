@@ -474,9 +474,7 @@ int loader_each_program(struct loader *l, int (*fn)(const char *name, int attach
 /* Programs that only note why the kernel refused, and carry a refusal on to the supervisor. */
 static int program_is_for_overrides(const char *name)
 {
-	static const char prefix[] = "warder_sys_";
-
-	return !strncmp(name, prefix, sizeof(prefix) - 1) || !strcmp(name, "warder_cap_capable");
+	return loader_call_op(name) || !strcmp(name, "warder_cap_capable");
 }
 
 int loader_get_misses(struct loader *l, __u64 *ret_misses, __u64 *ret_overrides)
