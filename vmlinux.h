@@ -78,6 +78,7 @@ struct key_type {
 };
 
 struct keyring_index_key {
+	__u16 desc_len;
 	struct key_type *type;
 	const char *description;
 };
@@ -141,8 +142,13 @@ struct signal_struct {
 	unsigned int flags;
 };
 
+struct net {
+	struct ns_common ns;
+};
+
 struct nsproxy {
 	struct mnt_namespace *mnt_ns;
+	struct net *net_ns;
 };
 
 struct thread_info {

@@ -16,7 +16,6 @@
 #include "core.bpf.h"
 
 #define WARDER_EDQUOT 122
-#define WARDER_ENOKEY 126
 
 /* Not in BTF: constants of the kernel's include/linux/key.h. */
 #define KEY_FLAG_UID_KEYRING 9
@@ -31,6 +30,8 @@
 #define KEY_DEFER_PERM_CHECK 10
 
 /* keyctl(2) operations that the hook cannot tell apart by the need. */
+#define KEYCTL_JOIN_SESSION_KEYRING 1
+#define KEYCTL_UPDATE 2
 #define KEYCTL_REVOKE 3
 #define KEYCTL_SESSION_TO_PARENT 18
 #define KEYCTL_INVALIDATE 21
@@ -75,21 +76,18 @@ struct key_look {
 	__u32 ring;        /* a keyring */
 	__u32 kernel_ring; /* ... whose name begins with a dot: user space cannot make such */
 	__u32 trust;       /* what rings of trusted keys hold: certificates and refused hashes */
-	__u32 pad;
+	__u32 auth;        /* the authorisation of an upcall; user space cannot make such either */
 };
 
-static __always_inline int key_type_is(const struct warder_key_name *n, const char *type,
-				       __u32 size)
-{
-	for (__u32 i = 0; i < size; i++) {
-		if (n->type[i] != type[i])
-			return 0;
-	}
-	return 1;
-}
-
-/* With the NUL, so that no longer name begins like it. */
-#define KEY_TYPE_IS(n, type) key_type_is((n), (type), sizeof(type))
+/* By words, which are constants: of a comparison by bytes the verifier follows every combination of
+ * outcomes, and a constant array would lie on the stack. */
+#define TEXT_BYTE(text, i) ((__u64)((i) < sizeof(text) ? (__u8)(text)[(i) % sizeof(text)] : 0))
+#define TEXT_WORD(text, i)                                                                         \
+	(TEXT_BYTE(text, (i)) | TEXT_BYTE(text, (i) + 1) << 8 | TEXT_BYTE(text, (i) + 2) << 16 |    \
+	 TEXT_BYTE(text, (i) + 3) << 24 | TEXT_BYTE(text, (i) + 4) << 32 |                          \
+	 TEXT_BYTE(text, (i) + 5) << 40 | TEXT_BYTE(text, (i) + 6) << 48 |                          \
+	 TEXT_BYTE(text, (i) + 7) << 56)
+#define KEY_TYPE_IS(n, text) ((n)->w[0] == TEXT_WORD(text, 0) && (n)->w[1] == TEXT_WORD(text, 8))
 
 /* 0, or -1 when the kernel's memory could not be read. Not inlined: the name lies on the stack,
  * which the reporting of a refusal needs again. */
@@ -105,10 +103,13 @@ static __noinline int key_look_at(struct key *key, struct key_look *ret)
 		return -1;
 	if (bpf_probe_read_kernel_str(n.description, sizeof(n.description), description) < 0)
 		return -1;
-	ret->hash = warder_key_hash(&n);
 	ret->ring = KEY_TYPE_IS(&n, "keyring");
 	ret->kernel_ring = ret->ring && n.description[0] == '.';
 	ret->trust = KEY_TYPE_IS(&n, "asymmetric") || KEY_TYPE_IS(&n, "blacklist");
+	ret->auth = KEY_TYPE_IS(&n, ".request_key_au"); /* as far as it fits */
+	/* Mixed with the above, its steps would take a hundred bytes of stack. */
+	asm volatile("" ::: "memory");
+	ret->hash = warder_key_hash(&n);
 	return 0;
 }
 
@@ -121,6 +122,7 @@ static __noinline int key_look_is_ring(struct key *key)
 
 /* The key system call under way. Arguments are registers, copied by the kernel at entry. */
 struct key_call {
+	__u32 op;     /* WARDER_KEY_OP_*, 0: none */
 	__u32 keyctl; /* 1: keyctl(2), so arg[0] is the operation */
 	__s32 arg[5];
 };
@@ -153,6 +155,9 @@ static __noinline int key_call_read(struct key_call *c)
 		c->arg[2] = BPF_CORE_READ(regs, dx);
 		c->arg[3] = BPF_CORE_READ(regs, si);
 		c->arg[4] = BPF_CORE_READ(regs, di);
+		c->op = nr == SYS_IA32_ADD_KEY ? WARDER_KEY_OP_ADD : WARDER_KEY_OP_REQUEST;
+		if (c->keyctl)
+			c->op = WARDER_KEY_OP_KEYCTL | (c->arg[0] & 0xff);
 		return 1;
 	}
 	nr &= ~SYS_X32;
@@ -164,6 +169,9 @@ static __noinline int key_call_read(struct key_call *c)
 	c->arg[2] = BPF_CORE_READ(regs, dx);
 	c->arg[3] = BPF_CORE_READ(regs, r10);
 	c->arg[4] = BPF_CORE_READ(regs, r8);
+	c->op = nr == SYS_ADD_KEY ? WARDER_KEY_OP_ADD : WARDER_KEY_OP_REQUEST;
+	if (c->keyctl)
+		c->op = WARDER_KEY_OP_KEYCTL | (c->arg[0] & 0xff);
 	return 1;
 }
 
@@ -211,18 +219,26 @@ static __noinline int key_text(struct key *key, struct scratch *sc, struct hook_
 	return 0;
 }
 
+/* The hook's end, with the key's name if anybody will read it. */
+static __noinline int key_refuse_as(struct subject *s, struct key *key, struct hook_facts *f,
+				    struct warder_verdict *v)
+{
+	struct scratch *sc = v->report ? scratch_take() : NULL;
+
+	if (sc)
+		key_text(key, sc, f);
+	return hook_end(s, v, f, sc);
+}
+
 /* Refused with `err`, by the baseline: no policy and no mode lets keys of others be seen. */
 static __noinline int key_refuse(struct subject *s, struct key *key, struct hook_facts *f,
 				 __u32 err)
 {
-	struct scratch *sc = scratch_take();
 	struct warder_verdict v;
 
 	warder_verdict_allow(&v);
 	warder_verdict_deny(&v, WARDER_WHY_BASELINE, err);
-	if (sc)
-		key_text(key, sc, f);
-	return hook_end(s, &v, f, sc);
+	return key_refuse_as(s, key, f, &v);
 }
 
 /* --------------------------------------------------------------------- tags */
@@ -238,8 +254,10 @@ static __always_inline void key_uncount(const struct warder_key_tag *tag)
 	ctr = bpf_map_lookup_elem(&warder_ctrs, &slot);
 	stats = bpf_map_lookup_elem(&warder_stats, &slot);
 	/* The slot may be another container's by now. */
-	if (ctr && stats && ctr->cid == tag->cid)
-		__sync_fetch_and_add(&stats->keys, -1);
+	if (!ctr || !stats || ctr->cid != tag->cid)
+		return;
+	__sync_fetch_and_add(&stats->keys, -1);
+	__sync_fetch_and_add(&stats->key_bytes, -(__u64)tag->name_bytes - tag->data_bytes);
 }
 
 /* Forgets the tag at this address; who deletes it also takes it off the count. */
@@ -275,6 +293,7 @@ static __noinline int key_alloc_untagged(struct key *key, __u64 at)
 		return 0;
 	tag.cid = as->cid;
 	tag.kind = as->kind;
+	tag.may = as->may;
 	bpf_map_delete_elem(&warder_alloc_as, &tid);
 	if (bpf_map_update_elem(&warder_keys, &at, &tag, BPF_ANY)) {
 		fault_count(WARDER_FAULT_MAP_FULL);
@@ -299,54 +318,157 @@ static __always_inline int key_is_shared(const struct key_look *look, unsigned l
 	return look->ring && (flags & KEY_ALLOC_NOT_IN_QUOTA);
 }
 
+#include "upcall.bpf.h"
+
+/* What the payload of the call under way will add: counted for real when it is there. */
+static __always_inline __u64 key_call_payload(const struct key_call *call)
+{
+	/* add_key and KEYCTL_UPDATE have its length in the same place. */
+	if (call->op != WARDER_KEY_OP_ADD && !key_call_is(call, KEYCTL_UPDATE))
+		return 0;
+	return (__u32)call->arg[3];
+}
+
+/* Counts one more key, or says which limit it would pass: 0 if none. */
+static __noinline __u64 key_count(struct subject *s, __u64 name, __u64 data)
+{
+	__u64 max = s->ctr->keys_max ? s->ctr->keys_max : WARDER_KEYS_DEFAULT;
+	__u64 max_bytes = s->ctr->keys_bytes ? s->ctr->keys_bytes : WARDER_KEY_BYTES_DEFAULT;
+
+	if (__sync_fetch_and_add(&s->stats->keys, 1) >= max) {
+		__sync_fetch_and_add(&s->stats->keys, -1);
+		return max;
+	}
+	if (__sync_fetch_and_add(&s->stats->key_bytes, name) + name + data > max_bytes) {
+		__sync_fetch_and_add(&s->stats->key_bytes, -name);
+		__sync_fetch_and_add(&s->stats->keys, -1);
+		return max_bytes;
+	}
+	return 0;
+}
+
+/* A new key of the container; 0, or -1 when there is no room. In a function of its own, as is what
+ * follows: the stack of the hook is short. */
+static __noinline int key_tag_new(struct subject *s, struct key *key, __u64 hash, __u32 kind)
+{
+	struct warder_key_tag tag = { .cid = s->tag->cid, .hash = hash, .kind = kind,
+				      .slot = s->slot };
+	__u64 at = (__u64)key;
+
+	tag.name_bytes = BPF_CORE_READ(key, index_key.desc_len) + 1;
+	if (!bpf_map_update_elem(&warder_keys, &at, &tag, BPF_ANY))
+		return 0;
+	key_uncount(&tag);
+	return -1;
+}
+
+/* What the system call under way is (WARDER_KEY_OP_*), and how long a payload it brings. */
+static __noinline __u64 key_call_summary(void)
+{
+	struct key_call call;
+
+	key_call_read(&call);
+	return (__u64)call.op << 32 | key_call_payload(&call);
+}
+
+/* A tagged task makes a key; fills v. */
+static __noinline int key_alloc_judge(struct subject *s, struct key *key, struct hook_facts *f,
+				      struct warder_verdict *v, unsigned long flags)
+{
+	struct key_look look = {};
+	__u64 call = key_call_summary();
+	__u32 kind;
+
+	if (key_look_at(key, &look)) {
+		warder_verdict_fault(v, WARDER_FAULT_ARGUMENT, WARDER_EACCES);
+		return 0;
+	}
+	f->access = call >> 32;
+	warder_verdict_allow(v);
+	/* Joined by a name that is there already, no ring is made: see key_permission. */
+	if (look.ring && f->access == (WARDER_KEY_OP_KEYCTL | KEYCTL_JOIN_SESSION_KEYRING))
+		warder_decide_join(s->img, v);
+	if (v->action == WARDER_DENY)
+		return 0;
+	f->arg[1] = key_count(s, BPF_CORE_READ(key, index_key.desc_len) + 1, (__u32)call);
+	if (f->arg[1]) {
+		warder_verdict_deny(v, WARDER_WHY_BASELINE, WARDER_EDQUOT);
+		return 0;
+	}
+	/* Counted all the same: rings of a uid are never freed, and uids are many. */
+	kind = key_is_shared(&look, flags) ? WARDER_KEY_SHARED : WARDER_KEY_OWN;
+	if (key_tag_new(s, key, look.hash, kind)) {
+		/* As the kernel's own quota: programs know what to do about it. */
+		warder_verdict_fault(v, WARDER_FAULT_MAP_FULL, WARDER_EDQUOT);
+		return 0;
+	}
+	if (!look.auth) {
+		s->tag->last_key = (__u64)key;
+		return 0;
+	}
+	return 1;
+}
+
 SEC("lsm/key_alloc")
 int BPF_PROG(warder_key_alloc, struct key *key, const struct cred *cred, unsigned long flags,
 	     int ret)
 {
 	struct hook_facts f = { .hook = WARDER_HOOK_KEY_ALLOC, .class_ = WARDER_CLASS_KEYRING };
-	struct warder_key_tag tag = {};
-	struct key_look look = {};
-	struct warder_verdict v;
-	__u64 at = (__u64)key;
+	struct warder_verdict v = {};
+	struct key *named = key;
 	struct subject s;
-	__u64 max, had;
-	int state;
+	int state, auth;
 
 	if (ret)
 		return ret;
 	/* Whatever lay at this address is gone, also if its end was missed. */
-	key_untag(at);
+	key_untag((__u64)key);
 	state = subject_current(&s);
 	if (state == SUBJECT_UNTAGGED) {
-		if (key_alloc_untagged(key, at))
+		if (key_alloc_untagged(key, (__u64)key))
 			return -WARDER_EDQUOT;
 		return 0;
 	}
 	if (state == SUBJECT_FAULT)
 		return hook_fault(&s, &f, s.fault, NULL);
-	if (key_look_at(key, &look))
-		return hook_fault(&s, &f, WARDER_FAULT_ARGUMENT, NULL);
-
-	max = s.ctr->keys_max ? s.ctr->keys_max : WARDER_KEYS_DEFAULT;
-	had = __sync_fetch_and_add(&s.stats->keys, 1);
-	if (had >= max) {
-		__sync_fetch_and_add(&s.stats->keys, -1);
-		f.arg[1] = max;
-		return key_refuse(&s, key, &f, WARDER_EDQUOT);
-	}
-	tag.cid = s.tag->cid;
-	tag.slot = s.slot;
-	/* Counted all the same: rings of a uid are never freed, and uids are many. */
-	tag.kind = key_is_shared(&look, flags) ? WARDER_KEY_SHARED : WARDER_KEY_OWN;
-	tag.hash = look.hash;
-	if (!bpf_map_update_elem(&warder_keys, &at, &tag, BPF_ANY))
+	auth = key_alloc_judge(&s, key, &f, &v, flags);
+	if (auth) {
+		upcall_judge_new(&s, &f, key, &v);
+		named = (struct key *)s.tag->last_key;
+		/* Refused, the key is not freed through the hook on every kernel. */
+		if (v.action == WARDER_DENY)
+			key_untag((__u64)key);
+	} else if (v.action == WARDER_ALLOW) {
 		return 0;
-	__sync_fetch_and_add(&s.stats->keys, -1);
-	fault_count(WARDER_FAULT_MAP_FULL);
-	__sync_fetch_and_add(&s.stats->faults, 1);
-	/* As the kernel's own quota: programs know what to do about it. */
-	warder_verdict_fault(&v, WARDER_FAULT_MAP_FULL, WARDER_EDQUOT);
-	return hook_end(&s, &v, &f, NULL);
+	}
+	if (v.why == WARDER_WHY_FAULT)
+		return hook_fault_as(&s, &f, v.fault, NULL, v.err);
+	return key_refuse_as(&s, named, &f, &v);
+}
+
+/* Payloads come and change after the allocation; links of keyrings are payload, too. */
+SEC("fexit/key_payload_reserve")
+int BPF_PROG(warder_key_payload, struct key *key, size_t length, int ret)
+{
+	__u64 at = (__u64)key, change;
+	struct warder_key_tag *tag;
+	struct warder_stats *stats;
+	struct warder_ctr *ctr;
+
+	if (ret)
+		return 0;
+	tag = bpf_map_lookup_elem(&warder_keys, &at);
+	if (!tag || (tag->kind != WARDER_KEY_OWN && tag->kind != WARDER_KEY_SHARED))
+		return 0;
+	ctr = bpf_map_lookup_elem(&warder_ctrs, &tag->slot);
+	stats = bpf_map_lookup_elem(&warder_stats, &tag->slot);
+	if (!ctr || !stats || ctr->cid != tag->cid)
+		return 0;
+	/* The kernel holds the key's semaphore: one such change at a time. */
+	change = (__u64)(__u32)length - tag->data_bytes;
+	tag->data_bytes = (__u32)length;
+	__sync_fetch_and_add(&stats->key_bytes, change);
+	return 0;
 }
 
 /* Runs in the collector, before the memory can be used again. On 6.12 and later also after a
@@ -355,6 +477,7 @@ SEC("fentry/security_key_free")
 int BPF_PROG(warder_key_free, struct key *key)
 {
 	key_untag((__u64)key);
+	upcall_end(key);
 	return 0;
 }
 
@@ -402,11 +525,52 @@ enum key_answer {
 	KEY_ALLOWED = 0,
 	KEY_PROTECTED, /* visible, but not for this use: EACCES */
 	KEY_HIDDEN,    /* not there: ENOKEY */
+	KEY_FULL,      /* the container's quota: EDQUOT */
 };
 
-/* The container's own keys, among them those that hold its keyring together. */
-static __always_inline int key_judge_own(__u32 kind, __u32 need, const struct key_call *call)
+static __always_inline __u32 key_answer_errno(int answer)
 {
+	return answer == KEY_HIDDEN ? WARDER_ENOKEY :
+	       answer == KEY_FULL   ? WARDER_EDQUOT :
+				      WARDER_EACCES;
+}
+
+/* Would an update pass the container's limit of bytes? */
+static __always_inline int key_grows_too_much(const struct subject *s,
+					      const struct warder_key_tag *tag,
+					      const struct key_call *call)
+{
+	__u64 max = s->ctr->keys_bytes ? s->ctr->keys_bytes : WARDER_KEY_BYTES_DEFAULT;
+	__u64 data = key_call_payload(call);
+
+	if (tag->kind != WARDER_KEY_OWN || data <= tag->data_bytes)
+		return 0;
+	return s->stats->key_bytes - tag->data_bytes + data > max;
+}
+
+/* What the supervisor said may be done with it: a key of the host or of another container that
+ * was granted, or a given one. */
+static __always_inline int key_judge_may(__u32 may, __u32 need, const struct key_call *call)
+{
+	__u32 bit;
+
+	if (need == KEY_DEFER_PERM_CHECK)
+		bit = WARDER_KEY_MAY_READ;
+	else if (need >= 1 && need <= KEY_NEED_UNLINK)
+		bit = 1u << (need & 7);
+	else
+		bit = 0;
+	if (key_call_is(call, KEYCTL_INVALIDATE))
+		bit = WARDER_KEY_MAY_WRITE;
+	return bit & may ? KEY_ALLOWED : KEY_PROTECTED;
+}
+
+/* The container's own keys, among them those that hold its keyring together. */
+static __always_inline int key_judge_own(const struct warder_key_tag *tag, __u32 need,
+					 const struct key_call *call)
+{
+	__u32 kind = tag->kind;
+
 	switch (kind) {
 	case WARDER_KEY_OWN:
 		return KEY_ALLOWED;
@@ -419,6 +583,8 @@ static __always_inline int key_judge_own(__u32 kind, __u32 need, const struct ke
 		return KEY_ALLOWED;
 	case WARDER_KEY_CONTAINER:
 	case WARDER_KEY_GIVEN:
+		if (kind == WARDER_KEY_GIVEN && tag->may)
+			return key_judge_may(tag->may, need, call);
 		/* Look, search, link; C's content, and what is in it, is the supervisor's. A link
 		 * of a given key in a ring of the container's own may go. */
 		if (need == KEY_NEED_WRITE)
@@ -435,22 +601,6 @@ static __always_inline int key_judge_own(__u32 kind, __u32 need, const struct ke
 		return KEY_ALLOWED;
 	}
 	return KEY_PROTECTED;
-}
-
-/* A key of the host or of another container that the supervisor granted. */
-static __always_inline int key_judge_grant(__u32 may, __u32 need, const struct key_call *call)
-{
-	__u32 bit;
-
-	if (need == KEY_DEFER_PERM_CHECK)
-		bit = WARDER_KEY_MAY_READ;
-	else if (need >= 1 && need <= KEY_NEED_UNLINK)
-		bit = 1u << (need & 7);
-	else
-		bit = 0;
-	if (key_call_is(call, KEYCTL_INVALIDATE))
-		bit = WARDER_KEY_MAY_WRITE;
-	return bit & may ? KEY_ALLOWED : KEY_PROTECTED;
 }
 
 /* A key of the host that nobody granted. */
@@ -493,6 +643,14 @@ static __noinline int key_parent_is_outside(struct subject *s)
 		return 1;
 	tag = bpf_task_storage_get(&warder_tasks, parent, NULL, 0);
 	return !tag || tag->cid != s->tag->cid;
+}
+
+static __always_inline int key_join_is_denied(const struct subject *s)
+{
+	struct warder_verdict v;
+
+	warder_decide_join(s->img, &v);
+	return v.action == WARDER_DENY;
 }
 
 /*
@@ -560,6 +718,7 @@ int warder_key_permission(unsigned long long *ctx)
 	serial = BPF_CORE_READ(key, serial);
 	f.arg[0] = (__u32)serial;
 	in_call = key_call_read(&call);
+	f.access = call.op;
 
 	tag = bpf_map_lookup_elem(&warder_keys, &at);
 	/* A tag that another key left behind says nothing about this one. */
@@ -570,13 +729,16 @@ int warder_key_permission(unsigned long long *ctx)
 		tag->serial = serial;
 
 	if (tag && tag->cid == s.tag->cid) {
-		answer = key_judge_own(tag->kind, need, &call);
+		answer = key_judge_own(tag, need, &call);
+		if (answer == KEY_ALLOWED && need == KEY_NEED_WRITE && !look.ring &&
+		    key_grows_too_much(&s, tag, &call))
+			answer = KEY_FULL;
 	} else {
 		gk.cid = s.tag->cid;
 		gk.serial = serial;
 		grant = bpf_map_lookup_elem(&warder_grants, &gk);
 		if (grant && grant->hash == look.hash)
-			answer = key_judge_grant(grant->may, need, &call);
+			answer = key_judge_may(grant->may, need, &call);
 		else if (tag)
 			answer = KEY_HIDDEN;
 		else
@@ -588,15 +750,19 @@ int warder_key_permission(unsigned long long *ctx)
 			answer = KEY_ALLOWED;
 	}
 	if (answer == KEY_ALLOWED && key_call_is(&call, KEYCTL_SESSION_TO_PARENT) &&
-	    key_parent_is_outside(&s))
+	    (key_parent_is_outside(&s) || key_join_is_denied(&s)))
 		answer = KEY_PROTECTED;
+	/* Passed over, the kernel makes a new ring, which is refused. */
+	if (answer == KEY_ALLOWED && key_call_is(&call, KEYCTL_JOIN_SESSION_KEYRING) &&
+	    key_join_is_denied(&s))
+		answer = KEY_HIDDEN;
 	if (answer == KEY_ALLOWED)
 		return 0;
 	/* What a search meets and skips, or /proc/keys leaves out, is no event: nobody asked for
 	 * that key. Other needs, and a serial among the arguments, are a request for it. */
 	if (!in_call || (need == KEY_NEED_SEARCH && !key_call_names(&call, serial)))
-		return errno_return(answer == KEY_HIDDEN ? WARDER_ENOKEY : WARDER_EACCES);
-	return key_refuse(&s, key, &f, answer == KEY_HIDDEN ? WARDER_ENOKEY : WARDER_EACCES);
+		return errno_return(key_answer_errno(answer));
+	return key_refuse(&s, key, &f, key_answer_errno(answer));
 }
 
 char LICENSE[] SEC("license") = "GPL";

@@ -68,10 +68,31 @@ uint64_t keyring_clears(struct keyring *k, uint32_t slot);
 /* Unlinks and revokes both rings. */
 int keyring_destroy(struct keyring *k, uint64_t cid, const struct keyring_rings *rings);
 
-/* Changes and shows a live container's C. `type` is "user", "logon", ... */
+/* Changes and shows a live container's C. `type` is "user", "logon", ... A key of that name gets
+ * the new payload, and keeps what it was made with: `may` is then -EEXIST. */
+struct keyring_key_options {
+	uint32_t may;     /* WARDER_KEY_MAY_* of the container; 0: view, read, search, link */
+	uint32_t seconds; /* after which it expires; 0: never, or as it was */
+};
 int keyring_add_key(struct keyring *k, uint64_t cid, const struct keyring_rings *rings,
 		    const char *type, const char *description, const void *payload, size_t len,
 		    int32_t *ret_serial, struct warder_error *reterr);
+int keyring_add_key_with(struct keyring *k, uint64_t cid, const struct keyring_rings *rings,
+			 const char *type, const char *description, const void *payload,
+			 size_t len, const struct keyring_key_options *options,
+			 int32_t *ret_serial, struct warder_error *reterr);
+/* As add, for a key that is there already; -ENOKEY. */
+int keyring_rotate_key(struct keyring *k, uint64_t cid, const struct keyring_rings *rings,
+		       const char *type, const char *description, const void *payload,
+		       size_t len, int32_t *ret_serial, struct warder_error *reterr);
+/* Ends the key wherever it was linked, in C and in rings of the container's own. */
+int keyring_revoke_key(struct keyring *k, uint64_t cid, const struct keyring_rings *rings,
+		       const char *type, const char *description, struct warder_error *reterr);
+/* Puts a key of the host into C and grants it (a mask of WARDER_KEY_MAY_*, not 0). The key's own
+ * permissions must let this process link it and a possessor use it. -EEXIST: C holds another key
+ * of that name. keyring_unlink_key() takes both back. */
+int keyring_link_key(struct keyring *k, uint64_t cid, const struct keyring_rings *rings,
+		     int32_t serial, uint32_t may, struct warder_error *reterr);
 int keyring_unlink_key(struct keyring *k, uint64_t cid, const struct keyring_rings *rings,
 		       const char *type, const char *description, struct warder_error *reterr);
 

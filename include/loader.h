@@ -99,6 +99,7 @@ enum loader_map {
 	LOADER_MAP_KEY_GRANTS,
 	LOADER_MAP_KEY_ALLOC_AS,
 	LOADER_MAP_KEY_CLEARS,
+	LOADER_MAP_UPCALLS,    /* serial -> struct warder_upcall_record */
 	LOADER_MAP_SOCKS,      /* socket storage: sockets that any container may reach */
 	LOADER_MAP_LEARN,      /* struct warder_learn_key -> struct warder_learn */
 	LOADER_MAP__MAX,

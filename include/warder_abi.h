@@ -283,8 +283,9 @@ struct warder_task {
 	__u32 exec_profile; /* id of the profile that the exec under way has earned, 0: none */
 	__u32 ns_flags;    /* CLONE_NEW* of the call under way, from the kernel's own copy */
 	__u32 net_op;      /* WARDER_NET_CONNECT or _SEND: the last of the two on a unix socket */
+	__u64 last_key;    /* address of the key that it made last: what an upcall is for */
 };
-_Static_assert(sizeof(struct warder_task) == 64, "task layout");
+_Static_assert(sizeof(struct warder_task) == 72, "task layout");
 
 #define WARDER_CAUSE_NR_32 0x8000u /* the 32-bit entry */
 
@@ -324,10 +325,12 @@ struct warder_ctr {
 	__s32 session_ring;   /* serial of S, 0 while there is none */
 	__s32 container_ring; /* serial of C */
 	__u32 userns_owned;   /* 1: the container has a user namespace of its own */
+	__u32 keys_bytes;     /* of its keys' payloads and descriptions; 0: the built-in 20000 */
+	__u32 keys_pending;   /* upcalls under way at once; 0: the built-in 8 */
 	__u32 pad;
 	char name[WARDER_NAME_SIZE];
 };
-_Static_assert(sizeof(struct warder_ctr) == 128, "container layout");
+_Static_assert(sizeof(struct warder_ctr) == 136, "container layout");
 
 /* Value of warder_stats (array by slot): written by BPF only, reset at allotment. */
 struct warder_stats {
@@ -349,13 +352,20 @@ struct warder_stats {
 	__u32 exited;            /* 1: init's last thread is gone */
 	__u32 stacked;           /* 1: its tasks made a file system that acts with their creds */
 	__u32 learned;           /* entries of warder_learn */
+	__u64 key_bytes;         /* of those keys: descriptions with their NUL, and payloads */
+	__u64 upcalls;           /* key upcalls under way */
 };
-_Static_assert(sizeof(struct warder_stats) == 128, "stats layout");
+_Static_assert(sizeof(struct warder_stats) == 144, "stats layout");
 
 /* Keys. What user space sets and reads in the maps of keyring.bpf.c. */
 #define WARDER_KEYS_MAX 262144   /* tagged keys of all containers; beyond it EDQUOT */
 #define WARDER_GRANTS_MAX 16384
-#define WARDER_KEYS_DEFAULT 200  /* keys of one container, where its record says 0 */
+/* Of one container, where its record says 0. */
+#define WARDER_KEYS_DEFAULT 200
+#define WARDER_KEY_BYTES_DEFAULT 20000
+#define WARDER_KEY_BYTES_MAX (64u << 20)
+#define WARDER_KEY_PENDING_DEFAULT 8
+#define WARDER_KEY_PENDING_MAX 64 /* each holds a thread of the kernel that modprobe needs too */
 
 /* By enum key_need_perm of the kernel: bit 1 << need. */
 #define WARDER_KEY_MAY_VIEW (1u << 1)
@@ -385,9 +395,11 @@ struct warder_key_tag {
 	__s32 serial; /* 0 until the key is first asked for by its container */
 	__u32 kind;   /* enum warder_key_kind */
 	__u32 slot;   /* of the container */
-	__u32 pad;
+	__u32 name_bytes; /* description with its NUL, as counted in warder_stats */
+	__u32 data_bytes; /* payload, the same */
+	__u32 may;    /* a given key: WARDER_KEY_MAY_* of the container; 0: all but change it */
 };
-_Static_assert(sizeof(struct warder_key_tag) == 32, "key tag layout");
+_Static_assert(sizeof(struct warder_key_tag) == 40, "key tag layout");
 
 /* warder_grants: hash; `may` holds for the key with this serial and this hash. */
 struct warder_grant_key {
@@ -412,8 +424,42 @@ struct warder_alloc_as {
 	__u64 expires; /* CLOCK_MONOTONIC ns: one that a dead supervisor left behind ends by itself */
 	__u32 kind;
 	__s32 serial;
+	__u32 may; /* as in struct warder_key_tag */
+	__u32 pad;
 };
-_Static_assert(sizeof(struct warder_alloc_as) == 32, "alloc_as layout");
+_Static_assert(sizeof(struct warder_alloc_as) == 40, "alloc_as layout");
+
+/*
+ * Value of warder_upcalls (hash by the serial of the key that is wanted): who asked, recorded when
+ * the kernel makes the authorisation key, which is before it runs a handler. It lasts until the
+ * upcall is answered.
+ */
+#define WARDER_UPCALLS_PENDING_MAX 4096 /* of all containers; beyond it EDQUOT */
+#define WARDER_USERNS_MAX 33            /* the kernel's limit of nesting and the initial one */
+struct warder_upcall_record {
+	__u64 cid;
+	__u64 auth;   /* address of the authorisation key */
+	__u64 cgroup;
+	__u64 start;  /* of the requester: task's start time, boot clock ns */
+	__u64 time;   /* CLOCK_MONOTONIC ns */
+	__u32 slot;
+	__u32 tgid;   /* of the requester, host's pid namespace */
+	__u32 tid;
+	__u32 by;     /* WARDER_UPCALL_BY_* */
+	__u32 to;     /* enum warder_upcall_to */
+	__u32 rule;   /* of the policy, 0: none */
+	__u32 deadline; /* ms, 0: the built-in */
+	__u32 netns;  /* inode numbers */
+	__u32 levels; /* user namespaces: the requester's own first, then its parents */
+	__u32 userns[WARDER_USERNS_MAX];
+};
+_Static_assert(sizeof(struct warder_upcall_record) == 40 + 9 * 4 + 33 * 4, "upcall layout");
+
+/* What a keyring event was about, in `access` of struct warder_event; keyctl(2) operations are
+ * WARDER_KEY_OP_KEYCTL plus the number; 0: none of the key system calls. */
+#define WARDER_KEY_OP_KEYCTL 0x100
+#define WARDER_KEY_OP_ADD 0x200
+#define WARDER_KEY_OP_REQUEST 0x201
 
 /* Value of warder_clears (array by slot): how often the container has emptied its S, which takes
  * the link to C away, and when the supervisor was last told (ktime ns). */
@@ -650,10 +696,11 @@ struct warder_event {
 	__u32 hook;     /* enum warder_hook */
 	__u32 class_;   /* enum warder_class */
 	__u32 access;   /* what was asked: WARDER_ACC_*, WARDER_MNT_*, WARDER_DEV_*, capability number,
-	                 * signal; memory, namespace, kernel: number of the switch */
+	                 * signal, WARDER_KEY_OP_*; memory, namespace, kernel: number of the switch */
 	__u32 policy;   /* image slot that decided */
 	__u64 arg[2];   /* by class: capability: target userns; signal, ptrace: peer tgid and cid;
-	                 * key: serial and need; mount: MS_* flags; device: type, major << 32 | minor */
+	                 * key: serial and need, in key_alloc 0 and the limit that was reached; mount:
+	                 * MS_* flags; device: type, major << 32 | minor */
 	__u32 text_len; /* bytes of name that follow */
 	__u32 detail_len; /* bytes that follow the name: fs type, second name */
 	__u32 profile_id; /* of the task */

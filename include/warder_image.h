@@ -294,6 +294,35 @@ struct warder_section {
 	__u32 count;  /* of the section's own elements */
 };
 
+/* What joining another session keyring does. */
+enum warder_keys_join {
+	WARDER_JOIN_LAZY = 0, /* the new ring has no link to the container keyring */
+	WARDER_JOIN_DENY,     /* EPERM */
+	WARDER_JOIN__MAX,
+};
+
+/* Key upcalls: who answers those of a type that the kernel cannot answer itself. */
+enum warder_upcall_to {
+	WARDER_UPCALL_DENY = 0,
+	WARDER_UPCALL_HOST,  /* the host's own request-key, with the host's identity */
+	WARDER_UPCALL__MAX,
+};
+#define WARDER_UPCALL_BY_PROGRAM 1u /* request_key(2): type, description and callout are its words */
+#define WARDER_UPCALL_BY_KERNEL 2u  /* a part of the kernel that acts for a task: a resolver, NFS */
+#define WARDER_UPCALLS_MAX 16
+#define WARDER_UPCALL_TYPE_SIZE 16
+struct warder_upcall {
+	union {
+		char type[WARDER_UPCALL_TYPE_SIZE]; /* NUL-padded; all NUL: any */
+		__u64 word[2];
+	};
+	__u16 rule; /* 0: the entry, and those after it, are not used */
+	__u8 to;    /* enum warder_upcall_to */
+	__u8 by;    /* WARDER_UPCALL_BY_* */
+	__u32 deadline; /* ms, 0: the built-in */
+};
+_Static_assert(sizeof(struct warder_upcall) == 24, "upcall layout");
+
 /* At offset 0 of every image. */
 struct warder_image_header {
 	__u32 magic;
@@ -317,7 +346,10 @@ struct warder_image_header {
 
 	__u32 states;                      /* of the minimised DFA, for people */
 	__u32 classes;                     /* byte classes, 1..256 */
-	__u32 pad[3];                      /* nodes lie at a multiple of their size */
+	__u32 keys_bytes;                  /* keyring quota, 0: the built-in one */
+	__u32 keys_pending;
+	__u32 keys_join;                   /* enum warder_keys_join */
+	struct warder_upcall upcall[WARDER_UPCALLS_MAX]; /* exact types first, then as in the text */
 	struct warder_section class_of;    /* __u8[256] */
 	struct warder_section node;        /* struct warder_node[] */
 	struct warder_section edge;        /* struct warder_edge[] */
@@ -333,7 +365,8 @@ struct warder_image_header {
 	struct warder_section override_;   /* struct warder_override[] */
 	struct warder_section strings;     /* NUL-terminated, the first is empty */
 };
-_Static_assert(sizeof(struct warder_image_header) == 24 + 64 + 24 + 32 + 14 * 8, "image header layout");
+_Static_assert(sizeof(struct warder_image_header) == 24 + 64 + 24 + 32 +
+	       WARDER_UPCALLS_MAX * 24 + 14 * 8, "image header layout");
 _Static_assert((sizeof(struct warder_image_header) + 256) % sizeof(struct warder_node) == 0,
 	       "the nodes follow the classes");
 

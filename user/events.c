@@ -430,6 +430,40 @@ static void put_peer(struct json_object *o, const struct warder_event *ev)
 	control_put_u64(o, "peer_cid", ev->arg[1]);
 }
 
+/* The key, what was asked of it, and the system call that asked. */
+static void put_key(struct json_object *o, const struct warder_event *ev)
+{
+	/* enum key_need_perm; the last one is a possessor's without VIEW or READ. */
+	static const char *const rights[] = { NULL,   "view", "read",	 "write", "search",
+					      "link", "setattr", "unlink", NULL,	  NULL, "read" };
+	static const char *const keyctls[] = {
+		"get_keyring_id", "join", "update", "revoke", "chown", "setperm", "describe",
+		"clear", "link", "unlink", "search", "read", "instantiate", "negate",
+		"set_reqkey_keyring", "set_timeout", "assume_authority", "get_security",
+		"session_to_parent", "reject", "instantiate_iov", "invalidate", "get_persistent",
+		"dh_compute", "pkey_query", "pkey_encrypt", "pkey_decrypt", "pkey_sign",
+		"pkey_verify", "restrict_keyring", "move", "capabilities", "watch_key",
+	};
+	__u32 op = ev->access;
+
+	if (ev->arg[0])
+		control_put_int(o, "key", (int32_t)ev->arg[0]);
+	if (ev->hook == WARDER_HOOK_KEY_ALLOC) {
+		if (ev->arg[1])
+			control_put_u64(o, "limit", ev->arg[1]);
+	} else {
+		control_put_u64(o, "need", ev->arg[1]);
+		if (ev->arg[1] < ARRAY_SIZE(rights))
+			control_put_string(o, "right", rights[ev->arg[1]]);
+	}
+	if (op == WARDER_KEY_OP_ADD)
+		control_put_string(o, "operation", "add_key");
+	else if (op == WARDER_KEY_OP_REQUEST)
+		control_put_string(o, "operation", "request_key");
+	else if (op & WARDER_KEY_OP_KEYCTL && (op & 0xff) < ARRAY_SIZE(keyctls))
+		control_put_string(o, "operation", keyctls[op & 0xff]);
+}
+
 static void put_access(struct json_object *o, const struct warder_event *ev)
 {
 	char name[32];
@@ -474,8 +508,7 @@ static void put_access(struct json_object *o, const struct warder_event *ev)
 		put_peer(o, ev);
 		break;
 	case WARDER_CLASS_KEYRING:
-		control_put_int(o, "key", (int32_t)ev->arg[0]);
-		control_put_u64(o, "need", ev->arg[1]);
+		put_key(o, ev);
 		break;
 	default:
 		break;

@@ -139,7 +139,15 @@ static void render_verdict(struct line *l, struct json_object *o)
 	} else if (!strcmp(class_, "ptrace")) {
 		line_add(l, "ptrace access to process %lld", number_of(o, "peer_pid"));
 	} else if (!strcmp(class_, "keyring")) {
-		line_add(l, "key %lld", number_of(o, "key"));
+		line_add(l, "key");
+		if (number_of(o, "key"))
+			line_add(l, " %lld", number_of(o, "key"));
+		if (text_of(o, "right", NULL))
+			line_add(l, " %s", text_of(o, "right", ""));
+		if (text_of(o, "operation", NULL))
+			line_add(l, " by %s", text_of(o, "operation", ""));
+		if (number_of(o, "limit"))
+			line_add(l, ", limit %lld,", number_of(o, "limit"));
 	} else {
 		line_add(l, "%s ", class_);
 		add_list(l, o, "access", "+");

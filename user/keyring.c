@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* The rings of a container, and what the supervisor puts into its C. */
+/* The rings of a container. */
 #include "keyring_internal.h"
 
 #include <inttypes.h>
@@ -11,15 +11,14 @@
 #include "cleanup.h"
 
 #define KEYRING_NAME_SIZE 64
-/* A container can put its own keys into S; a list of more than this is cut. */
-#define KEYRING_LIST_MAX 4096
 
 /* --------------------------------------------------------- container's rings */
 
 static int ring_make(struct keyring *k, uint64_t cid, enum warder_key_kind kind, const char *name,
 		     int32_t *ret)
 {
-	int err = keyring_add_tagged(k, cid, kind, "keyring", name, NULL, 0, k->registry, 1, ret);
+	const struct keyring_tag tag = { .cid = cid, .kind = kind };
+	int err = keyring_add_tagged(k, &tag, "keyring", name, NULL, 0, k->registry, 1, ret);
 
 	if (err)
 		return err;
@@ -182,164 +181,4 @@ int keyring_destroy(struct keyring *k, uint64_t cid, const struct keyring_rings 
 	err = ring_drop(k, rings->container);
 	other = ring_drop(k, rings->session);
 	return err ? err : other;
-}
-
-/* --------------------------------------------------------------- C's content */
-
-int keyring_add_key(struct keyring *k, uint64_t cid, const struct keyring_rings *rings,
-		    const char *type, const char *description, const void *payload, size_t len,
-		    int32_t *ret_serial, struct warder_error *reterr)
-{
-	int32_t serial, old = 0;
-	int err;
-
-	err = keyring_check_thread(k, reterr);
-	if (err)
-		return err;
-	if (!*type || !*description ||
-	    !strncmp(description, KEYRING_PREFIX, strlen(KEYRING_PREFIX)))
-		return error_set(reterr, -EINVAL,
-				 "'%s' '%s': a key needs a type, and a description that does not "
-				 "begin with '" KEYRING_PREFIX "'",
-				 type, description);
-	err = keyring_find(rings->container, type, description, &old);
-	if (err && err != -ENOKEY)
-		return error_errno(reterr, err, "the container's keyring is lost");
-	err = keyring_add_tagged(k, cid, WARDER_KEY_GIVEN, type, description, payload, len,
-				 rings->container, !old, &serial);
-	if (err == -ENODEV)
-		return error_set(reterr, err, "this kernel knows no keys of type '%s'", type);
-	if (err)
-		return error_errno(reterr, err, "cannot add the %s key '%s'", type, description);
-	/* Add and update give the owner's uid VIEW; processes outside may have that uid. */
-	if (serial != old && keyctl_setperm(serial, KEY_POS_ALL)) {
-		err = -errno;
-		keyctl_unlink(serial, rings->container);
-		return error_errno(reterr, err, "cannot protect the %s key '%s'", type,
-				   description);
-	}
-	/* The container may have cleared S meanwhile. */
-	if (keyctl_link(rings->container, rings->session))
-		return error_errno(reterr, -errno,
-				   "the key was added, but the container keyring "
-				   "cannot be linked into its session keyring");
-	if (ret_serial)
-		*ret_serial = serial;
-	return 0;
-}
-
-int keyring_unlink_key(struct keyring *k, uint64_t cid, const struct keyring_rings *rings,
-		       const char *type, const char *description, struct warder_error *reterr)
-{
-	int32_t serial;
-	int err;
-
-	(void)cid;
-	err = keyring_check_thread(k, reterr);
-	if (err)
-		return err;
-	err = keyring_find(rings->container, type, description, &serial);
-	if (!err && keyctl_unlink(serial, rings->container))
-		err = -errno;
-	if (err == -ENOKEY || err == -ENOENT)
-		return error_set(reterr, -ENOKEY, "the container keyring holds no %s key '%s'",
-				 type, description);
-	if (err)
-		return error_errno(reterr, err, "cannot unlink the %s key '%s'", type, description);
-	return 0;
-}
-
-/* Appends what is linked in `ring`; leaves out `skip`. */
-static int list_ring(int32_t ring, char which, int32_t skip, struct keyring_key **keys,
-		     size_t *count)
-{
-	cleanup_free int32_t *serials = NULL;
-	struct keyring_key *grown;
-	size_t n = 0;
-	int err;
-
-	err = keyring_read_ring(ring, &serials, &n);
-	if (err)
-		return err;
-	if (n > KEYRING_LIST_MAX)
-		n = KEYRING_LIST_MAX;
-	grown = reallocarray(*keys, *count + n + 1, sizeof(*grown));
-	if (!grown)
-		return -ENOMEM;
-	*keys = grown;
-	for (size_t i = 0; i < n; i++) {
-		struct keyring_key *key = &grown[*count];
-		struct keyring_text t;
-
-		if (serials[i] == skip)
-			continue;
-		err = keyring_describe(serials[i], &t);
-		if (keyring_is_gone(err))
-			continue; /* between the two calls */
-		memset(key, 0, sizeof(*key));
-		key->serial = serials[i];
-		key->ring = which;
-		if (err) {
-			/* The container took VIEW off a key of its own. */
-			strcpy(key->type, "?");
-		} else {
-			snprintf(key->type, sizeof(key->type), "%s", t.type);
-			snprintf(key->description, sizeof(key->description), "%s", t.description);
-			key->uid = t.uid;
-			key->gid = t.gid;
-			key->perm = t.perm;
-			keyring_text_done(&t);
-		}
-		(*count)++;
-	}
-	return 0;
-}
-
-int keyring_list_keys(struct keyring *k, const struct keyring_rings *rings,
-		      struct keyring_key **ret, size_t *ret_count, struct warder_error *reterr)
-{
-	cleanup_free struct keyring_key *keys = NULL;
-	size_t count = 0;
-	int err;
-
-	err = keyring_check_thread(k, reterr);
-	if (err)
-		return err;
-	err = list_ring(rings->container, 'C', 0, &keys, &count);
-	if (!err)
-		err = list_ring(rings->session, 'S', rings->container, &keys, &count);
-	if (err)
-		return error_errno(reterr, err, "cannot read the container's keyrings");
-	*ret = take_ptr(keys);
-	*ret_count = count;
-	return 0;
-}
-
-int keyring_grant(struct keyring *k, uint64_t cid, int32_t serial, uint32_t may,
-		  struct warder_error *reterr)
-{
-	struct warder_grant_key gk = { .cid = cid, .serial = serial };
-	struct warder_grant g = { .may = may & WARDER_KEY_MAY_ALL };
-	struct keyring_text t;
-	int fd, err;
-
-	if (!k->loader)
-		return error_set(reterr, -EOPNOTSUPP, "nothing enforces grants here");
-	fd = loader_map_fd(k->loader, LOADER_MAP_KEY_GRANTS);
-	if (fd < 0)
-		return error_errno(reterr, fd, "no map of grants");
-	if (!g.may) {
-		err = keyring_map_delete(fd, &gk);
-		return err && err != -ENOENT ? error_errno(reterr, err, "cannot take back a grant")
-					     : 0;
-	}
-	err = keyring_describe(serial, &t);
-	if (err)
-		return error_errno(reterr, err, "cannot grant key %" PRId32, serial);
-	g.hash = keyring_name_hash(t.type, t.description);
-	keyring_text_done(&t);
-	err = keyring_map_update(fd, &gk, &g);
-	if (err)
-		return error_errno(reterr, err, "cannot grant key %" PRId32, serial);
-	return 0;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Shared by keyring.c, keyring_registry.c and keyring_keys.c only. */
+/* Shared by keyring*.c only. */
 #ifndef WARDER_KEYRING_INTERNAL_H
 #define WARDER_KEYRING_INTERNAL_H
 
@@ -51,7 +51,12 @@ int keyring_check_thread(const struct keyring *k, struct warder_error *reterr);
 
 /* add_key() for a container: announced to BPF, which tags the key, or refuses it when it cannot.
  * `must_tag`: the key cannot exist already, so the announcement must have been used. */
-int keyring_add_tagged(struct keyring *k, uint64_t cid, enum warder_key_kind kind, const char *type,
+struct keyring_tag {
+	uint64_t cid;
+	enum warder_key_kind kind;
+	uint32_t may;
+};
+int keyring_add_tagged(struct keyring *k, const struct keyring_tag *tag, const char *type,
 		       const char *description, const void *payload, size_t len, int32_t ring,
 		       int must_tag, int32_t *ret);
 

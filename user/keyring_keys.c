@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* Keys, and what the BPF side is told of them: the tools of the two other keyring files. */
+/* Keys, and what the BPF side is told of them: the tools of the other keyring files. */
 #include "keyring_internal.h"
 
 #include <keyutils.h>
@@ -141,11 +141,11 @@ int keyring_check_thread(const struct keyring *k, struct warder_error *reterr)
 			 "keyrings can only be changed by the thread that opened them");
 }
 
-int keyring_add_tagged(struct keyring *k, uint64_t cid, enum warder_key_kind kind, const char *type,
+int keyring_add_tagged(struct keyring *k, const struct keyring_tag *tag, const char *type,
 		       const char *description, const void *payload, size_t len, int32_t ring,
 		       int must_tag, int32_t *ret)
 {
-	struct warder_alloc_as as = { .cid = cid, .kind = kind };
+	struct warder_alloc_as as = { .cid = tag->cid, .kind = tag->kind, .may = tag->may };
 	uint32_t tid = (uint32_t)k->thread;
 	struct timespec now;
 	int fd = -1, err = 0;

@@ -33,6 +33,7 @@ const char *const loader_map_names[LOADER_FD__MAX] = {
 	[LOADER_FD_LEARN] = "warder_learn",
 	[LOADER_FD_KEYS] = "warder_keys",     [LOADER_FD_GRANTS] = "warder_grants",
 	[LOADER_FD_ALLOC_AS] = "warder_alloc_as", [LOADER_FD_CLEARS] = "warder_clears",
+	[LOADER_FD_UPCALLS] = "warder_upcalls",
 };
 
 /* ------------------------------------------------------------- open and close */
@@ -213,6 +214,7 @@ int loader_map_fd(struct loader *l, enum loader_map which)
 		[LOADER_MAP_KEY_GRANTS] = LOADER_FD_GRANTS,
 		[LOADER_MAP_KEY_ALLOC_AS] = LOADER_FD_ALLOC_AS,
 		[LOADER_MAP_KEY_CLEARS] = LOADER_FD_CLEARS,
+		[LOADER_MAP_UPCALLS] = LOADER_FD_UPCALLS,
 		[LOADER_MAP_SOCKS] = LOADER_FD_SOCKS,
 		[LOADER_MAP_LEARN] = LOADER_FD_LEARN,
 	};

@@ -100,6 +100,8 @@ static const struct {
 	{ "warder_sb_free", NEED_ALWAYS, WARDER_CLASS_IDENTITY, 1 },
 	{ "warder_key_free", NEED_ALWAYS, WARDER_CLASS_IDENTITY, 1 },
 	{ "warder_key_alloc", NEED_ALWAYS, WARDER_CLASS_KEYRING, 1 },
+	{ "warder_key_payload", NEED_ALWAYS, WARDER_CLASS_KEYRING, 1 },
+	{ "warder_upcall_end", NEED_ALWAYS, WARDER_CLASS_KEYRING, 0 }, /* else when it is freed */
 	{ "warder_msg_queue_free", NEED_ALWAYS, WARDER_CLASS_IPC, 1 },
 	{ "warder_shm_free", NEED_ALWAYS, WARDER_CLASS_IPC, 1 },
 	{ "warder_sem_free", NEED_ALWAYS, WARDER_CLASS_IPC, 1 },

@@ -335,6 +335,49 @@ static void diff_setting(struct diff *d, const char *what, const char *old, cons
 	diff_add(d, DIFF_CHANGED, WARDER_CLASS_NONE, none, no_err, text, true, NULL);
 }
 
+/* "user to host, * by program to deny"; what does not fit is cut, but compared. */
+static void upcalls_text(const struct warder_image_header *h, char *buf, size_t size)
+{
+	static const char *const bys[] = { "", " by program", " by kernel", "" };
+	static const char *const tos[WARDER_UPCALL__MAX] = { "deny", "host" };
+	size_t used = 0;
+
+	buf[0] = 0;
+	for (unsigned i = 0; i < WARDER_UPCALLS_MAX && h->upcall[i].rule && used < size; i++) {
+		const struct warder_upcall *u = &h->upcall[i];
+
+		used += (size_t)snprintf(buf + used, size - used, "%s%.15s%s to %s", i ? ", " : "",
+					 u->type[0] ? u->type : "*", bys[u->by & 3],
+					 tos[u->to % WARDER_UPCALL__MAX]);
+	}
+}
+
+static void diff_keyring(struct diff *d)
+{
+	const struct warder_image_header *h[2] = { &d->img[0]->h, &d->img[1]->h };
+	const struct {
+		const char *what;
+		__u32 value[2];
+	} quotas[] = {
+		{ "keyring.quota.keys", { h[0]->keys_max, h[1]->keys_max } },
+		{ "keyring.quota.bytes", { h[0]->keys_bytes, h[1]->keys_bytes } },
+		{ "keyring.quota.pending", { h[0]->keys_pending, h[1]->keys_pending } },
+	};
+	static const char *const joins[WARDER_JOIN__MAX] = { "lazy", "deny" };
+	char words[2][1024];
+
+	for (size_t i = 0; i < ARRAY_SIZE(quotas); i++) {
+		for (unsigned k = 0; k < 2; k++)
+			snprintf(words[k], sizeof(words[k]), "%u", quotas[i].value[k]);
+		diff_setting(d, quotas[i].what, words[0], words[1]);
+	}
+	for (unsigned k = 0; k < 2; k++)
+		upcalls_text(h[k], words[k], sizeof(words[k]));
+	diff_setting(d, "keyring.upcalls", words[0], words[1]);
+	diff_setting(d, "keyring.join", joins[h[0]->keys_join % WARDER_JOIN__MAX],
+		     joins[h[1]->keys_join % WARDER_JOIN__MAX]);
+}
+
 static void diff_settings(struct diff *d)
 {
 	static const char *const unsafe[WARDER_UNSAFE_BITS] = {
@@ -355,9 +398,7 @@ static void diff_settings(struct diff *d)
 							 "%s%s", used ? ", " : "", unsafe[i]);
 	}
 	diff_setting(d, "unsafe", words[0], words[1]);
-	for (unsigned k = 0; k < 2; k++)
-		snprintf(words[k], sizeof(words[k]), "%u", d->img[k]->h.keys_max);
-	diff_setting(d, "keyring.quota.keys", words[0], words[1]);
+	diff_keyring(d);
 }
 
 static void diff_profile(struct diff *d, __u32 old, __u32 new_, const char *name)

@@ -275,6 +275,13 @@ static void compiler_header(struct compiler *c, struct warder_image_header *h)
 	h->header_size = sizeof(*h);
 	h->mode = p->mode;
 	h->keys_max = p->keys_max;
+	h->keys_bytes = p->keys_bytes;
+	h->keys_pending = p->keys_pending;
+	h->keys_join = p->keys_join;
+	for (size_t i = 0; i < p->upcalls; i++) {
+		h->upcall[i] = p->upcall[i];
+		h->upcall[i].rule++; /* rules are numbered from 1 */
+	}
 	h->unsafe = p->unsafe;
 	snprintf(h->policy, sizeof(h->policy), "%s", p->name);
 	for (size_t i = 0; i < p->overrides; i++)

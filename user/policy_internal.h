@@ -253,7 +253,10 @@ struct policy {
 	const char *match_name;
 	struct policy_pair *annotation;
 	size_t annotations;
-	uint32_t keys_max;
+	uint32_t keys_max, keys_bytes, keys_pending; /* 0: not given */
+	uint32_t keys_join;
+	struct warder_upcall upcall[WARDER_UPCALLS_MAX]; /* `rule` is an index */
+	size_t upcalls;
 	uint64_t unsafe; /* WARDER_UNSAFE_* */
 
 	struct policy_var *var;
@@ -395,11 +398,11 @@ bool mount_conditions_cover(uint32_t require, uint32_t forbid, const char *type,
 			    const char *type2, bool any_target2, const char *targets2);
 /* The whole class: a mapping. */
 void parse_memory(struct parser *ps, struct node *n);
+void parse_keyring(struct parser *ps, struct node *n); /* policy_keyring.c */
 
 /* Settings of the whole policy, in policy_settings.c. */
 void parse_settings(struct parser *ps, struct node *root);
 void parse_defaults(struct parser *ps, struct node *n);
-void parse_keyring(struct parser *ps, struct node *n);
 /* The kernel surfaces that stay closed under this `unsafe` list, as switches. */
 uint64_t kernel_closed(uint64_t unsafe);
 

@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* What a policy says of the whole: name, mode, match, unsafe, defaults, keyring. */
+/* What a policy says of the whole: name, mode, match, unsafe, defaults. */
 #include <errno.h>
 #include <string.h>
 
 #include "cleanup.h"
 #include "policy_internal.h"
-
-#define KEYS_MAX WARDER_KEYS_MAX
 
 /* Each with the class's word; the order in which messages list them. */
 static const uint8_t default_classes[] = {
@@ -149,52 +147,6 @@ static void parse_match(struct parser *ps, struct node *n)
 		if (value)
 			ps->p->annotation[ps->p->annotations++] =
 				(struct policy_pair) { v->item[i]->text, value };
-	}
-}
-
-/* ------------------------------------------------------------------ keyring */
-
-static const struct key keyring_keys[] = { { "join", false },	  { "quota", false },
-					   { "upcalls", false },  { "signed_exec", false },
-					   { "optional", false }, { NULL, false } };
-static const struct key quota_keys[] = {
-	{ "keys", false }, { "bytes", false }, { "pending", false }, { NULL, false }
-};
-
-void parse_keyring(struct parser *ps, struct node *n)
-{
-	static const char *const joins[] = { "lazy", "sticky", "deny", NULL };
-	static const char *const later[] = { "upcalls", "signed_exec" };
-	static const char *const quotas[] = { "bytes", "pending" };
-	struct node *v, *q;
-	bool optional;
-	uint64_t keys;
-
-	if (!check_keys(ps, n, "keyring", keyring_keys))
-		return;
-	optional = node_optional(ps, n);
-	v = map_get(n, "join");
-	if (v) {
-		int join = expect_word(ps, v, "keyring.join", joins);
-
-		if (join > 0)
-			refuse_word(ps, v, optional, "keyring.join: %s", joins[join]);
-	}
-	for (size_t i = 0; i < ARRAY_SIZE(later); i++) {
-		v = map_get(n, later[i]);
-		if (v)
-			refuse_word(ps, v, optional, "keyring.%s", later[i]);
-	}
-	q = map_get(n, "quota");
-	if (!q || !check_keys(ps, q, "keyring.quota", quota_keys))
-		return;
-	v = map_get(q, "keys");
-	if (v && expect_number(ps, v, "keyring.quota.keys", 1, KEYS_MAX, &keys))
-		ps->p->keys_max = (uint32_t)keys;
-	for (size_t i = 0; i < ARRAY_SIZE(quotas); i++) {
-		v = map_get(q, quotas[i]);
-		if (v)
-			refuse_word(ps, v, optional, "keyring.quota.%s", quotas[i]);
 	}
 }
 

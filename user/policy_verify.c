@@ -20,7 +20,7 @@
 	 1u << WARDER_CLASS_MOUNT | 1u << WARDER_CLASS_PTRACE | 1u << WARDER_CLASS_SIGNAL |        \
 	 1u << WARDER_CLASS_IPC | 1u << WARDER_CLASS_KERNEL | 1u << WARDER_CLASS_DEVICE |          \
 	 1u << WARDER_CLASS_OVERRIDE | 1u << WARDER_CLASS_NETWORK | 1u << WARDER_CLASS_MEMORY |    \
-	 1u << WARDER_CLASS_NAMESPACE)
+	 1u << WARDER_CLASS_NAMESPACE | 1u << WARDER_CLASS_KEYRING)
 #define ERR_MAX 133 /* EHWPOISON, the last of the kernel's */
 
 static bool errno_is_fine(__u32 err)
@@ -374,6 +374,34 @@ static const char *verify_profile(const struct warder_image *img, __u32 number)
 	return bad ? bad : verify_tables(img, number, pr);
 }
 
+static const char *verify_upcalls(const struct warder_image *img)
+{
+	static const struct warder_upcall none;
+	bool any = false;
+
+	for (unsigned i = 0; i < WARDER_UPCALLS_MAX; i++) {
+		const struct warder_upcall *u = &img->h.upcall[i];
+		const struct warder_rule *rule = image_rule(img, u->rule);
+
+		if (!u->rule) {
+			if (memcmp(u, &none, sizeof(none)))
+				return "bytes of an upcall without a rule";
+			continue;
+		}
+		if (!rule || rule->class_ != WARDER_CLASS_KEYRING || rule->in ||
+		    (i && !u[-1].rule))
+			return "rule of an upcall";
+		if (u->to >= WARDER_UPCALL__MAX || rule->deny != (u->to == WARDER_UPCALL_DENY) ||
+		    !u->by || u->by > (WARDER_UPCALL_BY_PROGRAM | WARDER_UPCALL_BY_KERNEL) ||
+		    u->deadline || !padded_is_fine(u->type, sizeof(u->type)))
+			return "conditions of an upcall";
+		if (any && u->type[0])
+			return "order of upcalls";
+		any |= !u->type[0];
+	}
+	return NULL;
+}
+
 static const char *verify_defaults(const struct warder_image *img)
 {
 	const struct warder_image_header *h = &img->h;
@@ -381,8 +409,13 @@ static const char *verify_defaults(const struct warder_image *img)
 	const char *bad = NULL;
 	__u64 ops = 0;
 
-	if (h->keys_max > WARDER_KEYS_MAX || h->unsafe >> WARDER_UNSAFE_BITS)
+	if (h->keys_max > WARDER_KEYS_MAX || h->keys_bytes > WARDER_KEY_BYTES_MAX ||
+	    h->keys_pending > WARDER_KEY_PENDING_MAX ||
+	    h->keys_join >= WARDER_JOIN__MAX || h->unsafe >> WARDER_UNSAFE_BITS)
 		return "class defaults";
+	bad = verify_upcalls(img);
+	if (bad)
+		return bad;
 	for (__u32 i = 0; i < h->override_.count; i++)
 		ops |= 1ull << o[i].op;
 	if (h->override_ops != ops)

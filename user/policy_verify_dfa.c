@@ -131,7 +131,7 @@ const char *image_verify_dfa(const struct warder_image *img)
 	if (h->node.count < 1 || h->node.count > WARDER_NODES_MAX || h->accept.count < 1 ||
 	    h->edge.count < h->classes || h->states < 1)
 		return "size of the automaton";
-	if (h->node.offset % sizeof(struct warder_node) || h->pad[0] || h->pad[1] || h->pad[2])
+	if (h->node.offset % sizeof(struct warder_node))
 		return "place of the nodes";
 	for (unsigned i = 0; i < 256; i++)
 		if (class_of[i] >= h->classes)

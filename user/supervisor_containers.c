@@ -142,6 +142,8 @@ int ctr_publish(struct supervisor *s, struct ctr *c, enum warder_ctr_state state
 		.container_ring = c->rings.container,
 		.userns_owned = c->userns_fd >= 0,
 		.keys_max = img ? img->h.keys_max : 0,
+		.keys_bytes = img ? img->h.keys_bytes : 0,
+		.keys_pending = img ? img->h.keys_pending : 0,
 	};
 
 	snprintf(k.name, sizeof(k.name), "%s", c->name);

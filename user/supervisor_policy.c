@@ -129,10 +129,10 @@ int sup_policy_load(struct supervisor *s, struct sup_image *image, uint32_t *ret
 		if (!c->policy_held || c->policy != (uint32_t)slot || c->state != CTR_RUNNING)
 			continue;
 		ctr_save(s, c, NULL);
-		/* The quota of keys is in the container's record, beside the image. */
+		/* The quotas of keys are in the container's record, beside the image. */
 		err = ctr_publish(s, c, WARDER_CTR_RUNNING);
 		if (err)
-			log_error("container %s keeps its old quota of keys: %s", c->name,
+			log_error("container %s keeps its old quotas of keys: %s", c->name,
 				  strerror(-err));
 	}
 	return 0;

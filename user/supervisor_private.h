@@ -212,6 +212,25 @@ void conn_exited(struct supervisor *s, uint64_t cid, int status);
 void request_dispatch(struct supervisor *s, struct conn *c, struct json_object *o,
 		      struct control_fds *fds);
 
+struct json_object *reply_new(void);
+void reply_error(struct supervisor *s, struct conn *c, const struct warder_error *e);
+/* The running container that the request names; NULL with a sentence. */
+struct ctr *request_container(struct supervisor *s, struct json_object *o, struct warder_error *e);
+
+/* supervisor_keys.c */
+void handle_keyring_show(struct supervisor *s, struct conn *c, struct json_object *o,
+			 struct control_fds *fds);
+void handle_keyring_add(struct supervisor *s, struct conn *c, struct json_object *o,
+			struct control_fds *fds);
+void handle_keyring_rotate(struct supervisor *s, struct conn *c, struct json_object *o,
+			   struct control_fds *fds);
+void handle_keyring_link(struct supervisor *s, struct conn *c, struct json_object *o,
+			 struct control_fds *fds);
+void handle_keyring_unlink(struct supervisor *s, struct conn *c, struct json_object *o,
+			   struct control_fds *fds);
+void handle_keyring_revoke(struct supervisor *s, struct conn *c, struct json_object *o,
+			   struct control_fds *fds);
+
 /* supervisor_start.c */
 int start_container(struct supervisor *s, struct conn *c, struct container_spec *spec,
 		    const char *policy, int image_fd, const int stdio[3], int detach,

@@ -19,17 +19,15 @@
 #include "cleanup.h"
 #include "supervisor_private.h"
 
-#define PAYLOAD_MAX 32768
-
 typedef void (*request_fn)(struct supervisor *s, struct conn *c, struct json_object *o,
 			   struct control_fds *fds);
 
-static void reply_error(struct supervisor *s, struct conn *c, const struct warder_error *e)
+void reply_error(struct supervisor *s, struct conn *c, const struct warder_error *e)
 {
 	conn_reply_error(s, c, 125, e->text[0] ? e->text : "the request failed");
 }
 
-static struct json_object *reply_new(void)
+struct json_object *reply_new(void)
 {
 	struct json_object *o = json_object_new_object();
 
@@ -37,7 +35,7 @@ static struct json_object *reply_new(void)
 	return o;
 }
 
-static struct ctr *request_container(struct supervisor *s, struct json_object *o,
+struct ctr *request_container(struct supervisor *s, struct json_object *o,
 				     struct warder_error *e)
 {
 	const char *name = NULL;
@@ -261,6 +259,8 @@ struct json_object *ctr_to_json(struct supervisor *s, struct ctr *c, int all)
 		control_put_u64(sub, "faults", st.faults);
 		control_put_u64(sub, "tasks", st.tasks);
 		control_put_u64(sub, "keys", st.keys);
+		control_put_u64(sub, "key_bytes", st.key_bytes);
+		control_put_u64(sub, "upcalls", st.upcalls);
 		json_object_object_add(o, "counters", sub);
 	}
 	if (c->has_rings) {
@@ -512,122 +512,6 @@ static void handle_policy_show(struct supervisor *s, struct conn *c, struct json
 	conn_reply(s, c, r, -1);
 }
 
-/* ------------------------------------------------------------------------- keyring */
-
-static int request_keyring(struct supervisor *s, struct ctr *ctr, struct warder_error *e)
-{
-	if (!s->keyring)
-		return error_set(e, -ENOSYS, "containers have no keyrings here: %s",
-				 s->keyring_reason);
-	if (!ctr->has_rings)
-		return error_set(e, -ENOENT, "container %s has no keyring", ctr->name);
-	return 0;
-}
-
-static void handle_keyring_show(struct supervisor *s, struct conn *c, struct json_object *o,
-				struct control_fds *fds)
-{
-	cleanup_free struct keyring_key *keys = NULL;
-	struct warder_error e = { "" };
-	struct ctr *ctr = request_container(s, o, &e);
-	struct json_object *r, *list;
-	size_t count = 0;
-
-	(void)fds;
-	if (!ctr || request_keyring(s, ctr, &e) ||
-	    keyring_list_keys(s->keyring, &ctr->rings, &keys, &count, &e)) {
-		reply_error(s, c, &e);
-		return;
-	}
-	r = reply_new();
-	control_put_int(r, "session", ctr->rings.session);
-	control_put_int(r, "container", ctr->rings.container);
-	list = json_object_new_array();
-	for (size_t i = 0; i < count; i++) {
-		struct json_object *k = json_object_new_object();
-		char ring[2] = { keys[i].ring, '\0' };
-
-		control_put_int(k, "serial", keys[i].serial);
-		control_put_string(k, "type", keys[i].type);
-		control_put_string(k, "description", keys[i].description);
-		control_put_u64(k, "uid", keys[i].uid);
-		control_put_u64(k, "gid", keys[i].gid);
-		control_put_u64(k, "perm", keys[i].perm);
-		control_put_string(k, "ring", ring);
-		json_object_array_add(list, k);
-	}
-	json_object_object_add(r, "keys", list);
-	conn_reply(s, c, r, -1);
-}
-
-/* The payload comes as a descriptor and is never written into a message or a log. */
-static void handle_keyring_add(struct supervisor *s, struct conn *c, struct json_object *o,
-			       struct control_fds *fds)
-{
-	static char payload[PAYLOAD_MAX + 1];
-	struct warder_error e = { "" };
-	struct ctr *ctr = request_container(s, o, &e);
-	const char *type = NULL, *description = NULL;
-	struct json_object *r;
-	int32_t serial = 0;
-	ssize_t len;
-	int err;
-
-	if (!ctr || request_keyring(s, ctr, &e)) {
-		reply_error(s, c, &e);
-		return;
-	}
-	if (control_get_string(o, "type", &type, &e) != 1 ||
-	    control_get_string(o, "description", &description, &e) != 1 || fds->count != 1) {
-		conn_reply_error(s, c, 125,
-				 "a key needs a type, a description and one descriptor with its "
-				 "payload");
-		return;
-	}
-	if (control_check_sealed(fds->fd[0], "the key's payload", &e)) {
-		reply_error(s, c, &e);
-		return;
-	}
-	len = pread(fds->fd[0], payload, sizeof(payload), 0);
-	if (len < 0 || len > PAYLOAD_MAX) {
-		conn_reply_error(s, c, 125, "the key's payload cannot be read or is too long");
-		return;
-	}
-	err = keyring_add_key(s->keyring, ctr->cid, &ctr->rings, type, description, payload,
-			      (size_t)len, &serial, &e);
-	explicit_bzero(payload, sizeof(payload));
-	if (err) {
-		reply_error(s, c, &e);
-		return;
-	}
-	r = reply_new();
-	control_put_int(r, "serial", serial);
-	conn_reply(s, c, r, -1);
-}
-
-static void handle_keyring_unlink(struct supervisor *s, struct conn *c, struct json_object *o,
-				  struct control_fds *fds)
-{
-	struct warder_error e = { "" };
-	struct ctr *ctr = request_container(s, o, &e);
-	const char *type = NULL, *description = NULL;
-
-	(void)fds;
-	if (!ctr || request_keyring(s, ctr, &e)) {
-		reply_error(s, c, &e);
-		return;
-	}
-	if (control_get_string(o, "type", &type, &e) != 1 ||
-	    control_get_string(o, "description", &description, &e) != 1) {
-		conn_reply_error(s, c, 125, "a key is named by its type and description");
-		return;
-	}
-	if (keyring_unlink_key(s->keyring, ctr->cid, &ctr->rings, type, description, &e))
-		reply_error(s, c, &e);
-	else
-		conn_reply_ok(s, c);
-}
-
 /* ------------------------------------------------------------------- the supervisor */
 
 static void handle_status(struct supervisor *s, struct conn *c, struct json_object *o,
@@ -713,8 +597,13 @@ static const struct request {
 	{ "policy-show", handle_policy_show, 1, 0, 0, { "request", "name", NULL } },
 	{ "keyring-show", handle_keyring_show, 0, 0, 0, { "request", "name", NULL } },
 	{ "keyring-add", handle_keyring_add, 0, 0, 1,
+	  { "request", "name", "type", "description", "may", "seconds", NULL } },
+	{ "keyring-rotate", handle_keyring_rotate, 0, 0, 1,
 	  { "request", "name", "type", "description", NULL } },
+	{ "keyring-link", handle_keyring_link, 0, 0, 0, { "request", "name", "serial", "may", NULL } },
 	{ "keyring-unlink", handle_keyring_unlink, 0, 0, 0,
+	  { "request", "name", "type", "description", NULL } },
+	{ "keyring-revoke", handle_keyring_revoke, 0, 0, 0,
 	  { "request", "name", "type", "description", NULL } },
 	{ "status", handle_status, 1, 0, 0, { "request", NULL } },
 	{ "handover", handle_handover, 0, 0, 0, { "request", NULL } },

@@ -11,8 +11,6 @@
 
 #include "policy.h"
 
-#define BOX_POLICY_SLOT 200
-
 struct loader *box_loader;
 struct keyring *box_keyring;
 struct warder_error box_error;
@@ -49,8 +47,10 @@ int box_record(struct box *x, uint32_t keys_max)
 	memset(&ctr, 0, sizeof(ctr));
 	ctr.cid = x->cid;
 	ctr.state = WARDER_CTR_RUNNING;
-	ctr.policy = BOX_POLICY_SLOT;
+	ctr.policy = x->policy ? x->policy : BOX_POLICY_SLOT;
 	ctr.keys_max = keys_max;
+	ctr.keys_bytes = x->keys_bytes;
+	ctr.keys_pending = x->keys_pending;
 	ctr.session_ring = x->rings.session;
 	ctr.container_ring = x->rings.container;
 	return loader_set_container(box_loader, x->slot, &ctr);
@@ -136,20 +136,19 @@ int box_give(struct box *x, const char *description, const char *payload, int32_
 			       strlen(payload), ret, &box_error);
 }
 
-static int publish_policy(void)
+int box_publish(uint32_t slot, const char *text)
 {
-	static const char text[] = "policy: keys\nmode: enforce\n";
 	struct policy_diags diags = { 0 };
 	struct warder_image *img = NULL;
 	struct policy *p = NULL;
 	int err;
 
-	err = policy_parse("keys", text, sizeof(text) - 1, NULL, &p, &diags);
+	err = policy_parse("keys", text, strlen(text), NULL, &p, &diags);
 	if (!err)
 		err = policy_compile(p, &img, &diags);
 	policy_diags_print(&diags, stderr);
 	if (!err)
-		err = loader_publish(box_loader, BOX_POLICY_SLOT, img, &box_error);
+		err = loader_publish(box_loader, slot, img, &box_error);
 	free(img);
 	policy_free(p);
 	policy_diags_done(&diags);
@@ -177,7 +176,9 @@ int box_group_setup(void **state)
 		      0);
 	if (shared == MAP_FAILED)
 		return -1;
-	if (loader_open(&box_loader, &options, &box_error) || publish_policy() ||
+	if (loader_open(&box_loader, &options, &box_error) ||
+	    box_publish(BOX_POLICY_SLOT, "policy: keys\nmode: enforce\n"
+					 "keyring: {upcalls: [{type: user, to: host}]}\n") ||
 	    keyring_new(&box_keyring, box_loader, &box_error) || mark_supervisor() ||
 	    box_make(&box_a) || box_make(&box_b)) {
 		fprintf(stderr, "%s\n", box_error.text);

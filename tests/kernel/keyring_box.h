@@ -15,6 +15,7 @@
 #include "keyring.h"
 #include "loader.h"
 
+#define BOX_POLICY_SLOT 200 /* programs may have host's request-key for type user */
 #define BOX_PIN_DIR "/sys/fs/bpf/warder"
 #define ANCHOR_UID 0xfffffff0u /* of user/keyring_registry.c */
 #define OPEN_PERM (KEY_POS_ALL | KEY_USR_ALL | KEY_GRP_ALL | KEY_OTH_ALL)
@@ -23,6 +24,8 @@ struct box {
 	uint64_t cid;
 	uint32_t slot;
 	struct keyring_rings rings;
+	uint32_t policy; /* slot, 0: BOX_POLICY_SLOT */
+	uint32_t keys_bytes, keys_pending;
 };
 
 extern struct loader *box_loader;
@@ -66,6 +69,8 @@ extern struct shared *shared;
 int box_group_setup(void **state);
 int box_group_teardown(void **state);
 
+/* Compiles and publishes a policy in a slot. */
+int box_publish(uint32_t slot, const char *text);
 /* Writes the container's record, with that limit of keys (0: the built-in one). */
 int box_record(struct box *x, uint32_t keys_max);
 /* A container in x->slot. */

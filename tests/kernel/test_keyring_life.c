@@ -311,7 +311,7 @@ struct seen {
 	int32_t serial;
 	unsigned events;
 	uint64_t need;
-	uint32_t err;
+	uint32_t err, op;
 	char text[64];
 };
 
@@ -326,6 +326,7 @@ static int event_fn(void *arg, void *data, size_t size)
 	s->events++;
 	s->need = e->arg[1];
 	s->err = e->v.err;
+	s->op = e->access;
 	snprintf(s->text, sizeof(s->text), "%.*s", (int)e->text_len, (const char *)(e + 1));
 	return 0;
 }
@@ -363,6 +364,7 @@ static void test_events(void **state)
 	assert_int_equal(seen.events, 1);
 	assert_int_equal(seen.need, NEED_VIEW);
 	assert_int_equal(seen.err, ENOKEY);
+	assert_int_equal(seen.op, WARDER_KEY_OP_KEYCTL | KEYCTL_DESCRIBE);
 	assert_string_equal(seen.text, "user;hostsecret");
 	/* A search that passes by is none. */
 	assert_int_equal(box_run(&box_b, child_skips_host_key), 0);

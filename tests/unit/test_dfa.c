@@ -651,7 +651,6 @@ static void test_malformed(void **state)
 	BAD(edge_used(img)->next |= 0xff);
 	BAD(edge_used(img)->node = (__u32)(node_of(img, WARDER_NODE_CHAIN) - nodes));
 	BAD(edge_free(img)->next = 0x100);
-	BAD(img->h.pad[1] = 1);
 	BAD(img->h.states = 0);
 	BAD(img->h.classes = 0);
 	BAD(img->h.classes = img->h.edge.count + 1);

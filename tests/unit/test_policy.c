@@ -118,8 +118,22 @@ static const struct policy_error errors[] = {
 	{P "keyring: {join: sticky}\n", 2, 17, "not enforced"},
 	{P "keyring: {join: x}\n", 2, 17, "lazy, sticky, deny"},
 	{P "keyring: {quota: {keys: 0}}\n", 2, 25, "number"},
-	{P "keyring: {quota: {bytes: 1}}\n", 2, 26, "not enforced"},
-	{P "keyring: {upcalls: []}\n", 2, 20, "not enforced"},
+	{P "keyring: {quota: {bytes: 0}}\n", 2, 26, "number"},
+	{P "keyring: {quota: {bytes: 67108865}}\n", 2, 26, "number"},
+	{P "keyring: {quota: {pending: 65}}\n", 2, 28, "number"},
+	{P "keyring: {upcalls: {type: user}}\n", 2, 20, "list"},
+	{P "keyring: {upcalls: [{type: user}]}\n", 2, 21, "\"to\" is missing"},
+	{P "keyring: {upcalls: [{type: user, to: me}]}\n", 2, 38, "deny, host, queue"},
+	{P "keyring: {upcalls: [{type: user, to: queue}]}\n", 2, 38, "not enforced"},
+	{P "keyring: {upcalls: [{type: .user, to: host}]}\n", 2, 28, "a key type"},
+	{P "keyring: {upcalls: [{type: abcdefghijklmnop, to: host}]}\n", 2, 28, "a key type"},
+	{P "keyring: {upcalls: [{type: user, to: host, by: kernels}]}\n", 2, 48,
+	 "any, program, kernel"},
+	{P "keyring: {upcalls: [{type: cifs.spnego, to: host, by: program}]}\n", 2, 55,
+	 "made up"},
+	{P "keyring:\n  upcalls:\n  - {type: user, to: host}\n  - {type: user, to: deny, by: kernel}\n",
+	 5, 5, "line 4 decides"},
+	{P "keyring: {signed_exec: {require: true}}\n", 2, 24, "not enforced"},
 	{P "include: nowhere\n", 2, 10, "no file nowhere.yaml"},
 	{P "include: ../x\n", 2, 10, "expected a name"},
 	/* rules that decide nothing */
@@ -227,7 +241,8 @@ static void test_optional(void **state)
 	static const char text[] =
 		P "defaults: {optional: true, network: deny}\n"
 		"override: [{on: mknod, node: 'c 1:3', do: perform, optional: true}]\n"
-		"keyring: {join: deny, upcalls: [], optional: true}\n";
+		"keyring: {join: sticky, upcalls: [{type: '*', to: queue, optional: true}], "
+		"optional: true}\n";
 	struct policy_diags d = {0};
 	struct warder_image *img;
 
@@ -235,6 +250,7 @@ static void test_optional(void **state)
 	assert_int_equal(try_text(text, strlen(text), &img, &d), 0);
 	assert_int_equal(d.errors, 0);
 	assert_int_equal(d.count, 3);
+	assert_int_equal(img->h.upcall[0].rule, 0);
 	assert_int_equal(img->h.rule.count, 0);
 	policy_diags_done(&d);
 	free(img);
@@ -492,7 +508,7 @@ static const char *annotation(void *arg, const char *key)
 
 static void test_settings(void **state)
 {
-	static const char text[] = "policy: web-1\nselectable: true\nkeyring: {quota: {keys: 17}}\n"
+	static const char text[] = "policy: web-1\nselectable: true\nkeyring: {join: deny, quota: {keys: 17, bytes: 1800, pending: 3}}\n"
 				   "match: {name: 'web-*', annotations: {io.warder.policy: shop}}\n";
 	struct warder_image *img;
 	struct policy_diags d = {0};
@@ -505,6 +521,9 @@ static void test_settings(void **state)
 	assert_int_equal(policy_keys_max(p), 17);
 	assert_int_equal(policy_compile(p, &img, &d), 0);
 	assert_int_equal(img->h.keys_max, 17);
+	assert_int_equal(img->h.keys_bytes, 1800);
+	assert_int_equal(img->h.keys_pending, 3);
+	assert_int_equal(img->h.keys_join, WARDER_JOIN_DENY);
 	free(img);
 	assert_true(policy_matches(p, "web-x", annotation, (void *)"shop"));
 	assert_false(policy_matches(p, "db-x", annotation, (void *)"shop"));
@@ -599,7 +618,8 @@ static const char image_text[] =
 	"ptrace: [{deny: trace}]\n"
 	"profiles: {a: {device: [{allow: open, node: 'c 1:5'}]}, b: {}}\n"
 	"override: [{on: mount, type: tmpfs, target: /o, do: perform, options: {size: '<=1M'}},\n"
-	"           {on: mount, bind: /x, do: perform}]\n";
+	"           {on: mount, bind: /x, do: perform}]\n"
+	"keyring: {upcalls: [{type: '*', to: deny}, {type: key, to: host}]}\n";
 
 static void test_bit_flips(void **state)
 {
@@ -696,7 +716,7 @@ static void test_malformed(void **state)
 	BAD(AT(profile, struct warder_profile, 0)->bits[0].allow ^= 1ull << 5);
 	BAD(AT(rule, struct warder_rule, 0)->in = 3);
 	BAD(AT(rule, struct warder_rule, 0)->profile = 1);
-	BAD(AT(rule, struct warder_rule, 0)->class_ = WARDER_CLASS_KEYRING);
+	BAD(AT(rule, struct warder_rule, 0)->class_ = WARDER_CLASS_IDENTITY);
 	BAD(AT(net, struct warder_net_rule, 0)->ops = 0);
 	BAD(AT(net, struct warder_net_rule, 0)->ops = 1u << WARDER_NET_BITS);
 	BAD(AT(net, struct warder_net_rule, 0)->families = 0);
@@ -743,6 +763,21 @@ static void test_malformed(void **state)
 	BAD(AT(override_, struct warder_override, 0)->by_profile = 3);
 	BAD(img->h.override_ops = 0);
 	BAD(img->h.keys_max = WARDER_KEYS_MAX + 1);
+	BAD(img->h.keys_bytes = WARDER_KEY_BYTES_MAX + 1);
+	BAD(img->h.keys_pending = WARDER_KEY_PENDING_MAX + 1);
+	BAD(img->h.keys_join = WARDER_JOIN__MAX);
+	BAD(img->h.upcall[0].rule = 0);
+	BAD(img->h.upcall[0].rule = 1);
+	BAD(img->h.upcall[0].rule = 0xffff);
+	BAD(img->h.upcall[0].to = WARDER_UPCALL_DENY);
+	BAD(img->h.upcall[0].to = WARDER_UPCALL__MAX);
+	BAD(img->h.upcall[0].by = 0);
+	BAD(img->h.upcall[0].by = 4);
+	BAD(img->h.upcall[0].deadline = 1);
+	BAD(img->h.upcall[0].type[5] = 'x');
+	BAD(memset(img->h.upcall[0].type, 0, 16); img->h.upcall[1].type[0] = 'x');
+	BAD(img->h.upcall[2] = img->h.upcall[1]; memset(&img->h.upcall[1], 0, sizeof(img->h.upcall[1])));
+	BAD(img->h.upcall[15].by = 1);
 #undef BAD
 #undef AT
 }

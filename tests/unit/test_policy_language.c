@@ -3,7 +3,9 @@
  * refused and where. */
 #include <errno.h>
 
+#include "cleanup.h"
 #include "policy_fixture.h"
+#include "warder_decide.h"
 
 #define AT(img, section, type, index) ((const type *)((img)->b + (img)->h.section.offset) + (index))
 #define NET(img, i) AT(img, net, struct warder_net_rule, i)
@@ -456,6 +458,92 @@ static void test_accesses(void **state)
 	}
 }
 
+/* ------------------------------------------------------------------ upcalls */
+
+/* 1: to the host; 0: refused by the policy; -1: by the baseline. *ret_rule: 0 for none. */
+static int upcall(const struct warder_image *img, const char *type, __u32 by, __u32 *ret_rule)
+{
+	struct warder_upcall_type t = { .name = "" };
+	struct warder_verdict v;
+
+	memcpy(t.name, type, strlen(type));
+	warder_decide_upcall(img, &t, by, &v);
+	*ret_rule = v.rule;
+	if (v.action == WARDER_ALLOW)
+		return 1;
+	assert_int_equal(v.err, 126 /* ENOKEY */);
+	return v.why == WARDER_WHY_BASELINE ? -1 : 0;
+}
+
+static void test_upcalls(void **state)
+{
+	static const struct {
+		const char *text, *type;
+		__u32 by;
+		int to;
+		__u32 line; /* of the deciding rule, 0: none */
+	} rows[] = {
+#define PROGRAM WARDER_UPCALL_BY_PROGRAM
+#define KERNEL WARDER_UPCALL_BY_KERNEL
+		{ "", "user", PROGRAM, 0, 0 },
+		{ "", "user", KERNEL, 1, 0 },
+		{ "", "dns_resolver", KERNEL, 1, 0 },
+		{ "", "dns_resolver", PROGRAM, 0, 0 },
+		{ "  - {type: user, to: host}\n", "user", PROGRAM, 1, 4 },
+		{ "  - {type: user, to: host}\n", "user2", PROGRAM, 0, 0 },
+		{ "  - {type: user, to: host}\n", "use", PROGRAM, 0, 0 },
+		{ "  - {type: user, to: host, by: kernel}\n", "user", PROGRAM, 0, 0 },
+		{ "  - {type: user, to: deny, by: kernel}\n", "user", KERNEL, 0, 4 },
+		{ "  - {type: '*', to: host}\n", "anything", PROGRAM, 1, 4 },
+		/* What the host's helpers of kernel types would believe. */
+		{ "  - {type: '*', to: host}\n", "dns_resolver", PROGRAM, -1, 0 },
+		{ "  - {type: '*', to: host}\n", "cifs.spnego", PROGRAM, -1, 0 },
+		{ "  - {type: '*', to: host}\n", "id_legacy", PROGRAM, -1, 0 },
+		{ "  - {type: '*', to: host}\n", "rxrpc_s", PROGRAM, -1, 0 },
+		{ "  - {type: dns_resolver, to: host}\n", "dns_resolver", PROGRAM, -1, 0 },
+		{ "  - {type: dns_resolver, to: host}\n", "dns_resolver", KERNEL, 1, 4 },
+		{ "  - {type: dns_resolver, to: deny}\n", "dns_resolver", KERNEL, 0, 4 },
+		/* An exact type goes before "*", wherever it stands; else the first. */
+		{ "  - {type: '*', to: deny}\n  - {type: user, to: host}\n", "user", PROGRAM, 1, 5 },
+		{ "  - {type: '*', to: deny}\n  - {type: user, to: host}\n", "logon", KERNEL, 0, 4 },
+		{ "  - {type: '*', to: deny, by: kernel}\n  - {type: '*', to: host}\n", "user",
+		  PROGRAM, 1, 5 },
+		{ "  - {type: '*', to: deny, by: kernel}\n  - {type: '*', to: host}\n", "user",
+		  KERNEL, 0, 4 },
+	};
+	char text[256];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct warder_image *img;
+		__u32 rule;
+		int to;
+
+		snprintf(text, sizeof(text), P "%s%s", *rows[i].text ? "keyring:\n  upcalls:\n" : "",
+			 rows[i].text);
+		img = good(text);
+		to = upcall(img, rows[i].type, rows[i].by, &rule);
+		if (to != rows[i].to || (rule ? image_rule(img, rule)->line : 0) != rows[i].line)
+			fail_msg("row %zu: %d by line %u", i, to,
+				 rule ? image_rule(img, rule)->line : 0);
+		/* Audit mode lets pass what the policy refuses, and nothing of the baseline. */
+		img->h.mode = WARDER_MODE_AUDIT;
+		if (to == 0) {
+			struct warder_upcall_type t = { .name = "" };
+			struct warder_verdict v;
+
+			memcpy(t.name, rows[i].type, strlen(rows[i].type));
+			warder_decide_upcall(img, &t, rows[i].by, &v);
+			assert_int_equal(v.action, WARDER_AUDIT);
+		} else {
+			assert_int_equal(upcall(img, rows[i].type, rows[i].by, &rule), to);
+		}
+		free(img);
+	}
+#undef PROGRAM
+#undef KERNEL
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -473,6 +561,7 @@ int main(void)
 		cmocka_unit_test(test_peers),
 		cmocka_unit_test(test_mount_source),
 		cmocka_unit_test(test_accesses),
+		cmocka_unit_test(test_upcalls),
 	};
 
 	return cmocka_run_group_tests(tests, make_folder, remove_folder);

@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Key upcalls. The kernel makes an authorisation key in the requester's context just before it
+ * runs a handler as root of the host; the handler knows nothing of the requester but a uid. So
+ * it is here that an upcall is judged, counted and recorded. Included by keyring.bpf.c.
+ */
+#ifndef WARDER_UPCALL_BPF_H
+#define WARDER_UPCALL_BPF_H
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, WARDER_UPCALLS_PENDING_MAX);
+	__type(key, __u32);
+	__type(value, struct warder_upcall_record);
+} warder_upcalls SEC(".maps");
+
+/* An entry begins as this: a record is too long for the stack. */
+static const struct warder_upcall_record upcall_empty = { 0 };
+
+/* An authorisation key's description is the serial of the wanted key, in hex; 0: none. */
+static __noinline int upcall_serial(struct key *auth)
+{
+	char text[16] = "";
+	__u32 serial = 0;
+
+	if (bpf_probe_read_kernel_str(text, sizeof(text),
+				      BPF_CORE_READ(auth, index_key.description)) < 0)
+		return 0;
+	for (int i = 0; i < 8; i++) {
+		__u32 c = (__u8)text[i];
+
+		if (!c)
+			break;
+		/* '0' to '9', 'a' to 'f': the kernel wrote nothing else. */
+		serial = serial << 4 | (((c & 15) + (c >> 6) * 9) & 15);
+	}
+	return (int)serial;
+}
+
+/* The upcall of this authorisation key is over, if it was recorded. */
+static __noinline int upcall_end(struct key *auth)
+{
+	struct warder_upcall_record *r;
+	struct key_look look = {};
+	struct warder_stats *stats;
+	struct warder_ctr *ctr;
+	__u32 serial, slot;
+	__u64 cid;
+
+	if (key_look_at(auth, &look) || !look.auth)
+		return 0;
+	serial = (__u32)upcall_serial(auth);
+	r = bpf_map_lookup_elem(&warder_upcalls, &serial);
+	if (!r || r->auth != (__u64)auth)
+		return 0;
+	slot = r->slot;
+	cid = r->cid;
+	/* Who deletes it takes it off the count. */
+	if (bpf_map_delete_elem(&warder_upcalls, &serial))
+		return 0;
+	ctr = bpf_map_lookup_elem(&warder_ctrs, &slot);
+	stats = bpf_map_lookup_elem(&warder_stats, &slot);
+	if (ctr && stats && ctr->cid == cid)
+		__sync_fetch_and_add(&stats->upcalls, -1);
+	return 0;
+}
+
+/* Who asks, as the handler's side will want to know. */
+__noinline __weak int upcall_fill(struct warder_upcall_record *r)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct user_namespace *ns;
+	__u64 id = bpf_get_current_pid_tgid();
+
+	if (!r)
+		return 0;
+	r->tgid = id >> 32;
+	r->tid = (__u32)id;
+	r->start = task->start_boottime;
+	r->time = bpf_ktime_get_ns();
+	r->cgroup = bpf_get_current_cgroup_id();
+	r->netns = BPF_CORE_READ(task, nsproxy, net_ns, ns.inum);
+	ns = BPF_CORE_READ(task, real_cred, user_ns);
+	for (__u32 i = 0; i < WARDER_USERNS_MAX; i++) {
+		if (!ns)
+			break;
+		r->userns[i] = BPF_CORE_READ(ns, ns.inum);
+		r->levels = i + 1;
+		ns = BPF_CORE_READ(ns, parent);
+	}
+	return 0;
+}
+
+/* Counts and records it; 0, or the errno with which it is refused. */
+static __noinline int upcall_record(struct subject *s, struct key *auth, __u64 serial_by,
+				  __u32 rule)
+{
+	__u64 max = s->ctr->keys_pending ? s->ctr->keys_pending : WARDER_KEY_PENDING_DEFAULT;
+	__u32 serial = (__u32)serial_by;
+	struct warder_upcall_record *r;
+
+	if (__sync_fetch_and_add(&s->stats->upcalls, 1) >= max) {
+		__sync_fetch_and_add(&s->stats->upcalls, -1);
+		return WARDER_EDQUOT;
+	}
+	if (!bpf_map_update_elem(&warder_upcalls, &serial, &upcall_empty, BPF_ANY)) {
+		r = bpf_map_lookup_elem(&warder_upcalls, &serial);
+		if (r) {
+			r->cid = s->tag->cid;
+			r->slot = s->slot;
+			r->auth = (__u64)auth;
+			r->by = serial_by >> 32;
+			r->to = WARDER_UPCALL_HOST;
+			r->rule = rule;
+			upcall_fill(r);
+			return 0;
+		}
+	}
+	__sync_fetch_and_add(&s->stats->upcalls, -1);
+	fault_count(WARDER_FAULT_MAP_FULL);
+	__sync_fetch_and_add(&s->stats->faults, 1);
+	return WARDER_EDQUOT;
+}
+
+/* The policy's part: who answers. */
+__noinline __weak int upcall_judge(const struct warder_image *img, __u64 target, __u32 by,
+				   struct warder_verdict *v)
+{
+	struct warder_upcall_type type = {};
+
+	if (!img || !v ||
+	    bpf_probe_read_kernel_str(type.name, sizeof(type.name),
+				      BPF_CORE_READ((struct key *)target, index_key.type,
+						    name)) < 0)
+		return -1;
+	warder_decide_upcall(img, &type, by, v);
+	return 0;
+}
+
+/*
+ * An authorisation key is about to be made by a task of a container: fills v. The wanted key is the
+ * one that the task made just before; its serial proves it.
+ */
+static __noinline int upcall_judge_new(struct subject *s, struct hook_facts *f, struct key *auth,
+				       struct warder_verdict *v)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct key *target = (struct key *)s->tag->last_key;
+	__u32 serial = (__u32)upcall_serial(auth), by = WARDER_UPCALL_BY_KERNEL;
+	int err;
+
+	f->arg[0] = serial;
+	if (f->access == WARDER_KEY_OP_REQUEST && task->cred == task->real_cred)
+		by = WARDER_UPCALL_BY_PROGRAM;
+	if (!serial || !target || (__u32)BPF_CORE_READ(target, serial) != serial ||
+	    upcall_judge(s->img, (__u64)target, by, v)) {
+		warder_verdict_fault(v, WARDER_FAULT_ARGUMENT, WARDER_EACCES);
+		return 0;
+	}
+	if (v->action == WARDER_DENY)
+		return 0;
+	err = upcall_record(s, auth, (__u64)by << 32 | serial, v->rule);
+	if (!err)
+		return 0;
+	warder_verdict_allow(v);
+	warder_verdict_deny(v, WARDER_WHY_BASELINE, err);
+	f->arg[1] = s->ctr->keys_pending ? s->ctr->keys_pending : WARDER_KEY_PENDING_DEFAULT;
+	return 0;
+}
+
+/* The wanted key is there, or refused: the handler may not have ended yet. */
+SEC("fentry/complete_request_key")
+int BPF_PROG(warder_upcall_end, struct key *auth)
+{
+	upcall_end(auth);
+	return 0;
+}
+
+#endif

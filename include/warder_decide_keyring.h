@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR GPL-2.0-only */
+/* Decisions on key upcalls. Included by warder_decide.h, whose rules hold here too. */
+#ifndef WARDER_DECIDE_KEYRING_H
+#define WARDER_DECIDE_KEYRING_H
+
+#ifndef WARDER_DECIDE_H
+#include "warder_decide.h"
+#endif
+
+#define WARDER_ENOKEY 126
+
+/* A key type as rules compare it. */
+struct warder_upcall_type {
+	union {
+		char name[WARDER_UPCALL_TYPE_SIZE]; /* NUL-padded */
+		__u64 word[2];
+	};
+};
+
+/* By words: of a comparison by bytes the verifier follows every combination of outcomes. */
+#define WARDER_UPCALL_TYPE_IS(t, text)                                                             \
+	({                                                                                         \
+		const struct warder_upcall_type type_ = { .name = text };                          \
+		(t)->word[0] == type_.word[0] && (t)->word[1] == type_.word[1];                    \
+	})
+
+/*
+ * Types whose keys a part of the kernel asks for, and whose handlers on the host believe what the
+ * description says: process ids, uids, addresses of servers. A program that makes up such a
+ * request would have root's helper act for it.
+ */
+WARDER_ENGINE int warder_upcall_type_is_kernels(const struct warder_upcall_type *t)
+{
+	return WARDER_UPCALL_TYPE_IS(t, "dns_resolver") || WARDER_UPCALL_TYPE_IS(t, "id_resolver") ||
+	       WARDER_UPCALL_TYPE_IS(t, "id_legacy") || WARDER_UPCALL_TYPE_IS(t, "cifs.spnego") ||
+	       WARDER_UPCALL_TYPE_IS(t, "cifs.idmap") || WARDER_UPCALL_TYPE_IS(t, "rxrpc") ||
+	       WARDER_UPCALL_TYPE_IS(t, "rxrpc_s");
+}
+
+/*
+ * Decides who answers a request for a key of type `t`, made by `by` (one WARDER_UPCALL_BY_* bit):
+ * the number of the entry that says so, WARDER_UPCALLS_MAX for none. Where no rule speaks, the
+ * kernel's own requests go to the host, as without warder, and a program's nowhere.
+ */
+WARDER_ENGINE __u32 warder_decide_upcall(const struct warder_image *img,
+					 const struct warder_upcall_type *t, __u32 by,
+					 struct warder_verdict *v)
+{
+	__u32 found = WARDER_UPCALLS_MAX, to = WARDER_UPCALL_DENY;
+
+	warder_verdict_allow(v);
+	for (__u32 i = 0; i < WARDER_UPCALLS_MAX; i++) {
+		const struct warder_upcall *u = &img->h.upcall[i];
+
+		if (!u->rule)
+			break;
+		if (!(u->by & by) || ((u->word[0] | u->word[1]) && (u->word[0] != t->word[0] ||
+								    u->word[1] != t->word[1])))
+			continue;
+		found = i;
+		to = u->to;
+		v->rule = u->rule;
+		v->why = WARDER_WHY_RULE;
+		break;
+	}
+	if (found == WARDER_UPCALLS_MAX && by == WARDER_UPCALL_BY_KERNEL)
+		to = WARDER_UPCALL_HOST;
+	if (by == WARDER_UPCALL_BY_PROGRAM && warder_upcall_type_is_kernels(t) &&
+	    to != WARDER_UPCALL_DENY) {
+		v->rule = 0;
+		warder_verdict_deny(v, WARDER_WHY_BASELINE, WARDER_ENOKEY);
+	} else if (to == WARDER_UPCALL_DENY) {
+		warder_verdict_deny(v, v->why, WARDER_ENOKEY);
+	}
+	warder_verdict_finish(img, v);
+	return found;
+}
+
+/* May the container's tasks take another session keyring, by joining or from a child? */
+WARDER_ENGINE void warder_decide_join(const struct warder_image *img, struct warder_verdict *v)
+{
+	warder_verdict_allow(v);
+	if (img->h.keys_join == WARDER_JOIN_DENY)
+		warder_verdict_deny(v, WARDER_WHY_DEFAULT, WARDER_EPERM);
+	warder_verdict_finish(img, v);
+}
+
+#endif

@@ -1,0 +1,446 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* Who may have the kernel ask for a key, how many at once, and how many bytes keys may hold. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <cmocka.h>
+#include <keyutils.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "keyring_box.h"
+
+#define POLICY_NONE 201  /* says nothing of keys */
+#define POLICY_ALL 202   /* everything to the host */
+#define POLICY_AUDIT 203 /* as the first, in audit mode */
+#define POLICY_DENY 204  /* names what it denies */
+
+#define MARKER "/tmp/warder-upcall-ran"
+#define GATE "/tmp/warder-upcall-go"
+
+static struct warder_stats stats_of(const struct box *x)
+{
+	struct warder_stats st = { 0 };
+
+	assert_int_equal(loader_get_stats(box_loader, x->slot, &st), 0);
+	return st;
+}
+
+/* The collector's work takes a moment; what is looked at stays 0 afterwards. */
+static int bytes_come_to_zero(const struct box *x)
+{
+	for (int i = 0; i < 1000; i++) {
+		struct warder_stats st = stats_of(x);
+
+		if (!st.keys && !st.key_bytes && !st.upcalls)
+			return 1;
+		usleep(10000);
+	}
+	fprintf(stderr, "left: %llu keys, %llu bytes, %llu upcalls\n",
+		(unsigned long long)stats_of(x).keys, (unsigned long long)stats_of(x).key_bytes,
+		(unsigned long long)stats_of(x).upcalls);
+	return 0;
+}
+
+static unsigned records(uint64_t cid)
+{
+	int fd = loader_map_fd(box_loader, LOADER_MAP_UPCALLS);
+	struct warder_upcall_record r;
+	__u32 key, *previous = NULL, last;
+	unsigned n = 0;
+
+	while (!bpf_map_get_next_key(fd, previous, &key)) {
+		if (!bpf_map_lookup_elem(fd, &key, &r) && r.cid == cid)
+			n++;
+		last = key;
+		previous = &last;
+	}
+	return n;
+}
+
+/* ------------------------------------------------------------------- bytes */
+
+static int child_fills_bytes(void)
+{
+	static char payload[1000];
+	int32_t key, ring;
+
+	memset(payload, 'x', sizeof(payload));
+	/* 1000 bytes: descriptions with their NUL and payloads, and this ring's own. */
+	ring = keyctl_get_keyring_ID(KEY_SPEC_PROCESS_KEYRING, 1);
+	CHECK(ring > 0);
+	key = add_key("user", "a", payload, 500, ring);
+	CHECK(key > 0);
+	CHECK_ERRNO(add_key("user", "b", payload, 500, ring), EDQUOT);
+	CHECK_ERRNO(add_key("user", "a", payload, 1000, ring), EDQUOT);
+	CHECK_ERRNO(keyctl_update(key, payload, 1000), EDQUOT);
+	/* The old payload does not count beside the new one. */
+	CHECK(keyctl_update(key, payload, 900) == 0);
+	CHECK(add_key("user", "a", payload, 900, ring) == key);
+	CHECK_ERRNO(add_key("user", "b", payload, 100, ring), EDQUOT);
+	CHECK(keyctl_update(key, payload, 100) == 0);
+	CHECK(add_key("user", "b", payload, 500, ring) > 0);
+	/* A long description counts, too. */
+	payload[400] = '\0';
+	CHECK_ERRNO(add_key("user", payload, "1", 1, ring), EDQUOT);
+	shared->stage = 0;
+	return 0;
+}
+
+static void test_bytes(void **state)
+{
+	struct box q = { .slot = 902, .keys_bytes = 1000 };
+	struct box other = { .slot = 903, .keys_bytes = 2000 };
+
+	(void)state;
+	assert_int_equal(box_make(&q), 0);
+	assert_int_equal(box_make(&other), 0);
+	assert_int_equal(box_run(&q, child_fills_bytes), 0);
+	assert_true(bytes_come_to_zero(&q));
+	assert_int_equal(box_run(&q, child_fills_bytes), 0);
+	/* It is the container's limit that did it. */
+	assert_int_equal(box_run(&other, child_fills_bytes), 1);
+	assert_true(bytes_come_to_zero(&q));
+	assert_true(bytes_come_to_zero(&other));
+	/* What the supervisor gives does not count. */
+	assert_int_equal(box_give(&q, "given", "x", NULL), 0);
+	assert_true(stats_of(&q).key_bytes == 0);
+	assert_int_equal(box_end(&q), 0);
+	assert_int_equal(box_end(&other), 0);
+}
+
+/* ------------------------------------------------------------- who is asked */
+
+static int write_text(const char *path, const char *text, mode_t mode)
+{
+	FILE *f = fopen(path, "we");
+
+	if (!f)
+		return -1;
+	fputs(text, f);
+	return fclose(f) || chmod(path, mode);
+}
+
+/* The host's handler leaves a mark; of two kinds of descriptions one waits for the gate. */
+static int handlers_make(void)
+{
+	mkdir("/etc/request-key.d", 0755);
+	if (write_text("/tmp/warder-upcall-handler",
+		       "#!/bin/sh\necho \"$1\" >>" MARKER "\n"
+		       "case $3 in slow:*) while [ ! -e " GATE " ]; do sleep 0.1; done ;; esac\n"
+		       "exec /usr/bin/keyctl instantiate $1 answer $2\n",
+		       0755))
+		return -1;
+	return write_text("/etc/request-key.d/warder-test.conf",
+			  "create * fast:* * /tmp/warder-upcall-handler %k %S %d\n"
+			  "create * slow:* * /tmp/warder-upcall-handler %k %S %d\n",
+			  0644);
+}
+
+static int ran(void)
+{
+	int yes = !access(MARKER, F_OK);
+
+	unlink(MARKER);
+	return yes;
+}
+
+static int child_asks(void)
+{
+	CHECK(payload_is(request_key("user", "fast:x", "callout", KEY_SPEC_PROCESS_KEYRING), "answer"));
+	return 0;
+}
+
+static int child_asks_in_vain(void)
+{
+	CHECK_ERRNO(request_key("user", "fast:y", "callout", KEY_SPEC_PROCESS_KEYRING), ENOKEY);
+	/* What needs no handler is not touched. */
+	CHECK(add_key("user", "fast:z", "z", 1, KEY_SPEC_PROCESS_KEYRING) > 0);
+	CHECK(payload_is(request_key("user", "fast:z", "callout", 0), "z"));
+	return 0;
+}
+
+static int child_forges(void)
+{
+	CHECK_ERRNO(request_key("dns_resolver", "fast:forged", "callout", KEY_SPEC_PROCESS_KEYRING),
+		    ENOKEY);
+	return 0;
+}
+
+static int host_asks_for_name(void)
+{
+	CHECK(keyctl_join_session_keyring(NULL) > 0);
+	request_key("dns_resolver", "fast:genuine", "callout", KEY_SPEC_PROCESS_KEYRING);
+	return 0;
+}
+
+static int run_under(uint32_t policy, int (*fn)(void))
+{
+	struct box q = { .slot = 902, .policy = policy };
+	int err = box_make(&q) ? -1 : box_run(&q, fn);
+
+	if (err == 0 && !bytes_come_to_zero(&q))
+		err = -2;
+	if (err == 0 && records(q.cid))
+		err = -3;
+	return box_end(&q) ? -4 : err;
+}
+
+static void test_who_answers(void **state)
+{
+	(void)state;
+	assert_int_equal(handlers_make(), 0);
+	unlink(MARKER);
+	/* A program's request goes to the host where a rule says so, and nowhere else. */
+	assert_int_equal(run_under(POLICY_NONE, child_asks_in_vain), 0);
+	assert_int_equal(ran(), 0);
+	assert_int_equal(run_under(POLICY_DENY, child_asks_in_vain), 0);
+	assert_int_equal(ran(), 0);
+	assert_int_equal(run_under(POLICY_ALL, child_asks), 0);
+	assert_int_equal(ran(), 1);
+	assert_int_equal(run_under(POLICY_AUDIT, child_asks), 0);
+	assert_int_equal(ran(), 1);
+}
+
+/* CVE-2026-46243 and its kin: the host's helpers of kernel types believe what they are told. */
+static void test_forged_types(void **state)
+{
+	(void)state;
+	assert_int_equal(handlers_make(), 0);
+	/* The type is there, and the handler would run. */
+	if (system("modprobe dns_resolver") != 0)
+		fprintf(stderr, "no dns_resolver module\n");
+	unlink(MARKER);
+	assert_int_equal(box_run_outside(host_asks_for_name), 0);
+	assert_int_equal(ran(), 1);
+	assert_int_equal(run_under(POLICY_ALL, child_forges), 0);
+	assert_int_equal(ran(), 0);
+	assert_int_equal(run_under(POLICY_AUDIT, child_forges), 0);
+	assert_int_equal(ran(), 0);
+}
+
+/* ----------------------------------------------------------------- pending */
+
+static int child_asks_slowly(void)
+{
+	char name[32];
+
+	snprintf(name, sizeof(name), "slow:%d", getpid());
+	CHECK(payload_is(request_key("user", name, "callout", KEY_SPEC_PROCESS_KEYRING), "answer"));
+	return 0;
+}
+
+static int child_is_too_many(void)
+{
+	CHECK_ERRNO(request_key("user", "slow:more", "callout", KEY_SPEC_PROCESS_KEYRING), EDQUOT);
+	return 0;
+}
+
+static int pending_come_to(const struct box *x, uint64_t n)
+{
+	for (int i = 0; i < 2000 && stats_of(x).upcalls != n; i++)
+		usleep(10000);
+	return stats_of(x).upcalls == n && records(x->cid) == n;
+}
+
+static void test_pending(void **state)
+{
+	struct box q = { .slot = 902, .keys_pending = 2 };
+	int first, more, other, then;
+	pid_t pid[2];
+
+	(void)state;
+	assert_int_equal(handlers_make(), 0);
+	unlink(GATE);
+	assert_int_equal(box_make(&q), 0);
+	for (int i = 0; i < 2; i++)
+		pid[i] = box_start(&q, 0, child_asks_slowly);
+	first = pending_come_to(&q, 2);
+	more = box_run(&q, child_is_too_many);
+	other = box_run(&box_b, child_asks);
+	then = pending_come_to(&q, 2);
+	assert_int_equal(write_text(GATE, "", 0644), 0);
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(box_wait(pid[i]), 0);
+	assert_true(first);
+	assert_int_equal(more, 0);
+	assert_int_equal(other, 0);
+	assert_true(then);
+	assert_true(pending_come_to(&q, 0));
+	/* Answered ones do not stay in the way, however late their handlers are collected. */
+	for (int i = 0; i < 8; i++)
+		assert_int_equal(box_run(&q, child_asks), 0);
+	assert_true(bytes_come_to_zero(&q));
+	assert_int_equal(box_end(&q), 0);
+	unlink(GATE);
+}
+
+/* Who asked, as it is recorded. */
+static void test_record(void **state)
+{
+	struct box q = { .slot = 902 };
+	struct warder_upcall_record r = { 0 };
+	int fd = loader_map_fd(box_loader, LOADER_MAP_UPCALLS), seen;
+	__u32 serial = 0;
+	struct stat st;
+	pid_t pid;
+
+	(void)state;
+	assert_int_equal(handlers_make(), 0);
+	unlink(GATE);
+	assert_int_equal(box_make(&q), 0);
+	pid = box_start(&q, 0x10000000 /* CLONE_NEWUSER */, child_asks_slowly);
+	seen = pending_come_to(&q, 1);
+	while (!bpf_map_get_next_key(fd, serial ? &serial : NULL, &serial) &&
+	       (bpf_map_lookup_elem(fd, &serial, &r) || r.cid != q.cid))
+		;
+	assert_int_equal(write_text(GATE, "", 0644), 0);
+	assert_int_equal(box_wait(pid), 0);
+	assert_true(seen);
+	assert_true(r.cid == q.cid && r.slot == q.slot && r.tid == (__u32)pid &&
+		    r.tgid == (__u32)pid);
+	assert_int_equal(r.by, WARDER_UPCALL_BY_PROGRAM);
+	assert_int_equal(r.to, WARDER_UPCALL_HOST);
+	assert_true(r.rule != 0 && r.start != 0 && r.cgroup != 0);
+	assert_int_equal(r.levels, 2);
+	assert_int_equal(stat("/proc/self/ns/user", &st), 0);
+	assert_true(r.userns[1] == st.st_ino && r.userns[0] != r.userns[1]);
+	assert_int_equal(stat("/proc/self/ns/net", &st), 0);
+	assert_true(r.netns == st.st_ino);
+	assert_true(pending_come_to(&q, 0));
+	assert_int_equal(box_end(&q), 0);
+	unlink(GATE);
+}
+
+/* -------------------------------------------------------------------- join */
+
+static int child_stays(void)
+{
+	const int32_t before = keyctl_get_keyring_ID(KEY_SPEC_SESSION_KEYRING, 0);
+	int32_t ring;
+	pid_t pid;
+
+	CHECK(before > 0);
+	CHECK_ERRNO(keyctl_join_session_keyring(NULL), EPERM);
+	CHECK_ERRNO(keyctl_join_session_keyring("another"), EPERM);
+	/* Nor one that is there already and open to it. */
+	ring = add_key("keyring", "room", NULL, 0, KEY_SPEC_PROCESS_KEYRING);
+	CHECK(ring > 0 && keyctl_setperm(ring, OPEN_PERM) == 0);
+	CHECK_ERRNO(keyctl_join_session_keyring("room"), EPERM);
+	pid = fork();
+	if (!pid)
+		_exit(keyctl_session_to_parent() == -1 && errno == EACCES ? 0 : 1);
+	CHECK(box_wait(pid) == 0);
+	CHECK(keyctl_get_keyring_ID(KEY_SPEC_SESSION_KEYRING, 0) == before);
+	/* Other rings, and other uses of this one, are as ever. */
+	CHECK(add_key("user", "k", "x", 1, KEY_SPEC_SESSION_KEYRING) > 0);
+	CHECK(request_key("user", "k", NULL, 0) > 0);
+	CHECK(add_key("keyring", "r", NULL, 0, KEY_SPEC_THREAD_KEYRING) > 0);
+	return 0;
+}
+
+static int child_joins(void)
+{
+	const int32_t before = keyctl_get_keyring_ID(KEY_SPEC_SESSION_KEYRING, 0);
+
+	CHECK(keyctl_join_session_keyring(NULL) > 0);
+	CHECK(keyctl_get_keyring_ID(KEY_SPEC_SESSION_KEYRING, 0) != before);
+	return 0;
+}
+
+static void test_join_denied(void **state)
+{
+	(void)state;
+	assert_int_equal(run_under(POLICY_DENY, child_stays), 0);
+	assert_int_equal(run_under(POLICY_NONE, child_joins), 0);
+	assert_int_equal(run_under(POLICY_AUDIT, child_joins), 0);
+}
+
+/* ------------------------------------------------------------------ events */
+
+struct seen {
+	unsigned events;
+	uint32_t why, err, op;
+	char text[64];
+};
+
+static int event_fn(void *arg, void *data, size_t size)
+{
+	const struct warder_event *e = data;
+	struct seen *s = arg;
+
+	if (size < sizeof(*e) || e->h.type != WARDER_EVENT_VERDICT ||
+	    e->hook != WARDER_HOOK_KEY_ALLOC)
+		return 0;
+	s->events++;
+	s->why = e->v.why;
+	s->err = e->v.err;
+	s->op = e->access;
+	snprintf(s->text, sizeof(s->text), "%.*s", (int)e->text_len, (const char *)(e + 1));
+	return 0;
+}
+
+static void test_events(void **state)
+{
+	struct ring_buffer *ring;
+	struct seen seen;
+
+	(void)state;
+	ring = ring_buffer__new(loader_map_fd(box_loader, LOADER_MAP_EVENTS), event_fn, &seen,
+				NULL);
+	assert_non_null(ring);
+	ring_buffer__consume(ring);
+	memset(&seen, 0, sizeof(seen));
+	assert_int_equal(run_under(POLICY_NONE, child_asks_in_vain), 0);
+	assert_true(ring_buffer__consume(ring) >= 0);
+	assert_int_equal(seen.events, 1);
+	assert_int_equal(seen.why, WARDER_WHY_DEFAULT);
+	assert_int_equal(seen.err, ENOKEY);
+	assert_int_equal(seen.op, WARDER_KEY_OP_REQUEST);
+	assert_string_equal(seen.text, "user;fast:y");
+	memset(&seen, 0, sizeof(seen));
+	assert_int_equal(run_under(POLICY_DENY, child_asks_in_vain), 0);
+	assert_true(ring_buffer__consume(ring) >= 0);
+	assert_int_equal(seen.events, 1);
+	assert_int_equal(seen.why, WARDER_WHY_RULE);
+	memset(&seen, 0, sizeof(seen));
+	assert_int_equal(run_under(POLICY_ALL, child_forges), 0);
+	assert_true(ring_buffer__consume(ring) >= 0);
+	assert_int_equal(seen.events, 1);
+	assert_int_equal(seen.why, WARDER_WHY_BASELINE);
+	assert_string_equal(seen.text, "dns_resolver;fast:forged");
+	ring_buffer__free(ring);
+	unlink("/etc/request-key.d/warder-test.conf");
+}
+
+static int group_setup(void **state)
+{
+	if (box_group_setup(state))
+		return -1;
+	return box_publish(POLICY_NONE, "policy: none-said\n") ||
+	       box_publish(POLICY_ALL, "policy: all\n"
+				       "keyring: {upcalls: [{type: '*', to: host}]}\n") ||
+	       box_publish(POLICY_AUDIT, "policy: audited\nmode: audit\n"
+					 "keyring: {join: deny, upcalls: [{type: dns_resolver, to: host}]}\n") ||
+	       box_publish(POLICY_DENY, "policy: denied\nkeyring: {join: deny, upcalls: [{type: '*', to: host}, "
+					"{type: user, to: deny}]}\n");
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_bytes),	     cmocka_unit_test(test_who_answers),
+		cmocka_unit_test(test_forged_types), cmocka_unit_test(test_pending),
+		cmocka_unit_test(test_record),	     cmocka_unit_test(test_join_denied),
+		cmocka_unit_test(test_events),
+	};
+
+	return cmocka_run_group_tests(tests, group_setup, box_group_teardown);
+}
