@@ -134,13 +134,14 @@ static int handlers_make(void)
 	mkdir("/etc/request-key.d", 0755);
 	if (write_text("/tmp/warder-upcall-handler",
 		       "#!/bin/sh\necho \"$1\" >>" MARKER "\n"
-		       "case $3 in slow:*) while [ ! -e " GATE " ]; do sleep 0.1; done ;; esac\n"
-		       "exec /usr/bin/keyctl instantiate $1 answer $2\n",
+		       "case $2 in slow:*) while [ ! -e " GATE " ]; do sleep 0.1; done ;; esac\n"
+		       "exec /usr/bin/keyctl instantiate $1 answer 0\n",
 		       0755))
 		return -1;
 	return write_text("/etc/request-key.d/warder-test.conf",
-			  "create * fast:* * /tmp/warder-upcall-handler %k %S %d\n"
-			  "create * slow:* * /tmp/warder-upcall-handler %k %S %d\n",
+			  "create dns_resolver fast:* * /tmp/warder-upcall-handler %k %d\n"
+			  "create user fast:* * /tmp/warder-upcall-handler %k %d\n"
+			  "create user slow:* * /tmp/warder-upcall-handler %k %d\n",
 			  0644);
 }
 
@@ -342,6 +343,7 @@ static int child_stays(void)
 	/* Other rings, and other uses of this one, are as ever. */
 	CHECK(add_key("user", "k", "x", 1, KEY_SPEC_SESSION_KEYRING) > 0);
 	CHECK(request_key("user", "k", NULL, 0) > 0);
+	CHECK(keyctl_unlink(request_key("user", "k", NULL, 0), KEY_SPEC_SESSION_KEYRING) == 0);
 	CHECK(add_key("keyring", "r", NULL, 0, KEY_SPEC_THREAD_KEYRING) > 0);
 	return 0;
 }
