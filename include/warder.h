@@ -29,7 +29,9 @@ struct warder;
 #define WARDER_CONNECT_START 1
 
 /* Connects. -ENOENT: no supervisor runs; with WARDER_CONNECT_START: the errno of starting
- * one, for instance -EOPNOTSUPP on a kernel that cannot enforce. */
+ * one, for instance -EOPNOTSUPP on a kernel that cannot enforce, or -ETIMEDOUT when one is there
+ * that does not answer. The first request goes to the next supervisor if the one that was reached
+ * leaves, or is relieved, without having looked at it; the descriptor stays the same. */
 WARDER_API int warder_connect(struct warder **ret, int flags, char *error, size_t size);
 /* NULL is fine. Containers run on. */
 WARDER_API void warder_close(struct warder *w);
