@@ -111,6 +111,7 @@ $(BUILD)/tests/kernel/%: tests/kernel/%.c $(KHELP_OBJ) $(BUILD)/libwarder.a
 	@mkdir -p $(@D)
 	$(call msg,TEST,$@) $(CC) $(TEST_CFLAGS) -Itests/kernel -MMD -MP -MF $@.d $(LDFLAGS) $< $(KHELP_OBJ) $(BUILD)/libwarder.a -lcmocka $(LDLIBS) -o $@
 
+JOBS ?= $(shell nproc)
 # The programs as tests see them, under sanitizers in a folder of their own.
 check: deps ## unit tests (sanitizers), docs, kernel tests on 6.1 and the newest kernel
 	$(Q)$(MAKE) --no-print-directory check-suites KERNELS="$(KERNELS)"
@@ -119,8 +120,8 @@ check-all: ## as check, on all four kernels
 	$(Q)$(MAKE) --no-print-directory check KERNELS="6.1 6.12 6.18 latest"
 
 check-suites: kernels
-	$(Q)$(MAKE) --no-print-directory all tests
-	$(Q)$(MAKE) --no-print-directory SANITIZE=1 BUILD=$(BUILD)/asan unit-tests
+	$(Q)$(MAKE) --no-print-directory -j$(JOBS) all tests
+	$(Q)$(MAKE) --no-print-directory -j$(JOBS) SANITIZE=1 BUILD=$(BUILD)/asan unit-tests
 	$(Q)tests/check-style
 	$(Q)tests/check-vmlinux
 	$(Q)tests/bench/selftest
