@@ -380,18 +380,15 @@ int loader_open_programs(struct loader *l, struct warder_error *reterr)
 		if (err)
 			return err;
 	}
-	/* What is published already goes by what it needs; a supervisor that died while it
-	 * replaced a policy may have left more attached. */
+	/* What is published already has what it needs. A supervisor that died may have left more
+	 * attached: see loader_trim(). */
 	for (__u32 slot = 0; slot < WARDER_POLICIES_MAX; slot++) {
 		cleanup_free struct warder_image *img = NULL;
 
 		if (!loader_read_image(l, slot, &img))
 			l->image_needs[slot] = loader_image_needs(img);
 	}
-	if (loader_attach(l, loader_needs(l), reterr))
-		return -EIO;
-	loader_detach(l, SIZE_MAX);
-	return 0;
+	return loader_attach(l, loader_needs(l), reterr) ? -EIO : 0;
 }
 
 void loader_drop_links(struct loader *l)

@@ -316,6 +316,8 @@ static int supervisor_open_kernel(struct supervisor *s, struct warder_error *ret
 		return err;
 	sup_policy_adopt(s);
 	ctr_adopt_all(s);
+	/* The one before may have left more attached. */
+	s->trim_at = supervisor_now_ms() + SUPERVISOR_TRIM_MS;
 	err = dup(events_fd(s->events));
 	if (err < 0 || source_add(s, &s->event_source, err, EPOLLIN, sup_event_ring_ready))
 		return error_errno(reterr, -errno, "cannot watch the ring of events");

@@ -53,7 +53,7 @@ one() {
 	rm -f "$out"
 }
 
-last='e2e_demo.sh test_control_socket e2e_readme.sh e2e_restart.sh e2e_containers.sh e2e_errors.sh'
+last='e2e_demo.sh e2e_restart.sh test_control_socket e2e_readme.sh e2e_containers.sh e2e_errors.sh'
 if [ $# = 0 ]; then
 	for program in "$dir"/test_* "$dir"/e2e_*.sh; do
 		case " $last " in
