@@ -57,6 +57,9 @@ static int acquire(void *arg, __u64 cid, __u32 slot, struct override_target *ret
 	(void)arg;
 	memset(ret, 0, sizeof(*ret));
 	if (rig.kill_at_acquire) {
+		/* The caller may be here before its parent knows its number. */
+		for (int i = 0; i < 1000 && !__atomic_load_n(&rig.caller, __ATOMIC_ACQUIRE); i++)
+			usleep(1000);
 		kill(rig.caller, SIGKILL);
 		rig.kill_at_acquire = 0;
 	}
@@ -192,7 +195,9 @@ int rig_wait(pid_t pid)
 
 int rig_run(int slot, int (*fn)(void *), void *arg)
 {
-	return rig_wait(rig.caller = h_start(slot, fn, arg));
+	__atomic_store_n(&rig.caller, 0, __ATOMIC_RELEASE);
+	__atomic_store_n(&rig.caller, h_start(slot, fn, arg), __ATOMIC_RELEASE);
+	return rig_wait(rig.caller);
 }
 
 /* Container root without CAP_SYS_ADMIN is what the policy's default makes of us anyway. */
