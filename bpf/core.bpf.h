@@ -372,6 +372,14 @@ static __always_inline int errno_return(__u32 err)
 	return ret;
 }
 
+static __always_inline void cause_forget(struct warder_task *tag)
+{
+	tag->cause = WARDER_REFUSAL_NONE;
+	tag->cap = 0;
+	tag->cap_userns = 0;
+	tag->rule = 0;
+}
+
 /*
  * What a tag remembers of refusals counts for one system call: supervised ones forget it when they
  * end, and here it is forgotten when it is another call's, or older than the programs that forget
@@ -393,10 +401,7 @@ __noinline __weak int cause_freshen(struct warder_task *tag)
 		return 0;
 	tag->cause_nr = nr;
 	tag->cause_serial = serial;
-	tag->cause = WARDER_REFUSAL_NONE;
-	tag->cap = 0;
-	tag->cap_userns = 0;
-	tag->rule = 0;
+	cause_forget(tag);
 	return 0;
 }
 

@@ -444,12 +444,40 @@ static __always_inline int file_answer_entry(struct warder_task *tag, const stru
 	return file_judge_entry(dir, dentry, hook, access);
 }
 
+/* The same for a hook that asks nothing else; `ret` is what programs before it said. */
+static __always_inline int file_hook_entry(const struct path *dir, struct dentry *dentry, __u32 hook,
+					   __u32 access, int ret)
+{
+	struct warder_task *tag;
+	__u32 fault;
+
+	if (ret)
+		return ret;
+	tag = task_tag(bpf_get_current_task_btf(), &fault);
+	if (!tag && !fault)
+		return 0;
+	return file_answer_entry(tag, dir, dentry, hook, access);
+}
+
+/* What an open file may be used for. */
+static __always_inline __u32 file_open_access(struct file *file)
+{
+	fmode_t mode = file->f_mode;
+	__u32 access = 0;
+
+	if (mode & WARDER_FMODE_READ)
+		access |= WARDER_ACC_READ;
+	if (mode & WARDER_FMODE_WRITE)
+		access |= file->f_flags & WARDER_O_APPEND ? WARDER_ACC_APPEND : WARDER_ACC_WRITE;
+	/* Access mode 3, for ioctl only: the kernel asks for both. */
+	return access ? access : WARDER_ACC_READ | WARDER_ACC_WRITE;
+}
+
 SEC("lsm/file_open")
 int BPF_PROG(warder_file_open, struct file *file, int ret)
 {
-	__u32 access = 0, fault;
 	struct warder_task *tag;
-	fmode_t mode;
+	__u32 access, fault;
 	int err;
 
 	if (ret)
@@ -463,14 +491,7 @@ int BPF_PROG(warder_file_open, struct file *file, int ret)
 	err = device_judge_open(file);
 	if (err)
 		return err;
-	mode = file->f_mode;
-	if (mode & WARDER_FMODE_READ)
-		access |= WARDER_ACC_READ;
-	if (mode & WARDER_FMODE_WRITE)
-		access |= file->f_flags & WARDER_O_APPEND ? WARDER_ACC_APPEND : WARDER_ACC_WRITE;
-	/* Access mode 3, for ioctl only: the kernel asks for both. */
-	if (!access)
-		access = WARDER_ACC_READ | WARDER_ACC_WRITE;
+	access = file_open_access(file);
 	if (file->f_flags & WARDER_O_TMPFILE)
 		return file_judge_tmpfile(&file->f_path, access);
 	if (file_is_allowed(tag, file, access))
@@ -549,58 +570,26 @@ SEC("lsm/path_mkdir")
 int BPF_PROG(warder_path_mkdir, const struct path *dir, struct dentry *dentry, umode_t mode,
 	     int ret)
 {
-	struct warder_task *tag;
-	__u32 fault;
-
-	if (ret)
-		return ret;
-	tag = task_tag(bpf_get_current_task_btf(), &fault);
-	if (!tag && !fault)
-		return 0;
-	return file_answer_entry(tag, dir, dentry, WARDER_HOOK_PATH_MKDIR, WARDER_ACC_CREATE);
+	return file_hook_entry(dir, dentry, WARDER_HOOK_PATH_MKDIR, WARDER_ACC_CREATE, ret);
 }
 
 SEC("lsm/path_symlink")
 int BPF_PROG(warder_path_symlink, const struct path *dir, struct dentry *dentry,
 	     const char *old_name, int ret)
 {
-	struct warder_task *tag;
-	__u32 fault;
-
-	if (ret)
-		return ret;
-	tag = task_tag(bpf_get_current_task_btf(), &fault);
-	if (!tag && !fault)
-		return 0;
-	return file_answer_entry(tag, dir, dentry, WARDER_HOOK_PATH_SYMLINK, WARDER_ACC_SYMLINK);
+	return file_hook_entry(dir, dentry, WARDER_HOOK_PATH_SYMLINK, WARDER_ACC_SYMLINK, ret);
 }
 
 SEC("lsm/path_unlink")
 int BPF_PROG(warder_path_unlink, const struct path *dir, struct dentry *dentry, int ret)
 {
-	struct warder_task *tag;
-	__u32 fault;
-
-	if (ret)
-		return ret;
-	tag = task_tag(bpf_get_current_task_btf(), &fault);
-	if (!tag && !fault)
-		return 0;
-	return file_answer_entry(tag, dir, dentry, WARDER_HOOK_PATH_UNLINK, WARDER_ACC_DELETE);
+	return file_hook_entry(dir, dentry, WARDER_HOOK_PATH_UNLINK, WARDER_ACC_DELETE, ret);
 }
 
 SEC("lsm/path_rmdir")
 int BPF_PROG(warder_path_rmdir, const struct path *dir, struct dentry *dentry, int ret)
 {
-	struct warder_task *tag;
-	__u32 fault;
-
-	if (ret)
-		return ret;
-	tag = task_tag(bpf_get_current_task_btf(), &fault);
-	if (!tag && !fault)
-		return 0;
-	return file_answer_entry(tag, dir, dentry, WARDER_HOOK_PATH_RMDIR, WARDER_ACC_DELETE);
+	return file_hook_entry(dir, dentry, WARDER_HOOK_PATH_RMDIR, WARDER_ACC_DELETE, ret);
 }
 
 /* Both ends lie on one mount, or the kernel refuses: the old one's is the new folder's. */

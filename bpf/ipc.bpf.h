@@ -41,7 +41,7 @@ static __always_inline int ipc_made(__u64 at)
 	SEC("lsm/" #kind "_alloc_security")                                                     \
 	int BPF_PROG(warder_##kind##_alloc, struct kern_ipc_perm *perm, int ret)                \
 	{                                                                                       \
-		return ret ? errno_return(-ret) : ipc_made(unix_scalar(perm));                               \
+		return ret ? errno_return(-ret) : ipc_made(unix_scalar(perm));                  \
 	}                                                                                       \
 	SEC("lsm/" #kind "_free_security")                                                      \
 	int BPF_PROG(warder_##kind##_free, struct kern_ipc_perm *perm)                          \
@@ -213,15 +213,9 @@ __noinline __weak int ipc_judge_owner(int owner)
 /* One's own file, as if it were opened now. A frame of its own, for the stack below the others. */
 static __noinline int ipc_judge_own_file(struct file *file)
 {
-	struct file_request r = { .hook = WARDER_HOOK_FILE_RECEIVE, .class_ = WARDER_CLASS_FILE };
+	struct file_request r = { .hook = WARDER_HOOK_FILE_RECEIVE, .class_ = WARDER_CLASS_FILE,
+				  .access = file_open_access(file) };
 
-	if (file->f_mode & WARDER_FMODE_READ)
-		r.access |= WARDER_ACC_READ;
-	if (file->f_mode & WARDER_FMODE_WRITE)
-		r.access |= file->f_flags & WARDER_O_APPEND ? WARDER_ACC_APPEND : WARDER_ACC_WRITE;
-	/* Access mode 3, see file_open. */
-	if (!r.access)
-		r.access = WARDER_ACC_READ | WARDER_ACC_WRITE;
 	file_object_set(&r.at, &file->f_path, NULL);
 	return file_judge(&r);
 }

@@ -243,18 +243,28 @@ static __noinline int key_refuse(struct subject *s, struct key *key, struct hook
 
 /* --------------------------------------------------------------------- tags */
 
+/* The counters of container `cid`; NULL when the slot is another container's by now. */
+static __always_inline struct warder_stats *key_stats(__u32 slot, __u64 cid)
+{
+	struct warder_ctr *ctr = bpf_map_lookup_elem(&warder_ctrs, &slot);
+
+	return ctr && ctr->cid == cid ? bpf_map_lookup_elem(&warder_stats, &slot) : NULL;
+}
+
+/* Is it counted against the container's limits? */
+static __always_inline int key_is_counted(const struct warder_key_tag *tag)
+{
+	return tag->kind == WARDER_KEY_OWN || tag->kind == WARDER_KEY_SHARED;
+}
+
 static __always_inline void key_uncount(const struct warder_key_tag *tag)
 {
 	struct warder_stats *stats;
-	struct warder_ctr *ctr;
-	__u32 slot = tag->slot;
 
-	if (tag->kind != WARDER_KEY_OWN && tag->kind != WARDER_KEY_SHARED)
+	if (!key_is_counted(tag))
 		return;
-	ctr = bpf_map_lookup_elem(&warder_ctrs, &slot);
-	stats = bpf_map_lookup_elem(&warder_stats, &slot);
-	/* The slot may be another container's by now. */
-	if (!ctr || !stats || ctr->cid != tag->cid)
+	stats = key_stats(tag->slot, tag->cid);
+	if (!stats)
 		return;
 	__sync_fetch_and_add(&stats->keys, -1);
 	__sync_fetch_and_add(&stats->key_bytes, -(__u64)tag->name_bytes - tag->data_bytes);
@@ -329,11 +339,16 @@ static __always_inline __u64 key_call_payload(const struct key_call *call)
 	return (__u32)call->arg[3];
 }
 
+static __always_inline __u64 key_bytes_max(const struct subject *s)
+{
+	return s->ctr->keys_bytes ? s->ctr->keys_bytes : WARDER_KEY_BYTES_DEFAULT;
+}
+
 /* Counts one more key, or says which limit it would pass: 0 if none. */
 static __noinline __u64 key_count(struct subject *s, __u64 name, __u64 data)
 {
 	__u64 max = s->ctr->keys_max ? s->ctr->keys_max : WARDER_KEYS_DEFAULT;
-	__u64 max_bytes = s->ctr->keys_bytes ? s->ctr->keys_bytes : WARDER_KEY_BYTES_DEFAULT;
+	__u64 max_bytes = key_bytes_max(s);
 
 	if (__sync_fetch_and_add(&s->stats->keys, 1) >= max) {
 		__sync_fetch_and_add(&s->stats->keys, -1);
@@ -453,16 +468,14 @@ int BPF_PROG(warder_key_payload, struct key *key, size_t length, int ret)
 	__u64 at = (__u64)key, change;
 	struct warder_key_tag *tag;
 	struct warder_stats *stats;
-	struct warder_ctr *ctr;
 
 	if (ret)
 		return 0;
 	tag = bpf_map_lookup_elem(&warder_keys, &at);
-	if (!tag || (tag->kind != WARDER_KEY_OWN && tag->kind != WARDER_KEY_SHARED))
+	if (!tag || !key_is_counted(tag))
 		return 0;
-	ctr = bpf_map_lookup_elem(&warder_ctrs, &tag->slot);
-	stats = bpf_map_lookup_elem(&warder_stats, &tag->slot);
-	if (!ctr || !stats || ctr->cid != tag->cid)
+	stats = key_stats(tag->slot, tag->cid);
+	if (!stats)
 		return 0;
 	/* The kernel holds the key's semaphore: one such change at a time. */
 	change = (__u64)(__u32)length - tag->data_bytes;
@@ -540,12 +553,11 @@ static __always_inline int key_grows_too_much(const struct subject *s,
 					      const struct warder_key_tag *tag,
 					      const struct key_call *call)
 {
-	__u64 max = s->ctr->keys_bytes ? s->ctr->keys_bytes : WARDER_KEY_BYTES_DEFAULT;
 	__u64 data = key_call_payload(call);
 
 	if (tag->kind != WARDER_KEY_OWN || data <= tag->data_bytes)
 		return 0;
-	return s->stats->key_bytes - tag->data_bytes + data > max;
+	return s->stats->key_bytes - tag->data_bytes + data > key_bytes_max(s);
 }
 
 /* What the supervisor said may be done with it: a key of the host or of another container that

@@ -478,14 +478,6 @@ struct call_programs {
 struct call_programs warder_refused SEC(".maps");
 struct call_programs warder_refusedu SEC(".maps");
 
-static __always_inline void cause_forget(struct warder_task *tag)
-{
-	tag->cause = WARDER_REFUSAL_NONE;
-	tag->cap = 0;
-	tag->cap_userns = 0;
-	tag->rule = 0;
-}
-
 static __always_inline int call_refused(struct pt_regs *regs, long ret)
 {
 	struct task_struct *task = bpf_get_current_task_btf();

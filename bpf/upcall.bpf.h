@@ -44,7 +44,6 @@ static __noinline int upcall_end(struct key *auth)
 	struct warder_upcall_record *r;
 	struct key_look look = {};
 	struct warder_stats *stats;
-	struct warder_ctr *ctr;
 	__u32 serial, slot;
 	__u64 cid;
 
@@ -59,9 +58,8 @@ static __noinline int upcall_end(struct key *auth)
 	/* Who deletes it takes it off the count. */
 	if (bpf_map_delete_elem(&warder_upcalls, &serial))
 		return 0;
-	ctr = bpf_map_lookup_elem(&warder_ctrs, &slot);
-	stats = bpf_map_lookup_elem(&warder_stats, &slot);
-	if (ctr && stats && ctr->cid == cid)
+	stats = key_stats(slot, cid);
+	if (stats)
 		__sync_fetch_and_add(&stats->upcalls, -1);
 	return 0;
 }
@@ -92,15 +90,19 @@ __noinline __weak int upcall_fill(struct warder_upcall_record *r)
 	return 0;
 }
 
+static __always_inline __u64 upcall_max(const struct subject *s)
+{
+	return s->ctr->keys_pending ? s->ctr->keys_pending : WARDER_KEY_PENDING_DEFAULT;
+}
+
 /* Counts and records it; 0, or the errno with which it is refused. */
 static __noinline int upcall_record(struct subject *s, struct key *auth, __u64 serial_by,
 				  __u32 rule)
 {
-	__u64 max = s->ctr->keys_pending ? s->ctr->keys_pending : WARDER_KEY_PENDING_DEFAULT;
 	__u32 serial = (__u32)serial_by;
 	struct warder_upcall_record *r;
 
-	if (__sync_fetch_and_add(&s->stats->upcalls, 1) >= max) {
+	if (__sync_fetch_and_add(&s->stats->upcalls, 1) >= upcall_max(s)) {
 		__sync_fetch_and_add(&s->stats->upcalls, -1);
 		return WARDER_EDQUOT;
 	}
@@ -165,7 +167,7 @@ static __noinline int upcall_judge_new(struct subject *s, struct hook_facts *f, 
 		return 0;
 	warder_verdict_allow(v);
 	warder_verdict_deny(v, WARDER_WHY_BASELINE, err);
-	f->arg[1] = s->ctr->keys_pending ? s->ctr->keys_pending : WARDER_KEY_PENDING_DEFAULT;
+	f->arg[1] = upcall_max(s);
 	return 0;
 }
 
