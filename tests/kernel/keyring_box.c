@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "keyring_box.h"
 
+#include <bpf/bpf.h>
 #include <keyutils.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -153,6 +155,30 @@ int box_publish(uint32_t slot, const char *text)
 	policy_free(p);
 	policy_diags_done(&diags);
 	return err;
+}
+
+/* Both values begin with the container's id. */
+_Static_assert(!offsetof(struct warder_key_tag, cid), "cid of a tag");
+_Static_assert(!offsetof(struct warder_upcall_record, cid), "cid of a record");
+
+unsigned box_count(enum loader_map map, uint64_t cid)
+{
+	union {
+		uint64_t cid;
+		struct warder_key_tag tag;
+		struct warder_upcall_record upcall;
+	} value;
+	uint64_t key, last, *previous = NULL; /* room for the longer of the keys */
+	int fd = loader_map_fd(box_loader, map);
+	unsigned n = 0;
+
+	while (!bpf_map_get_next_key(fd, previous, &key)) {
+		if (!bpf_map_lookup_elem(fd, &key, &value) && value.cid == cid)
+			n++;
+		last = key;
+		previous = &last;
+	}
+	return n;
 }
 
 static int mark_supervisor(void)

@@ -85,6 +85,9 @@ int box_run(struct box *x, int (*fn)(void));
 /* The same for a process of the host. */
 int box_run_outside(int (*fn)(void));
 
+/* How many entries of a container a map of keys holds. */
+unsigned box_count(enum loader_map map, uint64_t cid);
+
 /* A user key in C. */
 int box_give(struct box *x, const char *description, const char *payload, int32_t *ret);
 

@@ -25,18 +25,7 @@
 
 static unsigned tags_of(uint64_t cid)
 {
-	int fd = loader_map_fd(box_loader, LOADER_MAP_KEYS);
-	struct warder_key_tag tag;
-	__u64 key, *previous = NULL, last;
-	unsigned n = 0;
-
-	while (!bpf_map_get_next_key(fd, previous, &key)) {
-		if (!bpf_map_lookup_elem(fd, &key, &tag) && tag.cid == cid)
-			n++;
-		last = key;
-		previous = &last;
-	}
-	return n;
+	return box_count(LOADER_MAP_KEYS, cid);
 }
 
 /* ----------------------------------------------------------- announcements */

@@ -51,18 +51,7 @@ static int bytes_come_to_zero(const struct box *x)
 
 static unsigned records(uint64_t cid)
 {
-	int fd = loader_map_fd(box_loader, LOADER_MAP_UPCALLS);
-	struct warder_upcall_record r;
-	__u32 key, *previous = NULL, last;
-	unsigned n = 0;
-
-	while (!bpf_map_get_next_key(fd, previous, &key)) {
-		if (!bpf_map_lookup_elem(fd, &key, &r) && r.cid == cid)
-			n++;
-		last = key;
-		previous = &last;
-	}
-	return n;
+	return box_count(LOADER_MAP_UPCALLS, cid);
 }
 
 /* ------------------------------------------------------------------- bytes */
