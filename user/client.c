@@ -264,14 +264,18 @@ int client_memfd(const void *data, size_t len)
 	return take_fd(&fd);
 }
 
+/* Has the other end gone? */
+static int client_failed(int err, struct warder_error *reterr)
+{
+	return err == -ENODATA || err == -ECONNRESET || err == -EPIPE ?
+		       error_set(reterr, -ENODATA, "the supervisor has closed the connection") :
+		       err;
+}
+
 static int client_recv(struct warder *w, struct json_object **ret, struct control_fds *fds,
 		       struct warder_error *reterr)
 {
-	int err = control_recv(w->sock, ret, fds, 1, 0, reterr);
-
-	return err == -ENODATA || err == -ECONNRESET ?
-		       error_set(reterr, -ENODATA, "the supervisor has closed the connection") :
-		       err;
+	return client_failed(control_recv(w->sock, ret, fds, 1, 0, reterr), reterr);
 }
 
 /*
@@ -300,9 +304,7 @@ static int client_exchange(struct warder *w, struct json_object *request, const 
 			return err;
 		err = -ECONNRESET;
 	}
-	if (err == -EPIPE || err == -ECONNRESET || err == -ENODATA)
-		return error_set(reterr, -ENODATA, "the supervisor has closed the connection");
-	return err;
+	return client_failed(err, reterr);
 }
 
 int client_call(struct warder *w, struct json_object *request, const int *fds, size_t count,

@@ -114,16 +114,6 @@ int keyring_rotate_key(struct keyring *k, uint64_t cid, const struct keyring_rin
 					   ret_serial, reterr);
 }
 
-/* Of a key of the host: the grant goes with the link. */
-static void grant_drop(struct keyring *k, uint64_t cid, int32_t serial)
-{
-	struct warder_grant_key gk = { .cid = cid, .serial = serial };
-	int fd = k->loader ? loader_map_fd(k->loader, LOADER_MAP_KEY_GRANTS) : -1;
-
-	if (fd >= 0)
-		keyring_map_delete(fd, &gk);
-}
-
 int keyring_unlink_key(struct keyring *k, uint64_t cid, const struct keyring_rings *rings,
 		       const char *type, const char *description, struct warder_error *reterr)
 {
@@ -135,7 +125,8 @@ int keyring_unlink_key(struct keyring *k, uint64_t cid, const struct keyring_rin
 	if (keyctl_unlink(serial, rings->container) && !keyring_is_gone(-errno))
 		return error_errno(reterr, -errno, "cannot unlink the %s key '%s'", type,
 				   description);
-	grant_drop(k, cid, serial);
+	/* Of a key of the host: the grant goes with the link. */
+	keyring_grant(k, cid, serial, 0, NULL);
 	return 0;
 }
 
@@ -152,7 +143,7 @@ int keyring_revoke_key(struct keyring *k, uint64_t cid, const struct keyring_rin
 				   description);
 	/* A revoked key in the way would make lookups EKEYREVOKED rather than go on. */
 	keyctl_unlink(serial, rings->container);
-	grant_drop(k, cid, serial);
+	keyring_grant(k, cid, serial, 0, NULL);
 	return 0;
 }
 
@@ -187,7 +178,7 @@ int keyring_link_key(struct keyring *k, uint64_t cid, const struct keyring_rings
 	if (!keyctl_link(serial, rings->container))
 		return 0;
 	err = -errno;
-	grant_drop(k, cid, serial);
+	keyring_grant(k, cid, serial, 0, NULL);
 	return error_errno(reterr, err,
 			   "cannot link key %" PRId32 " (does it grant LINK to root? see `keyctl "
 			   "setperm`)",

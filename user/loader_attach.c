@@ -27,8 +27,8 @@
 
 #define ATTACH_RETRIES 500 /* of 10 ms */
 
-/* Who needs a program. */
-/* Bits below NEED_OPS; from there on one for each operation that override rules speak of. */
+/* Who needs a program: bits below NEED_OPS, and from there on one for each operation that override
+ * rules speak of. */
 #define NEED_ALWAYS (1u << 0)
 #define NEED_CONTAINER (1u << 1) /* any container: baseline, borders, bookkeeping */
 #define NEED_EXEC (1u << 2)      /* exec rules or default */

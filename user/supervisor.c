@@ -284,6 +284,11 @@ static int supervisor_open_sources(struct supervisor *s, struct warder_error *re
 	return 0;
 }
 
+void supervisor_trim_later(struct supervisor *s)
+{
+	s->trim_at = supervisor_now_ms() + SUPERVISOR_TRIM_MS;
+}
+
 static int supervisor_open_kernel(struct supervisor *s, struct warder_error *reterr)
 {
 	const struct override_callbacks callbacks = { .acquire = ctr_override_acquire,
@@ -317,7 +322,7 @@ static int supervisor_open_kernel(struct supervisor *s, struct warder_error *ret
 	sup_policy_adopt(s);
 	ctr_adopt_all(s);
 	/* The one before may have left more attached. */
-	s->trim_at = supervisor_now_ms() + SUPERVISOR_TRIM_MS;
+	supervisor_trim_later(s);
 	err = dup(events_fd(s->events));
 	if (err < 0 || source_add(s, &s->event_source, err, EPOLLIN, sup_event_ring_ready))
 		return error_errno(reterr, -errno, "cannot watch the ring of events");

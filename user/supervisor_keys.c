@@ -26,7 +26,7 @@ static struct ctr *request_keyring(struct supervisor *s, struct json_object *o,
 }
 
 void handle_keyring_show(struct supervisor *s, struct conn *c, struct json_object *o,
-				struct control_fds *fds)
+			 struct control_fds *fds)
 {
 	cleanup_free struct keyring_key *keys = NULL;
 	struct warder_error e = { "" };

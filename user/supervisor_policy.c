@@ -91,7 +91,7 @@ static int sup_policy_put(struct supervisor *s, uint32_t slot, struct sup_image 
 		err = loader_publish(s->loader, slot, &image->img, reterr);
 		if (err)
 			return err;
-		s->trim_at = supervisor_now_ms() + SUPERVISOR_TRIM_MS;
+		supervisor_trim_later(s);
 	}
 	pthread_mutex_lock(&s->lock);
 	old = p->image;
@@ -184,7 +184,7 @@ void sup_policy_release(struct supervisor *s, uint32_t slot)
 		return;
 	if (s->loader) {
 		loader_unpublish(s->loader, slot);
-		s->trim_at = supervisor_now_ms() + SUPERVISOR_TRIM_MS;
+		supervisor_trim_later(s);
 	}
 	pthread_mutex_lock(&s->lock);
 	old = p->image;

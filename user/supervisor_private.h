@@ -185,6 +185,8 @@ struct supervisor {
 
 /* supervisor.c */
 uint64_t supervisor_now_ms(void);
+/* Policies have changed: programs that none needs any more come off when they have been quiet. */
+void supervisor_trim_later(struct supervisor *s);
 int source_add(struct supervisor *s, struct source *src, int fd, uint32_t events,
 	       void (*ready)(struct supervisor *s, struct source *src, uint32_t events));
 void source_remove(struct supervisor *s, struct source *src); /* closes, too */

@@ -35,8 +35,7 @@ struct json_object *reply_new(void)
 	return o;
 }
 
-struct ctr *request_container(struct supervisor *s, struct json_object *o,
-				     struct warder_error *e)
+struct ctr *request_container(struct supervisor *s, struct json_object *o, struct warder_error *e)
 {
 	const char *name = NULL;
 	struct ctr *c;
