@@ -5,6 +5,7 @@
 # shellcheck source=tests/kernel/lib.sh
 . "$(dirname "$0")/lib.sh"
 daemon_absent
+unset SHARED_DAEMON
 
 cat > "$work/red.yaml" <<'POLICY'
 policy: red
@@ -19,24 +20,20 @@ POLICY
 
 # --- on demand, exit statuses
 is 7 "run: the command's exit status" warder run --policy none -- /bin/sh -c 'exit 7'
-is 143 "run: 128 + signal" sh -c 'warder run --policy none --name sig -- /bin/sh -c "trap exit\ 1 USR1; sleep 30 & wait" & p=$!; i=0; while ! warder list | grep -q "sig.*running" && [ $i -lt 100 ]; do sleep 0.2; i=$((i+1)); done; warder kill --all sig; wait $p; [ $? = 137 ] && exit 143'
+is 143 "run: 128 + signal" sh -c 'warder run --policy none --name sig -- /bin/sh -c "trap exit\ 1 USR1; sleep 30 & wait" & p=$!; until warder list | grep -q "sig.*running"; do sleep 0.1; done; warder kill --all sig; wait $p; [ $? = 137 ] && exit 143'
 is 127 "run: 127 when not found" warder run --policy none -- /no/such/program
 has 'no such program' "run: says that it was not found"
 is 126 "run: 126 when it cannot be executed" warder run --policy none -- /etc/passwd
 is 125 "run: 125 for a policy that is not there" warder run --policy no-such-policy -- /bin/true
 has 'no-such-policy' "run: names the policy that is not there"
 is 125 "run: 125 for a root that is not there" warder run --rootfs /no/such -- /bin/true
-i=0
-while [ -e /run/warder/lock ] && [ $i -lt 100 ]; do sleep 0.2; i=$((i + 1)); done
+await absent /run/warder/lock
 out=$(ls -d /run/warder /sys/fs/bpf/warder /sys/fs/cgroup/warder 2>/dev/null)
 [ -z "$out" ]
 ok $? "on demand: nothing is left after the last container"
 
 # --- a daemon from here on
-warderd 2> "$work/warderd.log" &
-daemon=$!
-i=0
-while [ ! -S /run/warder/control.sock ] && [ $i -lt 300 ]; do sleep 0.2; i=$((i + 1)); done
+daemon_start
 
 # --- what a container is
 is 0 "inside: pid 1, root's capabilities as podman's" warder run --policy none -- /bin/sh -c \
@@ -145,14 +142,11 @@ is 0 "container.sock: of a user namespace" warder run -d --name usr --userns --p
 # --- the supervisor dies, and another adopts
 kill -9 $daemon
 wait $daemon 2>/dev/null
-warderd 2>> "$work/warderd.log" &
-daemon=$!
-i=0
-while ! warder doctor 2>/dev/null | grep -q 'supervisor.*process' && [ $i -lt 60 ]; do sleep 0.5; i=$((i + 1)); done
+daemon_start
 is 0 "adopt: still listed after kill -9" warder list --json
 has '"name":"bob"' "adopt: by its name"
-i=0
-while ! warder enter bob -- $ask "$status" >/dev/null && [ $i -lt 50 ]; do sleep 0.2; i=$((i + 1)); done
+answers() { warder enter bob -- $ask "$status" >/dev/null; }
+await answers
 is 0 "adopt: container.sock answers again" warder enter bob -- $ask "$status"
 has '"name":"bob"' "adopt: about its container"
 is 0 "adopt: container.sock of a user namespace" warder enter usr -- $ask "$status"
@@ -160,8 +154,8 @@ has '"name":"usr"' "adopt: about that one"
 is 0 "adopt: its mode" warder enter bob -- stat -c '%a %U' /run/warder/container.sock
 has '^666 root$' "adopt: every user of the container may ask"
 for name in link file fifo gone folder inside; do
-	out=$(cat "$work/warderd.log")
-	[ "$(grep -c "container $name has no container.sock any more" "$work/warderd.log")" = 1 ]
+	out=$(cat $daemon_log)
+	[ "$(grep -c "container $name has no container.sock any more" $daemon_log)" = 1 ]
 	ok $? "adopt: one warning about $name"
 done
 out=$(cat "$link/victim/container.sock" "$folder/run/warder/container.sock" && warder enter inside -- cat /run/warder/container.sock)
@@ -170,13 +164,12 @@ ok $? "adopt: no file of theirs was touched"
 for name in link file fifo gone folder inside usr few; do warder kill --all $name || ok 1 "kill $name"; done
 is 1 "adopt: still enforced" warder enter bob -- cat /etc/group
 # --- a second daemon takes over in order
-warderd 2>> "$work/warderd.log" &
-second=$!
-wait $daemon
+first=$daemon
+daemon_start
+wait $first
 ok $? "hand-over: the first one leaves with status 0"
-daemon=$second
-i=0
-while ! warder doctor 2>/dev/null | grep -q "process $daemon," && [ $i -lt 60 ]; do sleep 0.5; i=$((i + 1)); done
+is 0 "hand-over: the second one serves" warder doctor
+has "process $daemon," "hand-over: as doctor says"
 is 0 "hand-over: the container is still there" warder inspect bob
 is 0 "kill" warder kill --signal KILL bob
 is 137 "wait: the status of an adopted container" warder wait bob
@@ -194,7 +187,7 @@ ok $? "the daemon leaves with status 0"
 out=$(ls -d /run/warder /sys/fs/bpf/warder 2>/dev/null)
 [ -z "$out" ]
 ok $? "nothing is left after the daemon"
-out=$(cat "$work/warderd.log")
+out=$(cat $daemon_log)
 hasnot 'error' "the daemon reported no error"
 echo "$passed passed, $failed failed"
 [ $failed = 0 ]

@@ -5,6 +5,7 @@
 # shellcheck source=tests/kernel/lib.sh
 . "$(dirname "$0")/lib.sh"
 daemon_absent
+unset SHARED_DAEMON
 tool=$(command -v test_control_socket)
 
 one_line() {
@@ -12,8 +13,7 @@ one_line() {
 	ok $? "$1"
 }
 wait_gone() {
-	i=0
-	while [ -e /run/warder/lock ] && [ $i -lt 100 ]; do sleep 0.2; i=$((i + 1)); done
+	await absent /run/warder/lock
 	out=$(ls -d /run/warder /sys/fs/bpf/warder /sys/fs/cgroup/warder 2>/dev/null
 		grep -e ' /run/warder' -e ' /tmp/.*stage' /proc/self/mountinfo
 		ps -o pid,comm,args | grep -e '[w]arderd' -e '[w]arder-init')
@@ -24,9 +24,8 @@ wait_gone() {
 descriptors() {
 	ls -l "/proc/$daemon/fd" | grep -vc bpf_link
 }
-wait_socket() {
-	i=0
-	while [ ! -S /run/warder/control.sock ] && [ $i -lt 300 ]; do sleep 0.2; i=$((i + 1)); done
+as_before() {
+	[ "$(descriptors)" = "$before" ]
 }
 
 # --- policies
@@ -95,9 +94,7 @@ wait_gone "after every failed start: no process, cgroup, pin, mount or folder"
 # --- other users
 is 125 "another user: run" /usr/bin/setpriv --reuid 1000 --regid 1000 --clear-groups warder run --policy none -- /bin/true
 one_line "another user: one sentence"
-warderd 2> "$work/warderd.log" &
-daemon=$!
-wait_socket
+daemon_start
 is 125 "another user: run, with a daemon" /usr/bin/setpriv --reuid 1000 --regid 1000 --clear-groups warder run --policy none -- /bin/true
 is 125 "another user: list" /usr/bin/setpriv --reuid 1000 --regid 1000 --clear-groups warder list
 is 1 "another user: the socket" /usr/bin/setpriv --reuid 1000 --regid 1000 --clear-groups "$tool" ask /run/warder/control.sock '{"request":"list"}'
@@ -117,20 +114,18 @@ done
 is 0 "attacker: descriptors" warder enter evil -- "$tool" fds /run/warder/container.sock
 has 'may not send descriptors' "attacker: are refused"
 warder enter evil -- "$tool" idle /run/warder/container.sock 60 3 > "$work/idle" 2>&1 &
-i=0
-while ! grep -q connected "$work/idle" && [ $i -lt 50 ]; do sleep 0.1; i=$((i + 1)); done
+await grep -q connected "$work/idle"
 is 0 "attacker: 60 idle connections, and the host is served" warder list
 wait $!
 is 0 "attacker: its socket serves it again" warder enter evil -- "$tool" ask /run/warder/container.sock '{"request":"status"}'
 has '"ok":true' "attacker: with an answer"
 : > "$work/linger"
 warder enter evil -- "$tool" linger /run/warder/container.sock 20 > "$work/linger" 2>&1 &
-i=0
-while ! grep -q sent "$work/linger" && [ $i -lt 50 ]; do sleep 0.1; i=$((i + 1)); done
+await grep -q sent "$work/linger"
 is 0 "attacker: sent a socket whose close waits" cat "$work/linger"
 has '^sent$' "attacker: it was sent"
-is 0 "attacker: and the host is served at once" timeout -s KILL 5 warder list
-is 0 "attacker: again" timeout -s KILL 5 warder inspect evil
+is 0 "attacker: and the host is served at once" timeout -s KILL 15 warder list
+is 0 "attacker: again" timeout -s KILL 15 warder inspect evil
 is 1 "attacker: signals" warder enter evil -- /bin/sh -c 'kill -9 -1; kill -9 '"$daemon"
 # With the host's proc it knows the number, but not the process.
 is 0 "attacker: with the host's proc" warder run -d --name evil2 --policy none -v /proc:/tmp/hostproc --cap-add ALL -- /bin/sleep 1000
@@ -142,10 +137,9 @@ has "process $daemon," "attacker: it is the same"
 is 0 "attacker: ends" warder kill --all evil
 is 0 "attacker: the other ends" warder kill --all evil2
 is 0 "after the attacks: another container" warder run --policy none -- /bin/true
-i=0
-while [ "$(descriptors)" != "$before" ] && [ $i -lt 100 ]; do sleep 0.2; i=$((i + 1)); done
+await as_before
 out="$(descriptors) descriptors, not $before"
-[ "$(descriptors)" = "$before" ]
+as_before
 ok $? "after the attacks: as many descriptors as before"
 
 # --- names, and 200 starts that fail under a daemon
@@ -157,10 +151,9 @@ for i in 1 2 3 4 5 6 7 8 9 10; do warder run --policy none -v /no/such:/tmp/v --
 out=$(ls -d /sys/fs/cgroup/warder/*/ 2>/dev/null; ls /run/warder/containers | grep -v exited)
 [ -z "$out" ]
 ok $? "after 20 failed starts: no cgroup and no state file"
-i=0
-while [ "$(descriptors)" != "$before" ] && [ $i -lt 50 ]; do sleep 0.2; i=$((i + 1)); done
+await as_before
 out="$(descriptors) descriptors, not $before"
-[ "$(descriptors)" = "$before" ]
+as_before
 ok $? "after 20 failed starts: no descriptor"
 kill $daemon
 wait $daemon

@@ -136,8 +136,7 @@ signalled() {
 	: > "$work/out"
 	warder run --name "s$1" --policy none -- /bin/sh -c "$3" > "$work/out" 2>&1 &
 	p=$!
-	i=0
-	while ! grep -q ready "$work/out" && [ $i -lt 150 ]; do sleep 0.1; i=$((i + 1)); done
+	await grep -q ready "$work/out"
 	kill -"$1" $p
 	wait $p
 	got=$?
@@ -152,8 +151,7 @@ signalled HUP 8 'trap "exit 8" HUP; echo ready; while :; do sleep 0.1; done'
 
 # --- detached
 is 0 "detach: standard streams are /dev/null" warder run -d --name quiet --policy none -v "$work/vol:/tmp/v" -- /bin/sh -c 'ls -l /proc/self/fd > /tmp/v/fds; echo said; read x; echo $? > /tmp/v/read; exec sleep 1000'
-i=0
-while [ ! -s "$work/vol/read" ] && [ $i -lt 100 ]; do sleep 0.1; i=$((i + 1)); done
+await [ -s "$work/vol/read" ]
 out=$(cat "$work/vol/fds" "$work/vol/read")
 [ "$(grep -c '/dev/null' "$work/vol/fds")" = 2 ]
 ok $? "detach: input and errors"

@@ -21,21 +21,26 @@ kill_daemon() {
 	wait $daemon 2>/dev/null
 	daemon_start
 }
-# finds: does the container find the key that it was given, within five seconds?
+# finds TITLE: the container finds the key that it was given, now or soon
 finds() {
-	i=0
-	while [ $i -lt 50 ]; do
-		# shellcheck disable=SC2016 # expanded in the container
-		out=$(warder enter keys -- /bin/sh -c 'keyctl pipe $(keyctl request user color)' 2>&1) && break
-		sleep 0.1
-		i=$((i + 1))
-	done
+	await found
 	[ "$out" = blue ]
 	ok $? "$1"
+}
+found() {
+	# shellcheck disable=SC2016 # expanded in the container
+	out=$(warder enter keys -- /bin/sh -c 'keyctl pipe $(keyctl request user color)' 2>&1)
 }
 
 runs() {
 	warder inspect "$1" 2>/dev/null | grep -q '"state": "running"'
+}
+ended() {
+	! kill -0 "$1" 2>/dev/null
+}
+# settled NAME: its `warder run` has ended, or it runs
+settled() {
+	ended $run || runs "$1"
 }
 
 daemon_start
@@ -55,8 +60,7 @@ is 0 "rings: the supervisor serves others meanwhile" warder list
 kill -9 $daemon
 wait $daemon 2>/dev/null
 touch "$work/vol/clear"
-i=0
-while [ -e "$work/vol/clear" ] && [ $i -lt 100 ]; do sleep 0.1; i=$((i + 1)); done
+await absent "$work/vol/clear"
 [ ! -e "$work/vol/clear" ]
 ok $? "rings: emptied while no supervisor runs"
 daemon_start
@@ -75,9 +79,7 @@ for pause in 0.1 0.6; do
 	kill_daemon
 	# Its supervisor is gone, so it ends, whether its container lives or not; unless the request
 	# was not looked at yet, and the next supervisor has it now.
-	i=0
-	while kill -0 $run 2>/dev/null && ! runs "at$pause" && [ $i -lt 100 ]; do sleep 0.1; i=$((i + 1)); done
-	! kill -0 $run 2>/dev/null || runs "at$pause"
+	await settled "at$pause"
 	ok $? "start, killed after $pause s: run ends, or the next supervisor runs it"
 	out=$(warder list 2>&1; ls -d /sys/fs/cgroup/warder/*/ 2>/dev/null)
 	[ "$(warder list --json | grep -o '"name"' | wc -l)" = "$(ls -d /sys/fs/cgroup/warder/*/ 2>/dev/null | wc -l)" ]
@@ -96,9 +98,7 @@ for pause in 0.2; do
 	run=$!
 	sleep $pause
 	kill_daemon
-	i=0
-	while kill -0 $run 2>/dev/null && [ $i -lt 150 ]; do sleep 0.1; i=$((i + 1)); done
-	! kill -0 $run 2>/dev/null
+	await ended $run
 	ok $? "enter, killed after $pause s: enter ends"
 	wait $run
 	out=$(cat "$work/entered")
@@ -114,8 +114,11 @@ is 0 "enter: standard input" sh -c 'echo from-outside | warder enter bob -- cat'
 has '^from-outside$' "enter: was read"
 warder kill --signal KILL bob >/dev/null &
 kill_daemon
-i=0
-while warder inspect bob >/dev/null 2>&1 && [ $i -lt 50 ]; do warder kill --signal KILL bob >/dev/null 2>&1; sleep 0.2; i=$((i + 1)); done
+killed() {
+	warder kill --signal KILL bob >/dev/null 2>&1
+	! warder inspect bob >/dev/null 2>&1
+}
+await killed
 is 125 "end, killed meanwhile: it is gone" warder inspect bob
 is 125 "kill: a name whose container is gone" warder kill bob
 is 0 "the name is free again" warder run --name bob --policy none -- /bin/true
@@ -140,16 +143,16 @@ i=0
 while out=$(for t in $(cat /sys/fs/cgroup/warder/*/cgroup.procs); do sed 's/.*) //' "/proc/$t/stat" | cut -d' ' -f39; done) &&
 	printf '%s\n' "$out" | grep -q '^2$' && [ $i -lt 5 ]; do i=$((i + 1)); done
 hasnot '^2$' "override: no thread of it keeps a real-time priority"
-i=0
 # What it asks without a break uses up how often it may ask.
 is 0 "override: it stops" warder enter mounts -- touch /tmp/stop
+mounts_again() { out=$(mounted 2>&1); }
 mounted() { warder enter mounts -- /bin/sh -c 'mkdir -p /tmp/m; mount -t tmpfs none /tmp/m && grep " /tmp/m " /proc/self/mountinfo'; }
-while ! out=$(mounted 2>&1) && [ $i -lt 30 ]; do sleep 0.3; i=$((i + 1)); done
+await mounts_again
 has ' /tmp/m .*nosuid,nodev' "override: mounts are carried out as before"
 warder kill --all mounts >/dev/null
 
-i=0
-while [ -n "$(ls -d /sys/fs/cgroup/warder/*/ 2>/dev/null)" ] && [ $i -lt 100 ]; do sleep 0.1; i=$((i + 1)); done
+no_cgroup() { [ -z "$(ls -d /sys/fs/cgroup/warder/*/ 2>/dev/null)" ]; }
+await no_cgroup
 out=$(ls -d /sys/fs/cgroup/warder/*/ 2>/dev/null; ls /run/warder/containers | grep -v exited)
 [ -z "$out" ]
 ok $? "afterwards: no cgroup, no state"

@@ -37,6 +37,20 @@ hasnot() {
 	! printf '%s\n' "$out" | grep -q -e "$1"
 	ok $? "$2"
 }
+# await COMMAND...: until it succeeds. The limit is for what never comes, not for what is late: an
+# emulated machine that shares its processors is ten times as slow as a real one.
+await() {
+	awaited=0
+	until "$@"; do
+		[ $awaited -lt 1200 ] || return 1
+		sleep 0.1
+		awaited=$((awaited + 1))
+	done
+}
+# absent PATH: for await
+absent() {
+	[ ! -e "$1" ]
+}
 # daemon_find: the supervisor that is there, in $daemon; its executors have the same name
 daemon_find() {
 	daemon=$(cat /run/warder/lock 2>/dev/null)
@@ -47,16 +61,15 @@ daemon_find() {
 daemon_log=/tmp/warderd.log
 daemon_start() {
 	[ -n "${SHARED_DAEMON-}" ] && daemon_find && return
-	: >$daemon_log
+	[ -n "${daemon_logged-}" ] || : >$daemon_log # that of this script's first one
+	daemon_logged=yes
 	warderd 2>>$daemon_log &
 	daemon=$!
-	i=0
-	# Its own socket, not that of the one that it relieves.
-	while { [ "$(cat /run/warder/lock 2>/dev/null)" != "$daemon" ] || [ ! -S /run/warder/control.sock ]; } &&
-		[ $i -lt 600 ]; do
-		sleep 0.2
-		i=$((i + 1))
-	done
+	await daemon_serves
+}
+# Its own socket, not that of the one that it relieves.
+daemon_serves() {
+	[ "$(cat /run/warder/lock 2>/dev/null)" = "$daemon" ] && [ -S /run/warder/control.sock ]
 }
 # daemon_end: leaves it to the next one, or ends it. It has nothing to complain of.
 daemon_end() {
@@ -67,12 +80,8 @@ daemon_end() {
 }
 daemon_stop() {
 	kill "$daemon"
-	i=0
-	while [ -e "/proc/$daemon" ] && [ $i -lt 600 ]; do
-		wait "$daemon" 2>/dev/null
-		sleep 0.1
-		i=$((i + 1))
-	done
+	wait "$daemon" 2>/dev/null # if this script started it
+	await absent "/proc/$daemon"
 	[ ! -e /sys/fs/bpf/warder ]
 	ok $? "the daemon leaves, and its programs with it"
 }
