@@ -15,7 +15,7 @@
 #include <linux/types.h>
 #endif
 
-#define WARDER_ABI_VERSION 3
+#define WARDER_ABI_VERSION 4
 
 /* ------------------------------------------------------------------ limits */
 
@@ -566,8 +566,11 @@ struct warder_host {
 	__u64 recursion;   /* programs the kernel skipped, as the supervisor last read it */
 	__u64 serial;      /* the last one given to a published image */
 	__u64 names;       /* changes of recorded mounts so far, by BPF and user space */
+	/* A bit for each policy slot that may hold an image: set before it is published, cleared
+	 * after it is gone. To look into a slot costs a grace period on old kernels. */
+	__u64 published[WARDER_POLICIES_MAX / 64];
 };
-_Static_assert(sizeof(struct warder_host) == 72, "host layout");
+_Static_assert(sizeof(struct warder_host) == 104, "host layout");
 
 /* warder_waits: array, mapped by the supervisor: the claim word of each waiting intercept. */
 enum warder_wait_state {

@@ -226,6 +226,16 @@ int loader_map_fd(struct loader *l, enum loader_map which)
 
 /* ------------------------------------------------------------------- policies */
 
+static __u64 *slot_word(struct loader *l, __u32 slot)
+{
+	return &l->host->published[slot / 64];
+}
+
+static __u64 slot_bit(__u32 slot)
+{
+	return 1ull << slot % 64;
+}
+
 /* What the new image needs is attached first. What only the old one needed stays until
  * loader_trim(): the next policy may need it again. */
 static int loader_publish_map(struct loader *l, __u32 slot, int inner, __u64 needs,
@@ -236,6 +246,7 @@ static int loader_publish_map(struct loader *l, __u32 slot, int inner, __u64 nee
 	pthread_mutex_lock(&l->publish_lock);
 	err = loader_attach(l, needs, reterr);
 	if (!err) {
+		__atomic_fetch_or(slot_word(l, slot), slot_bit(slot), __ATOMIC_SEQ_CST);
 		/* Readers hold the old map until their program ends; the update waits for them. */
 		err = bpf_map_update_elem(l->map_fd[LOADER_FD_IMAGES], &slot, &inner, BPF_ANY);
 		if (err)
@@ -287,6 +298,9 @@ int loader_unpublish(struct loader *l, __u32 policy_slot)
 		return -EINVAL;
 	pthread_mutex_lock(&l->publish_lock);
 	err = bpf_map_delete_elem(l->map_fd[LOADER_FD_IMAGES], &policy_slot);
+	if (!err || err == -ENOENT)
+		__atomic_fetch_and(slot_word(l, policy_slot), ~slot_bit(policy_slot),
+				   __ATOMIC_SEQ_CST);
 	if (!err)
 		l->image_needs[policy_slot] = 0;
 	pthread_mutex_unlock(&l->publish_lock);
@@ -312,6 +326,10 @@ int loader_read_image(struct loader *l, __u32 policy_slot, struct warder_image *
 
 	if (policy_slot >= WARDER_POLICIES_MAX)
 		return -EINVAL;
+	/* Older kernels (6.1) wait for a grace period after each look into a map of maps, empty or
+	 * not (kernel/bpf/syscall.c, bpf_map_copy_value): seconds for all slots. */
+	if (!(__atomic_load_n(slot_word(l, policy_slot), __ATOMIC_SEQ_CST) & slot_bit(policy_slot)))
+		return -ENOENT;
 	err = bpf_map_lookup_elem(l->map_fd[LOADER_FD_IMAGES], &policy_slot, &id);
 	if (err)
 		return err;
