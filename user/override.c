@@ -481,11 +481,14 @@ static void *override_thread(void *arg)
 	if (err) {
 		/* Without a way out of seizing, a container could stop us: no heartbeat, no overrides. */
 		log_error("overrides: no timer, refused calls keep their errno: %s", strerror(-err));
+		sem_post(&o->begun);
 		return NULL;
 	}
 	kicker_start(o);
 	boost_recover(o);
 	journal_recover(o);
+	__atomic_store_n(&host->heartbeat, now_ns(), __ATOMIC_RELEASE);
+	sem_post(&o->begun);
 	for (;;) {
 		struct epoll_event ev[16];
 		__u64 sleep, now = now_ns();
@@ -540,6 +543,7 @@ int override_new(struct override **ret, struct loader *loader,
 	o->loader = loader;
 	o->cb = *callbacks;
 	o->epoll = o->stop_fd = o->kick_epoll = -1;
+	sem_init(&o->begun, 0, 0);
 	err = journal_open(&o->journal, path, reterr);
 	if (err)
 		goto fail;
@@ -584,6 +588,9 @@ int override_start(struct override *o, struct warder_error *reterr)
 	if (err)
 		return error_errno(reterr, -err, "cannot start the override thread");
 	o->started = 1;
+	/* Whoever is served after this may count on answers. */
+	while (sem_wait(&o->begun) < 0 && errno == EINTR)
+		;
 	return 0;
 }
 
@@ -601,5 +608,6 @@ void override_free(struct override *o)
 	cleanup_close_p(&o->epoll);
 	cleanup_close_p(&o->stop_fd);
 	cleanup_close_p(&o->kick_epoll);
+	sem_destroy(&o->begun);
 	free(o);
 }

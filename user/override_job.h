@@ -5,6 +5,7 @@
 #define OVERRIDE_JOB_H
 
 #include <pthread.h>
+#include <semaphore.h>
 #include <sys/user.h>
 #include <time.h>
 
@@ -85,6 +86,7 @@ struct override {
 	int started;
 	int stopping;
 	pthread_t thread;
+	sem_t begun; /* its first heartbeat is there, or there will be none */
 	pthread_t kicker;
 	int kicking; /* 1: there is a kicker */
 	int kick_epoll;

@@ -98,5 +98,11 @@ run warder enter red -- sh -c 'mount -t tmpfs scratch /mnt/scratch; echo "mount 
 sed 's/^/   /' "$work/out"
 expect 'and refused mounts are carried out again' 'mount says 0' "$work/out"
 
-[ "$failed" = 0 ] && say 'All as it should be.'
+if [ "$failed" = 0 ]; then
+	say 'All as it should be.'
+else
+	say 'What warder says of it'
+	warder events 2>&1 | tail -n 8
+	warder doctor 2>&1
+fi
 exit "$failed"

@@ -10,7 +10,8 @@ limit=${TEST_LIMIT:-900}
 
 # What a test program leaves for the next one is the loaded programs: to load and attach them takes
 # most of a minute in emulation. Nothing stays after a failure. A supervisor takes its pins with it
-# when it leaves: scripts that need one share one (lib.sh), and what starts its own comes last.
+# when it leaves: scripts that need one share one (lib.sh), and those that end it come last, in an
+# order in which one starts with what another has left.
 pins=/sys/fs/bpf/warder
 export SHARED_DAEMON=1
 
@@ -53,7 +54,7 @@ one() {
 	rm -f "$out"
 }
 
-last='e2e_demo.sh e2e_restart.sh test_control_socket e2e_readme.sh e2e_containers.sh e2e_errors.sh'
+last='e2e_restart.sh test_control_socket e2e_demo.sh e2e_readme.sh e2e_errors.sh e2e_containers.sh'
 if [ $# = 0 ]; then
 	for program in "$dir"/test_* "$dir"/e2e_*.sh; do
 		case " $last " in

@@ -5,19 +5,10 @@
 # shellcheck source=tests/kernel/lib.sh
 . "$(dirname "$0")/lib.sh"
 daemon_absent
-unset SHARED_DAEMON
 tool=$(command -v test_control_socket)
 
 one_line() {
 	[ "$(printf '%s\n' "$out" | wc -l)" = 1 ]
-	ok $? "$1"
-}
-wait_gone() {
-	await absent /run/warder/lock
-	out=$(ls -d /run/warder /sys/fs/bpf/warder /sys/fs/cgroup/warder 2>/dev/null
-		grep -e ' /run/warder' -e ' /tmp/.*stage' /proc/self/mountinfo
-		ps -o pid,comm,args | grep -e '[w]arderd' -e '[w]arder-init')
-	[ -z "$out" ]
 	ok $? "$1"
 }
 # Those of attached programs go by what policies need, and come off a while later.
@@ -32,9 +23,6 @@ as_before() {
 printf 'policy: p\nfile:\n  - deny: [raed]\n    path: /x\n' > "$work/word.yaml"
 is 1 "policy check: an unknown word" warder policy check "$work/word.yaml"
 has "word.yaml:3:12: error: " "policy check: file, line and column"
-is 125 "run: two policies" warder run --policy none --policy default -- /bin/true
-is 125 "run: a policy with an error" warder run --policy "$work/word.yaml" -- /bin/true
-has "word.yaml:3:12: error: " "run: file, line and column"
 printf 'policy: p\nfile: [' > "$work/cut.yaml"
 is 1 "policy check: a text that is cut off" warder policy check "$work/cut.yaml"
 has 'cut.yaml:[0-9]*:[0-9]*: error: ' "policy check: where"
@@ -45,8 +33,6 @@ printf 'policy: "p\001"\n' > "$work/byte.yaml"
 is 1 "policy check: a control byte" warder policy check "$work/byte.yaml"
 { echo 'policy: p'; head -c 4200000 /dev/zero | tr '\0' '#'; } > "$work/long.yaml"
 is 1 "policy check: more than 4 MiB" warder policy check "$work/long.yaml"
-is 125 "run: more than 4 MiB" warder run --policy "$work/long.yaml" -- /bin/true
-rm "$work/long.yaml"
 { printf 'policy: p\nfile: '; head -c 4000000 /dev/zero | tr '\0' '['; } > "$work/deep.yaml"
 is 1 "policy check: four million brackets" warder policy check "$work/deep.yaml"
 has 'deep' "policy check: names the depth"
@@ -58,7 +44,23 @@ mkfifo "$work/fifo"
 is 1 "policy check: a FIFO that nobody writes" warder policy check "$work/fifo"
 rm "$work/deep.yaml"
 
-# --- starts that fail, each with its own supervisor that leaves
+# --- on demand, exit statuses; from here to the next section within the few seconds that such a
+# supervisor stays
+is 7 "run: the command's exit status" warder run --policy none -- /bin/sh -c 'exit 7'
+is 143 "run: 128 + signal" sh -c 'warder run --policy none --name sig -- /bin/sh -c "trap exit\ 1 USR1; sleep 30 & wait" & p=$!; until warder list | grep -q "sig.*running"; do sleep 0.1; done; warder kill --all sig; wait $p; [ $? = 137 ] && exit 143'
+is 127 "run: 127 when not found" warder run --policy none -- /no/such/program
+has 'no such program' "run: says that it was not found"
+is 126 "run: 126 when it cannot be executed" warder run --policy none -- /etc/passwd
+is 125 "run: 125 for a policy that is not there" warder run --policy no-such-policy -- /bin/true
+has 'no-such-policy' "run: names the policy that is not there"
+is 125 "run: 125 for a root that is not there" warder run --rootfs /no/such -- /bin/true
+
+# --- starts that fail
+is 125 "run: two policies" warder run --policy none --policy default -- /bin/true
+is 125 "run: a policy with an error" warder run --policy "$work/word.yaml" -- /bin/true
+has "word.yaml:3:12: error: " "run: file, line and column"
+is 125 "run: more than 4 MiB" warder run --policy "$work/long.yaml" -- /bin/true
+rm "$work/long.yaml"
 echo x > "$work/file"
 is 125 "run: a root that is a file" warder run --rootfs "$work/file" --policy none -- /bin/true
 has "$work/file: Not a directory" "run: says that it is none"
@@ -89,7 +91,7 @@ is 125 "wait: no such container" warder wait nobody
 is 125 "enter: no such container" warder enter nobody -- /bin/true
 is 125 "events: no such container" warder events --container nobody
 is 125 "warder: an unknown command" warder fly
-wait_gone "after every failed start: no process, cgroup, pin, mount or folder"
+nothing_left "after the last container and every failed start: no process, cgroup, pin, mount or folder"
 
 # --- other users
 is 125 "another user: run" /usr/bin/setpriv --reuid 1000 --regid 1000 --clear-groups warder run --policy none -- /bin/true
@@ -155,13 +157,6 @@ await as_before
 out="$(descriptors) descriptors, not $before"
 as_before
 ok $? "after 20 failed starts: no descriptor"
-kill $daemon
-wait $daemon
-ok $? "the daemon leaves with status 0"
-wait_gone "after the daemon: nothing"
-out=$(cat "$work/warderd.log")
-! grep -q 'error' "$work/warderd.log"
-ok $? "the daemon reported no error"
+daemon_end
 rm -rf "$work"
-echo "$passed passed, $failed failed"
-[ $failed = 0 ]
+finish

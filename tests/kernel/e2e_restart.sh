@@ -5,8 +5,6 @@
 # supervisor knows all of them. Run inside tests/vm/run.
 # shellcheck source=tests/kernel/lib.sh
 . "$(dirname "$0")/lib.sh"
-daemon_absent
-unset SHARED_DAEMON
 mkdir "$work/vol"
 cat > "$work/red.yaml" <<'POLICY'
 policy: red
@@ -44,6 +42,7 @@ settled() {
 }
 
 daemon_start
+unset SHARED_DAEMON # it is killed
 
 # --- a container that empties its session keyring
 # shellcheck disable=SC2016

@@ -85,6 +85,15 @@ daemon_stop() {
 	[ ! -e /sys/fs/bpf/warder ]
 	ok $? "the daemon leaves, and its programs with it"
 }
+# nothing_left TITLE: the supervisor is gone, or goes now, and took everything with it
+nothing_left() {
+	await absent /run/warder/lock
+	out=$(ls -d /run/warder /sys/fs/bpf/warder /sys/fs/cgroup/warder 2>/dev/null
+		grep -e ' /run/warder' -e ' /tmp/.*stage' /proc/self/mountinfo
+		ps -o pid,comm,args | grep -e '[w]arderd' -e '[w]arder-init')
+	[ -z "$out" ]
+	ok $? "$1"
+}
 # daemon_absent: for what is about the start of one; a supervisor on demand may stay
 daemon_absent() {
 	if daemon_find && ! grep -q on-demand "/proc/$daemon/cmdline"; then
