@@ -236,6 +236,13 @@ static __u64 slot_bit(__u32 slot)
 	return 1ull << slot % 64;
 }
 
+/* A look into a slot, or its deletion, costs a grace period on older kernels (6.1 waits after each
+ * operation on a map of maps, kernel/bpf/syscall.c, maybe_wait_bpf_programs): seconds for all. */
+static int slot_is_empty(struct loader *l, __u32 slot)
+{
+	return !(__atomic_load_n(slot_word(l, slot), __ATOMIC_SEQ_CST) & slot_bit(slot));
+}
+
 /* What the new image needs is attached first. What only the old one needed stays until
  * loader_trim(): the next policy may need it again. */
 static int loader_publish_map(struct loader *l, __u32 slot, int inner, __u64 needs,
@@ -297,7 +304,8 @@ int loader_unpublish(struct loader *l, __u32 policy_slot)
 	if (policy_slot >= WARDER_POLICIES_MAX)
 		return -EINVAL;
 	pthread_mutex_lock(&l->publish_lock);
-	err = bpf_map_delete_elem(l->map_fd[LOADER_FD_IMAGES], &policy_slot);
+	err = slot_is_empty(l, policy_slot) ? -ENOENT :
+		      bpf_map_delete_elem(l->map_fd[LOADER_FD_IMAGES], &policy_slot);
 	if (!err || err == -ENOENT)
 		__atomic_fetch_and(slot_word(l, policy_slot), ~slot_bit(policy_slot),
 				   __ATOMIC_SEQ_CST);
@@ -326,9 +334,7 @@ int loader_read_image(struct loader *l, __u32 policy_slot, struct warder_image *
 
 	if (policy_slot >= WARDER_POLICIES_MAX)
 		return -EINVAL;
-	/* Older kernels (6.1) wait for a grace period after each look into a map of maps, empty or
-	 * not (kernel/bpf/syscall.c, bpf_map_copy_value): seconds for all slots. */
-	if (!(__atomic_load_n(slot_word(l, policy_slot), __ATOMIC_SEQ_CST) & slot_bit(policy_slot)))
+	if (slot_is_empty(l, policy_slot))
 		return -ENOENT;
 	err = bpf_map_lookup_elem(l->map_fd[LOADER_FD_IMAGES], &policy_slot, &id);
 	if (err)

@@ -6,8 +6,16 @@ failed=0
 out=
 work=$(mktemp -d)
 
+# What takes long says so: seconds since the last check.
+seconds() {
+	read -r now _ </proc/uptime
+	now=${now%.*}
+	[ $((now - ${checked:-$now})) -lt 5 ] || echo "# took $((now - checked)) s: $1"
+	checked=$now
+}
 # ok STATUS TITLE
 ok() {
+	seconds "$2"
 	if [ "$1" = 0 ]; then
 		passed=$((passed + 1))
 		echo "ok $((passed + failed)) - $2"

@@ -186,7 +186,7 @@ static double now(void)
 static int seen_enough(void)
 {
 	return shared->by_a > 3000 && shared->by_b > 3000 && shared->whole > 1000 &&
-	       atomic_load(&shared->done) > 200;
+	       atomic_load(&shared->done) > 40;
 }
 
 /* At most 20 s; WARDER_RELOAD_SECONDS: that long. */
