@@ -9,9 +9,9 @@ dir=${TESTS_DIR:-/root/tests}
 limit=${TEST_LIMIT:-900}
 
 # What a test program leaves for the next one is the loaded programs: to load and attach them takes
-# most of a minute in emulation. Nothing stays after a failure. A supervisor takes its pins with it
-# when it leaves: scripts that need one share one (lib.sh), and those that end it come last, in an
-# order in which one starts with what another has left.
+# most of a minute in emulation. Nothing stays after a failure. A supervisor that leaves takes its
+# pins with it, one that is killed does not: scripts that need one share one (lib.sh). First comes
+# what wants to find nothing, last what ends with nothing.
 pins=/sys/fs/bpf/warder
 export SHARED_DAEMON=1
 
@@ -23,7 +23,7 @@ unpin() {
 # A test program is its own supervisor.
 supervisor_ends() {
 	while pid=$(cat /run/warder/lock 2>/dev/null) && [ -e "/proc/$pid" ]; do
-		kill "$pid" 2>/dev/null
+		kill -9 "$pid" 2>/dev/null
 		sleep 0.2
 	done
 }
@@ -54,23 +54,25 @@ one() {
 	rm -f "$out"
 }
 
-last='e2e_restart.sh test_control_socket e2e_demo.sh e2e_readme.sh e2e_errors.sh e2e_containers.sh'
+first='e2e_demo.sh e2e_readme.sh'
+last='e2e_restart.sh test_control_socket e2e_errors.sh e2e_containers.sh'
 if [ $# = 0 ]; then
+	# shellcheck disable=SC2086 # words
+	set -- $first
 	for program in "$dir"/test_* "$dir"/e2e_*.sh; do
-		case " $last " in
-		*" $(basename "$program") "*) ;;
-		*) set -- "$@" "$program" ;;
+		name=$(basename "$program")
+		case " $first $last " in
+		*" $name "*) ;;
+		*) set -- "$@" "$name" ;;
 		esac
 	done
-	for program in $last; do
-		set -- "$@" "$dir/$program"
-	done
-else
-	for name; do
-		shift
-		set -- "$@" "$dir/$name"
-	done
+	# shellcheck disable=SC2086
+	set -- "$@" $last
 fi
+for name; do
+	shift
+	set -- "$@" "$dir/$name"
+done
 for program; do
 	case $program in
 	*.o | *.d | *.c | *.h) continue ;;

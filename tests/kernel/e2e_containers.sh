@@ -124,8 +124,7 @@ has '"ok":false' "container.sock: refused"
 is 0 "container.sock: of a user namespace" warder run -d --name usr --userns --policy none -- /bin/sleep 1000
 
 # --- the supervisor dies, and another adopts
-kill -9 $daemon
-wait $daemon 2>/dev/null
+daemon_kill
 daemon_start
 is 0 "adopt: still listed after kill -9" warder list --json
 has '"name":"bob"' "adopt: by its name"

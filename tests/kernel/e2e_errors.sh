@@ -19,31 +19,6 @@ as_before() {
 	[ "$(descriptors)" = "$before" ]
 }
 
-# --- policies
-printf 'policy: p\nfile:\n  - deny: [raed]\n    path: /x\n' > "$work/word.yaml"
-is 1 "policy check: an unknown word" warder policy check "$work/word.yaml"
-has "word.yaml:3:12: error: " "policy check: file, line and column"
-printf 'policy: p\nfile: [' > "$work/cut.yaml"
-is 1 "policy check: a text that is cut off" warder policy check "$work/cut.yaml"
-has 'cut.yaml:[0-9]*:[0-9]*: error: ' "policy check: where"
-is 1 "policy check: a file that is not there" warder policy check "$work/none.yaml"
-: > "$work/empty.yaml"
-is 1 "policy check: an empty file" warder policy check "$work/empty.yaml"
-printf 'policy: "p\001"\n' > "$work/byte.yaml"
-is 1 "policy check: a control byte" warder policy check "$work/byte.yaml"
-{ echo 'policy: p'; head -c 4200000 /dev/zero | tr '\0' '#'; } > "$work/long.yaml"
-is 1 "policy check: more than 4 MiB" warder policy check "$work/long.yaml"
-{ printf 'policy: p\nfile: '; head -c 4000000 /dev/zero | tr '\0' '['; } > "$work/deep.yaml"
-is 1 "policy check: four million brackets" warder policy check "$work/deep.yaml"
-has 'deep' "policy check: names the depth"
-{ printf 'policy: p\nfile: '; head -c 10000000 /dev/zero | tr '\0' '['; } > "$work/deep.yaml"
-is 1 "policy check: ten million brackets" warder policy check "$work/deep.yaml"
-is 1 "policy check: a folder" warder policy check "$work"
-is 1 "policy check: a device that never ends" warder policy check /dev/zero
-mkfifo "$work/fifo"
-is 1 "policy check: a FIFO that nobody writes" warder policy check "$work/fifo"
-rm "$work/deep.yaml"
-
 # --- on demand, exit statuses; from here to the next section within the few seconds that such a
 # supervisor stays
 is 7 "run: the command's exit status" warder run --policy none -- /bin/sh -c 'exit 7'
@@ -56,11 +31,12 @@ has 'no-such-policy' "run: names the policy that is not there"
 is 125 "run: 125 for a root that is not there" warder run --rootfs /no/such -- /bin/true
 
 # --- starts that fail
+printf 'policy: p\nfile:\n  - deny: [raed]\n    path: /x\n' > "$work/word.yaml"
+{ echo 'policy: p'; head -c 4200000 /dev/zero | tr '\0' '#'; } > "$work/long.yaml"
 is 125 "run: two policies" warder run --policy none --policy default -- /bin/true
 is 125 "run: a policy with an error" warder run --policy "$work/word.yaml" -- /bin/true
 has "word.yaml:3:12: error: " "run: file, line and column"
 is 125 "run: more than 4 MiB" warder run --policy "$work/long.yaml" -- /bin/true
-rm "$work/long.yaml"
 echo x > "$work/file"
 is 125 "run: a root that is a file" warder run --rootfs "$work/file" --policy none -- /bin/true
 has "$work/file: Not a directory" "run: says that it is none"
@@ -92,6 +68,29 @@ is 125 "enter: no such container" warder enter nobody -- /bin/true
 is 125 "events: no such container" warder events --container nobody
 is 125 "warder: an unknown command" warder fly
 nothing_left "after the last container and every failed start: no process, cgroup, pin, mount or folder"
+
+# --- policies
+is 1 "policy check: an unknown word" warder policy check "$work/word.yaml"
+has "word.yaml:3:12: error: " "policy check: file, line and column"
+printf 'policy: p\nfile: [' > "$work/cut.yaml"
+is 1 "policy check: a text that is cut off" warder policy check "$work/cut.yaml"
+has 'cut.yaml:[0-9]*:[0-9]*: error: ' "policy check: where"
+is 1 "policy check: a file that is not there" warder policy check "$work/none.yaml"
+: > "$work/empty.yaml"
+is 1 "policy check: an empty file" warder policy check "$work/empty.yaml"
+printf 'policy: "p\001"\n' > "$work/byte.yaml"
+is 1 "policy check: a control byte" warder policy check "$work/byte.yaml"
+is 1 "policy check: more than 4 MiB" warder policy check "$work/long.yaml"
+{ printf 'policy: p\nfile: '; head -c 4000000 /dev/zero | tr '\0' '['; } > "$work/deep.yaml"
+is 1 "policy check: four million brackets" warder policy check "$work/deep.yaml"
+has 'deep' "policy check: names the depth"
+{ printf 'policy: p\nfile: '; head -c 10000000 /dev/zero | tr '\0' '['; } > "$work/deep.yaml"
+is 1 "policy check: ten million brackets" warder policy check "$work/deep.yaml"
+is 1 "policy check: a folder" warder policy check "$work"
+is 1 "policy check: a device that never ends" warder policy check /dev/zero
+mkfifo "$work/fifo"
+is 1 "policy check: a FIFO that nobody writes" warder policy check "$work/fifo"
+rm "$work/deep.yaml" "$work/long.yaml"
 
 # --- other users
 is 125 "another user: run" /usr/bin/setpriv --reuid 1000 --regid 1000 --clear-groups warder run --policy none -- /bin/true

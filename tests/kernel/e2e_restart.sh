@@ -15,8 +15,7 @@ POLICY
 
 # kill_daemon: and the next one
 kill_daemon() {
-	kill -9 $daemon
-	wait $daemon 2>/dev/null
+	daemon_kill
 	daemon_start
 }
 # finds TITLE: the container finds the key that it was given, now or soon
@@ -56,8 +55,7 @@ finds "rings: and finds the key again"
 is 0 "rings: thirty times" warder enter keys -- /bin/sh -c 'i=0; while [ $i -lt 30 ]; do keyctl clear @s || exit 1; i=$((i+1)); done'
 finds "rings: and finds it again"
 is 0 "rings: the supervisor serves others meanwhile" warder list
-kill -9 $daemon
-wait $daemon 2>/dev/null
+daemon_kill
 touch "$work/vol/clear"
 await absent "$work/vol/clear"
 [ ! -e "$work/vol/clear" ]

@@ -102,11 +102,15 @@ nothing_left() {
 	[ -z "$out" ]
 	ok $? "$1"
 }
-# daemon_absent: for what is about the start of one; a supervisor on demand may stay
+# daemon_kill: with -9. Its programs stay, for the next one to find.
+daemon_kill() {
+	kill -9 "$daemon"
+	wait "$daemon" 2>/dev/null # if this script started it
+	await absent "/proc/$daemon"
+}
+# daemon_absent: for what is about a supervisor on demand
 daemon_absent() {
-	if daemon_find && ! grep -q on-demand "/proc/$daemon/cmdline"; then
-		daemon_stop
-	fi
+	! daemon_find || daemon_kill
 }
 # finish: totals; the script's exit status
 finish() {
