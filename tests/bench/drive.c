@@ -25,6 +25,7 @@
 
 #include "cleanup.h"
 #include "harness.h"
+#include "loader_internal.h"
 #include "warder.skel.h"
 
 /* ------------------------------------------------------------ empty programs */
@@ -104,13 +105,18 @@ static int load_empty(const struct warder_image *image)
 {
 	struct btf *btf = btf__load_vmlinux_btf();
 	struct warder_bpf *skel = warder_bpf__open();
+	struct warder_error e = { "" };
 	struct bpf_program *prog;
 	int n = 0;
 
 	if (!btf || !skel)
 		err(99, "cannot open the kernel's types or warder's object");
+	/* Of the programs on one system call this kernel takes one. */
+	if (loader_calls_choose(skel->obj, btf, &e))
+		errx(99, "%s", e.text);
 	bpf_object__for_each_program(prog, skel->obj)
-		if (loader_program_is_needed(bpf_program__name(prog), image))
+		if (bpf_program__autoload(prog) &&
+		    loader_program_is_needed(bpf_program__name(prog), image))
 			n += empty_attach(btf, bpf_program__section_name(prog));
 	warder_bpf__destroy(skel);
 	btf__free(btf);
