@@ -165,15 +165,15 @@ __noinline __weak int ipc_file_owner(__u64 at, __u32 slot, __u64 cid)
 	struct file *file = (struct file *)at;
 	struct ipc_search q = { .found = IPC_HOST };
 	struct scratch *sc;
-	__u64 *maker;
+	struct warder_sb *known;
 	int pos;
 
 	q.mnt_root = (__u64)BPF_CORE_READ(file, f_path.mnt, mnt_root);
 	q.sb = (__u64)BPF_CORE_READ(file, f_path.mnt, mnt_sb);
 	q.sb_root = (__u64)BPF_CORE_READ(file, f_path.mnt, mnt_sb, s_root);
-	maker = bpf_map_lookup_elem(&warder_sbs, &q.sb);
+	known = bpf_map_lookup_elem(&warder_sbs, &q.sb);
 	/* Deleted files have no name any more, and are on a mount that has one. */
-	if ((maker && *maker == cid) || ipc_has_root(&q, slot))
+	if ((known && known->maker == cid) || ipc_has_root(&q, slot))
 		return IPC_OWN;
 	/* Faults are met again, and refused, when the file is judged as one's own. */
 	sc = scratch_take();

@@ -97,14 +97,13 @@ WARDER_MAP struct {
 } warder_born SEC(".maps");
 
 /* Superblocks with an entry in warder_names: whoever adds an entry adds its superblock first,
- * and both go when the superblock is freed, so that no name outlives what it names. The
- * value is the id of the container that made the superblock, 0 when it was there before. */
+ * and both go when the superblock is freed, so that no name outlives what it names. */
 WARDER_MAP struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__uint(max_entries, WARDER_MOUNTS_MAX);
 	__type(key, __u64);
-	__type(value, __u64);
+	__type(value, struct warder_sb);
 } warder_sbs SEC(".maps");
 
 /* From sb_mount to sb_kern_mount of one mount(2): how the new superblock will be called. */

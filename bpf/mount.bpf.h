@@ -189,6 +189,20 @@ static __always_inline __u32 mount_call_judge(struct warder_image *img, __u32 pr
 
 /* -------------------------------------------------------------------- names */
 
+/* A superblock that is known already gets a name. Returns whether it still is known. */
+static __noinline int mount_sb_note(__u64 sb_at, __u64 root, __u32 slot)
+{
+	struct warder_sb *known = bpf_map_lookup_elem(&warder_sbs, &sb_at);
+
+	if (!known)
+		return 0;
+	if (__sync_val_compare_and_swap(&known->root, 0, root))
+		known->many = 1;
+	else
+		known->slot = slot;
+	return 1;
+}
+
 /* Names the superblock of `root` in the container, `path` of `len` bytes being in
  * sc->second as a struct warder_name. A name that it has already stays. 0 or -fault. */
 static __always_inline int mount_name_add(struct subject *s, struct scratch *sc, __u64 sb_at,
@@ -198,14 +212,14 @@ static __always_inline int mount_name_add(struct subject *s, struct scratch *sc,
 	struct super_block *sb = (struct super_block *)sb_at;
 	struct dentry *root = BPF_CORE_READ(sb, s_root);
 	struct warder_name_key key = { .sb = sb_at, .dentry = (__u64)root, .slot = s->slot };
-	__u64 maker = s->tag->cid;
+	struct warder_sb known = { .maker = s->tag->cid, .root = (__u64)root, .slot = s->slot };
 	int err; /* before 6.4 the upper half of a map update's result is not defined */
 
 	name->ino = BPF_CORE_READ(root, d_inode, i_ino);
 	name->s_dev = BPF_CORE_READ(sb, s_dev);
 	name->len = len;
-	err = bpf_map_update_elem(&warder_sbs, &sb_at, &maker, BPF_NOEXIST);
-	if (err && err != -WARDER_EEXIST)
+	err = bpf_map_update_elem(&warder_sbs, &sb_at, &known, BPF_NOEXIST);
+	if (err && (err != -WARDER_EEXIST || !mount_sb_note(sb_at, known.root, s->slot)))
 		return -WARDER_FAULT_MAP_FULL;
 	/* A superblock known before may have recorded roots below its own. */
 	name->nested = err != 0;
@@ -255,10 +269,17 @@ SEC("lsm/sb_free_security")
 int BPF_PROG(warder_sb_free, struct super_block *sb)
 {
 	__u64 at = (__u64)sb;
+	struct warder_sb *known = bpf_map_lookup_elem(&warder_sbs, &at);
+	struct warder_name_key only = { .sb = at };
 
-	if (!bpf_map_lookup_elem(&warder_sbs, &at))
+	if (!known)
 		return 0;
-	bpf_for_each_map_elem(&warder_names, mount_sweep, &at, 0);
+	only.dentry = known->root;
+	only.slot = known->slot;
+	if (known->many)
+		bpf_for_each_map_elem(&warder_names, mount_sweep, &at, 0);
+	else if (only.dentry)
+		bpf_map_delete_elem(&warder_names, &only);
 	known_names_changed();
 	bpf_map_delete_elem(&warder_sbs, &at);
 	return 0;
@@ -351,18 +372,19 @@ static __noinline int mount_remember(struct subject *s, const struct mount_ask *
 	if (r->name == MOUNT_NAME_NONE)
 		return 0;
 	if (r->name == MOUNT_NAME_LATER) {
-		__u64 sb = r->sb, cid = s->tag->cid; /* keys and values lie on the stack */
+		struct warder_sb known = { .maker = s->tag->cid };
+		__u64 sb = r->sb; /* keys and values lie on the stack */
 
 		mount_note_stacked(s, sb);
-		err = bpf_map_update_elem(&warder_sbs, &sb, &cid, BPF_NOEXIST);
+		err = bpf_map_update_elem(&warder_sbs, &sb, &known, BPF_NOEXIST);
 		return err && err != -WARDER_EEXIST ? -WARDER_FAULT_MAP_FULL : 0;
 	}
 	if (r->name == MOUNT_NAME_SB) {
 		__u64 sb = r->sb;
-		__u64 *maker = bpf_map_lookup_elem(&warder_sbs, &sb);
+		struct warder_sb *known = bpf_map_lookup_elem(&warder_sbs, &sb);
 
 		/* Of a superblock of the host the name is not the container's to say. */
-		if (pos < 0 || !maker || *maker != s->tag->cid)
+		if (pos < 0 || !known || known->maker != s->tag->cid)
 			return 0;
 		len = mount_name_put(sc, pos);
 		return len < 0 ? len : mount_name_add(s, sc, sb, len);

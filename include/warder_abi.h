@@ -527,6 +527,15 @@ struct warder_name_key {
 };
 _Static_assert(sizeof(struct warder_name_key) == 24, "name key layout");
 
+/* warder_sbs: what is known of a superblock that has an entry in warder_names. */
+struct warder_sb {
+	__u64 maker;  /* id of the container that made it, 0 when it was there before */
+	__u64 root;   /* the dentry of its only entry; 0: it has got none yet */
+	__u32 slot;   /* of that entry */
+	__u32 many;   /* 1: it may have others, which only a search finds */
+};
+_Static_assert(sizeof(struct warder_sb) == 24, "superblock layout");
+
 struct warder_name {
 	__u64 ino;    /* of the root dentry: an address used again is not taken for it */
 	__u64 s_dev;

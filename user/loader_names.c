@@ -228,13 +228,29 @@ static int names_record(struct loader *l, const struct warder_name_key *key,
 	return bpf_map_update_elem(map, key, value, BPF_NOEXIST);
 }
 
+/* That a name of the superblock may be found by a search only. A program may change the element
+ * meanwhile: nothing of it counts any more then but the maker, who stays. */
+static int names_record_sb(struct loader *l, __u64 sb)
+{
+	struct warder_sb value = { .many = 1 }; /* made by no container */
+	int fd = l->map_fd[LOADER_FD_SBS];
+	int err = bpf_map_update_elem(fd, &sb, &value, BPF_NOEXIST);
+
+	if (err != -EEXIST)
+		return err;
+	err = bpf_map_lookup_elem(fd, &sb, &value);
+	if (err || value.many)
+		return err;
+	value.many = 1;
+	return bpf_map_update_elem(fd, &sb, &value, BPF_EXIST);
+}
+
 int loader_record_mount(struct loader *l, __u32 slot, const struct warder_fd_record *record,
 			const char *path, struct warder_error *reterr)
 {
 	struct warder_name_key key = { .sb = record->sb, .dentry = record->mnt_root,
 				       .slot = slot };
 	struct warder_name value = { .ino = record->root_ino, .s_dev = record->s_dev };
-	__u64 unmade = 0; /* by no container */
 	size_t len = strlen(path);
 	int err;
 
@@ -253,9 +269,7 @@ int loader_record_mount(struct loader *l, __u32 slot, const struct warder_fd_rec
 	pthread_mutex_lock(&l->names_lock);
 	/* The superblock first: an entry goes with it when it is freed. It is alive now,
 	 * because the caller holds a file of it open. */
-	err = bpf_map_update_elem(l->map_fd[LOADER_FD_SBS], &key.sb, &unmade, BPF_NOEXIST);
-	if (err == -EEXIST)
-		err = 0;
+	err = names_record_sb(l, key.sb);
 	if (!err)
 		err = names_record(l, &key, &value);
 	names_changed(l);

@@ -411,10 +411,12 @@ static int do_again(void *arg)
 	return 0;
 }
 
-static int count_keys(const char *map, __u64 of_cid)
+/* Superblocks that the container made and that are known still. */
+static int count_sbs(__u64 of_cid)
 {
-	cleanup_close int fd = bpf_obj_get(map);
-	__u64 key, next, value;
+	cleanup_close int fd = bpf_obj_get(WARDER_PIN_DIR "/warder_sbs");
+	struct warder_sb value;
+	__u64 key, next;
 	void *previous = NULL;
 	int n = 0;
 
@@ -422,24 +424,76 @@ static int count_keys(const char *map, __u64 of_cid)
 	while (!bpf_map_get_next_key(fd, previous, &next)) {
 		key = next;
 		previous = &key;
-		if (!bpf_map_lookup_elem(fd, &key, &value) && value == of_cid)
+		if (!bpf_map_lookup_elem(fd, &key, &value) && value.maker == of_cid)
 			n++;
 	}
 	return n;
 }
 
+static int count_names(__u32 of_slot)
+{
+	cleanup_close int fd = bpf_obj_get(WARDER_PIN_DIR "/warder_names");
+	struct warder_name_key key, next;
+	void *previous = NULL;
+	int n = 0;
+
+	assert_true(fd >= 0);
+	while (!bpf_map_get_next_key(fd, previous, &next)) {
+		key = next;
+		previous = &key;
+		n += key.slot == of_slot;
+	}
+	return n;
+}
+
+/* Waits for superblocks to be freed: so many of the container are left. */
+static int sbs_left(__u64 of_cid)
+{
+	int left = -1;
+
+	for (int i = 0; i < 1000 && left; i++) {
+		usleep(10000);
+		left = count_sbs(of_cid);
+	}
+	return left;
+}
+
 static void test_names(void **state)
 {
 	__u32 s = h_container(NAMES);
-	int left = -1;
+	int names = count_names(s);
 
 	(void)state;
 	assert_int_equal(h_run(s, do_again, NULL), 0);
-	for (int i = 0; i < 300 && left; i++) {
-		usleep(10000);
-		left = count_keys(WARDER_PIN_DIR "/warder_sbs", h_cid(s));
-	}
-	assert_int_equal(left, 0);
+	assert_int_equal(sbs_left(h_cid(s)), 0);
+	assert_int_equal(count_names(s), names);
+}
+
+static int do_mount_a(void *arg)
+{
+	(void)arg;
+	return mount("none", "/tmp/mt/ok/a", "tmpfs", 0, NULL) || mkdir("/tmp/mt/ok/a/below", 0755);
+}
+
+/* A superblock that has got more than one name, from here and from another container: all go. */
+static void test_names_many(void **state)
+{
+	__u32 s = h_container(NAMES), other = h_container(NAMES);
+	int names = count_names(s), others = count_names(other);
+
+	(void)state;
+	assert_int_equal(h_run(s, do_mount_a, NULL), 0);
+	assert_int_equal(count_names(s), names + 1);
+	h_record_mount(other, "/tmp/mt/ok/a", "/elsewhere");
+	assert_int_equal(mount("/tmp/mt/ok/a/below", "/tmp/mt/ok/b", NULL, MS_BIND, NULL), 0);
+	h_record_mount(s, "/tmp/mt/ok/b", "/tmp/mt/ok/b");
+	assert_int_equal(count_names(s), names + 2);
+	assert_int_equal(count_names(other), others + 1);
+	undo("/tmp/mt/ok/b");
+	undo("/tmp/mt/ok/a");
+	assert_int_equal(sbs_left(h_cid(s)), 0);
+	assert_int_equal(count_names(s), names);
+	assert_int_equal(count_names(other), others);
 }
 
 /* The same by the new API: named where it is attached, nameless before. */
@@ -569,6 +623,7 @@ int main(void)
 		cmocka_unit_test(test_api_handed_in),
 		cmocka_unit_test(test_compat),
 		cmocka_unit_test(test_names),
+		cmocka_unit_test(test_names_many),
 		cmocka_unit_test(test_names_new_api),
 		cmocka_unit_test(test_long_name),
 		cmocka_unit_test(test_userns),
