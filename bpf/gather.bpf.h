@@ -24,8 +24,10 @@
 #define GATHER_DEPTH_MAX (WARDER_PATH_MAX / 2)
 /* Renames that overlap a walk: walked again as often as this, then a fault. */
 #define GATHER_RETRIES 16
-/* Reads of the sequence count while a rename is under way. */
-#define GATHER_SPIN 4096
+/* Reads of the sequence count while a rename is under way: some milliseconds. It takes that long
+ * where the renaming virtual CPU is taken off its processor; the kernel's own readers
+ * (fs/d_path.c) wait without a limit. */
+#define GATHER_SPIN (1u << 17)
 
 /* Internal results of a walk, beside those above. */
 #define GATHER_FOUND 0
