@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* Adoption as user space drives it: see bpf/adopt.bpf.h for why nothing is missed. */
+#include "loader_internal.h"
+
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cleanup.h"
+
+#define ADOPT_BUFFER (64u << 10)
+
+/* Those that must not be skipped once while members are followed. */
+static const char *const followers[] = { "warder_adopt_exit", "warder_adopt_move" };
+
+/* The id last, as BPF does nothing without one; and it goes first. */
+static void adopt_write(struct loader *l, const struct warder_adopt *what)
+{
+	__u64 cid = what->cid;
+
+	__atomic_store_n(&l->adopt->cid, 0, __ATOMIC_SEQ_CST);
+	l->adopt->cgroup = what->cgroup;
+	l->adopt->start = what->start;
+	l->adopt->slot = what->slot;
+	l->adopt->mode = what->mode;
+	l->adopt->root = what->root;
+	l->adopt->pidns = what->pidns;
+	l->adopt->caller = what->caller;
+	l->adopt->lost = 0;
+	l->adopt->found = l->adopt->failed = 0;
+	__atomic_store_n(&l->adopt->cid, cid, __ATOMIC_SEQ_CST);
+}
+
+static void adopt_forget_kin(struct loader *l)
+{
+	int map = l->map_fd[LOADER_FD_KIN];
+	__u32 tgid;
+
+	for (size_t i = 0; i < 2 * WARDER_KIN_MAX && !bpf_map_get_next_key(map, NULL, &tgid); i++)
+		bpf_map_delete_elem(map, &tgid);
+}
+
+/* How often the kernel has left one of the followers out. */
+static __u64 adopt_misses(struct loader *l)
+{
+	__u64 misses = 0;
+
+	for (size_t i = 0; i < l->progs; i++) {
+		struct bpf_prog_info info = {};
+		__u32 len = sizeof(info);
+
+		for (size_t k = 0; k < ARRAY_SIZE(followers); k++) {
+			if (!strcmp(l->prog[i].name, followers[k]) &&
+			    !bpf_obj_get_info_by_fd(l->prog[i].prog_fd, &info, &len))
+				misses += info.recursion_misses;
+		}
+	}
+	return misses;
+}
+
+int loader_adopt_begin(struct loader *l, const struct warder_adopt *what,
+		       struct warder_error *reterr)
+{
+	static const char *const programs[] = { "warder_newtask", "warder_adopt_exit",
+						"warder_adopt_move" };
+	struct warder_adopt a = *what;
+	int err;
+
+	for (size_t i = 0; i < ARRAY_SIZE(programs); i++) {
+		if (!loader_program_is_loaded(l, programs[i]))
+			return error_set(reterr, -EOPNOTSUPP,
+					 "this kernel has no place for the program %s, without which "
+					 "nothing can be adopted", programs[i]);
+	}
+	adopt_forget_kin(l);
+	a.mode = WARDER_ADOPT_LOOK;
+	adopt_write(l, &a);
+	l->adopt_misses = adopt_misses(l);
+	err = loader_adopt_hold(l, LOADER_ADOPT_FIND, reterr);
+	if (err)
+		loader_adopt_end(l, NULL);
+	return err;
+}
+
+/* ---------------------------------------------------------------------- passes */
+
+static int members_read(int fd, loader_member_fn fn, void *arg)
+{
+	cleanup_free char *buf = malloc(ADOPT_BUFFER);
+	size_t have = 0;
+
+	if (!buf)
+		return -ENOMEM;
+	for (;;) {
+		ssize_t n = read(fd, buf + have, ADOPT_BUFFER - have);
+		size_t used = 0;
+
+		if (n < 0 && (errno == EINTR || errno == EAGAIN))
+			continue;
+		if (n < 0)
+			return -errno;
+		if (!n)
+			return have ? -EPROTO : 0;
+		have += (size_t)n;
+		for (; have - used >= sizeof(struct warder_member);
+		     used += sizeof(struct warder_member)) {
+			struct warder_member m;
+			int stop;
+
+			memcpy(&m, buf + used, sizeof(m));
+			stop = fn ? fn(&m, arg) : 0;
+			if (stop)
+				return stop;
+		}
+		have -= used;
+		memmove(buf, buf + used, have);
+	}
+}
+
+int loader_adopt_pass(struct loader *l, enum warder_adopt_mode mode, loader_member_fn fn, void *arg,
+		      __u64 *ret_found, __u64 *ret_failed)
+{
+	cleanup_close int link = -1, iter = -1;
+	__u64 found;
+	int err;
+
+	found = __atomic_load_n(&l->adopt->found, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&l->adopt->failed, 0, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&l->adopt->mode, mode, __ATOMIC_SEQ_CST);
+	link = bpf_link_create(l->iter_task_fd, 0, BPF_TRACE_ITER, NULL);
+	if (link < 0)
+		return link;
+	iter = bpf_iter_create(link);
+	if (iter < 0)
+		return iter;
+	err = members_read(iter, fn, arg);
+	if (err)
+		return err;
+	*ret_found = __atomic_load_n(&l->adopt->found, __ATOMIC_SEQ_CST) - found;
+	*ret_failed = __atomic_load_n(&l->adopt->failed, __ATOMIC_SEQ_CST);
+	return 0;
+}
+
+int loader_adopt_end(struct loader *l, struct warder_error *reterr)
+{
+	static const struct warder_adopt none;
+	int lost = __atomic_load_n(&l->adopt->lost, __ATOMIC_SEQ_CST) != 0;
+
+	adopt_write(l, &none);
+	adopt_forget_kin(l);
+	loader_adopt_hold(l, LOADER_ADOPT_KEEP, NULL);
+	if (lost)
+		return error_set(reterr, -EAGAIN,
+				 "a process of the tree ended with too many children, or too deep in "
+				 "it, for all of them to be followed: try again");
+	if (adopt_misses(l) != l->adopt_misses)
+		return error_set(reterr, -EAGAIN,
+				 "the kernel left out a program that follows processes which end "
+				 "(too many at once): try again");
+	return 0;
+}
+
+int loader_tagged_pass(struct loader *l, __u64 cid, enum warder_adopt_mode mode, loader_member_fn fn,
+		       void *arg, __u64 *ret_found, __u64 *ret_failed)
+{
+	const struct warder_adopt a = { .cid = cid, .mode = mode };
+	static const struct warder_adopt none;
+	int err;
+
+	adopt_write(l, &a);
+	err = loader_adopt_pass(l, mode, fn, arg, ret_found, ret_failed);
+	adopt_write(l, &none);
+	return err;
+}
