@@ -35,6 +35,15 @@ static __always_inline struct warder_adopt *adopt_record(void)
 	return bpf_map_lookup_elem(&warder_adopt, &key);
 }
 
+/* The address as a number: walks begin with one, and global functions take nothing else. */
+static __always_inline __u64 adopt_address(struct task_struct *task)
+{
+	__u64 at = 0;
+
+	bpf_probe_read_kernel(&at, sizeof(at), &task);
+	return at;
+}
+
 struct adopt_walk {
 	__u64 at;     /* address: of the task, the css or the pid namespace that comes next */
 	__u64 wanted; /* what the walk looks for */
@@ -55,7 +64,7 @@ static __noinline int adopt_is_known(struct adopt_walk *w, __u32 tgid)
 
 	if (start && *start == adopt_start(w->at))
 		return 1;
-	return w->wanted && tgid == w->wanted && w->start == adopt_start(w->at);
+	return w->wanted && tgid == w->wanted && (!w->start || w->start == adopt_start(w->at));
 }
 
 static long adopt_parent_step(__u32 i, struct adopt_walk *w)
@@ -169,7 +178,8 @@ struct adopt_children {
 
 static long adopt_child_step(__u32 i, struct adopt_children *c)
 {
-	__u64 next = (__u64)BPF_CORE_READ((struct list_head *)c->at, next);
+	struct list_head *at = (struct list_head *)c->at;
+	__u64 next = (__u64)BPF_CORE_READ(at, next);
 
 	/* A child that was taken off the list meanwhile points to itself. */
 	if (!next || (next == c->at && next != c->head))
@@ -198,9 +208,9 @@ int BPF_PROG(warder_adopt_exit, struct task_struct *task)
 	struct warder_adopt *a = adopt_record();
 	struct adopt_children c = {};
 
-	if (!a || !a->cid || !adopt_is_member((__u64)task))
+	if (!a || !a->cid || !adopt_is_member(adopt_address(task)))
 		return 0;
-	c.head = (__u64)task + bpf_core_field_offset(struct task_struct, children);
+	c.head = adopt_address(task) + bpf_core_field_offset(struct task_struct, children);
 	bpf_loop(ADOPT_RETRIES, adopt_children_try, &c, 0);
 	if (!c.whole)
 		a->lost = 1;
@@ -212,7 +222,7 @@ int BPF_PROG(warder_adopt_move, struct cgroup *to, struct task_struct *leader)
 {
 	struct warder_adopt *a = adopt_record();
 
-	if (a && a->cid && adopt_is_member((__u64)leader) && adopt_mark((__u64)leader))
+	if (a && a->cid && adopt_is_member(adopt_address(leader)) && adopt_mark(adopt_address(leader)))
 		a->lost = 1;
 	return 0;
 }
@@ -253,12 +263,10 @@ int BPF_PROG(warder_newtask, struct task_struct *task, unsigned long clone_flags
 			fault_count(WARDER_FAULT_TAG_COPY);
 		return 0;
 	}
-	if (!adopt_is_member((__u64)current))
+	if (!adopt_is_member(adopt_address(current)))
 		return 0;
 	if (adopt_tag(task, a->cid, a->slot, NULL))
 		fault_count(WARDER_FAULT_TAG_COPY);
-	else
-		__sync_fetch_and_add(&a->found, 1);
 	return 0;
 }
 
@@ -298,7 +306,7 @@ static __always_inline void adopt_say(struct seq_file *seq, struct task_struct *
 
 	m.tid = task->pid;
 	m.tgid = task->tgid;
-	m.start = adopt_start((__u64)task);
+	m.start = adopt_start(adopt_address(task));
 	if (!adopt_upid(task, &upid))
 		m.nr = upid.nr;
 	bpf_seq_write(seq, &m, sizeof(m));
@@ -336,7 +344,7 @@ int warder_iter_task(struct bpf_iter__task *ctx)
 			__sync_fetch_and_add(&a->found, 1);
 		return 0;
 	}
-	if ((tag && tag->cid == a->cid) || !adopt_is_member((__u64)task))
+	if ((tag && tag->cid == a->cid) || !adopt_is_member(adopt_address(task)))
 		return 0;
 	flags = adopt_flags(task, a);
 	if (a->mode == WARDER_ADOPT_LOOK || tag || flags) {

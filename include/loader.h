@@ -94,10 +94,12 @@ typedef int (*loader_member_fn)(const struct warder_member *member, void *arg);
 int loader_adopt_pass(struct loader *l, enum warder_adopt_mode mode, loader_member_fn fn, void *arg,
 		      __u64 *ret_found, __u64 *ret_failed);
 int loader_adopt_end(struct loader *l, struct warder_error *reterr);
-/* The same for a container's own tags, without a begin and an end: WARDER_ADOPT_LIST and _UNTAG.
- * Not while an adoption is under way. */
-int loader_tagged_pass(struct loader *l, __u64 cid, enum warder_adopt_mode mode, loader_member_fn fn,
-		       void *arg, __u64 *ret_found, __u64 *ret_failed);
+/* One pass by itself, without a begin and an end: for a look at what would be adopted (the cid may be
+ * any), and for what has a container's tag: WARDER_ADOPT_LIST and _UNTAG need its cid alone. */
+int loader_adopt_once(struct loader *l, const struct warder_adopt *what, enum warder_adopt_mode mode,
+		      loader_member_fn fn, void *arg, __u64 *ret_found, __u64 *ret_failed);
+/* Ends what a supervisor that died had begun. */
+void loader_adopt_reset(struct loader *l);
 
 /* Names. Runs the file iterator over the open files of `pid` and hands each to `fn`; with
  * slot >= 0 the record's name is the one that hooks of that container see. `fn` returns

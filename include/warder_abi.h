@@ -581,15 +581,15 @@ enum warder_adopt_mode {
 struct warder_adopt {
 	__u64 cid;
 	__u64 cgroup; /* id: tasks in it and below it; 0: none */
-	__u64 start;  /* of the process `root`: boot clock ns */
+	__u64 start;  /* of the process `root`: boot clock ns; 0: not known yet */
 	__u32 slot;
 	__u32 mode;   /* enum warder_adopt_mode */
 	__u32 root;   /* tgid: it and its descendants; 0: none */
 	__u32 pidns;  /* inode number: tasks in it and below it; 0: none */
 	__u32 caller; /* tgid of who asked for it, which must not be a member */
 	__u32 lost;   /* 1: a member's children could not be followed: not all can be found */
-	__u64 found;  /* tags written, or taken away */
-	__u64 failed; /* tags that could not be written, or taken away, this time */
+	__u64 found;  /* tags that the iterator has written, or taken away */
+	__u64 failed; /* those that it could not, in this pass */
 };
 _Static_assert(sizeof(struct warder_adopt) == 64, "adopt layout");
 

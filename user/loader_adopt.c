@@ -162,13 +162,22 @@ int loader_adopt_end(struct loader *l, struct warder_error *reterr)
 	return 0;
 }
 
-int loader_tagged_pass(struct loader *l, __u64 cid, enum warder_adopt_mode mode, loader_member_fn fn,
-		       void *arg, __u64 *ret_found, __u64 *ret_failed)
+void loader_adopt_reset(struct loader *l)
 {
-	const struct warder_adopt a = { .cid = cid, .mode = mode };
 	static const struct warder_adopt none;
+
+	adopt_write(l, &none);
+	adopt_forget_kin(l);
+}
+
+int loader_adopt_once(struct loader *l, const struct warder_adopt *what, enum warder_adopt_mode mode,
+		      loader_member_fn fn, void *arg, __u64 *ret_found, __u64 *ret_failed)
+{
+	static const struct warder_adopt none;
+	struct warder_adopt a = *what;
 	int err;
 
+	a.mode = mode;
 	adopt_write(l, &a);
 	err = loader_adopt_pass(l, mode, fn, arg, ret_found, ret_failed);
 	adopt_write(l, &none);
