@@ -9,8 +9,6 @@
 #include <stdio.h>
 #include <sys/types.h>
 
-#include "log.h"
-
 struct adopt_status {
 	char name[64];  /* comm, printable */
 	pid_t tgid;
@@ -35,7 +33,7 @@ uint32_t adopt_namespace(pid_t pid, const char *which);
 /* AppArmor's or SELinux's label, "" for none. */
 void adopt_label_read(pid_t pid, char *buf, size_t size);
 /* As what entered commands run: user, capabilities, namespaces of the first process. The caller puts
- * it; NULL with a sentence. */
-struct json_object *adopt_spec(pid_t pid, const struct adopt_status *st, struct warder_error *reterr);
+ * it. */
+struct json_object *adopt_spec(pid_t pid, const struct adopt_status *st);
 
 #endif

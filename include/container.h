@@ -88,6 +88,8 @@ enum container_msg_type {
 	CONTAINER_MSG_FD, /* value: enum container_fd; fd: that descriptor */
 	CONTAINER_MSG_MOUNT, /* value: number of an O_PATH fd in init; text: path */
 	CONTAINER_MSG_READY, /* all of the above was sent; init waits */
+	CONTAINER_MSG_FILTERED, /* a survey; value: 0 or -errno; text: supervised system calls that
+				 * seccomp filters keep from arriving */
 	CONTAINER_MSG_JOINED, /* value: 0 or -errno of keyring_child_join() */
 	CONTAINER_MSG_FAIL, /* value: exit status for the user; text: the sentence */
 	/* from the supervisor */
@@ -127,6 +129,7 @@ struct container_launch {
 	uint32_t socket_mntns; /* != 0: only bind container.sock in it, if it still is in there */
 	pid_t foreign; /* first process of an adopted container: its root is entered, too */
 	int survey;    /* only report what there is: mount points and the root */
+	int filters;   /* with survey: and what the seccomp filters of `foreign` refuse */
 	const char *stage_dir; /* an empty folder to mount on, in the builder's own namespace */
 };
 
@@ -158,7 +161,7 @@ struct builder {
 	int self_fd; /* becomes WARDER_FD */
 	uint64_t socket_mntns; /* inode number; 0: a container or a command is started */
 	uint64_t foreign; /* pid of an adopted container's first process, 0: not one */
-	int survey;
+	int survey, filters;
 };
 
 /* Tells the supervisor and exits. */

@@ -14,6 +14,8 @@
 #include "control.h"
 #include "policy.h"
 
+#define ADOPT_UNMAPPED 65534 /* as the kernel shows ids that have no number */
+
 static FILE *proc_open(pid_t pid, const char *file)
 {
 	char path[64];
@@ -153,18 +155,15 @@ static int id_inside(pid_t pid, const char *map, uint32_t outside, uint32_t *ret
 	return f ? adopt_map_inside(f, outside, ret) : -ESRCH;
 }
 
-struct json_object *adopt_spec(pid_t pid, const struct adopt_status *st, struct warder_error *reterr)
+struct json_object *adopt_spec(pid_t pid, const struct adopt_status *st)
 {
 	struct json_object *o, *list;
 	char user[32], name[32];
 	uint32_t uid, gid;
 
-	if (id_inside(pid, "uid_map", st->uid, &uid) || id_inside(pid, "gid_map", st->gid, &gid)) {
-		error_set(reterr, -EINVAL,
-			  "process %d runs as user %u:%u, which its own user namespace does not map", pid,
-			  st->uid, st->gid);
-		return NULL;
-	}
+	/* Without a number there nobody can become it: an enter will say so. */
+	if (id_inside(pid, "uid_map", st->uid, &uid) || id_inside(pid, "gid_map", st->gid, &gid))
+		uid = gid = ADOPT_UNMAPPED;
 	o = json_object_new_object();
 	snprintf(user, sizeof(user), "%u:%u", uid, gid);
 	control_put_string(o, "user", user);

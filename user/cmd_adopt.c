@@ -169,20 +169,22 @@ static void print_refused(struct json_object *o)
 
 static void print_before(struct json_object *o)
 {
-	struct json_object *ops;
+	struct json_object *ops, *never;
 	uint64_t filtered = 0;
-	const char *label = text_of(o, "label"), *seccomp;
+	const char *label = text_of(o, "label");
 
 	control_get_u64(o, "seccomp", UINT64_MAX, &filtered, NULL);
 	if (!json_object_object_get_ex(o, "overrides", &ops) || !json_object_array_length(ops))
 		ops = NULL;
 	if (filtered) {
-		seccomp = text_of(o, "seccomp");
-		printf("%s of its processes have seccomp filters", seccomp);
-		if (ops) {
-			printf(": what those refuse never arrives here, of ");
-			print_words(ops, ", ");
-			printf(" that the policy overrides");
+		printf("%s of its processes have seccomp filters", text_of(o, "seccomp"));
+		if (json_object_object_get_ex(o, "never_arrive", &never)) {
+			printf("; of what the policy overrides, those of the first process refuse: ");
+			print_words(never, ", ");
+			if (!json_object_array_length(never))
+				printf("nothing");
+		} else if (ops) {
+			printf(" which could not be read: what they refuse is never overridden");
 		}
 		puts(".");
 	}

@@ -313,7 +313,8 @@ static void init_main(struct builder *b)
 static void builder_read_config(struct builder *b)
 {
 	static const char *const keys[] = { "name", "cid", "uid_base", "enter", "stage", "spec",
-					    "socket_mntns", "foreign", "survey", NULL };
+					    "socket_mntns", "foreign", "survey", "filters",
+					    NULL };
 	static char text[2 * CONTROL_MESSAGE_MAX];
 	struct json_object *o, *spec = NULL;
 	struct warder_error e = { "" };
@@ -333,6 +334,7 @@ static void builder_read_config(struct builder *b)
 	    control_get_u64(o, "socket_mntns", UINT32_MAX, &b->socket_mntns, &e) != 1 ||
 	    control_get_u64(o, "foreign", INT32_MAX, &b->foreign, &e) != 1 ||
 	    control_get_bool(o, "survey", &b->survey, &e) != 1 ||
+	    control_get_bool(o, "filters", &b->filters, &e) != 1 ||
 	    (!json_object_object_get_ex(o, "spec", &spec) && !b->socket_mntns && !b->survey) ||
 	    (spec && container_spec_from_json(spec, &b->spec, &e)))
 		builder_fail(b, 125, "the launch configuration is damaged: %s", e.text);

@@ -13,6 +13,7 @@
 
 #include "cleanup.h"
 #include "container.h"
+#include "filter.h"
 
 void builder_enter_foreign(struct builder *b, int nstypes, FILE **ret_mounts)
 {
@@ -39,6 +40,14 @@ void builder_enter_foreign(struct builder *b, int nstypes, FILE **ret_mounts)
 			     strerror(errno));
 }
 
+static void survey_filters(struct builder *b)
+{
+	char refused[WARDER_ERROR_SIZE];
+	int err = filter_read_refused((pid_t)b->foreign, refused, sizeof(refused));
+
+	builder_say(b, CONTAINER_MSG_FILTERED, err, -1, err ? NULL : refused);
+}
+
 void builder_survey(struct builder *b)
 {
 	FILE *mounts = NULL;
@@ -52,6 +61,8 @@ void builder_survey(struct builder *b)
 	builder_say(b, CONTAINER_MSG_MOUNT, root, -1, "/");
 	builder_report_mounts(b, mounts);
 	builder_report_fd(b, CONTAINER_FD_ROOT, root);
+	if (b->filters)
+		survey_filters(b);
 	builder_say(b, CONTAINER_MSG_READY, 0, -1, NULL);
 	builder_wait(b);
 	_exit(0);

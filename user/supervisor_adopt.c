@@ -31,14 +31,20 @@
 /* For what is looked at before there is a container. */
 #define ADOPT_NO_CID (~0ull)
 
-struct adoption {
-	struct warder_adopt what;
-	char text[PATH_MAX + 16]; /* for sentences: "process 7", "cgroup /x" */
-};
-
 void adoption_free(struct adoption *a)
 {
 	free(a);
+}
+
+static void adoption_free_p(struct adoption **a)
+{
+	adoption_free(*a);
+}
+
+void adopt_filtered(struct adoption *a, const struct container_msg *m)
+{
+	a->filters = m->value ? (m->value < 0 ? m->value : -EIO) : 1;
+	snprintf(a->refused, sizeof(a->refused), "%s", m->text);
 }
 
 /* --------------------------------------------------------------------- members */
@@ -195,7 +201,7 @@ static int adoption_look(struct supervisor *s, struct adoption *a, struct member
 
 /* Everything but tags: what is known of its first process. */
 static int adopt_identify(struct supervisor *s, struct ctr *c, const struct warder_member *first,
-			  struct warder_error *e)
+			  int *ret_filtered, struct warder_error *e)
 {
 	cleanup_json struct json_object *spec = NULL;
 	struct adopt_status st;
@@ -218,9 +224,8 @@ static int adopt_identify(struct supervisor *s, struct ctr *c, const struct ward
 			return error_errno(e, -errno, "cannot open the user namespace of process %d",
 					   c->pid);
 	}
-	spec = adopt_spec(c->pid, &st, e);
-	if (!spec)
-		return -EINVAL;
+	*ret_filtered = st.seccomp == 2;
+	spec = adopt_spec(c->pid, &st);
 	err = container_spec_from_json(spec, &c->spec, e);
 	if (!err && syscall(SYS_pidfd_send_signal, c->init.fd, 0, NULL, 0))
 		err = error_set(e, -ESRCH, "process %d has ended", c->pid);
@@ -237,8 +242,8 @@ static int adopt_start(struct supervisor *s, struct conn *conn, const char *name
 	cleanup(members_done) struct members list = { .m = NULL };
 	const struct warder_member *first;
 	struct sup_image *image = NULL;
+	int filtered = 0, err;
 	struct ctr *c = NULL;
-	int err;
 
 	err = adoption_look(s, a, &list, e);
 	first = members_first(&list);
@@ -268,11 +273,13 @@ static int adopt_start(struct supervisor *s, struct conn *conn, const char *name
 	err = sup_policy_hold(s, policy, image, &c->policy, e);
 	c->policy_held = !err;
 	if (!err)
-		err = adopt_identify(s, c, first, e);
+		err = adopt_identify(s, c, first, &filtered, e);
 	if (err)
 		adoption_free(a);
 	else
-		err = start_survey(s, conn, c, a, e);
+		/* Who overrides nothing need not know, and it costs the process a stop. */
+		err = start_survey(s, conn, c, a,
+				   filtered && sup_policy_image(s, c->policy)->h.override_ops, e);
 	if (err)
 		ctr_end(s, c, 125);
 	return err;
@@ -359,6 +366,7 @@ static int adopt_all(struct supervisor *s, struct launch *l, struct warder_error
 
 int adopt_surveyed(struct supervisor *s, struct launch *l, struct warder_error *reterr)
 {
+	cleanup(adoption_free_p) struct adoption *a = NULL;
 	struct conn *conn = conn_find(s, l->conn);
 	struct ctr *c = l->ctr;
 	struct json_object *r;
@@ -386,6 +394,7 @@ int adopt_surveyed(struct supervisor *s, struct launch *l, struct warder_error *
 		return error_errno(reterr, err, "cannot write the container's record");
 	c->state = CTR_RUNNING;
 	c->started = 1;
+	a = take_ptr(l->adoption);
 	launch_free(s, l);
 	ctr_watch_init(s, c, take_fd(&c->init.fd));
 	sup_event_lifecycle(s, c, "adopted", 0);
@@ -395,7 +404,7 @@ int adopt_surveyed(struct supervisor *s, struct launch *l, struct warder_error *
 	control_put_string(r, "name", c->name);
 	control_put_u64(r, "cid", c->cid);
 	control_put_int(r, "pid", c->pid);
-	adopt_report(s, c, r);
+	adopt_report(s, c, a, r);
 	conn_reply(s, conn, r, -1);
 	return 0;
 }

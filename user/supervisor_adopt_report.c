@@ -115,6 +115,33 @@ static struct json_object *report_overrides(const struct warder_image *img)
 	return list;
 }
 
+/* Of those system calls, the ones that this policy's override rules speak of. */
+static struct json_object *report_refused(const char *refused, const struct warder_image *img)
+{
+	static const struct {
+		const char *name;
+		__u32 op;
+	} calls[] = {
+#define REPORT_CALL(name, op, ...) { #name, WARDER_OP_##op },
+		WARDER_CALLS(REPORT_CALL, REPORT_CALL)
+#undef REPORT_CALL
+	};
+	struct json_object *list = json_object_new_array();
+
+	for (const char *p = refused; *p; p += strspn(p, " ")) {
+		size_t n = strcspn(p, " ");
+
+		for (size_t i = 0; i < ARRAY_SIZE(calls); i++) {
+			if (strlen(calls[i].name) == n && !strncmp(calls[i].name, p, n) &&
+			    (img->h.override_ops & (1ull << calls[i].op)))
+				json_object_array_add(list,
+						      json_object_new_string_len(p, (int)n));
+		}
+		p += n;
+	}
+	return list;
+}
+
 static void report_before(struct supervisor *s, const struct ctr *c, const struct members *list,
 			  struct json_object *o)
 {
@@ -137,7 +164,7 @@ static void report_before(struct supervisor *s, const struct ctr *c, const struc
 	json_object_object_add(o, "overrides", report_overrides(img));
 }
 
-void adopt_report(struct supervisor *s, struct ctr *c, struct json_object *r)
+void adopt_report(struct supervisor *s, struct ctr *c, const struct adoption *a, struct json_object *r)
 {
 	cleanup(members_done) struct members list = { .m = NULL };
 
@@ -145,5 +172,10 @@ void adopt_report(struct supervisor *s, struct ctr *c, struct json_object *r)
 	control_put_u64(r, "tasks", list.count);
 	report_files(s, c, &list, r);
 	report_before(s, c, &list, r);
+	if (a->filters > 0)
+		json_object_object_add(r, "never_arrive",
+				       report_refused(a->refused, sup_policy_image(s, c->policy)));
+	else if (a->filters)
+		control_put_bool(r, "filters_unread", 1);
 	control_put_string(r, "keyring", c->has_rings ? "entered commands only" : "none");
 }

@@ -258,7 +258,7 @@ void start_cancel_all(struct supervisor *s);
 void start_end_entered(struct supervisor *s, struct ctr *c);
 /* A builder that surveys what adopt_surveyed() then adopts. Takes `adoption`. */
 int start_survey(struct supervisor *s, struct conn *conn, struct ctr *c, struct adoption *adoption,
-		 struct warder_error *reterr);
+		 int filters, struct warder_error *reterr);
 int launch_record_names(struct supervisor *s, struct launch *l, pid_t pid, struct warder_error *reterr);
 int launch_take_mounts(struct launch *l, struct warder_error *reterr);
 void launch_free(struct supervisor *s, struct launch *l);
@@ -271,6 +271,7 @@ void handle_release(struct supervisor *s, struct conn *c, struct json_object *o,
 /* The builder has told what the tree sees: names, tags, the answer. Frees the launch on success. */
 int adopt_surveyed(struct supervisor *s, struct launch *l, struct warder_error *reterr);
 void adoption_free(struct adoption *a);
+void adopt_filtered(struct adoption *a, const struct container_msg *m);
 /* Takes tags away; 1: nothing has one any more, and nothing can get one. */
 int adopt_let_go(struct supervisor *s, struct ctr *c, uint64_t now);
 /* SIGKILL to everything that has the container's tag, again and again until nothing is left. */

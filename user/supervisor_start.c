@@ -213,7 +213,7 @@ undo:
 }
 
 int start_survey(struct supervisor *s, struct conn *conn, struct ctr *c, struct adoption *adoption,
-		 struct warder_error *reterr)
+		 int filters, struct warder_error *reterr)
 {
 	const struct container_launch launch = { .name = c->name,
 						 .cid = c->cid,
@@ -223,6 +223,7 @@ int start_survey(struct supervisor *s, struct conn *conn, struct ctr *c, struct 
 						 .enter_pidfd = c->init.fd,
 						 .foreign = c->pid,
 						 .survey = 1,
+						 .filters = filters,
 						 .stage_dir = s->stage_dir };
 	struct launch *l;
 	pid_t builder;
@@ -556,6 +557,10 @@ static void launch_message(struct supervisor *s, struct launch *l, const struct 
 	case CONTAINER_MSG_MOUNT:
 		err = l->enter || l->ready ? -EBADMSG : launch_add_mount(l, m, &e);
 		break;
+	case CONTAINER_MSG_FILTERED:
+		if (l->adoption)
+			adopt_filtered(l->adoption, m);
+		break;
 	case CONTAINER_MSG_READY:
 		if (l->ready) {
 			err = -EBADMSG;
@@ -602,7 +607,9 @@ static void launch_ready(struct supervisor *s, struct source *src, uint32_t even
 	else if (l->released)
 		launch_succeeded(s, l);
 	else
-		launch_fail(s, l, 125, "the container's first process died before it was ready");
+		launch_fail(s, l, 125,
+			    l->adoption ? "the helper that looks at what is adopted died" :
+					  "the container's first process died before it was ready");
 }
 
 void start_tick(struct supervisor *s, uint64_t now)
