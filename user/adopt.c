@@ -167,10 +167,11 @@ struct json_object *adopt_spec(pid_t pid, const struct adopt_status *st)
 	o = json_object_new_object();
 	snprintf(user, sizeof(user), "%u:%u", uid, gid);
 	control_put_string(o, "user", user);
-	control_put_bool(o, "userns", adopt_namespace(pid, "user") != adopt_namespace(getpid(), "user"));
-	control_put_string(o, "net",
-			   adopt_namespace(pid, "net") == adopt_namespace(getpid(), "net") ? "host" :
-											      "none");
+	control_put_bool(o, "userns",
+			 adopt_namespace(pid, "user") != adopt_namespace(getpid(), "user"));
+	control_put_string(
+		o, "net",
+		adopt_namespace(pid, "net") == adopt_namespace(getpid(), "net") ? "host" : "none");
 	list = json_object_new_array();
 	json_object_array_add(list, json_object_new_string("ALL"));
 	json_object_object_add(o, "cap_drop", list);

@@ -19,14 +19,17 @@
 static const char adopt_usage[] =
 	"usage: warder adopt --name N [--policy F|N|none] (--pid PID | --cgroup PATH) [--json]\n"
 	"\n"
-	"Puts what runs already, and was started by others, under supervision: all of its tasks, or\n"
+	"Puts what runs already, and was started by others, under supervision: all of its tasks, "
+	"or\n"
 	"none. Nothing in it is stopped or changed; what is open stays open.\n"
 	"\n"
 	"      --name N        its name\n"
 	"      --policy F|N|none  as for `warder run`\n"
-	"      --pid PID       this process and its descendants; if it is the first of a pid namespace,\n"
+	"      --pid PID       this process and its descendants; if it is the first of a pid "
+	"namespace,\n"
 	"                      everything in that\n"
-	"      --cgroup PATH   everything in this cgroup and below it; a folder, or a path below the\n"
+	"      --cgroup PATH   everything in this cgroup and below it; a folder, or a path below "
+	"the\n"
 	"                      cgroup2 mount point\n"
 	"      --json          the answer as JSON\n"
 	"  -h, --help          this text\n"
@@ -144,13 +147,15 @@ static void print_refused(struct json_object *o)
 	control_get_u64(o, "refused_count", UINT64_MAX, &count, NULL);
 	control_get_u64(o, "processes_unread", UINT64_MAX, &unread, NULL);
 	if (json_object_object_get_ex(o, "refused", &list) && count) {
-		printf("%llu open files stay open, although the policy would now refuse to open them:\n",
+		printf("%llu open files stay open, although the policy would now refuse to open "
+		       "them:\n",
 		       (unsigned long long)count);
 		for (size_t i = 0; i < json_object_array_length(list); i++) {
 			struct json_object *f = json_object_array_get_idx(list, i);
 			int nameless = 0;
 
-			printf("  process %s, descriptor %s: ", text_of(f, "pid"), text_of(f, "fd"));
+			printf("  process %s, descriptor %s: ", text_of(f, "pid"),
+			       text_of(f, "fd"));
 			if (json_object_object_get_ex(f, "access", &access))
 				print_words(access, ", ");
 			putchar(' ');
@@ -179,7 +184,8 @@ static void print_before(struct json_object *o)
 	if (filtered) {
 		printf("%s of its processes have seccomp filters", text_of(o, "seccomp"));
 		if (json_object_object_get_ex(o, "never_arrive", &never)) {
-			printf("; of what the policy overrides, those of the first process refuse: ");
+			printf("; of what the policy overrides, those of the first process "
+			       "refuse: ");
 			print_words(never, ", ");
 			if (!json_object_array_length(never))
 				printf("nothing");
@@ -192,7 +198,8 @@ static void print_before(struct json_object *o)
 		printf("It has the label ");
 		print_name(label);
 		if (ops)
-			printf(" of another security module: what that refuses is overridden only by "
+			printf(" of another security module: what that refuses is overridden only "
+			       "by "
 			       "rules with `cause: lsm`");
 		puts(".");
 	}
@@ -204,8 +211,8 @@ static int adopt_print(const char *text)
 
 	if (!o)
 		return EXIT_WARDER;
-	printf("%s: %s tasks in %s processes are tagged; the first process is %s\n", text_of(o, "name"),
-	       text_of(o, "tasks"), text_of(o, "processes"), text_of(o, "pid"));
+	printf("%s: %s tasks in %s processes are tagged; the first process is %s\n",
+	       text_of(o, "name"), text_of(o, "tasks"), text_of(o, "processes"), text_of(o, "pid"));
 	print_refused(o);
 	print_before(o);
 	return fflush(stdout) ? EXIT_WARDER : 0;
@@ -253,10 +260,10 @@ int cmd_adopt(int argc, char **argv)
 
 int cmd_release(int argc, char **argv)
 {
-	static const char usage[] =
-		"usage: warder release NAME\n\n"
-		"Lets an adopted container go: its processes run on, and nothing they do is judged any\n"
-		"more.\n";
+	static const char usage[] = "usage: warder release NAME\n\n"
+				    "Lets an adopted container go: its processes run on, and "
+				    "nothing they do is judged any\n"
+				    "more.\n";
 	struct warder_error e = { "" };
 	struct warder *w = NULL;
 	int err;

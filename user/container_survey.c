@@ -32,8 +32,8 @@ void builder_enter_foreign(struct builder *b, int nstypes, FILE **ret_mounts)
 	if (syscall(SYS_pidfd_send_signal, b->pidfd, 0, NULL, 0))
 		builder_fail(b, 125, "process %d has ended", (int)b->foreign);
 	if (setns(b->pidfd, nstypes))
-		builder_fail(b, 125, "cannot join the namespaces of process %d: %s", (int)b->foreign,
-			     strerror(errno));
+		builder_fail(b, 125, "cannot join the namespaces of process %d: %s",
+			     (int)b->foreign, strerror(errno));
 	/* setns() has put us at the namespace's root; a process that called chroot is elsewhere. */
 	if (fchdir(root) || chroot("."))
 		builder_fail(b, 125, "cannot enter the root of process %d: %s", (int)b->foreign,

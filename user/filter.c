@@ -13,7 +13,7 @@
 #include "cleanup.h"
 #include "warder_abi.h"
 
-#define FILTERS_MAX 256 /* of one process */
+#define FILTERS_MAX 256	      /* of one process */
 #define FILTER_STOP_TRIES 200 /* of 10 ms */
 
 #ifndef PTRACE_SECCOMP_GET_FILTER
@@ -25,7 +25,8 @@ struct machine {
 	uint32_t m[BPF_MEMWORDS];
 };
 
-static int machine_load(struct machine *v, const struct sock_filter *f, const struct seccomp_data *data)
+static int machine_load(struct machine *v, const struct sock_filter *f,
+			const struct seccomp_data *data)
 {
 	switch (f->code) {
 	case BPF_LD | BPF_W | BPF_ABS:

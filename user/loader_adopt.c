@@ -70,9 +70,11 @@ int loader_adopt_begin(struct loader *l, const struct warder_adopt *what,
 
 	for (size_t i = 0; i < ARRAY_SIZE(programs); i++) {
 		if (!loader_program_is_loaded(l, programs[i]))
-			return error_set(reterr, -EOPNOTSUPP,
-					 "this kernel has no place for the program %s, without which "
-					 "nothing can be adopted", programs[i]);
+			return error_set(
+				reterr, -EOPNOTSUPP,
+				"this kernel has no place for the program %s, without which "
+				"nothing can be adopted",
+				programs[i]);
 	}
 	adopt_forget_kin(l);
 	a.mode = WARDER_ADOPT_LOOK;
@@ -152,9 +154,10 @@ int loader_adopt_end(struct loader *l, struct warder_error *reterr)
 	adopt_forget_kin(l);
 	loader_adopt_hold(l, LOADER_ADOPT_KEEP, NULL);
 	if (lost)
-		return error_set(reterr, -EAGAIN,
-				 "a process of the tree ended with too many children, or too deep in "
-				 "it, for all of them to be followed: try again");
+		return error_set(
+			reterr, -EAGAIN,
+			"a process of the tree ended with too many children, or too deep in "
+			"it, for all of them to be followed: try again");
 	if (adopt_misses(l) != l->adopt_misses)
 		return error_set(reterr, -EAGAIN,
 				 "the kernel left out a program that follows processes which end "
@@ -170,8 +173,9 @@ void loader_adopt_reset(struct loader *l)
 	adopt_forget_kin(l);
 }
 
-int loader_adopt_once(struct loader *l, const struct warder_adopt *what, enum warder_adopt_mode mode,
-		      loader_member_fn fn, void *arg, __u64 *ret_found, __u64 *ret_failed)
+int loader_adopt_once(struct loader *l, const struct warder_adopt *what,
+		      enum warder_adopt_mode mode, loader_member_fn fn, void *arg, __u64 *ret_found,
+		      __u64 *ret_failed)
 {
 	static const struct warder_adopt none;
 	struct warder_adopt a = *what;

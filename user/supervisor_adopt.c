@@ -3,8 +3,8 @@
  * Containers that others have started: adoption, release, and what is different while they run.
  *
  * First a look, so that most refusals come before anything was done; then a builder tells what the
- * tree sees; then, in one go, names are recorded and tags written. What fails is undone: every tag is
- * taken away again before the refusal is told.
+ * tree sees; then, in one go, names are recorded and tags written. What fails is undone: every tag
+ * is taken away again before the refusal is told.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -80,7 +80,8 @@ int members_list(struct supervisor *s, uint64_t cid, struct members *ret)
 	const struct warder_adopt what = { .cid = cid };
 	__u64 found, failed;
 
-	return loader_adopt_once(s->loader, &what, WARDER_ADOPT_LIST, members_add, ret, &found, &failed);
+	return loader_adopt_once(s->loader, &what, WARDER_ADOPT_LIST, members_add, ret, &found,
+				 &failed);
 }
 
 /* Is there one that must not be adopted? The sentence for the first. */
@@ -92,21 +93,29 @@ static int members_judge(struct supervisor *s, const struct members *list, const
 		struct ctr *other;
 
 		if (m->flags & WARDER_MEMBER_INIT)
-			return error_set(e, -EPERM, "%s contains process 1 of the host, which cannot be "
-					 "adopted", what);
+			return error_set(e, -EPERM,
+					 "%s contains process 1 of the host, which cannot be "
+					 "adopted",
+					 what);
 		if (m->flags & WARDER_MEMBER_WARDER)
-			return error_set(e, -EPERM, "%s contains process %u, which is warder's own", what,
-					 m->tgid);
+			return error_set(e, -EPERM, "%s contains process %u, which is warder's own",
+					 what, m->tgid);
 		if (m->flags & WARDER_MEMBER_CALLER)
-			return error_set(e, -EPERM, "%s contains the process that asks for it, %u: ask "
-					 "from outside", what, m->tgid);
+			return error_set(e, -EPERM,
+					 "%s contains the process that asks for it, %u: ask "
+					 "from outside",
+					 what, m->tgid);
 		if (m->flags & WARDER_MEMBER_KERNEL)
-			return error_set(e, -EPERM, "%s contains process %u, which is a thread of the "
-					 "kernel", what, m->tgid);
+			return error_set(e, -EPERM,
+					 "%s contains process %u, which is a thread of the "
+					 "kernel",
+					 what, m->tgid);
 		if (m->cid) {
 			other = ctr_find_cid(s, m->cid);
-			return error_set(e, -EBUSY, "%s contains process %u, which is in container %s "
-					 "already", what, m->tgid, other ? other->name : "?");
+			return error_set(e, -EBUSY,
+					 "%s contains process %u, which is in container %s "
+					 "already",
+					 what, m->tgid, other ? other->name : "?");
 		}
 	}
 	return 0;
@@ -139,7 +148,8 @@ static int request_pid(pid_t pid, struct adoption *a, struct warder_error *e)
 	if (pid == 1)
 		return error_set(e, -EPERM, "process 1 of the host cannot be adopted");
 	if (pid == getpid())
-		return error_set(e, -EPERM, "process %d is warder's supervisor: it cannot be adopted", pid);
+		return error_set(e, -EPERM,
+				 "process %d is warder's supervisor: it cannot be adopted", pid);
 	if (adopt_status_read(pid, &st))
 		return error_set(e, -ESRCH, "there is no process %d", pid);
 	if (st.tgid != pid)
@@ -173,8 +183,9 @@ static int request_cgroup(int fd, struct adoption *a, struct warder_error *e)
 	if (cgroup_root(&mount, e) || stat(mount, &root))
 		return error_set(e, -ENOENT, "the root of the cgroups cannot be looked at");
 	if (root.st_ino == st.st_ino)
-		return error_set(e, -EPERM, "the root of the cgroups is the host itself: it cannot be "
-					    "adopted");
+		return error_set(e, -EPERM,
+				 "the root of the cgroups is the host itself: it cannot be "
+				 "adopted");
 	a->what.cgroup = st.st_ino;
 	return 0;
 }
@@ -190,7 +201,8 @@ static int adoption_look(struct supervisor *s, struct adoption *a, struct member
 	err = loader_adopt_once(s->loader, &a->what, WARDER_ADOPT_LOOK, members_add, list, &found,
 				&failed);
 	if (err == -E2BIG)
-		return error_set(e, err, "%s has more than %d tasks, and no more are adopted at once",
+		return error_set(e, err,
+				 "%s has more than %d tasks, and no more are adopted at once",
 				 a->text, MEMBERS_MAX);
 	if (err)
 		return error_errno(e, err, "cannot look for the tasks of %s", a->text);
@@ -221,8 +233,8 @@ static int adopt_identify(struct supervisor *s, struct ctr *c, const struct ward
 		snprintf(path, sizeof(path), "/proc/%d/ns/user", c->pid);
 		c->userns_fd = open(path, O_RDONLY | O_CLOEXEC);
 		if (c->userns_fd < 0)
-			return error_errno(e, -errno, "cannot open the user namespace of process %d",
-					   c->pid);
+			return error_errno(e, -errno,
+					   "cannot open the user namespace of process %d", c->pid);
 	}
 	*ret_filtered = st.seccomp == 2;
 	spec = adopt_spec(c->pid, &st);
@@ -236,8 +248,8 @@ static int adopt_identify(struct supervisor *s, struct ctr *c, const struct ward
 	return err;
 }
 
-static int adopt_start(struct supervisor *s, struct conn *conn, const char *name, const char *policy,
-		       int image_fd, struct adoption *a, struct warder_error *e)
+static int adopt_start(struct supervisor *s, struct conn *conn, const char *name,
+		       const char *policy, int image_fd, struct adoption *a, struct warder_error *e)
 {
 	cleanup(members_done) struct members list = { .m = NULL };
 	const struct warder_member *first;
@@ -285,7 +297,8 @@ static int adopt_start(struct supervisor *s, struct conn *conn, const char *name
 	return err;
 }
 
-void handle_adopt(struct supervisor *s, struct conn *c, struct json_object *o, struct control_fds *fds)
+void handle_adopt(struct supervisor *s, struct conn *c, struct json_object *o,
+		  struct control_fds *fds)
 {
 	struct adoption *a = calloc(1, sizeof(*a));
 	const char *name = NULL, *policy = NULL;
@@ -302,7 +315,8 @@ void handle_adopt(struct supervisor *s, struct conn *c, struct json_object *o, s
 	else if (control_get_string(o, "name", &name, &e) != 1 ||
 		 control_get_i64(o, "pid", 1, INT32_MAX, &pid, &e) < 0 ||
 		 control_get_bool(o, "cgroup", &cgroup, &e) < 0 ||
-		 request_policy_source(o, fds, &policy, &image, &e) || control_peer(c->src.fd, &uid, &caller))
+		 request_policy_source(o, fds, &policy, &image, &e) ||
+		 control_peer(c->src.fd, &uid, &caller))
 		err = -EINVAL;
 	else if (!cgroup == !pid || fds->count != (size_t)(image + cgroup))
 		err = error_set(&e, -EINVAL, "the request must have a process or a cgroup");
@@ -310,7 +324,8 @@ void handle_adopt(struct supervisor *s, struct conn *c, struct json_object *o, s
 		err = -EINVAL;
 	if (!err) {
 		a->what.caller = (__u32)caller;
-		err = cgroup ? request_cgroup(fds->fd[image], a, &e) : request_pid((pid_t)pid, a, &e);
+		err = cgroup ? request_cgroup(fds->fd[image], a, &e)
+			     : request_pid((pid_t)pid, a, &e);
 	}
 	if (!err)
 		err = adopt_start(s, c, name, policy, image ? fds->fd[0] : -1, take_ptr(a), &e);
@@ -330,8 +345,8 @@ static int adopt_tag(struct supervisor *s, struct adoption *a, struct warder_err
 		int err;
 
 		/* The first one only looks: what is odd is seen before anything is tagged. */
-		err = loader_adopt_pass(s->loader, i ? WARDER_ADOPT_TAG : WARDER_ADOPT_LOOK, members_add,
-					&odd, &found, &failed);
+		err = loader_adopt_pass(s->loader, i ? WARDER_ADOPT_TAG : WARDER_ADOPT_LOOK,
+					members_add, &odd, &found, &failed);
 		if (!err)
 			err = members_judge(s, &odd, a->text, e);
 		else
@@ -341,8 +356,8 @@ static int adopt_tag(struct supervisor *s, struct adoption *a, struct warder_err
 		if (i > 1 && !found && !failed)
 			return 0;
 	}
-	return error_set(e, -EAGAIN, "the tasks of %s could not be found in %d passes: try again", a->text,
-			 ADOPT_PASSES_MAX);
+	return error_set(e, -EAGAIN, "the tasks of %s could not be found in %d passes: try again",
+			 a->text, ADOPT_PASSES_MAX);
 }
 
 static int adopt_all(struct supervisor *s, struct launch *l, struct warder_error *e)
@@ -419,8 +434,10 @@ void handle_release(struct supervisor *s, struct conn *c, struct json_object *o,
 
 	(void)fds;
 	if (ctr && !ctr->foreign)
-		error_set(&e, -EINVAL, "container %s was started by warder: it ends with `warder kill "
-				       "--all %s`", ctr->name, ctr->name);
+		error_set(&e, -EINVAL,
+			  "container %s was started by warder: it ends with `warder kill "
+			  "--all %s`",
+			  ctr->name, ctr->name);
 	else if (ctr && ctr->killing)
 		error_set(&e, -EBUSY, "container %s is being killed", ctr->name);
 	if (e.text[0]) {
@@ -467,8 +484,8 @@ void adopt_hold(struct supervisor *s)
 
 /* ------------------------------------------------------------------------ its end */
 
-/* Still that process: its tag says so. Of one whose first thread has ended nothing but the number is
- * left to ask, and its task is looked for there. */
+/* Still that process: its tag says so. Of one whose first thread has ended nothing but the number
+ * is left to ask, and its task is looked for there. */
 static int member_is(struct supervisor *s, int pidfd, const struct warder_member *m)
 {
 	struct warder_task tag;

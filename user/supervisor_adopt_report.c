@@ -134,8 +134,7 @@ static struct json_object *report_refused(const char *refused, const struct ward
 		for (size_t i = 0; i < ARRAY_SIZE(calls); i++) {
 			if (strlen(calls[i].name) == n && !strncmp(calls[i].name, p, n) &&
 			    (img->h.override_ops & (1ull << calls[i].op)))
-				json_object_array_add(list,
-						      json_object_new_string_len(p, (int)n));
+				json_object_array_add(list, json_object_new_string_len(p, (int)n));
 		}
 		p += n;
 	}
@@ -164,7 +163,8 @@ static void report_before(struct supervisor *s, const struct ctr *c, const struc
 	json_object_object_add(o, "overrides", report_overrides(img));
 }
 
-void adopt_report(struct supervisor *s, struct ctr *c, const struct adoption *a, struct json_object *r)
+void adopt_report(struct supervisor *s, struct ctr *c, const struct adoption *a,
+		  struct json_object *r)
 {
 	cleanup(members_done) struct members list = { .m = NULL };
 

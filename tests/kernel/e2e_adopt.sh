@@ -226,6 +226,33 @@ is 125 "release: what is not there" warder release plain
 is 0 "release: and adopted again" warder adopt --name plain --policy "$work/tree.yaml" --pid "$a"
 asked "$work/t/a" "" "$work/secret" 13 "release: denied again"
 
+# --- keys: what it came with is the host's; a session of its own is its own
+mkdir "$work/t/s"
+# shellcheck disable=SC2016 # for the shell that is adopted
+/bin/sh -c 'while :; do
+	[ -e "$1/do" ] && { /bin/sh "$1/do" > "$1/out" 2>&1; echo $? > "$1/status"; mv "$1/do" "$1/done"; }
+	sleep 0.1
+done' - "$work/t/s" &
+s=$!
+does() { # does WANTED-STATUS TITLE COMMAND
+	rm -f "$work/t/s/done"
+	echo "$3" > "$work/t/s/.do" && mv "$work/t/s/.do" "$work/t/s/do"
+	await test -e "$work/t/s/done"
+	out=$(cat "$work/t/s/out")
+	[ "$(cat "$work/t/s/status")" = "$1" ]
+	ok $? "$2"
+}
+is 0 "keys: one of the host" keyctl add user hostkey x @s
+does 0 "keys: found before" "keyctl request user hostkey"
+is 0 "keys: adopt" warder adopt --name shell --policy none --pid "$s"
+does 1 "keys: not found afterwards" "keyctl request user hostkey"
+has 'Required key not available' "keys: as if it were not there"
+does 0 "keys: a session of its own" "keyctl session - /bin/sh -c 'keyctl add user a b @s && keyctl request user a'"
+is 0 "keys: still the host's for the host" keyctl request user hostkey
+is 0 "keys: kill" warder kill --all shell
+await nobody shell
+wait "$s" 2>/dev/null
+
 # --- exit status of a process that is not the supervisor's child
 warder wait plain > waited 2>&1 &
 waiter=$!

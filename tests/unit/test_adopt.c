@@ -21,11 +21,11 @@ static int status_of(const char *text, struct adopt_status *ret)
 	return adopt_status_parse(f, ret);
 }
 
-#define STATUS                                                     \
-	"Name:\tpost\x1bmaster\nUmask:\t0022\nState:\tS (sleeping)\n" \
-	"Tgid:\t712\nNgid:\t0\nPid:\t712\nPPid:\t1\n"               \
-	"Uid:\t100000\t100033\t0\t0\nGid:\t100000\t100044\t0\t0\n"  \
-	"NSpid:\t712\t9\t1\nCapInh:\t0000000000000000\n"           \
+#define STATUS                                                                                     \
+	"Name:\tpost\x1bmaster\nUmask:\t0022\nState:\tS (sleeping)\n"                              \
+	"Tgid:\t712\nNgid:\t0\nPid:\t712\nPPid:\t1\n"                                              \
+	"Uid:\t100000\t100033\t0\t0\nGid:\t100000\t100044\t0\t0\n"                                 \
+	"NSpid:\t712\t9\t1\nCapInh:\t0000000000000000\n"                                           \
 	"CapPrm:\t00000000a80425fb\nSeccomp:\t2\nSeccomp_filters:\t3\n"
 
 static void status_is_read(void **state)
@@ -63,11 +63,17 @@ static void status_that_lacks_something(void **state)
 	(void)state;
 	assert_int_equal(status_of("", &st), -EINVAL);
 	assert_int_equal(status_of("Name:\tx\nTgid:\t1\nUid:\t0\t0\t0\t0\nGid:\t0\t0\t0\t0\n"
-				   "CapPrm:\t0\n", &st), -EINVAL);
+				   "CapPrm:\t0\n",
+				   &st),
+			 -EINVAL);
 	assert_int_equal(status_of("Name:\tx\nTgid:\t1\nUid:\t0\t0\t0\t0\nGid:\t0\t0\t0\t0\n"
-				   "CapPrm:\t0\nNSpid:\tx\n", &st), -EINVAL);
+				   "CapPrm:\t0\nNSpid:\tx\n",
+				   &st),
+			 -EINVAL);
 	assert_int_equal(status_of("Name:\tx\nTgid:\t1\nUid:\t0\t0\t0\t0\nGid:\t0\t0\t0\t0\n"
-				   "CapPrm:\t0\nNSpid:\t4\n", &st), 0);
+				   "CapPrm:\t0\nNSpid:\t4\n",
+				   &st),
+			 0);
 	assert_int_equal(st.seccomp, 0);
 }
 
@@ -121,9 +127,9 @@ static int parse(struct adopt_request *q, char *argv[], int argc)
 {
 	return adopt_parse(argc, argv, q);
 }
-#define PARSE(q, ...)                                               \
-	parse(q, (char *[]){ "adopt", ##__VA_ARGS__, NULL },         \
-	      (int)(sizeof((char *[]){ "adopt", ##__VA_ARGS__ }) / sizeof(char *)))
+#define PARSE(q, ...)                                                                              \
+	parse(q, (char *[]) { "adopt", ##__VA_ARGS__, NULL },                                      \
+	      (int)(sizeof((char *[]) { "adopt", ##__VA_ARGS__ }) / sizeof(char *)))
 
 static void options(void **state)
 {
@@ -152,7 +158,8 @@ static void options_that_are_refused(void **state)
 	assert_int_equal(PARSE(&q, "--name", "a", "--pid", "4", "--cgroup", "/x"), 126);
 	assert_int_equal(PARSE(&q, "--name", "a", "--cgroup", ""), 126);
 	assert_int_equal(PARSE(&q, "--name", "a", "--pid", "4", "more"), 126);
-	assert_int_equal(PARSE(&q, "--name", "a", "--pid", "4", "--policy", "x", "--policy", "y"), 126);
+	assert_int_equal(PARSE(&q, "--name", "a", "--pid", "4", "--policy", "x", "--policy", "y"),
+			 126);
 	assert_int_equal(PARSE(&q, "--name", "a", "--pid", "0"), 126);
 	assert_int_equal(PARSE(&q, "--name", "a", "--pid", "-3"), 126);
 	assert_int_equal(PARSE(&q, "--name", "a", "--pid", "4x"), 126);

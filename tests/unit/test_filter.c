@@ -53,7 +53,8 @@ static void denied_calls(void **state)
 	(void)state;
 	assert_int_equal(seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(mount), 0), 0);
 	assert_int_equal(seccomp_rule_add(ctx, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(unshare), 1,
-					  SCMP_A0(SCMP_CMP_MASKED_EQ, 0x10000000, 0x10000000)), 0);
+					  SCMP_A0(SCMP_CMP_MASKED_EQ, 0x10000000, 0x10000000)),
+			 0);
 	assert_int_equal(seccomp_rule_add(ctx, SCMP_ACT_LOG, SCMP_SYS(chroot), 0), 0);
 	n = export(ctx, &p);
 	seccomp_release(ctx);
@@ -134,7 +135,8 @@ static void filters_of_a_process(void **state)
 	assert_int_equal(pipe(ready), 0);
 	pid = fork();
 	if (pid == 0) {
-		scmp_filter_ctx one = seccomp_init(SCMP_ACT_ALLOW), two = seccomp_init(SCMP_ACT_ALLOW);
+		scmp_filter_ctx one = seccomp_init(SCMP_ACT_ALLOW),
+				two = seccomp_init(SCMP_ACT_ALLOW);
 
 		seccomp_rule_add(one, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(mount), 0);
 		seccomp_rule_add(two, SCMP_ACT_KILL_PROCESS, SCMP_SYS(umount2), 0);
