@@ -84,38 +84,31 @@ int members_list(struct supervisor *s, uint64_t cid, struct members *ret)
 				 &failed);
 }
 
-/* Is there one that must not be adopted? The sentence for the first. */
+/* Is there one that must not be adopted? The sentence for the first, by what says most. */
 static int members_judge(struct supervisor *s, const struct members *list, const char *what,
 			 struct warder_error *e)
 {
-	for (size_t i = 0; i < list->count; i++) {
-		const struct warder_member *m = &list->m[i];
-		struct ctr *other;
+	static const struct {
+		__u32 flag; /* 0: it has a tag */
+		const char *text;
+	} reasons[] = {
+		{ WARDER_MEMBER_INIT, "is the first one of the host" },
+		{ WARDER_MEMBER_CALLER, "is the one that asks for it: ask from outside" },
+		{ 0, "is in container" },
+		{ WARDER_MEMBER_WARDER, "is warder's own" },
+		{ WARDER_MEMBER_KERNEL, "is a thread of the kernel" },
+	};
 
-		if (m->flags & WARDER_MEMBER_INIT)
-			return error_set(e, -EPERM,
-					 "%s contains process 1 of the host, which cannot be "
-					 "adopted",
-					 what);
-		if (m->flags & WARDER_MEMBER_WARDER)
-			return error_set(e, -EPERM, "%s contains process %u, which is warder's own",
-					 what, m->tgid);
-		if (m->flags & WARDER_MEMBER_CALLER)
-			return error_set(e, -EPERM,
-					 "%s contains the process that asks for it, %u: ask "
-					 "from outside",
-					 what, m->tgid);
-		if (m->flags & WARDER_MEMBER_KERNEL)
-			return error_set(e, -EPERM,
-					 "%s contains process %u, which is a thread of the "
-					 "kernel",
-					 what, m->tgid);
-		if (m->cid) {
-			other = ctr_find_cid(s, m->cid);
-			return error_set(e, -EBUSY,
-					 "%s contains process %u, which is in container %s "
-					 "already",
-					 what, m->tgid, other ? other->name : "?");
+	for (size_t k = 0; k < ARRAY_SIZE(reasons); k++) {
+		for (size_t i = 0; i < list->count; i++) {
+			const struct warder_member *m = &list->m[i];
+			struct ctr *other = ctr_find_cid(s, m->cid);
+
+			if (reasons[k].flag ? !(m->flags & reasons[k].flag) : !m->cid)
+				continue;
+			return error_set(e, -EPERM, "%s cannot be adopted: process %u %s%s%s", what,
+					 m->tgid, reasons[k].text, reasons[k].flag ? "" : " ",
+					 reasons[k].flag ? "" : other ? other->name : "?");
 		}
 	}
 	return 0;
