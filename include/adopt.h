@@ -35,5 +35,7 @@ void adopt_label_read(pid_t pid, char *buf, size_t size);
 /* As what entered commands run: user, capabilities, namespaces of the first process. The caller puts
  * it. */
 struct json_object *adopt_spec(pid_t pid, const struct adopt_status *st);
+/* What the answer of an adoption has as "before", for people; 0: there is nothing to say. */
+int adopt_before_text(struct json_object *before, char *buf, size_t size);
 
 #endif

@@ -90,8 +90,8 @@ struct warder_adopt_options {
 /* Puts what runs already, and was started by others, under supervision: all of its tasks or, with an
  * error, none. Returns when they are tagged. *ret_json (may be NULL): the answer, with
  * "name", "cid", "pid" of the first process, "tasks", "processes", "refused": open files that the
- * policy would now refuse (they stay open; at most 64, "refused_count" says how many), "seccomp": how
- * many processes have filters, "never_arrive": what of "overrides", which the policy's override rules
+ * policy would now refuse (they stay open; at most 64, "refused_count" says how many), and in "before"
+ * what refuses before warder is asked: "seccomp": how many processes have filters, "never_arrive": what of "overrides", which the policy's override rules
  * speak of, the filters of the first one refuse ("filters_unread": they could not be read), "label": of
  * another security module. -EIO and other errors are told by the sentence. The kernel must offer BTF
  * for cgroup_attach_task(), as all of those do on which warder runs. */

@@ -5,6 +5,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -187,4 +188,64 @@ struct json_object *adopt_spec(pid_t pid, const struct adopt_status *st)
 	json_object_array_add(list, json_object_new_string(st->name[0] ? st->name : "?"));
 	json_object_object_add(o, "argv", list);
 	return o;
+}
+
+struct words {
+	char *buf;
+	size_t size, used;
+};
+
+static void words_add(struct words *w, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+static void words_add(struct words *w, const char *format, ...)
+{
+	va_list args;
+	int n;
+
+	va_start(args, format);
+	n = vsnprintf(w->buf + w->used, w->size - w->used, format, args);
+	va_end(args);
+	if (n > 0)
+		w->used += (size_t)n < w->size - w->used ? (size_t)n : w->size - w->used - 1;
+}
+
+static void words_add_list(struct words *w, struct json_object *list)
+{
+	for (size_t i = 0; i < json_object_array_length(list); i++)
+		words_add(w, "%s%s", i ? ", " : "",
+			  json_object_get_string(json_object_array_get_idx(list, i)));
+}
+
+int adopt_before_text(struct json_object *before, char *buf, size_t size)
+{
+	struct words w = { .buf = buf, .size = size };
+	struct json_object *list;
+	const char *label = NULL;
+	uint64_t filtered = 0;
+	int overrides;
+
+	buf[0] = '\0';
+	control_get_u64(before, "seccomp", UINT64_MAX, &filtered, NULL);
+	control_get_string(before, "label", &label, NULL);
+	overrides = json_object_object_get_ex(before, "overrides", &list) &&
+		    json_object_array_length(list);
+	if (filtered)
+		words_add(&w, "%llu of its processes have seccomp filters",
+			  (unsigned long long)filtered);
+	if (filtered && json_object_object_get_ex(before, "never_arrive", &list)) {
+		words_add(&w, "; those of the first one refuse, of what the policy overrides: ");
+		words_add_list(&w, list);
+		if (!json_object_array_length(list))
+			words_add(&w, "nothing");
+	} else if (filtered && overrides) {
+		words_add(&w, "; what those refuse is never overridden");
+	}
+	if (label)
+		words_add(&w, "%sit has the label %s of another security module%s",
+			  filtered ? "; " : "", label,
+			  overrides ? ", whose refusals are overridden only by rules with "
+				      "`cause: lsm`" :
+				      "");
+	return w.used != 0;
 }

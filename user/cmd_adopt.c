@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "adopt.h"
 #include "cgroup.h"
 #include "cleanup.h"
 #include "client.h"
@@ -172,49 +173,20 @@ static void print_refused(struct json_object *o)
 		       (unsigned long long)unread);
 }
 
-static void print_before(struct json_object *o)
-{
-	struct json_object *ops, *never;
-	uint64_t filtered = 0;
-	const char *label = text_of(o, "label");
-
-	control_get_u64(o, "seccomp", UINT64_MAX, &filtered, NULL);
-	if (!json_object_object_get_ex(o, "overrides", &ops) || !json_object_array_length(ops))
-		ops = NULL;
-	if (filtered) {
-		printf("%s of its processes have seccomp filters", text_of(o, "seccomp"));
-		if (json_object_object_get_ex(o, "never_arrive", &never)) {
-			printf("; of what the policy overrides, those of the first process "
-			       "refuse: ");
-			print_words(never, ", ");
-			if (!json_object_array_length(never))
-				printf("nothing");
-		} else if (ops) {
-			printf(" which could not be read: what they refuse is never overridden");
-		}
-		puts(".");
-	}
-	if (label) {
-		printf("It has the label ");
-		print_name(label);
-		if (ops)
-			printf(" of another security module: what that refuses is overridden only "
-			       "by "
-			       "rules with `cause: lsm`");
-		puts(".");
-	}
-}
-
 static int adopt_print(const char *text)
 {
 	cleanup_json struct json_object *o = json_tokener_parse(text);
+	struct json_object *before;
+	char said[1024];
 
 	if (!o)
 		return EXIT_WARDER;
 	printf("%s: %s tasks in %s processes are tagged; the first process is %s\n",
 	       text_of(o, "name"), text_of(o, "tasks"), text_of(o, "processes"), text_of(o, "pid"));
 	print_refused(o);
-	print_before(o);
+	if (json_object_object_get_ex(o, "before", &before) &&
+	    adopt_before_text(before, said, sizeof(said)))
+		printf("%s.\n", said);
 	return fflush(stdout) ? EXIT_WARDER : 0;
 }
 

@@ -406,13 +406,14 @@ int adopt_surveyed(struct supervisor *s, struct launch *l, struct warder_error *
 	launch_free(s, l);
 	ctr_watch_init(s, c, take_fd(&c->init.fd));
 	sup_event_lifecycle(s, c, "adopted", 0);
+	r = conn ? reply_new() : NULL;
+	adopt_report(s, c, a, r);
+	ctr_save(s, c, NULL);
 	if (!conn)
 		return 0;
-	r = reply_new();
 	control_put_string(r, "name", c->name);
 	control_put_u64(r, "cid", c->cid);
 	control_put_int(r, "pid", c->pid);
-	adopt_report(s, c, a, r);
 	conn_reply(s, conn, r, -1);
 	return 0;
 }

@@ -141,10 +141,12 @@ static struct json_object *report_refused(const char *refused, const struct ward
 	return list;
 }
 
-static void report_before(struct supervisor *s, const struct ctr *c, const struct members *list,
-			  struct json_object *o)
+/* Seccomp filters and labels that the tree came with. */
+static struct json_object *report_before(struct supervisor *s, const struct ctr *c,
+					 const struct adoption *a, const struct members *list)
 {
 	const struct warder_image *img = sup_policy_image(s, c->policy);
+	struct json_object *o = json_object_new_object();
 	size_t filtered = 0, processes = 0;
 	struct adopt_status st;
 	char label[256] = "";
@@ -161,6 +163,11 @@ static void report_before(struct supervisor *s, const struct ctr *c, const struc
 	if (label[0] && strncmp(label, "unconfined", 10))
 		control_put_string(o, "label", label);
 	json_object_object_add(o, "overrides", report_overrides(img));
+	if (a->filters > 0)
+		json_object_object_add(o, "never_arrive", report_refused(a->refused, img));
+	else if (a->filters)
+		control_put_bool(o, "filters_unread", 1);
+	return o;
 }
 
 void adopt_report(struct supervisor *s, struct ctr *c, const struct adoption *a,
@@ -169,13 +176,11 @@ void adopt_report(struct supervisor *s, struct ctr *c, const struct adoption *a,
 	cleanup(members_done) struct members list = { .m = NULL };
 
 	members_list(s, c->cid, &list);
+	c->before = report_before(s, c, a, &list);
+	if (!r)
+		return;
 	control_put_u64(r, "tasks", list.count);
 	report_files(s, c, &list, r);
-	report_before(s, c, &list, r);
-	if (a->filters > 0)
-		json_object_object_add(r, "never_arrive",
-				       report_refused(a->refused, sup_policy_image(s, c->policy)));
-	else if (a->filters)
-		control_put_bool(r, "filters_unread", 1);
+	json_object_object_add(r, "before", json_object_get(c->before));
 	control_put_string(r, "keyring", c->has_rings ? "entered commands only" : "none");
 }

@@ -169,6 +169,8 @@ int ctr_save(struct supervisor *s, struct ctr *c, struct warder_error *reterr)
 		control_put_int(o, "container_ring", c->rings.container);
 	}
 	control_put_bool(o, "foreign", c->foreign);
+	if (c->before)
+		json_object_object_add(o, "before", json_object_get(c->before));
 	for (size_t i = 0; i < c->mount_count; i++)
 		json_object_array_add(mounts, json_object_new_string(c->mounts[i]));
 	json_object_object_add(o, "mounts", mounts);
@@ -242,6 +244,7 @@ static void ctr_free(struct ctr *c)
 		free(c->mounts[i]);
 	free(c->mounts);
 	container_spec_free(c->spec);
+	json_object_put(c->before);
 	free(c);
 }
 
@@ -427,6 +430,8 @@ static void ctr_adopt_state(struct supervisor *s, struct ctr *c)
 	control_get_i64(o, "created", 0, INT64_MAX, &c->created, NULL);
 	control_get_strv(o, "mounts", CONTAINER_MOUNTS_MAX, &mounts, NULL);
 	c->uid_base = (uint32_t)base;
+	if (json_object_object_get_ex(o, "before", &c->before))
+		json_object_get(c->before);
 	c->mounts = mounts;
 	while (mounts && mounts[c->mount_count])
 		c->mount_count++;

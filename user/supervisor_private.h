@@ -69,6 +69,7 @@ struct ctr {
 	enum ctr_state state;
 	int adopted; /* init is not our child */
 	int foreign; /* `warder adopt`: not started by warder, and without a cgroup of ours */
+	struct json_object *before; /* foreign: what refuses before warder's programs are asked */
 	int init_gone; /* foreign: the first process has ended, others run on */
 	int killing;   /* foreign: kill --all goes on until nothing is left */
 	int released;  /* foreign: its tasks run on, untagged */

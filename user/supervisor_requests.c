@@ -258,6 +258,8 @@ struct json_object *ctr_to_json(struct supervisor *s, struct ctr *c, int all)
 	control_put_bool(o, "foreign", c->foreign);
 	if (c->foreign) {
 		control_put_bool(o, "init_gone", c->init_gone);
+		if (c->before)
+			json_object_object_add(o, "before", json_object_get(c->before));
 		control_put_string(o, "keyring", c->has_rings ? "entered commands only" : "none");
 	}
 	if (s->loader && img && c->init.fd >= 0 &&
