@@ -222,7 +222,8 @@ int BPF_PROG(warder_adopt_move, struct cgroup *to, struct task_struct *leader)
 {
 	struct warder_adopt *a = adopt_record();
 
-	if (a && a->cid && adopt_is_member(adopt_address(leader)) && adopt_mark(adopt_address(leader)))
+	if (a && a->cid && adopt_is_member(adopt_address(leader)) &&
+	    adopt_mark(adopt_address(leader)))
 		a->lost = 1;
 	return 0;
 }

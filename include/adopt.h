@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What /proc tells of a process that is to be adopted. Reads only what the kernel answers by itself,
- * never the process's memory. No state; any thread. */
+/* What /proc tells of a process that is to be adopted. Reads only what the kernel answers by
+ * itself, never the process's memory. No state; any thread. */
 #ifndef WARDER_ADOPT_H
 #define WARDER_ADOPT_H
 
@@ -32,8 +32,8 @@ int adopt_cgroup_read(pid_t pid, char *buf, size_t size);
 uint32_t adopt_namespace(pid_t pid, const char *which);
 /* AppArmor's or SELinux's label, "" for none. */
 void adopt_label_read(pid_t pid, char *buf, size_t size);
-/* As what entered commands run: user, capabilities, namespaces of the first process. The caller puts
- * it. */
+/* As what entered commands run: user, capabilities, namespaces of the first process. The caller
+ * puts it. */
 struct json_object *adopt_spec(pid_t pid, const struct adopt_status *st);
 /* What the answer of an adoption has as "before", for people; 0: there is nothing to say. */
 int adopt_before_text(struct json_object *before, char *buf, size_t size);

@@ -25,8 +25,8 @@ struct adopt_request {
 };
 /* As run_parse(). */
 int adopt_parse(int argc, char **argv, struct adopt_request *ret);
-/* An image, or a name that the supervisor knows: a file comes before a loaded policy, and that before
- * a shipped one. NULL: the default. Says what is wrong. */
+/* An image, or a name that the supervisor knows: a file comes before a loaded policy, and that
+ * before a shipped one. NULL: the default. Says what is wrong. */
 int cmd_find_policy(struct warder *w, const char *policy, struct warder_image **ret_image,
 		    const char **ret_name);
 /* Compiles a policy file with includes from the shipped folders; diagnostics go to stderr. */

@@ -19,8 +19,8 @@ int filter_lets_pass(uint32_t action);
 
 /* The names of supervised system calls (64-bit entries, all arguments 0) that the filters of `pid`
  * keep from arriving, separated by spaces, into buf. Stops the process for a moment, as a tracer
- * does; waits at most two seconds for that. 0; -ETIMEDOUT: it does not stop; -EPERM: it has a tracer;
- * -E2BIG. For a process that does nothing else meanwhile. */
+ * does; waits at most two seconds for that. 0; -ETIMEDOUT: it does not stop; -EPERM: it has a
+ * tracer; -E2BIG. For a process that does nothing else meanwhile. */
 int filter_read_refused(pid_t pid, char *buf, size_t size);
 
 #endif

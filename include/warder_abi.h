@@ -568,15 +568,15 @@ _Static_assert(sizeof(struct warder_fd_record) == 64, "fd record layout");
 #define WARDER_FD_APPEND (1u << 2)
 
 /*
- * Adoption: warder_adopt (array of one) says which tasks are meant; all zero while none is under way.
- * Kept by the supervisor; the last four by BPF. See bpf/adopt.bpf.h.
+ * Adoption: warder_adopt (array of one) says which tasks are meant; all zero while none is under
+ * way. Kept by the supervisor; the last three by BPF. See bpf/adopt.bpf.h.
  */
 enum warder_adopt_mode {
 	WARDER_ADOPT_NONE = 0,
 	WARDER_ADOPT_LOOK,  /* the iterator writes a record of each member */
-	WARDER_ADOPT_TAG,   /* the iterator tags members, and forks of members make tagged children */
+	WARDER_ADOPT_TAG,   /* the iterator tags members; forks of members make tagged children */
 	WARDER_ADOPT_UNTAG, /* the iterator takes the container's tags away */
-	WARDER_ADOPT_LIST,  /* the iterator writes a record of each task that has the container's tag */
+	WARDER_ADOPT_LIST,  /* the iterator writes a record of each task with the container's tag */
 };
 struct warder_adopt {
 	__u64 cid;

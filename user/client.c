@@ -462,8 +462,8 @@ int warder_run(struct warder *w, const struct warder_run_options *r, struct ward
 	return client_out(err, &e, error, size);
 }
 
-int warder_adopt(struct warder *w, const struct warder_adopt_options *a, char **ret_json, char *error,
-		 size_t size)
+int warder_adopt(struct warder *w, const struct warder_adopt_options *a, char **ret_json,
+		 char *error, size_t size)
 {
 	cleanup_json struct json_object *reply = NULL;
 	struct json_object *request;
@@ -476,8 +476,9 @@ int warder_adopt(struct warder *w, const struct warder_adopt_options *a, char **
 		*ret_json = NULL;
 	if (a->struct_size != sizeof(*a) || !a->name || (!a->image && !a->policy) ||
 	    (a->pid <= 0 && a->cgroup < 0)) {
-		err = error_set(&e, -EINVAL, "warder_adopt: a name, a policy and a process or a cgroup "
-					     "must be given");
+		err = error_set(&e, -EINVAL,
+				"warder_adopt: a name, a policy and a process or a cgroup must be "
+				"given");
 		return client_out(err, &e, error, size);
 	}
 	if (a->image) {

@@ -20,12 +20,13 @@ int members_list(struct supervisor *s, uint64_t cid, struct members *ret);
 struct adoption {
 	struct warder_adopt what;
 	char text[PATH_MAX + 16]; /* for sentences: "the tree of process 7", "cgroup /x" */
-	int filters;     /* 1: what the first process's filters refuse is known; -errno: it is not */
+	int filters; /* 1: what the first process's filters refuse is known; -errno: it is not */
 	char refused[WARDER_ERROR_SIZE]; /* names of system calls, separated by spaces */
 };
 
 /* What the new container's owner should know, put into the answer: how many tasks, which open files
  * its policy would now refuse, what keeps supervised system calls from arriving. */
-void adopt_report(struct supervisor *s, struct ctr *c, const struct adoption *a, struct json_object *r);
+void adopt_report(struct supervisor *s, struct ctr *c, const struct adoption *a,
+		  struct json_object *r);
 
 #endif

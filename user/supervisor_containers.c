@@ -288,7 +288,7 @@ static void ctr_finish(struct supervisor *s, struct ctr *c)
 	state_remove_container(s->state_dir, c->cid);
 	if (c->released) {
 		sup_event_lifecycle(s, c, "released", 0);
-		conn_released(s, c->cid, "the container was released: its processes run on without it");
+		conn_released(s, c->cid, "the container was released: its processes run on");
 	} else if (c->started) {
 		sup_event_lifecycle(s, c, "exited", c->status);
 		ctr_remember_exit(s, c);

@@ -227,8 +227,8 @@ void request_dispatch(struct supervisor *s, struct conn *c, struct json_object *
 
 struct json_object *reply_new(void);
 /* The policy of a request: its name, or 1 in *ret_image for the first descriptor; one of both. */
-int request_policy_source(struct json_object *o, const struct control_fds *fds, const char **ret_name,
-			  int *ret_image, struct warder_error *e);
+int request_policy_source(struct json_object *o, const struct control_fds *fds,
+			  const char **ret_name, int *ret_image, struct warder_error *e);
 void reply_error(struct supervisor *s, struct conn *c, const struct warder_error *e);
 /* The running container that the request names; NULL with a sentence. */
 struct ctr *request_container(struct supervisor *s, struct json_object *o, struct warder_error *e);
@@ -260,7 +260,8 @@ void start_end_entered(struct supervisor *s, struct ctr *c);
 /* A builder that surveys what adopt_surveyed() then adopts. Takes `adoption`. */
 int start_survey(struct supervisor *s, struct conn *conn, struct ctr *c, struct adoption *adoption,
 		 int filters, struct warder_error *reterr);
-int launch_record_names(struct supervisor *s, struct launch *l, pid_t pid, struct warder_error *reterr);
+int launch_record_names(struct supervisor *s, struct launch *l, pid_t pid,
+			struct warder_error *reterr);
 int launch_take_mounts(struct launch *l, struct warder_error *reterr);
 void launch_free(struct supervisor *s, struct launch *l);
 

@@ -58,8 +58,8 @@ struct ctr *request_container(struct supervisor *s, struct json_object *o, struc
 	return c;
 }
 
-int request_policy_source(struct json_object *o, const struct control_fds *fds, const char **ret_name,
-			  int *ret_image, struct warder_error *e)
+int request_policy_source(struct json_object *o, const struct control_fds *fds,
+			  const char **ret_name, int *ret_image, struct warder_error *e)
 {
 	*ret_name = NULL;
 	*ret_image = 0;
@@ -136,11 +136,12 @@ static void handle_enter(struct supervisor *s, struct conn *c, struct json_objec
 	if (!ctr->spec || !argv || ctr->init_gone || ctr->init.fd < 0) {
 		control_strv_free(argv);
 		conn_reply_error(s, c, 125,
-				 !argv	    ? "no command was given" :
-				 !ctr->spec ? "the container's specification was lost: it cannot be "
-					      "entered" :
-					      "the container's first process has ended: it cannot be "
-					      "entered any more");
+				 !argv ? "no command was given" :
+				 !ctr->spec ?
+					 "the container's specification was lost: it cannot be "
+					 "entered" :
+					 "the container's first process has ended: it cannot be "
+					 "entered any more");
 		return;
 	}
 	/* As the container's own command runs, but for the terminal and the command itself. */

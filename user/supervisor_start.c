@@ -307,7 +307,8 @@ static int launch_name_fn(const struct warder_fd_record *record, const char *nam
 }
 
 /* `pid` waits with an O_PATH descriptor on each mount point: what they lie on are the names. */
-int launch_record_names(struct supervisor *s, struct launch *l, pid_t pid, struct warder_error *reterr)
+int launch_record_names(struct supervisor *s, struct launch *l, pid_t pid,
+			struct warder_error *reterr)
 {
 	cleanup_free struct warder_fd_record *record = calloc(l->mounts, sizeof(*record));
 	cleanup_free uint8_t *found = calloc(l->mounts, 1);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * A running tree gets its tags, all of it, whatever it does between the beginning of an adoption and
- * the first tag. Processes of trees do one thing at a time, when they are told to; each says whether
- * it is confined by opening a file that the container's policy denies.
+ * A running tree gets its tags, all of it, whatever it does between the beginning of an adoption
+ * and the first tag. Processes of trees do one thing at a time, when they are told to; each says
+ * whether it is confined by opening a file that the container's policy denies.
  *
  *	test_adopt --filtered COMMAND...   runs it under a seccomp filter that refuses mount(2)
  */
