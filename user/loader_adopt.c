@@ -12,9 +12,6 @@
 
 #define ADOPT_BUFFER (64u << 10)
 
-/* Those that must not be skipped once while members are followed. */
-static const char *const followers[] = { "warder_adopt_exit", "warder_adopt_move" };
-
 /* The id last, as BPF does nothing without one; and it goes first. */
 static void adopt_write(struct loader *l, const struct warder_adopt *what)
 {
@@ -42,22 +39,21 @@ static void adopt_forget_kin(struct loader *l)
 		bpf_map_delete_elem(map, &tgid);
 }
 
-/* How often the kernel has left one of the followers out. */
-static __u64 adopt_misses(struct loader *l)
+/* How often the kernel has left out what must not be left out once: where a pid namespace or a
+ * cgroup tells who is a member, that is not the children of one that ends. */
+static __u64 adopt_misses(struct loader *l, const struct warder_adopt *what)
 {
-	__u64 misses = 0;
+	const char *follower = what->cgroup ? "warder_adopt_move" : "warder_adopt_exit";
 
-	for (size_t i = 0; i < l->progs; i++) {
+	for (size_t i = 0; !what->pidns && i < l->progs; i++) {
 		struct bpf_prog_info info = {};
 		__u32 len = sizeof(info);
 
-		for (size_t k = 0; k < ARRAY_SIZE(followers); k++) {
-			if (!strcmp(l->prog[i].name, followers[k]) &&
-			    !bpf_obj_get_info_by_fd(l->prog[i].prog_fd, &info, &len))
-				misses += info.recursion_misses;
-		}
+		if (!strcmp(l->prog[i].name, follower) &&
+		    !bpf_obj_get_info_by_fd(l->prog[i].prog_fd, &info, &len))
+			return info.recursion_misses;
 	}
-	return misses;
+	return 0;
 }
 
 int loader_adopt_begin(struct loader *l, const struct warder_adopt *what,
@@ -79,7 +75,7 @@ int loader_adopt_begin(struct loader *l, const struct warder_adopt *what,
 	adopt_forget_kin(l);
 	a.mode = WARDER_ADOPT_LOOK;
 	adopt_write(l, &a);
-	l->adopt_misses = adopt_misses(l);
+	l->adopt_misses = adopt_misses(l, &a);
 	err = loader_adopt_hold(l, LOADER_ADOPT_FIND, reterr);
 	if (err)
 		loader_adopt_end(l, NULL);
@@ -149,6 +145,7 @@ int loader_adopt_end(struct loader *l, struct warder_error *reterr)
 {
 	static const struct warder_adopt none;
 	int lost = __atomic_load_n(&l->adopt->lost, __ATOMIC_SEQ_CST) != 0;
+	int missed = adopt_misses(l, l->adopt) != l->adopt_misses;
 
 	adopt_write(l, &none);
 	adopt_forget_kin(l);
@@ -158,10 +155,11 @@ int loader_adopt_end(struct loader *l, struct warder_error *reterr)
 			reterr, -EAGAIN,
 			"a process of the tree ended with too many children, or too deep in "
 			"it, for all of them to be followed: try again");
-	if (adopt_misses(l) != l->adopt_misses)
-		return error_set(reterr, -EAGAIN,
-				 "the kernel left out a program that follows processes which end "
-				 "(too many at once): try again");
+	if (missed)
+		return error_set(
+			reterr, -EAGAIN,
+			"so many processes of the tree end at once that the kernel did not "
+			"tell of all of them: try again, or adopt their cgroup");
 	return 0;
 }
 

@@ -108,7 +108,9 @@ static int members_judge(struct supervisor *s, const struct members *list, const
 				continue;
 			return error_set(e, -EPERM, "%s cannot be adopted: process %u %s%s%s", what,
 					 m->tgid, reasons[k].text, reasons[k].flag ? "" : " ",
-					 reasons[k].flag ? "" : other ? other->name : "?");
+					 reasons[k].flag ? ""
+					 : other	 ? other->name
+							 : "?");
 		}
 	}
 	return 0;
@@ -255,11 +257,11 @@ static int adopt_start(struct supervisor *s, struct conn *conn, const char *name
 	if (!err && !first)
 		err = error_set(e, -ESRCH, "%s has no process", a->text);
 	if (!err && a->what.root) {
-		for (size_t i = 0; i < list.count; i++) {
-			if (list.m[i].tid == a->what.root)
-				first = &list.m[i];
-		}
+		for (size_t i = 0; i < list.count && first->tid != a->what.root; i++)
+			first = &list.m[i];
 		a->what.start = first->start;
+		if (first->tid != a->what.root)
+			err = error_set(e, -ESRCH, "process %u has ended", a->what.root);
 	}
 	if (!err && image_fd >= 0)
 		err = sup_policy_read(image_fd, &image, e);

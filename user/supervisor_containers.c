@@ -495,7 +495,8 @@ static void ctr_adopt(struct supervisor *s, uint32_t slot, const struct warder_c
 	ctr_adopt_state(s, c);
 	ctr_link(s, c);
 	pidfd = ctr_adopt_init(s, k);
-	if (c->foreign && pidfd < 0 && k->state == WARDER_CTR_RUNNING) {
+	if (c->foreign && pidfd < 0 &&
+	    (k->state == WARDER_CTR_RUNNING || k->state == WARDER_CTR_DEAD)) {
 		/* Others of it may run on; if none does, it ends at the next look. */
 		c->started = c->init_gone = 1;
 		ctr_exit_status(s, c, &c->status);

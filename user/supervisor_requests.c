@@ -175,6 +175,12 @@ static void handle_kill(struct supervisor *s, struct conn *c, struct json_object
 		reply_error(s, c, &e);
 		return;
 	}
+	if (!all && ctr->init_gone) {
+		error_set(&e, -ESRCH, "the first process of container %s has ended: use --all",
+			  ctr->name);
+		reply_error(s, c, &e);
+		return;
+	}
 	if (all && ctr->foreign)
 		err = adopt_kill_all(s, ctr);
 	else if (all && ctr->cgroup_fd >= 0)
