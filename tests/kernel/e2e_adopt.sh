@@ -271,7 +271,8 @@ wait "$a" 2>/dev/null
 # --- threads
 start "$work/t/b" threads
 b=$tree
-await test "$(ls /proc/$b/task | wc -l)" = 5
+five() { [ "$(ls /proc/$b/task | wc -l)" = 5 ]; }
+await five
 is 0 "threads: adopt" warder adopt --name many --policy "$work/tree.yaml" --pid "$b"
 has 'many: 5 tasks in 1 processes' "threads: all are tagged"
 for i in 0 1 2 3; do
@@ -445,7 +446,8 @@ POLICY
 	done
 	echo end >> /said; /busybox sleep 1000' &
 c=$!
-await test "$(readlink /proc/$c/root)" = "$work/root"
+inside() { [ "$(readlink /proc/$c/root)" = "$work/root" ]; }
+await inside
 is 0 "chroot: adopt" warder adopt --name inner --policy "$work/inner.yaml" --pid "$c"
 : > "$work/root/go"
 told() { grep -q end "$work/root/said" 2>/dev/null; }
