@@ -52,6 +52,10 @@ struct hlist_head {
 	struct hlist_node *first;
 };
 
+struct list_head {
+	struct list_head *next;
+};
+
 struct hlist_bl_node {
 	struct hlist_bl_node **pprev;
 };
@@ -158,12 +162,16 @@ struct thread_info {
 struct task_struct {
 	struct thread_info thread_info;
 	struct task_struct *real_parent;
+	struct list_head children;
+	struct list_head sibling;
+	struct css_set *cgroups;
 	unsigned int flags;
 	unsigned int ptrace;
 	unsigned int personality;
 	struct nsproxy *nsproxy;
 	pid_t pid;
 	pid_t tgid;
+	int exit_state;
 	int exit_code;
 	__u64 start_boottime;
 	const struct cred *real_cred;
@@ -263,8 +271,38 @@ struct ipc_namespace {
 	struct ns_common ns;
 };
 
+struct pid_namespace {
+	unsigned int level;
+	struct pid_namespace *parent;
+	struct ns_common ns;
+};
+
+struct upid {
+	int nr;
+	struct pid_namespace *ns;
+};
+
 struct pid {
 	unsigned int level;
+	struct upid numbers[0];
+};
+
+struct kernfs_node {
+	__u64 id;
+};
+
+struct cgroup_subsys_state {
+	struct cgroup *cgroup;
+	struct cgroup_subsys_state *parent;
+};
+
+struct cgroup {
+	struct cgroup_subsys_state self;
+	struct kernfs_node *kn;
+};
+
+struct css_set {
+	struct cgroup *dfl_cgrp;
 };
 
 struct seq_file {
@@ -273,6 +311,11 @@ struct seq_file {
 
 struct bpf_iter_meta {
 	struct seq_file *seq;
+};
+
+struct bpf_iter__task {
+	struct bpf_iter_meta *meta;
+	struct task_struct *task;
 };
 
 struct bpf_iter__task_file {

@@ -13,6 +13,7 @@ __u32 cfg_tasks_map_id = 0;
 const volatile __u32 cfg_setattr_idmap = 0;
 
 #include "identity.bpf.h"
+#include "adopt.bpf.h"
 #include "file.bpf.h"
 #include "exec.bpf.h"
 #include "capability.bpf.h"

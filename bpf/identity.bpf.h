@@ -30,23 +30,40 @@ static __always_inline void identity_count(struct warder_task *tag)
 		__sync_fetch_and_add(&stats->tasks, 1);
 }
 
+/* How an adopted container is being left: WARDER_CTR_DEAD, WARDER_CTR_RELEASED, 0: not. */
+static __always_inline int identity_leaving(const struct warder_task *tag)
+{
+	__u32 slot = tag->slot;
+	struct warder_ctr *ctr = bpf_map_lookup_elem(&warder_ctrs, &slot);
+
+	if (!ctr || ctr->cid != tag->cid || !ctr->foreign || ctr->state < WARDER_CTR_DEAD)
+		return 0;
+	return ctr->state == WARDER_CTR_RELEASED ? WARDER_CTR_RELEASED : WARDER_CTR_DEAD;
+}
+
 SEC("lsm/task_alloc")
 int BPF_PROG(warder_task_alloc, struct task_struct *task, unsigned long clone_flags, int ret)
 {
 	struct hook_facts f = { .hook = WARDER_HOOK_TASK_ALLOC, .class_ = WARDER_CLASS_IDENTITY };
 	struct subject s = {};
 	struct warder_task tag = {};
+	int leaving;
 
 	if (ret)
 		return errno_return(-ret);
-	/* The container's record is not asked: a task of a container that is being torn down
-	 * may fork, and its child is refused everything as it is. */
+	/* A task of a container that is being torn down may fork, and its child is refused
+	 * everything as it is; adopted ones are ended, or let go, task by task. */
 	s.tag = task_tag(bpf_get_current_task_btf(), &s.fault);
 	if (!s.tag) {
 		if (!s.fault)
 			return 0;
 		return hook_fault_as(&s, &f, WARDER_FAULT_TAG_COPY, NULL, WARDER_EAGAIN);
 	}
+	leaving = identity_leaving(s.tag);
+	if (leaving == WARDER_CTR_RELEASED)
+		return 0;
+	if (leaving)
+		return -WARDER_EAGAIN;
 	tag.cid = s.tag->cid;
 	tag.slot = s.tag->slot;
 	tag.profile = s.tag->profile;

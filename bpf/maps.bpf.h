@@ -192,6 +192,25 @@ WARDER_MAP struct {
 	__type(value, __u32);
 } warder_iter SEC(".maps");
 
+/* Which tasks an adoption means; mapped by the supervisor. */
+WARDER_MAP struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct warder_adopt);
+} warder_adopt SEC(".maps");
+
+/* Processes that are members of the adoption under way though no parent tells it any more: by tgid
+ * the start of the process (boot clock ns), so that a number used again is not taken for it. */
+WARDER_MAP struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, WARDER_KIN_MAX);
+	__type(key, __u32);
+	__type(value, __u64);
+} warder_kin SEC(".maps");
+
 /* Who made a SysV object (by address of its kern_ipc_perm); no entry: an untagged task. */
 struct owner_tag {
 	__u64 cid;

@@ -12,6 +12,13 @@
 /* No container: records without names. */
 #define NAMES_NO_SLOT (~0u)
 
+static __always_inline __u32 names_fd_mode(struct file *file)
+{
+	__u32 mode = BPF_CORE_READ(file, f_mode) & (WARDER_FMODE_READ | WARDER_FMODE_WRITE);
+
+	return BPF_CORE_READ(file, f_flags) & WARDER_O_APPEND ? mode | WARDER_FD_APPEND : mode;
+}
+
 SEC("iter/task_file")
 int warder_iter_task_file(struct bpf_iter__task_file *ctx)
 {
@@ -36,6 +43,8 @@ int warder_iter_task_file(struct bpf_iter__task_file *ctx)
 	r.sb = (__u64)BPF_CORE_READ(file, f_path.dentry, d_sb);
 	r.s_dev = BPF_CORE_READ(file, f_path.dentry, d_sb, s_dev);
 	r.magic = BPF_CORE_READ(file, f_path.dentry, d_sb, s_magic);
+
+	r.mode = names_fd_mode(file);
 
 	if (*slot == NAMES_NO_SLOT) {
 		bpf_seq_write(seq, &r, sizeof(r));

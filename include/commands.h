@@ -12,6 +12,8 @@
 
 int cmd_run(int argc, char **argv);
 int cmd_enter(int argc, char **argv);
+int cmd_adopt(int argc, char **argv);
+int cmd_release(int argc, char **argv);
 int cmd_list(int argc, char **argv);
 int cmd_inspect(int argc, char **argv);
 int cmd_kill(int argc, char **argv);

@@ -11,6 +11,7 @@
 
 #include <json-c/json.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <sys/types.h>
 
 #include "keyring.h"
@@ -87,6 +88,8 @@ enum container_msg_type {
 	CONTAINER_MSG_FD, /* value: enum container_fd; fd: that descriptor */
 	CONTAINER_MSG_MOUNT, /* value: number of an O_PATH fd in init; text: path */
 	CONTAINER_MSG_READY, /* all of the above was sent; init waits */
+	CONTAINER_MSG_FILTERED, /* a survey; value: 0 or -errno; text: supervised system calls that
+				 * seccomp filters keep from arriving */
 	CONTAINER_MSG_JOINED, /* value: 0 or -errno of keyring_child_join() */
 	CONTAINER_MSG_FAIL, /* value: exit status for the user; text: the sentence */
 	/* from the supervisor */
@@ -115,7 +118,7 @@ int container_msg_send(int sock, const struct container_msg *m, int fd);
 int container_msg_recv(int sock, struct container_msg *m, int *ret_fd, int flags);
 
 struct container_launch {
-	const struct container_spec *spec; /* NULL: only with socket_mntns */
+	const struct container_spec *spec; /* NULL: only with socket_mntns and survey */
 	const char *name;
 	uint64_t cid;
 	int exe_fd; /* sealed copy of this program, container_seal_exe() */
@@ -124,6 +127,9 @@ struct container_launch {
 	uint32_t uid_base; /* with spec->userns */
 	int enter_pidfd; /* >= 0: join the container behind it instead of making one */
 	uint32_t socket_mntns; /* != 0: only bind container.sock in it, if it still is in there */
+	pid_t foreign; /* first process of an adopted container: its root is entered, too */
+	int survey;    /* only report what there is: mount points and the root */
+	int filters;   /* with survey: and what the seccomp filters of `foreign` refuse */
 	const char *stage_dir; /* an empty folder to mount on, in the builder's own namespace */
 };
 
@@ -154,6 +160,8 @@ struct builder {
 	char home[WARDER_PREFIX_SIZE];
 	int self_fd; /* becomes WARDER_FD */
 	uint64_t socket_mntns; /* inode number; 0: a container or a command is started */
+	uint64_t foreign; /* pid of an adopted container's first process, 0: not one */
+	int survey, filters;
 };
 
 /* Tells the supervisor and exits. */
@@ -166,8 +174,17 @@ void builder_make_root(struct builder *b);
 void builder_enter_root(struct builder *b);
 /* Looks spec->user up in the container's /etc/passwd and /etc/group. */
 void builder_find_user(struct builder *b);
-/* Opens and announces every visible mount point. */
-void builder_report_mounts(struct builder *b);
+/* Opens and announces every visible mount point of a mountinfo file. */
+void builder_report_mounts(struct builder *b, FILE *mountinfo);
+void builder_say(struct builder *b, enum container_msg_type type, int value, int fd,
+		 const char *text);
+/* Into the mount namespace of an adopted container's first process, and below its root; *ret_mounts
+ * gets its mountinfo, opened before. */
+void builder_enter_foreign(struct builder *b, int nstypes, FILE **ret_mounts);
+/* What an adopted container sees. */
+void builder_survey(struct builder *b) __attribute__((noreturn));
+/* Waits for the supervisor: rings to join, then the release. */
+void builder_wait(struct builder *b);
 /* container.sock of a running container, made anew. */
 void builder_remake_socket(struct builder *b) __attribute__((noreturn));
 /* Sends a descriptor to the supervisor. */

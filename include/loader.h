@@ -73,6 +73,36 @@ int loader_tag_task(struct loader *l, int pidfd, __u64 cid, __u32 slot);
 /* -ENOENT: untagged. */
 int loader_get_task(struct loader *l, int pidfd, struct warder_task *ret);
 
+/*
+ * Adoption: tags for tasks that run already, and taking tags away. One at a time.
+ *
+ * loader_adopt_begin() attaches what follows members while they are looked for and says who they
+ * are; then loader_adopt_pass() as often as it finds something, and loader_adopt_end() says whether
+ * a member can have been missed (-EAGAIN with a sentence), and lets go. Until the last adopted
+ * container is gone, a supervisor keeps LOADER_ADOPT_KEEP held: forks may take longer than that.
+ */
+enum loader_adopt_need { LOADER_ADOPT_NONE, LOADER_ADOPT_KEEP, LOADER_ADOPT_FIND };
+/* -EOPNOTSUPP: this kernel lacks a place to do it. What is no longer needed goes with
+ * loader_trim(). */
+int loader_adopt_hold(struct loader *l, enum loader_adopt_need need, struct warder_error *reterr);
+/* `what`: members, cid, slot, caller. */
+int loader_adopt_begin(struct loader *l, const struct warder_adopt *what,
+		       struct warder_error *reterr);
+/* Every task of the host once. `fn` (may be NULL) gets the records that the mode writes, and those
+ * of members that must not be tagged; it returns non-zero to stop. *ret_found: tags that this pass
+ * wrote or took away; *ret_failed: tags that could not be. */
+typedef int (*loader_member_fn)(const struct warder_member *member, void *arg);
+int loader_adopt_pass(struct loader *l, enum warder_adopt_mode mode, loader_member_fn fn, void *arg,
+		      __u64 *ret_found, __u64 *ret_failed);
+int loader_adopt_end(struct loader *l, struct warder_error *reterr);
+/* One pass by itself, without a begin and an end: for a look at what would be adopted (the cid may
+ * be any), and for what has a container's tag: WARDER_ADOPT_LIST and _UNTAG need its cid alone. */
+int loader_adopt_once(struct loader *l, const struct warder_adopt *what,
+		      enum warder_adopt_mode mode, loader_member_fn fn, void *arg,
+		      __u64 *ret_found, __u64 *ret_failed);
+/* Ends what a supervisor that died had begun. */
+void loader_adopt_reset(struct loader *l);
+
 /* Names. Runs the file iterator over the open files of `pid` and hands each to `fn`; with
  * slot >= 0 the record's name is the one that hooks of that container see. `fn` returns
  * non-zero to stop. The task must not close files meanwhile (a stopped or waiting helper). */

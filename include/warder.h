@@ -76,6 +76,32 @@ struct warder_started {
 WARDER_API int warder_run(struct warder *w, const struct warder_run_options *options,
 			  struct warder_started *ret, char *error, size_t size);
 
+struct warder_adopt_options {
+	size_t struct_size; /* sizeof(struct warder_adopt_options) */
+	const char *name;
+	const char *policy; /* name of a loaded policy, unless image is given */
+	const void *image;  /* compiled policy */
+	size_t image_size;
+	pid_t pid;          /* a process and its descendants, and if it is the first of a pid
+			     * namespace everything in that; as the supervisor numbers it */
+	int cgroup;         /* with pid 0: a folder of a cgroup2 file system; it and those below */
+};
+
+/* Puts what runs already, and was started by others, under supervision: all of its tasks or, with
+ * an error, none. Returns when they are tagged. Errors are told by the sentence. The kernel must
+ * have cgroup_attach_task() in its BTF, as all of those have on which warder runs.
+ * *ret_json (may be NULL) is the answer: "name", "cid", "pid" of the first process, "tasks",
+ * "processes", "refused" (open files that the policy would now refuse; they stay open; at most 64,
+ * "refused_count" says how many) and "before", what refuses before warder is asked: "seccomp" (how
+ * many processes have filters), "overrides" (what the policy's override rules speak of),
+ * "never_arrive" (what of that the filters of the first process refuse) or "filters_unread", and
+ * "label" (of another security module). */
+WARDER_API int warder_adopt(struct warder *w, const struct warder_adopt_options *options,
+			    char **ret_json, char *error, size_t size);
+/* Lets an adopted container go: its tasks run on and are judged no more. Returns when no tag is
+ * left. What warder_run() started cannot be released. */
+WARDER_API int warder_release(struct warder *w, const char *name, char *error, size_t size);
+
 /* Runs a command in a container as one of its own. `argv` as above. */
 WARDER_API int warder_enter(struct warder *w, const char *name, const char *const *argv, int tty,
 			    const int stdio[3], struct warder_started *ret, char *error,

@@ -307,6 +307,7 @@ enum warder_ctr_state {
 	WARDER_CTR_STARTING, /* tagged, not released yet */
 	WARDER_CTR_RUNNING,
 	WARDER_CTR_DEAD,     /* init is gone; the slot is freed when its last task is */
+	WARDER_CTR_RELEASED, /* adopted, and being let go: tags are taken away, children get none */
 };
 
 /* Value of warder_ctrs (array by slot): written by the supervisor only. */
@@ -327,7 +328,7 @@ struct warder_ctr {
 	__u32 userns_owned;   /* 1: the container has a user namespace of its own */
 	__u32 keys_bytes;     /* of its keys' payloads and descriptions; 0: the built-in 20000 */
 	__u32 keys_pending;   /* upcalls under way at once; 0: the built-in 8 */
-	__u32 pad;
+	__u32 foreign;        /* 1: adopted, that is, not started by warder */
 	char name[WARDER_NAME_SIZE];
 };
 _Static_assert(sizeof(struct warder_ctr) == 136, "container layout");
@@ -557,10 +558,56 @@ struct warder_fd_record {
 	__u32 fd;
 	__u32 magic;     /* s_magic */
 	__s32 name_len;  /* >= 0: length of the name; < 0: -enum warder_fault or -errno */
-	__u32 pad;
+	__u32 mode;      /* WARDER_FD_*: what it was opened for */
 	/* followed by name_len bytes when name_len > 0 */
 };
 _Static_assert(sizeof(struct warder_fd_record) == 64, "fd record layout");
+
+#define WARDER_FD_READ (1u << 0)
+#define WARDER_FD_WRITE (1u << 1)
+#define WARDER_FD_APPEND (1u << 2)
+
+/*
+ * Adoption: warder_adopt (array of one) says which tasks are meant; all zero while none is under
+ * way. Kept by the supervisor; the last three by BPF. See bpf/adopt.bpf.h.
+ */
+enum warder_adopt_mode {
+	WARDER_ADOPT_NONE = 0,
+	WARDER_ADOPT_LOOK,  /* the iterator writes a record of each member */
+	WARDER_ADOPT_TAG,   /* the iterator tags members; forks of members make tagged children */
+	WARDER_ADOPT_UNTAG, /* the iterator takes the container's tags away */
+	WARDER_ADOPT_LIST,  /* the iterator writes a record of each task with the container's tag */
+};
+struct warder_adopt {
+	__u64 cid;
+	__u64 cgroup; /* id: tasks in it and below it; 0: none */
+	__u64 start;  /* of the process `root`: boot clock ns; 0: not known yet */
+	__u32 slot;
+	__u32 mode;   /* enum warder_adopt_mode */
+	__u32 root;   /* tgid: it and its descendants; 0: none */
+	__u32 pidns;  /* inode number: tasks in it and below it; 0: none */
+	__u32 caller; /* tgid of who asked for it, which must not be a member */
+	__u32 lost;   /* 1: a member's children could not be followed: not all can be found */
+	__u64 found;  /* tags that the iterator has written, or taken away */
+	__u64 failed; /* those that it could not, in this pass */
+};
+_Static_assert(sizeof(struct warder_adopt) == 64, "adopt layout");
+
+/* What the task iterator writes. */
+struct warder_member {
+	__u64 cid;   /* of its tag, 0: none */
+	__u64 start; /* of its process: boot clock ns */
+	__u32 tid;   /* in the host's pid namespace */
+	__u32 tgid;
+	__u32 nr;    /* process id in the innermost pid namespace */
+	__u32 flags; /* WARDER_MEMBER_* */
+};
+_Static_assert(sizeof(struct warder_member) == 32, "member layout");
+#define WARDER_MEMBER_KERNEL (1u << 0) /* a kernel thread */
+#define WARDER_MEMBER_WARDER (1u << 1) /* the supervisor or one that it started */
+#define WARDER_MEMBER_CALLER (1u << 2)
+#define WARDER_MEMBER_INIT (1u << 3)   /* process 1 of the host */
+#define WARDER_KIN_MAX 65536 /* children of members that ended meanwhile */
 
 /* warder_host: one record, mapped by the supervisor. */
 struct warder_host {

@@ -462,6 +462,64 @@ int warder_run(struct warder *w, const struct warder_run_options *r, struct ward
 	return client_out(err, &e, error, size);
 }
 
+int warder_adopt(struct warder *w, const struct warder_adopt_options *a, char **ret_json,
+		 char *error, size_t size)
+{
+	cleanup_json struct json_object *reply = NULL;
+	struct json_object *request;
+	cleanup_close int image = -1;
+	struct warder_error e = { "" };
+	int fds[2], err;
+	size_t count = 0;
+
+	if (ret_json)
+		*ret_json = NULL;
+	if (a->struct_size != sizeof(*a) || !a->name || (!a->image && !a->policy) ||
+	    (a->pid <= 0 && a->cgroup < 0)) {
+		err = error_set(&e, -EINVAL,
+				"warder_adopt: a name, a policy and a process or a cgroup must be "
+				"given");
+		return client_out(err, &e, error, size);
+	}
+	if (a->image) {
+		image = client_memfd(a->image, a->image_size);
+		if (image < 0) {
+			err = error_errno(&e, image, "cannot hand the policy over");
+			return client_out(err, &e, error, size);
+		}
+		fds[count++] = image;
+	}
+	request = client_request("adopt");
+	control_put_string(request, "name", a->name);
+	if (a->image)
+		control_put_bool(request, "image", 1);
+	else
+		control_put_string(request, "policy", a->policy);
+	if (a->pid > 0) {
+		control_put_int(request, "pid", a->pid);
+	} else {
+		control_put_bool(request, "cgroup", 1);
+		fds[count++] = a->cgroup;
+	}
+	err = client_call(w, request, fds, count, &reply, NULL, NULL, &e);
+	if (!err && ret_json) {
+		json_object_object_del(reply, "ok");
+		*ret_json = strdup(json_object_to_json_string_ext(reply, JSON_C_TO_STRING_PLAIN));
+		if (!*ret_json)
+			err = error_set(&e, -ENOMEM, "out of memory");
+	}
+	return client_out(err, &e, error, size);
+}
+
+int warder_release(struct warder *w, const char *name, char *error, size_t size)
+{
+	struct json_object *request = client_request("release");
+	struct warder_error e = { "" };
+
+	control_put_string(request, "name", name);
+	return client_out(client_call(w, request, NULL, 0, NULL, NULL, NULL, &e), &e, error, size);
+}
+
 int warder_enter(struct warder *w, const char *name, const char *const *argv, int tty,
 		 const int stdio[3], struct warder_started *ret, char *error, size_t size)
 {

@@ -7,6 +7,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "adopt.h"
 #include "cgroup.h"
 #include "cleanup.h"
 #include "client.h"
@@ -139,6 +140,34 @@ static void doctor_faults(struct report *r, struct json_object *status)
 	}
 }
 
+/* What others' filters keep from adopted containers' overrides. */
+static void doctor_adopted(struct report *r, struct warder *w)
+{
+	cleanup_json struct json_object *list = NULL;
+	cleanup_free char *text = NULL;
+
+	if (warder_list(w, &text, NULL, 0))
+		return;
+	list = json_tokener_parse(text);
+	for (size_t i = 0; list && i < json_object_array_length(list); i++) {
+		cleanup_json struct json_object *o = NULL;
+		cleanup_free char *all = NULL;
+		struct json_object *before;
+		const char *name = NULL;
+		char said[1024], line[1200];
+
+		control_get_string(json_object_array_get_idx(list, i), "name", &name, NULL);
+		if (!name || warder_inspect(w, name, &all, NULL, 0))
+			continue;
+		o = json_tokener_parse(all);
+		if (!o || !json_object_object_get_ex(o, "before", &before) ||
+		    !adopt_before_text(before, said, sizeof(said)))
+			continue;
+		snprintf(line, sizeof(line), "container %s: %s", name, said);
+		report_add(r, "adopted", 0, line);
+	}
+}
+
 static void doctor_supervisor(struct report *r)
 {
 	cleanup_json struct json_object *status = NULL;
@@ -151,6 +180,8 @@ static void doctor_supervisor(struct report *r)
 	err = client_connect(&w, 0, &e);
 	if (!err)
 		err = client_call(w, client_request("status"), NULL, 0, &status, NULL, NULL, &e);
+	if (!err)
+		doctor_adopted(r, w);
 	warder_close(w);
 	if (err && client_is_pinned()) {
 		report_add(r, "supervisor", 1,

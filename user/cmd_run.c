@@ -198,10 +198,8 @@ static int policy_is_loaded(struct warder *w, const char *name)
 	return !client_call(w, request, NULL, 0, NULL, NULL, NULL, NULL);
 }
 
-/* An image, or a name that the supervisor knows. A file comes before a loaded policy, and that
- * before a shipped one. */
-static int run_policy(struct warder *w, const char *policy, struct warder_image **image,
-		      const char **name)
+int cmd_find_policy(struct warder *w, const char *policy, struct warder_image **image,
+		    const char **name)
 {
 	char path[PATH_MAX];
 	struct stat st;
@@ -580,7 +578,7 @@ int cmd_run(int argc, char **argv)
 		return status - 1;
 	if (client_connect(&a.w, WARDER_CONNECT_START, &e))
 		return cmd_fail(&e);
-	if (run_policy(a.w, q.policy, &image, &q.options.policy)) {
+	if (cmd_find_policy(a.w, q.policy, &image, &q.options.policy)) {
 		warder_close(a.w);
 		return EXIT_WARDER;
 	}

@@ -46,8 +46,8 @@ void builder_fail(struct builder *b, int status, const char *format, ...)
 	_exit(status);
 }
 
-static void builder_say(struct builder *b, enum container_msg_type type, int value, int fd,
-			const char *text)
+void builder_say(struct builder *b, enum container_msg_type type, int value, int fd,
+		 const char *text)
 {
 	struct container_msg m = { .type = type, .value = value };
 
@@ -147,9 +147,8 @@ static void mountinfo_unescape(char *s)
 }
 
 /* Only mounts that a path leads to: what lies hidden below another has no name. */
-void builder_report_mounts(struct builder *b)
+void builder_report_mounts(struct builder *b, FILE *f)
 {
-	cleanup_fclose FILE *f = fopen("/proc/self/mountinfo", "re");
 	struct rlimit limit;
 	cleanup_free char *line = NULL;
 	size_t size = 0;
@@ -188,7 +187,7 @@ void builder_report_mounts(struct builder *b)
 		/* Kept open until exec: the supervisor reads it through our descriptor table. */
 		builder_say(b, CONTAINER_MSG_MOUNT, fd, -1, where);
 	}
-	if (!count)
+	if (!count && !b->survey)
 		builder_fail(b, 125, "no mount point of the container could be read");
 }
 
@@ -236,7 +235,7 @@ static void init_make_terminal(struct builder *b)
 
 /* Waits for the supervisor: rings to join, then the release. The end of the socket is its
  * death, and an untagged process must not go on. */
-static void init_wait(struct builder *b)
+void builder_wait(struct builder *b)
 {
 	struct container_msg m;
 	int fd;
@@ -252,6 +251,13 @@ static void init_wait(struct builder *b)
 			builder_say(b, CONTAINER_MSG_JOINED, keyring_child_join(m.cid, &m.rings),
 				    -1, NULL);
 	}
+}
+
+static void init_report_mounts(struct builder *b)
+{
+	cleanup_fclose FILE *f = fopen("/proc/self/mountinfo", "re");
+
+	builder_report_mounts(b, f);
 }
 
 static void init_main(struct builder *b)
@@ -293,12 +299,12 @@ static void init_main(struct builder *b)
 	if (b->spec->tty)
 		init_make_terminal(b);
 	if (!b->enter)
-		builder_report_mounts(b);
+		init_report_mounts(b);
 	/* Before the tag: what this needs (CAP_SETPCAP, CAP_SETUID) is warder's to use, and the
 	 * container's policy may refuse it. */
 	builder_drop_privileges(b);
 	builder_say(b, CONTAINER_MSG_READY, 0, -1, NULL);
-	init_wait(b);
+	builder_wait(b);
 	builder_exec(b);
 }
 
@@ -307,7 +313,8 @@ static void init_main(struct builder *b)
 static void builder_read_config(struct builder *b)
 {
 	static const char *const keys[] = { "name", "cid", "uid_base", "enter", "stage", "spec",
-					    "socket_mntns", NULL };
+					    "socket_mntns", "foreign", "survey", "filters",
+					    NULL };
 	static char text[2 * CONTROL_MESSAGE_MAX];
 	struct json_object *o, *spec = NULL;
 	struct warder_error e = { "" };
@@ -325,7 +332,10 @@ static void builder_read_config(struct builder *b)
 	    control_get_bool(o, "enter", &b->enter, &e) != 1 ||
 	    control_get_string(o, "stage", &b->stage, &e) != 1 ||
 	    control_get_u64(o, "socket_mntns", UINT32_MAX, &b->socket_mntns, &e) != 1 ||
-	    (!json_object_object_get_ex(o, "spec", &spec) && !b->socket_mntns) ||
+	    control_get_u64(o, "foreign", INT32_MAX, &b->foreign, &e) != 1 ||
+	    control_get_bool(o, "survey", &b->survey, &e) != 1 ||
+	    control_get_bool(o, "filters", &b->filters, &e) != 1 ||
+	    (!json_object_object_get_ex(o, "spec", &spec) && !b->socket_mntns && !b->survey) ||
 	    (spec && container_spec_from_json(spec, &b->spec, &e)))
 		builder_fail(b, 125, "the launch configuration is damaged: %s", e.text);
 	b->uid_base = (uint32_t)base;
@@ -375,7 +385,9 @@ static void builder_join(struct builder *b)
 		flags |= CLONE_NEWNET;
 	if (b->spec->userns)
 		flags |= CLONE_NEWUSER;
-	if (setns(b->pidfd, flags))
+	if (b->foreign)
+		builder_enter_foreign(b, flags, NULL);
+	else if (setns(b->pidfd, flags))
 		builder_fail(b, 125, "cannot join the namespaces of %s: %s", b->name,
 			     strerror(errno));
 	builder_start_init(b, 0);
@@ -420,6 +432,8 @@ void container_builder_main(int argc, char **argv)
 		builder_fail(&b, 125, "cannot reset oom_score_adj: %s", strerror(errno));
 	if (b.socket_mntns)
 		builder_remake_socket(&b);
+	if (b.survey)
+		builder_survey(&b);
 	if (b.enter)
 		builder_join(&b);
 	else

@@ -28,7 +28,8 @@ const char *const loader_map_names[LOADER_FD__MAX] = {
 	[LOADER_FD_NAMES] = "warder_names",   [LOADER_FD_HOST] = "warder_host",
 	[LOADER_FD_SBS] = "warder_sbs",
 	[LOADER_FD_WAITS] = "warder_waits",   [LOADER_FD_FAULTS] = "warder_faults",
-	[LOADER_FD_ITER] = "warder_iter",     [LOADER_FD_EVENTS] = "warder_events",
+	[LOADER_FD_ITER] = "warder_iter",     [LOADER_FD_ADOPT] = "warder_adopt",
+	[LOADER_FD_KIN] = "warder_kin",       [LOADER_FD_EVENTS] = "warder_events",
 	[LOADER_FD_ICEPTS] = "warder_icepts", [LOADER_FD_SOCKS] = "warder_socks",
 	[LOADER_FD_LEARN] = "warder_learn",
 	[LOADER_FD_KEYS] = "warder_keys",     [LOADER_FD_GRANTS] = "warder_grants",
@@ -55,16 +56,16 @@ static int loader_open_maps(struct loader *l, struct warder_error *reterr)
 	return 0;
 }
 
-static int loader_open_iter(struct loader *l, struct warder_error *reterr)
+static int loader_open_iter(struct loader *l, const char *name, int *ret_fd,
+			    struct warder_error *reterr)
 {
 	cleanup_free char *iter = NULL;
 
-	if (asprintf(&iter, "%s/" LOADER_PIN_ITER, l->pin_dir) < 0)
+	if (asprintf(&iter, "%s/%s", l->pin_dir, name) < 0)
 		return -ENOMEM;
-	l->iter_prog_fd = bpf_obj_get(iter);
-	if (l->iter_prog_fd < 0)
-		return error_errno(reterr, l->iter_prog_fd, "cannot open the pinned program %s",
-				   iter);
+	*ret_fd = bpf_obj_get(iter);
+	if (*ret_fd < 0)
+		return error_errno(reterr, *ret_fd, "cannot open the pinned program %s", iter);
 	return 0;
 }
 
@@ -85,6 +86,12 @@ static int loader_map_memory(struct loader *l, struct warder_error *reterr)
 	if (p == MAP_FAILED)
 		return error_errno(reterr, -errno, "cannot map the claim words");
 	l->waits = p;
+	l->adopt_size = (sizeof(struct warder_adopt) + page - 1) & ~(page - 1);
+	p = mmap(NULL, l->adopt_size, PROT_READ | PROT_WRITE, MAP_SHARED,
+		 l->map_fd[LOADER_FD_ADOPT], 0);
+	if (p == MAP_FAILED)
+		return error_errno(reterr, -errno, "cannot map the record of adoptions");
+	l->adopt = p;
 	if (l->host->abi != WARDER_ABI_VERSION)
 		return error_set(reterr, -EBUSY,
 				 "%s belongs to a warder with ABI version %u, this one has %u: stop "
@@ -123,7 +130,7 @@ int loader_open(struct loader **ret, const struct loader_options *options,
 		return -ENOMEM;
 	for (int i = 0; i < LOADER_FD__MAX; i++)
 		l->map_fd[i] = -1;
-	l->iter_prog_fd = -1;
+	l->iter_prog_fd = l->iter_task_fd = -1;
 	pthread_mutex_init(&l->names_lock, NULL);
 	pthread_mutex_init(&l->publish_lock, NULL);
 	l->pin_dir = strdup(options->pin_dir ? options->pin_dir : WARDER_PIN_DIR);
@@ -146,7 +153,9 @@ int loader_open(struct loader **ret, const struct loader_options *options,
 	}
 	err = loader_open_maps(l, reterr);
 	if (!err)
-		err = loader_open_iter(l, reterr);
+		err = loader_open_iter(l, LOADER_PIN_ITER, &l->iter_prog_fd, reterr);
+	if (!err)
+		err = loader_open_iter(l, LOADER_PIN_ITER_TASK, &l->iter_task_fd, reterr);
 	if (!err)
 		err = loader_map_memory(l, reterr);
 	if (!err)
@@ -173,12 +182,16 @@ void loader_free(struct loader *l)
 		munmap(l->host, l->host_size);
 	if (l->waits)
 		munmap(l->waits, l->waits_size);
+	if (l->adopt)
+		munmap(l->adopt, l->adopt_size);
 	for (int i = 0; i < LOADER_FD__MAX; i++)
 		if (l->map_fd[i] >= 0)
 			close(l->map_fd[i]);
 	loader_close_programs(l);
 	if (l->iter_prog_fd >= 0)
 		close(l->iter_prog_fd);
+	if (l->iter_task_fd >= 0)
+		close(l->iter_task_fd);
 	pthread_mutex_destroy(&l->names_lock);
 	pthread_mutex_destroy(&l->publish_lock);
 	free(l->pin_dir);

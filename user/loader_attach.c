@@ -40,9 +40,11 @@
 #define NEED_MEMORY (1u << 8)
 #define NEED_NAMESPACE (1u << 9)
 #define NEED_FILE (1u << 10)     /* file rules, or the baseline for files of the kernel */
+#define NEED_ADOPTED (1u << 11)  /* adopted containers */
+#define NEED_ADOPTING (1u << 12) /* one is being adopted */
 #define NEED_OPS 16
 #define NEED_OP(op) (1ull << (NEED_OPS + (op)))
-#define NEED_ALL_CLASSES ((1ull << NEED_OPS) - 1)
+#define NEED_ALL_CLASSES ((1ull << 11) - 1)
 
 /* Programs that not every container needs. `vital`: a policy that needs one cannot be enforced
  * without it; the others have another place that does the same on kernels without them. */
@@ -93,6 +95,9 @@ static const struct {
 	/* Bookkeeping that must go on while there is anything to keep: a child's tag, and entries
 	 * of objects whose memory can be used again. */
 	{ "warder_task_alloc", NEED_ALWAYS, WARDER_CLASS_IDENTITY, 1 },
+	{ "warder_newtask", NEED_ADOPTED | NEED_ADOPTING, WARDER_CLASS_IDENTITY, 0 },
+	{ "warder_adopt_exit", NEED_ADOPTING, WARDER_CLASS_IDENTITY, 0 },
+	{ "warder_adopt_move", NEED_ADOPTING, WARDER_CLASS_IDENTITY, 0 },
 	{ "warder_wakeup_new", NEED_ALWAYS, WARDER_CLASS_IDENTITY, 1 },
 	{ "warder_process_exit", NEED_ALWAYS, WARDER_CLASS_IDENTITY, 1 },
 	{ "warder_process_free", NEED_ALWAYS, WARDER_CLASS_IDENTITY, 1 },
@@ -289,7 +294,7 @@ static int containers_exist(struct loader *l)
 
 static __u64 loader_needs(struct loader *l)
 {
-	__u64 needs = NEED_ALWAYS;
+	__u64 needs = NEED_ALWAYS | l->adopt_needs;
 
 	for (__u32 i = 0; i < WARDER_POLICIES_MAX; i++)
 		needs |= l->image_needs[i];
@@ -412,7 +417,7 @@ void loader_close_programs(struct loader *l)
 
 /* ----------------------------------------------------------------------- checks */
 
-static int program_is_loaded(const struct loader *l, const char *name)
+int loader_program_is_loaded(const struct loader *l, const char *name)
 {
 	for (size_t i = 0; i < l->progs; i++)
 		if (!strcmp(l->prog[i].name, name))
@@ -431,7 +436,7 @@ int loader_check_image(struct loader *l, const struct warder_image *img,
 		const struct warder_rule *r;
 
 		if (!table[i].vital || !(table[i].needs & needs) ||
-		    program_is_loaded(l, table[i].name))
+		    loader_program_is_loaded(l, table[i].name))
 			continue;
 		for (__u32 n = 1; !rule && (r = image_rule(img, n)); n++)
 			if (r->class_ == table[i].class_)
@@ -444,6 +449,20 @@ int loader_check_image(struct loader *l, const struct warder_image *img,
 				 class_name(table[i].class_), table[i].name + strlen("warder_"));
 	}
 	return 0;
+}
+
+int loader_adopt_hold(struct loader *l, enum loader_adopt_need need, struct warder_error *reterr)
+{
+	static const __u64 needs[] = { [LOADER_ADOPT_NONE] = 0,
+				       [LOADER_ADOPT_KEEP] = NEED_ADOPTED,
+				       [LOADER_ADOPT_FIND] = NEED_ADOPTED | NEED_ADOPTING };
+	int err;
+
+	pthread_mutex_lock(&l->publish_lock);
+	l->adopt_needs = needs[need];
+	err = loader_attach(l, l->adopt_needs, reterr);
+	pthread_mutex_unlock(&l->publish_lock);
+	return err;
 }
 
 int loader_is_attached(struct loader *l, const char *name)

@@ -20,6 +20,8 @@ enum loader_fd {
 	LOADER_FD_WAITS,
 	LOADER_FD_FAULTS,
 	LOADER_FD_ITER,
+	LOADER_FD_ADOPT,
+	LOADER_FD_KIN,
 	LOADER_FD_EVENTS,
 	LOADER_FD_ICEPTS,
 	LOADER_FD_SOCKS,
@@ -38,7 +40,9 @@ extern const char *const loader_map_names[LOADER_FD__MAX];
 /* Names below the pin directory. */
 #define LOADER_PIN_LINKS "links"
 #define LOADER_PIN_PROGS "progs" /* every program, attached or not */
-#define LOADER_PIN_ITER "iter_task_file"
+/* Iterators, which are not attached but asked: by their names. */
+#define LOADER_PIN_ITER "warder_iter_task_file"
+#define LOADER_PIN_ITER_TASK "warder_iter_task"
 #define LOADER_PROGS_MAX 256
 
 struct loader_prog {
@@ -54,13 +58,18 @@ struct loader {
 	int unpinned;
 	int map_fd[LOADER_FD__MAX]; /* -1: absent */
 	int iter_prog_fd;
+	int iter_task_fd;
 	struct loader_prog *prog;
 	size_t progs;
 	__u64 image_needs[WARDER_POLICIES_MAX]; /* of each published policy; 0: none */
+	__u64 adopt_needs; /* of adoptions, see loader_adopt_hold() */
+	__u64 adopt_misses; /* of programs that follow members, when the adoption began */
 	struct warder_host *host;
 	struct warder_wait *waits;
+	struct warder_adopt *adopt; /* shared with BPF: __atomic builtins */
 	size_t host_size; /* of the mappings */
 	size_t waits_size;
+	size_t adopt_size;
 	pthread_mutex_t names_lock;   /* the iterator's slot, and the table of recorded mounts */
 	pthread_mutex_t publish_lock; /* policies and what is attached for them */
 };
@@ -74,6 +83,8 @@ void loader_close_programs(struct loader *l);
 int loader_attach(struct loader *l, __u64 needs, struct warder_error *reterr);
 int loader_detach(struct loader *l, size_t most);
 __u64 loader_image_needs(const struct warder_image *img);
+/* Is a program of that name loaded on this kernel? */
+int loader_program_is_loaded(const struct loader *l, const char *name);
 /* Is it attached whatever is published? */
 int loader_program_is_for_all(const char *name);
 

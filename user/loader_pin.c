@@ -265,8 +265,8 @@ static int pin_attach(struct bpf_object *obj, const char *dir, struct warder_err
 		    loader_call_is_worker(bpf_program__name(prog)))
 			continue;
 		if (!strncmp(section, "iter/", 5)) {
-			/* Its links are made for each use, with the asked task. */
-			err = pin_path(path, sizeof(path), dir, LOADER_PIN_ITER);
+			/* Its links are made for each use. */
+			err = pin_path(path, sizeof(path), dir, bpf_program__name(prog));
 			if (!err)
 				err = bpf_obj_pin(bpf_program__fd(prog), path);
 			if (err)

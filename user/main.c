@@ -13,6 +13,8 @@ static const struct {
 	const char *what;
 } commands[] = {
 	{ "run", cmd_run, "run a command in a new container" },
+	{ "adopt", cmd_adopt, "put what runs already under supervision" },
+	{ "release", cmd_release, "let an adopted container go" },
 	{ "enter", cmd_enter, "run a command in a running container" },
 	{ "list", cmd_list, "the running containers" },
 	{ "inspect", cmd_inspect, "everything known of a container" },

@@ -183,6 +183,20 @@ void conn_exited(struct supervisor *s, uint64_t cid, int status)
 	}
 }
 
+void conn_released(struct supervisor *s, uint64_t cid, const char *text)
+{
+	struct conn *next;
+
+	for (struct conn *c = s->conns; c; c = next) {
+		next = c->next;
+		if (c->waits_cid != cid || !cid)
+			continue;
+		c->waits_cid = 0;
+		c->attached = 0;
+		conn_reply_error(s, c, 125, text);
+	}
+}
+
 /* Does the next message bring any? They stay in the queue: to receive one is to close it. */
 static int conn_brings_fds(int sock)
 {

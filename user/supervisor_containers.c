@@ -141,6 +141,7 @@ int ctr_publish(struct supervisor *s, struct ctr *c, enum warder_ctr_state state
 		.session_ring = c->rings.session,
 		.container_ring = c->rings.container,
 		.userns_owned = c->userns_fd >= 0,
+		.foreign = c->foreign,
 		.keys_max = img ? img->h.keys_max : 0,
 		.keys_bytes = img ? img->h.keys_bytes : 0,
 		.keys_pending = img ? img->h.keys_pending : 0,
@@ -167,6 +168,9 @@ int ctr_save(struct supervisor *s, struct ctr *c, struct warder_error *reterr)
 		control_put_int(o, "session_ring", c->rings.session);
 		control_put_int(o, "container_ring", c->rings.container);
 	}
+	control_put_bool(o, "foreign", c->foreign);
+	if (c->before)
+		json_object_object_add(o, "before", json_object_get(c->before));
 	for (size_t i = 0; i < c->mount_count; i++)
 		json_object_array_add(mounts, json_object_new_string(c->mounts[i]));
 	json_object_object_add(o, "mounts", mounts);
@@ -191,6 +195,17 @@ int ctr_wait_status(int pidfd, int *ret_status)
 	return 0;
 }
 
+/* Of somebody else's child, or of one that was reaped already: BPF has recorded it. Else 137. */
+static void ctr_exit_status(struct supervisor *s, const struct ctr *c, int *ret_status)
+{
+	struct warder_stats st;
+
+	*ret_status = 137;
+	if (s->loader && !loader_get_stats(s->loader, c->slot, &st) && st.exited)
+		*ret_status = WIFEXITED(st.exit_code) ? (int)WEXITSTATUS(st.exit_code) :
+							128 + (int)WTERMSIG(st.exit_code);
+}
+
 static void ctr_init_exited(struct supervisor *s, struct source *src, uint32_t events)
 {
 	struct ctr *c = source_owner(src, struct ctr, init);
@@ -200,16 +215,13 @@ static void ctr_init_exited(struct supervisor *s, struct source *src, uint32_t e
 	err = ctr_wait_status(src->fd, &status);
 	if (err == -EAGAIN)
 		return;
-	/* Somebody else's child, or reaped already: BPF has recorded its exit. */
-	if (err && s->loader) {
-		struct warder_stats st;
-
-		if (!loader_get_stats(s->loader, c->slot, &st) && st.exited)
-			status = WIFEXITED(st.exit_code) ? (int)WEXITSTATUS(st.exit_code) :
-							   128 + (int)WTERMSIG(st.exit_code);
-	}
+	if (err)
+		ctr_exit_status(s, c, &status);
 	epoll_ctl(s->epoll_fd, EPOLL_CTL_DEL, src->fd, NULL);
-	ctr_end(s, c, status);
+	if (c->foreign && c->state == CTR_RUNNING)
+		adopt_init_exited(s, c, status);
+	else
+		ctr_end(s, c, status);
 }
 
 void ctr_watch_init(struct supervisor *s, struct ctr *c, int pidfd)
@@ -232,6 +244,7 @@ static void ctr_free(struct ctr *c)
 		free(c->mounts[i]);
 	free(c->mounts);
 	container_spec_free(c->spec);
+	json_object_put(c->before);
 	free(c);
 }
 
@@ -273,11 +286,17 @@ static void ctr_finish(struct supervisor *s, struct ctr *c)
 	if (c->policy_held)
 		sup_policy_release(s, c->policy);
 	state_remove_container(s->state_dir, c->cid);
-	if (c->started) {
+	if (c->released) {
+		sup_event_lifecycle(s, c, "released", 0);
+		conn_released(s, c->cid, "the container was released: its processes run on");
+	} else if (c->started) {
 		sup_event_lifecycle(s, c, "exited", c->status);
 		ctr_remember_exit(s, c);
 	}
 	conn_exited(s, c->cid, c->status);
+	conn = c->release_conn ? conn_find(s, c->release_conn) : NULL;
+	if (conn)
+		conn_reply_ok(s, conn);
 	conn = c->fail_conn ? conn_find(s, c->fail_conn) : NULL;
 	if (conn)
 		conn_reply_error(s, conn, c->fail_code, c->fail_text);
@@ -286,6 +305,7 @@ static void ctr_finish(struct supervisor *s, struct ctr *c)
 		p = &(*p)->next;
 	if (*p)
 		*p = c->next;
+	adopt_hold(s);
 	borrowed = c->borrowed != 0;
 	if (borrowed) {
 		c->next = s->borrowed;
@@ -302,6 +322,8 @@ static int ctr_try_remove(struct supervisor *s, struct ctr *c)
 	struct warder_stats st;
 	char id[32];
 
+	if (c->foreign)
+		return adopt_let_go(s, c, supervisor_now_ms());
 	snprintf(id, sizeof(id), "%llu", (unsigned long long)c->cid);
 	if (c->init.fd >= 0) {
 		int status;
@@ -331,7 +353,7 @@ void ctr_end(struct supervisor *s, struct ctr *c, int status)
 	c->status = status;
 	c->dying_since = supervisor_now_ms();
 	if (c->identity)
-		ctr_publish(s, c, WARDER_CTR_DEAD);
+		ctr_publish(s, c, c->foreign ? WARDER_CTR_RELEASED : WARDER_CTR_DEAD);
 	if (c->cgroup_fd >= 0)
 		cgroup_kill(c->cgroup_fd);
 	start_end_entered(s, c);
@@ -346,6 +368,8 @@ void ctr_tick(struct supervisor *s, uint64_t now)
 	for (struct ctr *c = s->ctrs; c; c = next) {
 		next = c->next;
 		ctr_socket_tick(s, c, now);
+		if (c->foreign && c->state == CTR_RUNNING)
+			adopt_tick(s, c, now);
 		if (c->state != CTR_DYING)
 			continue;
 		if (ctr_try_remove(s, c)) {
@@ -406,6 +430,8 @@ static void ctr_adopt_state(struct supervisor *s, struct ctr *c)
 	control_get_i64(o, "created", 0, INT64_MAX, &c->created, NULL);
 	control_get_strv(o, "mounts", CONTAINER_MOUNTS_MAX, &mounts, NULL);
 	c->uid_base = (uint32_t)base;
+	if (json_object_object_get_ex(o, "before", &c->before))
+		json_object_get(c->before);
 	c->mounts = mounts;
 	while (mounts && mounts[c->mount_count])
 		c->mount_count++;
@@ -445,6 +471,8 @@ static void ctr_adopt(struct supervisor *s, uint32_t slot, const struct warder_c
 	c->cid = k->cid;
 	c->slot = slot;
 	c->adopted = c->identity = 1;
+	c->foreign = k->foreign != 0;
+	c->killing = c->foreign && k->state == WARDER_CTR_DEAD;
 	c->state = CTR_RUNNING;
 	c->pid = (pid_t)k->init_tgid;
 	c->userns = k->userns;
@@ -467,14 +495,18 @@ static void ctr_adopt(struct supervisor *s, uint32_t slot, const struct warder_c
 	ctr_adopt_state(s, c);
 	ctr_link(s, c);
 	pidfd = ctr_adopt_init(s, k);
-	if (pidfd < 0 || k->state == WARDER_CTR_STARTING) {
+	if (c->foreign && pidfd < 0 &&
+	    (k->state == WARDER_CTR_RUNNING || k->state == WARDER_CTR_DEAD)) {
+		/* Others of it may run on; if none does, it ends at the next look. */
+		c->started = c->init_gone = 1;
+		ctr_exit_status(s, c, &c->status);
+		return;
+	}
+	if (pidfd < 0 || k->state == WARDER_CTR_STARTING || k->state == WARDER_CTR_RELEASED) {
 		/* Ended, or never released, while no supervisor ran. */
-		struct warder_stats st;
-		int status = 137;
+		int status;
 
-		if (!loader_get_stats(s->loader, slot, &st) && st.exited)
-			status = WIFEXITED(st.exit_code) ? (int)WEXITSTATUS(st.exit_code) :
-							   128 + (int)WTERMSIG(st.exit_code);
+		ctr_exit_status(s, c, &status);
 		c->started = k->state != WARDER_CTR_STARTING;
 		if (pidfd >= 0)
 			close(pidfd);
@@ -489,7 +521,8 @@ static void ctr_adopt(struct supervisor *s, uint32_t slot, const struct warder_c
 		c->userns_fd = open(path, O_RDONLY | O_CLOEXEC);
 	}
 	ctr_watch_init(s, c, pidfd);
-	ctr_socket_remake(s, c);
+	if (!c->foreign)
+		ctr_socket_remake(s, c);
 	ctr_rings_mend(s, c);
 	sup_event_lifecycle(s, c, "adopted", 0);
 }
@@ -502,12 +535,15 @@ static int ctr_is_known(uint64_t cid, void *arg)
 void ctr_adopt_all(struct supervisor *s)
 {
 	s->exited_count = state_load_exited(s->state_dir, s->exited);
+	if (s->loader)
+		loader_adopt_reset(s->loader);
 	for (uint32_t slot = 0; s->loader && slot < WARDER_CONTAINERS_MAX; slot++) {
 		struct warder_ctr k;
 
 		if (!loader_get_container(s->loader, slot, &k) && k.cid)
 			ctr_adopt(s, slot, &k);
 	}
+	adopt_hold(s);
 	state_prune(s->state_dir, ctr_is_known, s);
 }
 

@@ -130,7 +130,7 @@ int sup_policy_load(struct supervisor *s, struct sup_image *image, uint32_t *ret
 			continue;
 		ctr_save(s, c, NULL);
 		/* The quotas of keys are in the container's record, beside the image. */
-		err = ctr_publish(s, c, WARDER_CTR_RUNNING);
+		err = ctr_publish(s, c, c->killing ? WARDER_CTR_DEAD : WARDER_CTR_RUNNING);
 		if (err)
 			log_error("container %s keeps its old quotas of keys: %s", c->name,
 				  strerror(-err));

@@ -68,6 +68,14 @@ struct ctr {
 	struct container_spec *spec; /* NULL: adopted without a state file */
 	enum ctr_state state;
 	int adopted; /* init is not our child */
+	int foreign; /* `warder adopt`: not started by warder, and without a cgroup of ours */
+	struct json_object *before; /* foreign: what refuses before warder's programs are asked */
+	int init_gone; /* foreign: the first process has ended, others run on */
+	int killing;   /* foreign: kill --all goes on until nothing is left */
+	int released;  /* foreign: its tasks run on, untagged */
+	uint64_t next_pass; /* ms: when its tasks are looked at again */
+	uint64_t dirty_at;  /* ms: when a pass last found a tag to take away */
+	uint64_t release_conn; /* connection that is told when it is released, 0: none */
 	unsigned borrowed; /* by override threads, under lock */
 	pid_t pid;
 	struct source init; /* pidfd */
@@ -104,7 +112,7 @@ struct ctr {
 /* A start or an enter under way; an enter stays until its command exits. */
 struct launch {
 	struct launch *next;
-	struct ctr *ctr;
+	struct ctr *ctr; /* NULL: a command entered into an adopted container that was let go */
 	int enter;
 	int detach;
 	uint64_t conn;
@@ -117,6 +125,7 @@ struct launch {
 	int ready, released;
 	uint64_t deadline; /* ms, until the release */
 	struct container_spec *spec; /* enter: owned */
+	struct adoption *adoption; /* owned; NULL: a start or an enter */
 	struct {
 		int fd;
 		char *path;
@@ -238,12 +247,17 @@ int conn_reply_ok(struct supervisor *s, struct conn *c);
 int conn_reply_error(struct supervisor *s, struct conn *c, int code, const char *text);
 /* The other half of a wait or an attached run. */
 void conn_exited(struct supervisor *s, uint64_t cid, int status);
+/* The same when nothing has ended: the sentence for those who wait. */
+void conn_released(struct supervisor *s, uint64_t cid, const char *text);
 
 /* supervisor_requests.c: dispatch of one message; owns nothing of what it gets. */
 void request_dispatch(struct supervisor *s, struct conn *c, struct json_object *o,
 		      struct control_fds *fds);
 
 struct json_object *reply_new(void);
+/* The policy of a request: its name, or 1 in *ret_image for the first descriptor; one of both. */
+int request_policy_source(struct json_object *o, const struct control_fds *fds,
+			  const char **ret_name, int *ret_image, struct warder_error *e);
 void reply_error(struct supervisor *s, struct conn *c, const struct warder_error *e);
 /* The running container that the request names; NULL with a sentence. */
 struct ctr *request_container(struct supervisor *s, struct json_object *o, struct warder_error *e);
@@ -289,6 +303,35 @@ void start_tick(struct supervisor *s, uint64_t now);
 void start_cancel_all(struct supervisor *s);
 /* Commands entered into a container that ends. */
 void start_end_entered(struct supervisor *s, struct ctr *c);
+/* A builder that surveys what adopt_surveyed() then adopts. Takes `adoption`. */
+int start_survey(struct supervisor *s, struct conn *conn, struct ctr *c, struct adoption *adoption,
+		 int filters, struct warder_error *reterr);
+int launch_record_names(struct supervisor *s, struct launch *l, pid_t pid,
+			struct warder_error *reterr);
+int launch_take_mounts(struct launch *l, struct warder_error *reterr);
+void launch_free(struct supervisor *s, struct launch *l);
+
+/* supervisor_adopt.c */
+void handle_adopt(struct supervisor *s, struct conn *c, struct json_object *o,
+		  struct control_fds *fds);
+void handle_release(struct supervisor *s, struct conn *c, struct json_object *o,
+		    struct control_fds *fds);
+/* The builder has told what the tree sees: names, tags, the answer. Frees the launch on success. */
+int adopt_surveyed(struct supervisor *s, struct launch *l, struct warder_error *reterr);
+void adoption_free(struct adoption *a);
+void adopt_filtered(struct adoption *a, const struct container_msg *m);
+/* Takes tags away; 1: nothing has one any more, and nothing can get one. */
+int adopt_let_go(struct supervisor *s, struct ctr *c, uint64_t now);
+/* SIGKILL to everything that has the container's tag, again and again until nothing is left. */
+int adopt_kill_all(struct supervisor *s, struct ctr *c);
+/* Has its last task ended? Looks now and then. */
+void adopt_tick(struct supervisor *s, struct ctr *c, uint64_t now);
+/* What the BPF side keeps attached: while there are adopted containers. */
+void adopt_hold(struct supervisor *s);
+/* Its first process is gone. */
+void adopt_init_exited(struct supervisor *s, struct ctr *c, int status);
+/* The cgroup that the container's first process is in, or -errno. */
+int adopt_open_cgroup(const struct ctr *c);
 
 /* supervisor_containers.c */
 struct ctr *ctr_new(struct supervisor *s, const char *name, struct warder_error *reterr);

@@ -58,6 +58,19 @@ struct ctr *request_container(struct supervisor *s, struct json_object *o, struc
 	return c;
 }
 
+int request_policy_source(struct json_object *o, const struct control_fds *fds,
+			  const char **ret_name, int *ret_image, struct warder_error *e)
+{
+	*ret_name = NULL;
+	*ret_image = 0;
+	if (control_get_string(o, "policy", ret_name, e) < 0 ||
+	    control_get_bool(o, "image", ret_image, e) < 0)
+		return -EINVAL;
+	if (!*ret_image == !*ret_name || (*ret_image && !fds->count))
+		return error_set(e, -EINVAL, "the request must have a policy name or an image");
+	return 0;
+}
+
 static int request_stdio(struct json_object *o, const struct control_fds *fds, size_t from,
 			 int stdio[3], struct warder_error *e)
 {
@@ -83,23 +96,18 @@ static void handle_run(struct supervisor *s, struct conn *c, struct json_object 
 	struct json_object *so = NULL;
 	struct warder_error e = { "" };
 	const char *policy = NULL;
-	int detach = 0, image = 0, stdio[3], found;
+	int detach = 0, image = 0, stdio[3];
 
 	if (!json_object_object_get_ex(o, "spec", &so) ||
 	    !json_object_is_type(so, json_type_object)) {
 		conn_reply_error(s, c, 125, "the request has no container specification");
 		return;
 	}
-	found = control_get_string(o, "policy", &policy, &e);
-	if (found < 0 || control_get_bool(o, "detach", &detach, &e) < 0 ||
-	    control_get_bool(o, "image", &image, &e) < 0 ||
+	if (control_get_bool(o, "detach", &detach, &e) < 0 ||
+	    request_policy_source(o, fds, &policy, &image, &e) ||
 	    request_stdio(o, fds, image ? 1 : 0, stdio, &e) ||
 	    container_spec_from_json(so, &spec, &e)) {
 		reply_error(s, c, &e);
-		return;
-	}
-	if (!image == !policy) {
-		conn_reply_error(s, c, 125, "the request must have a policy name or an image");
 		return;
 	}
 	if (start_container(s, c, take_ptr(spec), policy, image ? fds->fd[0] : -1, stdio, detach,
@@ -125,12 +133,15 @@ static void handle_enter(struct supervisor *s, struct conn *c, struct json_objec
 		reply_error(s, c, &e);
 		return;
 	}
-	if (!ctr->spec || !argv) {
+	if (!ctr->spec || !argv || ctr->init_gone || ctr->init.fd < 0) {
 		control_strv_free(argv);
 		conn_reply_error(s, c, 125,
-				 argv ? "the container's specification was lost: it cannot be "
-					"entered" :
-					"no command was given");
+				 !argv ? "no command was given" :
+				 !ctr->spec ?
+					 "the container's specification was lost: it cannot be "
+					 "entered" :
+					 "the container's first process has ended: it cannot be "
+					 "entered any more");
 		return;
 	}
 	/* As the container's own command runs, but for the terminal and the command itself. */
@@ -164,7 +175,15 @@ static void handle_kill(struct supervisor *s, struct conn *c, struct json_object
 		reply_error(s, c, &e);
 		return;
 	}
-	if (all && ctr->cgroup_fd >= 0)
+	if (!all && ctr->init_gone) {
+		error_set(&e, -ESRCH, "the first process of container %s has ended: use --all",
+			  ctr->name);
+		reply_error(s, c, &e);
+		return;
+	}
+	if (all && ctr->foreign)
+		err = adopt_kill_all(s, ctr);
+	else if (all && ctr->cgroup_fd >= 0)
 		err = cgroup_kill(ctr->cgroup_fd);
 	else
 		err = syscall(SYS_pidfd_send_signal, ctr->init.fd, all ? SIGKILL : (int)sig, NULL,
@@ -243,6 +262,13 @@ struct json_object *ctr_to_json(struct supervisor *s, struct ctr *c, int all)
 	if (c->digest_found[0])
 		control_put_string(o, "digest_expected", c->digest_found);
 	control_put_bool(o, "adopted", c->adopted);
+	control_put_bool(o, "foreign", c->foreign);
+	if (c->foreign) {
+		control_put_bool(o, "init_gone", c->init_gone);
+		if (c->before)
+			json_object_object_add(o, "before", json_object_get(c->before));
+		control_put_string(o, "keyring", c->has_rings ? "entered commands only" : "none");
+	}
 	if (s->loader && img && c->init.fd >= 0 &&
 	    !loader_get_task(s->loader, c->init.fd, &tag) && tag.profile_id)
 		control_put_string(o, "profile", image_profile_name(img, tag.profile_id));
@@ -584,6 +610,9 @@ static const struct request {
 	const char *const keys[10];
 } requests[] = {
 	{ "run", handle_run, 0, 1, 4, { "request", "spec", "policy", "image", "stdio", "detach", NULL } },
+	{ "adopt", handle_adopt, 0, 1, 2,
+	  { "request", "name", "policy", "image", "pid", "cgroup", NULL } },
+	{ "release", handle_release, 0, 1, 0, { "request", "name", NULL } },
 	{ "enter", handle_enter, 0, 1, 3, { "request", "name", "argv", "tty", "stdio", NULL } },
 	{ "kill", handle_kill, 0, 0, 0, { "request", "name", "signal", "all", NULL } },
 	{ "wait", handle_wait, 0, 1, 0, { "request", "name", "cid", NULL } },

@@ -44,7 +44,7 @@ static void launch_forget_mounts(struct launch *l)
 }
 
 /* What is left of it runs on unharmed only if it was released. */
-static void launch_free(struct supervisor *s, struct launch *l)
+void launch_free(struct supervisor *s, struct launch *l)
 {
 	launch_unlink(s, l);
 	source_remove(s, &l->sock);
@@ -57,6 +57,7 @@ static void launch_free(struct supervisor *s, struct launch *l)
 		close(l->pty);
 	launch_forget_mounts(l);
 	container_spec_free(l->spec);
+	adoption_free(l->adoption);
 	free(l);
 }
 
@@ -211,16 +212,48 @@ undo:
 	return err;
 }
 
+int start_survey(struct supervisor *s, struct conn *conn, struct ctr *c, struct adoption *adoption,
+		 int filters, struct warder_error *reterr)
+{
+	const struct container_launch launch = { .name = c->name,
+						 .cid = c->cid,
+						 .exe_fd = s->exe_fd,
+						 .cgroup_fd = -1,
+						 .stdio = { -1, -1, -1 },
+						 .enter_pidfd = c->init.fd,
+						 .foreign = c->pid,
+						 .survey = 1,
+						 .filters = filters,
+						 .stage_dir = s->stage_dir };
+	struct launch *l;
+	pid_t builder;
+	int err, sock;
+
+	err = container_launch(&launch, &sock, &builder, reterr);
+	if (!err) {
+		l = launch_new(s, c, conn, sock, builder, reterr);
+		err = l ? 0 : -ENOMEM;
+	}
+	if (err) {
+		adoption_free(adoption);
+		return err;
+	}
+	l->adoption = adoption;
+	return 0;
+}
+
 int start_enter(struct supervisor *s, struct conn *conn, struct ctr *c,
 		struct container_spec *spec, const int stdio[3], struct warder_error *reterr)
 {
+	cleanup_close int cgroup = c->foreign ? adopt_open_cgroup(c) : -1;
 	struct container_launch launch = { .spec = spec,
 					   .name = c->name,
 					   .cid = c->cid,
 					   .exe_fd = s->exe_fd,
-					   .cgroup_fd = c->cgroup_fd,
+					   .cgroup_fd = c->foreign ? cgroup : c->cgroup_fd,
 					   .uid_base = c->uid_base,
 					   .enter_pidfd = c->init.fd,
+					   .foreign = c->foreign ? c->pid : 0,
 					   .stage_dir = s->stage_dir };
 	struct launch *l;
 	pid_t builder;
@@ -273,8 +306,9 @@ static int launch_name_fn(const struct warder_fd_record *record, const char *nam
 	return 0;
 }
 
-/* Init waits with an O_PATH descriptor on each mount point: what they lie on are the names. */
-static int launch_record_names(struct supervisor *s, struct launch *l, struct warder_error *reterr)
+/* `pid` waits with an O_PATH descriptor on each mount point: what they lie on are the names. */
+int launch_record_names(struct supervisor *s, struct launch *l, pid_t pid,
+			struct warder_error *reterr)
 {
 	cleanup_free struct warder_fd_record *record = calloc(l->mounts, sizeof(*record));
 	cleanup_free uint8_t *found = calloc(l->mounts, 1);
@@ -287,13 +321,18 @@ static int launch_record_names(struct supervisor *s, struct launch *l, struct wa
 		return error_set(reterr, -EIO, "the container reported no mount points");
 	if (!record || !found)
 		return error_set(reterr, -ENOMEM, "out of memory");
-	err = loader_each_fd(s->loader, l->pid, -1, launch_name_fn, &names);
+	err = loader_each_fd(s->loader, pid, -1, launch_name_fn, &names);
 	if (err < 0)
 		return error_errno(reterr, err, "cannot read the container's mount points");
 	for (size_t i = 0; i < l->mounts; i++) {
 		if (!found[i])
 			return error_set(reterr, -EIO, "mount point %s of the container cannot be "
 						       "read", l->mount[i].path);
+		/* Of an adopted container the root need not be where a mount begins. */
+		if (!strcmp(l->mount[i].path, "/")) {
+			record[i].mnt_root = record[i].dentry;
+			record[i].root_ino = record[i].ino;
+		}
 		err = loader_record_mount(s->loader, l->ctr->slot, &record[i], l->mount[i].path,
 					  reterr);
 		if (err)
@@ -302,7 +341,7 @@ static int launch_record_names(struct supervisor *s, struct launch *l, struct wa
 	return 0;
 }
 
-static int launch_take_mounts(struct launch *l, struct warder_error *reterr)
+int launch_take_mounts(struct launch *l, struct warder_error *reterr)
 {
 	struct ctr *c = l->ctr;
 
@@ -343,7 +382,7 @@ static int launch_identify(struct supervisor *s, struct launch *l, struct warder
 	if (err)
 		return error_errno(reterr, err, "cannot write the container's record");
 	c->identity = 1;
-	err = launch_record_names(s, l, reterr);
+	err = launch_record_names(s, l, l->pid, reterr);
 	return err ? err : launch_take_mounts(l, reterr);
 }
 
@@ -385,10 +424,12 @@ static int launch_advance(struct supervisor *s, struct launch *l, struct warder_
 	struct container_msg join = { .type = CONTAINER_MSG_JOIN, .cid = l->ctr->cid };
 	int err = 0;
 
-	if (!l->ready || l->pidfd < 0)
+	if (!l->ready || (l->pidfd < 0 && !l->adoption))
 		return 0;
 	if (l->ctr->state == CTR_DYING)
 		return error_set(reterr, -ESRCH, "container %s has ended", l->ctr->name);
+	if (l->adoption)
+		return adopt_surveyed(s, l, reterr);
 	if (!l->enter)
 		err = launch_identify(s, l, reterr);
 	if (err)
@@ -517,6 +558,10 @@ static void launch_message(struct supervisor *s, struct launch *l, const struct 
 	case CONTAINER_MSG_MOUNT:
 		err = l->enter || l->ready ? -EBADMSG : launch_add_mount(l, m, &e);
 		break;
+	case CONTAINER_MSG_FILTERED:
+		if (l->adoption)
+			adopt_filtered(l->adoption, m);
+		break;
 	case CONTAINER_MSG_READY:
 		if (l->ready) {
 			err = -EBADMSG;
@@ -563,7 +608,9 @@ static void launch_ready(struct supervisor *s, struct source *src, uint32_t even
 	else if (l->released)
 		launch_succeeded(s, l);
 	else
-		launch_fail(s, l, 125, "the container's first process died before it was ready");
+		launch_fail(s, l, 125,
+			    l->adoption ? "the helper that looks at what is adopted died" :
+					  "the container's first process died before it was ready");
 }
 
 void start_tick(struct supervisor *s, uint64_t now)
@@ -593,8 +640,10 @@ void start_end_entered(struct supervisor *s, struct ctr *c)
 		next = l->next;
 		if (l->ctr != c || !l->enter)
 			continue;
-		/* Its process died with the pid namespace. */
-		if (l->child.fd >= 0)
+		/* Its process died with the pid namespace, or runs on as what was adopted does. */
+		if (l->child.fd >= 0 && c->foreign)
+			l->ctr = NULL;
+		else if (l->child.fd >= 0)
 			enter_exited(s, &l->child, 0);
 		else
 			launch_fail(s, l, 125, "the container has ended");
