@@ -189,9 +189,11 @@ static long adopt_child_step(__u32 i, struct adopt_children *c)
 		return 1;
 	}
 	c->at = next;
-	if (adopt_mark(next - bpf_core_field_offset(struct task_struct, sibling)))
+	if (adopt_mark(next - bpf_core_field_offset(struct task_struct, sibling))) {
 		c->failed = 1;
-	return c->failed;
+		return 1;
+	}
+	return 0;
 }
 
 static long adopt_children_try(__u32 i, struct adopt_children *c)
