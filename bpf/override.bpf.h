@@ -334,7 +334,7 @@ static __always_inline void request_fill(struct warder_override_request *r, stru
 	r->ops = WARDER_OVERRIDE_CALL;
 	r->type_open = 1;
 	r->uid_open = 1;
-	r->profile = s->tag->profile;
+	warder_override_parts(s->img, s->pr, r);
 	r->userns = userns_relation(task, s->ctr->userns);
 	r->cause = s->tag->cause == WARDER_REFUSAL_NONE	    ? WARDER_CAUSE_LSM :
 		   s->tag->cause == WARDER_REFUSAL_BASELINE ? WARDER_CAUSE_BASELINE :

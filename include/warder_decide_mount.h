@@ -27,8 +27,7 @@ WARDER_ENGINE int warder_type_matches(const struct warder_image *img, __u32 at,
 	return w0 == type->w[0] && w1 == type->w[1] && w2 == type->w[2] && w3 == type->w[3];
 }
 
-/* The set of rules whose target pattern matches the name (start: WARDER_START_*_TARGET). */
-WARDER_ENGINE __u64 warder_target_set(const struct warder_image *img, __u32 pr,
+WARDER_ENGINE __u64 warder_layer_target_set(const struct warder_image *img, __u32 pr,
 				      const struct warder_text *text, __u32 start, __u32 off,
 				      __u32 len)
 {
@@ -36,6 +35,35 @@ WARDER_ENGINE __u64 warder_target_set(const struct warder_image *img, __u32 pr,
 							 len));
 
 	return image_u64(img, at + (__u32)__builtin_offsetof(struct warder_accept, set));
+}
+
+/* Sets are words of 64 bits, functions of their own return 32: by way of memory. */
+WARDER_ENGINE_GLOBAL int warder_stack_target_set(const struct warder_image *img, __u64 pr_start,
+						 const struct warder_text *text, __u64 off_len,
+						 __u64 *set)
+{
+	__u32 pr = pr_start >> 32;
+
+	if (!img || !text || !set)
+		return 0;
+	WARDER_FURTHER_LAYERS(img, pr)
+		*set |= warder_layer_target_set(img, pr, text, (__u32)pr_start, off_len >> 32,
+						(__u32)off_len);
+	return 0;
+}
+
+/* The set of rules whose target pattern matches the name (start: WARDER_START_*_TARGET). Layers of
+ * a stack have numbers of their own in the tables. */
+WARDER_ENGINE __u64 warder_target_set(const struct warder_image *img, __u32 pr,
+				      const struct warder_text *text, __u32 start, __u32 off,
+				      __u32 len)
+{
+	__u64 set = warder_layer_target_set(img, pr, text, start, off, len);
+
+	if (warder_layer_next(img, pr))
+		warder_stack_target_set(img, WARDER_PAIR(pr, start), text, WARDER_PAIR(off, len),
+					&set);
+	return set;
 }
 
 /* Flags of mount(2): the kernel's ABI numbers, because BPF has no sys/mount.h. */
@@ -144,7 +172,7 @@ WARDER_ENGINE_GLOBAL int warder_mount_find(const struct warder_image *img, __u32
 	return (int)(found & ~WARDER_FOUND_DENY);
 }
 
-WARDER_ENGINE void warder_decide_mount(const struct warder_image *img, __u32 pr,
+WARDER_ENGINE void warder_layer_mount(const struct warder_image *img, __u32 pr,
 				       const struct warder_mount_request *r,
 				       struct warder_verdict *v)
 {
@@ -162,7 +190,32 @@ WARDER_ENGINE void warder_decide_mount(const struct warder_image *img, __u32 pr,
 	}
 	if (v->action == WARDER_DENY)
 		v->access = r->op;
-	warder_verdict_finish(img, v);
+	warder_verdict_finish(img, pr, v);
+}
+
+WARDER_ENGINE_GLOBAL int warder_stack_mount(const struct warder_image *img, __u32 pr,
+					    const struct warder_mount_request *r,
+					    struct warder_verdict *v)
+{
+	struct warder_verdict w;
+
+	if (!img || !r || !v)
+		return 0;
+	warder_verdict_begin(img, pr, v);
+	WARDER_FURTHER_LAYERS(img, pr) {
+		warder_layer_mount(img, pr, r, &w);
+		warder_verdict_join(img, pr, v, &w);
+	}
+	return 0;
+}
+
+WARDER_ENGINE void warder_decide_mount(const struct warder_image *img, __u32 pr,
+				       const struct warder_mount_request *r,
+				       struct warder_verdict *v)
+{
+	warder_layer_mount(img, pr, r, v);
+	if (warder_layer_next(img, pr))
+		warder_stack_mount(img, pr, r, v);
 }
 
 /* ---------------------------------------------------------------- override */
@@ -178,9 +231,20 @@ struct warder_override_request {
 	__u32 userns; /* WARDER_BY_USERNS_* */
 	__u32 cause;  /* WARDER_CAUSE_* */
 	__u32 uid_open; /* 1: euid and fsuid are not known yet, and exclude no rule */
-	__u32 profile;  /* number of the caller's */
 	__u32 type_open; /* 1: the type is not known yet, and excludes no rule */
+	__u32 part[WARDER_LAYERS_MAX]; /* of the caller's profile in each layer: its number, if there
+					* is one */
 };
+
+/* Where the caller is, from its profile at `pr`. */
+WARDER_ENGINE void warder_override_parts(const struct warder_image *img, __u32 pr,
+					 struct warder_override_request *r)
+{
+	for (__u32 i = 0; i < WARDER_LAYERS_MAX && pr; i++) {
+		r->part[i] = WARDER_PROFILE_U32(img, pr, part);
+		pr = warder_layer_next(img, pr);
+	}
+}
 /* `ops` of a call that is not mount(2). */
 #define WARDER_OVERRIDE_CALL 1u
 
@@ -193,7 +257,10 @@ WARDER_ENGINE int warder_override_matches(const struct warder_image *img, __u32 
 	__u32 by_profile = image_u32(
 		img, at + (__u32)__builtin_offsetof(struct warder_override, by_profile));
 
-	if (by_profile != WARDER_BY_ANY_PROFILE && by_profile != r->profile)
+	if (by_profile != WARDER_BY_ANY_PROFILE &&
+	    by_profile != r->part[image_u8(img, at + (__u32)__builtin_offsetof(
+							     struct warder_override, layer)) &
+				  (WARDER_LAYERS_MAX - 1)])
 		return 0;
 	if (image_u32(img, at) != r->op || !(image_u32(img, at + 4) & r->ops))
 		return 0;

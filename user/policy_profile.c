@@ -152,6 +152,8 @@ void compiler_profile(struct compiler *c, size_t k, struct warder_profile *pr)
 	const struct policy *p = c->p;
 
 	pr->id = p->profile[k].id;
+	pr->mode = p->mode;
+	pr->number = pr->part = (__u32)k;
 	/* Mapping a file for execution has the default of executing it: where execution must be
 	 * allowed the dynamic loader must not run what execve() may not, and where it need not
 	 * be, a program that may be executed must not die while it is mapped. */
@@ -162,6 +164,7 @@ void compiler_profile(struct compiler *c, size_t k, struct warder_profile *pr)
 	pr->file_err = EACCES;
 	pr->exec_err = EACCES;
 	pr->file_trivial = pr->file_default == ACC_ALL && profile_trivial(p, k);
+	pr->names = !pr->file_trivial;
 	if (!class_denied(p, k, WARDER_CLASS_MOUNT, true))
 		pr->mount_default = (1u << WARDER_MNT_BITS) - 1;
 	pr->mount_err = EPERM;

@@ -80,6 +80,7 @@ static const char *verify_sections(const struct warder_image *img)
 		{ &h->accept_rule, sizeof(struct warder_accept_rule) },
 		{ &h->rule, sizeof(struct warder_rule) },
 		{ &h->profile, sizeof(struct warder_profile) },
+		{ &h->link, sizeof(struct warder_profile) },
 		{ &h->mount, sizeof(struct warder_mount_rule) },
 		{ &h->net, sizeof(struct warder_net_rule) },
 		{ &h->device, sizeof(struct warder_device_rule) },
@@ -182,7 +183,7 @@ static const char *verify_override(const struct warder_image *img, const struct 
 	if (o->do_ > WARDER_DO_REPORT || o->late > WARDER_LATE_STOP || !o->cause ||
 	    (o->cause & ~(WARDER_CAUSE_CAPABILITY | WARDER_CAUSE_LSM | WARDER_CAUSE_BASELINE)) ||
 	    (o->by_userns & ~(WARDER_BY_USERNS_CONTAINER | WARDER_BY_USERNS_NESTED)) ||
-	    o->any_target > 1 || !o->deadline_ms ||
+	    o->any_target > 1 || !o->deadline_ms || o->layer || o->pad ||
 	    (o->by_profile != WARDER_BY_ANY_PROFILE && o->by_profile >= img->h.profile.count))
 		return "action of an override";
 	if (o->do_ == WARDER_DO_DENY ? !errno_is_fine(o->value) : o->value > 0x7fffffff)
@@ -364,6 +365,9 @@ static const char *verify_profile(const struct warder_image *img, __u32 number)
 	    !errno_is_fine(pr->device_err) || !errno_is_fine(pr->peer_err[0]) ||
 	    !errno_is_fine(pr->peer_err[1]) || !errno_is_fine(pr->peer_err[2]))
 		return "class defaults";
+	if (pr->next || pr->layer || pr->mode != img->h.mode || pr->number != number ||
+	    pr->part != number || pr->names != !pr->file_trivial)
+		return "layer of a profile";
 	if (pr->file_trivial != (pr->file_default == ACC_ALL && rules_are_trivial(img, number)))
 		return "file_trivial";
 	for (unsigned i = 0; i < WARDER_START__MAX; i++)
@@ -393,13 +397,35 @@ static const char *verify_upcalls(const struct warder_image *img)
 			return "rule of an upcall";
 		if (u->to >= WARDER_UPCALL__MAX || rule->deny != (u->to == WARDER_UPCALL_DENY) ||
 		    !u->by || u->by > (WARDER_UPCALL_BY_PROGRAM | WARDER_UPCALL_BY_KERNEL) ||
-		    u->deadline || !padded_is_fine(u->type, sizeof(u->type)))
+		    u->layer || u->deadline || !padded_is_fine(u->type, sizeof(u->type)))
 			return "conditions of an upcall";
 		if (any && u->type[0])
 			return "order of upcalls";
 		any |= !u->type[0];
 	}
 	return NULL;
+}
+
+/* Stacks are made here from images that were verified, and never read: an image has one layer. */
+static const char *verify_layers(const struct warder_image *img)
+{
+	static const struct warder_layer none;
+	const struct warder_image_header *h = &img->h;
+	const struct warder_layer *l = &h->layer[0];
+
+	if (h->layers != 1 || h->link.count || h->pad)
+		return "it has several layers";
+	for (unsigned i = 1; i < WARDER_LAYERS_MAX; i++)
+		if (memcmp(&h->layer[i], &none, sizeof(none)))
+			return "bytes of a layer that is not there";
+	if (l->mode != h->mode || h->quiet != (h->mode == WARDER_MODE_LEARN) ||
+	    l->rules != h->rule.count || l->profiles != h->profile.count ||
+	    l->keys_join >= WARDER_JOIN__MAX)
+		return "its layer";
+	return padded_is_fine(l->policy, sizeof(l->policy)) &&
+			       !strcmp(l->policy, image_string(img, h->name)) ?
+		       NULL :
+		       "name";
 }
 
 static const char *verify_defaults(const struct warder_image *img)
@@ -411,7 +437,7 @@ static const char *verify_defaults(const struct warder_image *img)
 
 	if (h->keys_max > WARDER_KEYS_MAX || h->keys_bytes > WARDER_KEY_BYTES_MAX ||
 	    h->keys_pending > WARDER_KEY_PENDING_MAX ||
-	    h->keys_join >= WARDER_JOIN__MAX || h->unsafe >> WARDER_UNSAFE_BITS)
+	    h->unsafe >> WARDER_UNSAFE_BITS)
 		return "class defaults";
 	bad = verify_upcalls(img);
 	if (bad)
@@ -463,10 +489,10 @@ static const char *verify_all(const struct warder_image *img)
 		     h->mount.count > WARDER_MOUNT_RULES_MAX ||
 		     h->override_.count > WARDER_OVERRIDES_MAX || h->rule.count > WARDER_RULES_MAX))
 		bad = "number of rules";
-	if (!bad && (!h->name || !string_is_fine(img, h->name) ||
-		     !padded_is_fine(h->policy, sizeof(h->policy)) ||
-		     strcmp(h->policy, image_string(img, h->name))))
+	if (!bad && (!h->name || !string_is_fine(img, h->name)))
 		bad = "name";
+	if (!bad)
+		bad = verify_layers(img);
 	if (!bad)
 		bad = image_verify_dfa(img);
 	for (__u32 i = 0; !bad && i < h->rule.count; i++)
