@@ -179,19 +179,15 @@ static __always_inline void mount_layer_blind(const struct warder_image *img, __
 	warder_verdict_finish(img, pr, v);
 }
 
-__noinline __weak int mount_stack_blind(const struct warder_image *img, __u32 pr, __u32 ops,
-					__u32 later, struct warder_verdict *v)
+__noinline __weak int mount_join_blind(const struct warder_image *img, __u32 pr, __u32 ops,
+				       __u32 later, struct warder_verdict *v)
 {
 	struct warder_verdict w;
 
 	if (!img || !v)
 		return 0;
-	warder_verdict_begin(img, pr, v);
-	WARDER_FURTHER_LAYERS(img, pr) {
-		mount_layer_blind(img, pr, ops, later, &w);
-		warder_verdict_join(img, pr, v, &w);
-	}
-	return 0;
+	mount_layer_blind(img, pr, ops, later, &w);
+	return warder_verdict_join(img, pr, v, &w);
 }
 
 /* Judges the system call under way if it is one of those. Its number, or 0 if it is not. */
@@ -207,8 +203,7 @@ static __always_inline __u32 mount_call_judge(struct warder_image *img, __u32 pr
 	later = ops & MOUNT_CALL_LATER;
 	ops &= ~MOUNT_CALL_LATER;
 	mount_layer_blind(img, pr, ops, later, v);
-	if (warder_layer_next(img, pr))
-		mount_stack_blind(img, pr, ops, later, v);
+	WARDER_JOIN_LAYERS(img, pr, v, mount_join_blind(img, pr, ops, later, v));
 	return c.nr;
 }
 

@@ -13,8 +13,8 @@
  * faults are refused in every mode.
  *
  * An image of several policies, a stack, is decided by each layer, and all must allow: of a class
- * X, warder_layer_X() is one layer's verdict, warder_stack_X() joins those of further layers, and
- * warder_decide_X() is what callers ask. A single policy pays one load for it.
+ * X, warder_layer_X() is one layer's verdict, warder_join_X() joins it into that of the layers
+ * before, and warder_decide_X() is what callers ask. A single policy pays one load for it.
  *
  * Thread-safety: everything is a function of its arguments.
  */
@@ -155,34 +155,40 @@ WARDER_ENGINE __u32 warder_layer_next(const struct warder_image *img, __u32 pr)
 	return WARDER_PROFILE_U32(img, pr, next);
 }
 
-/* Goes through the further layers: `pr`, a variable, is the entry of the one before. */
-#define WARDER_FURTHER_LAYERS(img, pr)                                                        \
-	for (__u32 layer_ = 1;                                                                \
-	     layer_ < WARDER_LAYERS_MAX && ((pr) = warder_layer_next(img, pr)) != 0; layer_++)
+/* 1 if x is not 0. Without a branch, of which the verifier would follow both ways. */
+WARDER_ENGINE __u32 warder_nonzero(__u32 x)
+{
+	WARDER_OPAQUE(x);
+	return (x | -x) >> 31;
+}
 
-/* Which of two layers' verdicts stands, by the greater number: the more it refuses; of refusals an
- * explicit deny before a default, because it is never overridden; then what is to be reported. */
+/*
+ * Which of two layers' verdicts stands, by the greater number: a refusal, then what would be one,
+ * then what is to be reported, then a rule; of refusals an explicit deny goes before a default,
+ * because it is never overridden.
+ */
 WARDER_ENGINE __u32 warder_verdict_weight(const struct warder_verdict *v)
 {
-	__u32 weight = v->why == WARDER_WHY_FAULT    ? 7 :
-		       v->why == WARDER_WHY_BASELINE ? 6 :
-		       v->why == WARDER_WHY_RULE     ? 5 :
-						       4;
+	/* By enum warder_why, from below: default 4, rule 5, baseline 6, unreachable 4, fault 7. */
+	__u32 refused = (0x74654u >> (4 * (v->why & 7)) & 7) + ((v->action & 1u) << 3);
+	__u32 allowed = warder_nonzero(v->report) << 1 | warder_nonzero(v->rule);
+	__u32 refuses = warder_nonzero(v->action);
 
-	if (v->action == WARDER_ALLOW)
-		return v->report ? 2 : v->rule != 0;
-	return v->action == WARDER_DENY ? weight + 8 : weight;
+	return refused * refuses + allowed * (1 - refuses);
 }
+_Static_assert(WARDER_DENY == 1 && WARDER_AUDIT == 2 && WARDER_WHY_RULE == 1 &&
+		       WARDER_WHY_BASELINE == 2 && WARDER_WHY_UNREACHABLE == 3 &&
+		       WARDER_WHY_FAULT == 4,
+	       "warder_verdict_weight() goes by these numbers");
 
 /* Of layer 0's verdict, that of a stack so far. */
 WARDER_ENGINE void warder_verdict_begin(const struct warder_image *img, __u32 pr,
 					struct warder_verdict *v)
 {
 	v->by[0] = v->rule;
-	v->against = v->action != WARDER_ALLOW;
-	if (v->profile)
-		v->profile += WARDER_PROFILE_U32(img, pr, number) -
-			      WARDER_PROFILE_U32(img, pr, part);
+	v->against = warder_nonzero(v->action);
+	v->profile += warder_nonzero(v->profile) * (WARDER_PROFILE_U32(img, pr, number) -
+						    WARDER_PROFILE_U32(img, pr, part));
 }
 
 /*
@@ -193,18 +199,17 @@ WARDER_ENGINE_GLOBAL int warder_verdict_join(const struct warder_image *img, __u
 					     struct warder_verdict *v,
 					     const struct warder_verdict *w)
 {
-	__u32 layer;
+	__u32 layer, number;
 
 	if (!img || !v || !w)
 		return 0;
 	layer = WARDER_PROFILE_U32(img, pr, layer) & (WARDER_LAYERS_MAX - 1);
+	number = WARDER_PROFILE_U32(img, pr, number) * (1 - warder_nonzero(v->profile));
+	v->profile += warder_nonzero(w->profile) *
+		      (number + w->profile - WARDER_PROFILE_U32(img, pr, part));
+	v->against |= warder_nonzero(w->action) << layer;
 	if (w->rule)
 		v->by[layer] = w->rule;
-	if (w->action != WARDER_ALLOW)
-		v->against |= 1u << layer;
-	if (w->profile)
-		v->profile = (v->profile ? v->profile : WARDER_PROFILE_U32(img, pr, number)) +
-			     w->profile - WARDER_PROFILE_U32(img, pr, part);
 	if (warder_verdict_weight(w) <= warder_verdict_weight(v))
 		return 0;
 	v->action = w->action;
@@ -217,6 +222,21 @@ WARDER_ENGINE_GLOBAL int warder_verdict_join(const struct warder_image *img, __u
 	v->layer = layer;
 	return 0;
 }
+
+/* `join`, with `pr`, a variable, at each further layer's entry; `v` is layer 0's verdict. Each is
+ * joined by a global function: BPF's verifier walks that once, and not for each layer. */
+#define WARDER_JOIN_LAYERS(img, pr, v, join)                                                  \
+	do {                                                                                  \
+		if (!warder_layer_next(img, pr))                                              \
+			break;                                                                \
+		warder_verdict_begin(img, pr, v);                                             \
+		for (__u32 layer_ = 1; layer_ < WARDER_LAYERS_MAX; layer_++) {                \
+			(pr) = warder_layer_next(img, pr);                                    \
+			if (!(pr))                                                            \
+				break;                                                        \
+			join;                                                                 \
+		}                                                                             \
+	} while (0)
 
 /* Bit n: layer n is in the same profile of its own in the chains at `a` and `b`. */
 WARDER_ENGINE_GLOBAL int warder_profile_common(const struct warder_image *img, __u32 a, __u32 b)
@@ -317,23 +337,19 @@ WARDER_ENGINE void warder_layer_state(const struct warder_image *img, __u32 pr, 
 	warder_verdict_finish(img, pr, v);
 }
 
-WARDER_ENGINE_GLOBAL int warder_stack_file(const struct warder_image *img,
-					   const struct warder_text *text, __u64 off_len,
-					   __u64 pr_access, struct warder_verdict *v)
+WARDER_ENGINE_GLOBAL int warder_join_file(const struct warder_image *img,
+					  const struct warder_text *text, __u64 off_len,
+					  __u64 pr_access, struct warder_verdict *v)
 {
-	__u32 off = off_len >> 32, len = (__u32)off_len;
-	__u32 pr = pr_access >> 32, access = (__u32)pr_access, state;
+	__u32 pr = pr_access >> 32, state;
 	struct warder_verdict w;
 
 	if (!img || !text || !v)
 		return 0;
-	warder_verdict_begin(img, pr, v);
-	WARDER_FURTHER_LAYERS(img, pr) {
-		state = warder_walk(img, text, warder_start(img, pr, WARDER_START_FILE), off, len);
-		warder_layer_state(img, pr, state, access, &w);
-		warder_verdict_join(img, pr, v, &w);
-	}
-	return 0;
+	state = warder_walk(img, text, warder_start(img, pr, WARDER_START_FILE), off_len >> 32,
+			    (__u32)off_len);
+	warder_layer_state(img, pr, state, (__u32)pr_access, &w);
+	return warder_verdict_join(img, pr, v, &w);
 }
 
 /* The verdict on the object named text[off, off+len), a name as seen from the container's root. */
@@ -344,8 +360,9 @@ WARDER_ENGINE void warder_decide_file(const struct warder_image *img, __u32 pr,
 	__u32 state = warder_walk(img, text, warder_start(img, pr, WARDER_START_FILE), off, len);
 
 	warder_layer_state(img, pr, state, access, v);
-	if (warder_layer_next(img, pr))
-		warder_stack_file(img, text, WARDER_PAIR(off, len), WARDER_PAIR(pr, access), v);
+	WARDER_JOIN_LAYERS(img, pr, v,
+			   warder_join_file(img, text, WARDER_PAIR(off, len),
+					    WARDER_PAIR(pr, access), v));
 }
 
 WARDER_ENGINE void warder_layer_unreachable(const struct warder_image *img, __u32 pr, __u32 access,
@@ -359,19 +376,15 @@ WARDER_ENGINE void warder_layer_unreachable(const struct warder_image *img, __u3
 	warder_verdict_finish(img, pr, v);
 }
 
-WARDER_ENGINE_GLOBAL int warder_stack_unreachable(const struct warder_image *img, __u32 pr,
-						  __u32 access, struct warder_verdict *v)
+WARDER_ENGINE_GLOBAL int warder_join_unreachable(const struct warder_image *img, __u32 pr,
+						 __u32 access, struct warder_verdict *v)
 {
 	struct warder_verdict w;
 
 	if (!img || !v)
 		return 0;
-	warder_verdict_begin(img, pr, v);
-	WARDER_FURTHER_LAYERS(img, pr) {
-		warder_layer_unreachable(img, pr, access, &w);
-		warder_verdict_join(img, pr, v, &w);
-	}
-	return 0;
+	warder_layer_unreachable(img, pr, access, &w);
+	return warder_verdict_join(img, pr, v, &w);
 }
 
 /* An object without a name in this container: detached, deleted, on a superblock that is
@@ -380,8 +393,7 @@ WARDER_ENGINE void warder_decide_unreachable(const struct warder_image *img, __u
 					     struct warder_verdict *v)
 {
 	warder_layer_unreachable(img, pr, access, v);
-	if (warder_layer_next(img, pr))
-		warder_stack_unreachable(img, pr, access, v);
+	WARDER_JOIN_LAYERS(img, pr, v, warder_join_unreachable(img, pr, access, v));
 }
 
 /* -------------------------------------------------------------- rename, link */
@@ -509,19 +521,15 @@ WARDER_ENGINE void warder_layer_bit(const struct warder_image *img, __u32 pr, __
 	warder_verdict_finish(img, pr, v);
 }
 
-WARDER_ENGINE_GLOBAL int warder_stack_bit(const struct warder_image *img, __u32 pr, __u32 which,
-					  __u32 bit, struct warder_verdict *v)
+WARDER_ENGINE_GLOBAL int warder_join_bit(const struct warder_image *img, __u32 pr, __u32 which,
+					 __u32 bit, struct warder_verdict *v)
 {
 	struct warder_verdict w;
 
 	if (!img || !v)
 		return 0;
-	warder_verdict_begin(img, pr, v);
-	WARDER_FURTHER_LAYERS(img, pr) {
-		warder_layer_bit(img, pr, which, bit, &w);
-		warder_verdict_join(img, pr, v, &w);
-	}
-	return 0;
+	warder_layer_bit(img, pr, which, bit, &w);
+	return warder_verdict_join(img, pr, v, &w);
 }
 
 /*
@@ -532,8 +540,7 @@ WARDER_ENGINE void warder_decide_bit(const struct warder_image *img, __u32 pr, _
 				     __u32 bit, struct warder_verdict *v)
 {
 	warder_layer_bit(img, pr, which, bit, v);
-	if (warder_layer_next(img, pr))
-		warder_stack_bit(img, pr, which, bit, v);
+	WARDER_JOIN_LAYERS(img, pr, v, warder_join_bit(img, pr, which, bit, v));
 }
 
 WARDER_ENGINE void warder_decide_capability(const struct warder_image *img, __u32 pr, __u32 cap,

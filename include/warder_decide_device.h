@@ -83,20 +83,16 @@ WARDER_ENGINE void warder_layer_device(const struct warder_image *img, __u32 pr,
 
 #define WARDER_DEVICE_BELOW_DEV (1u << 31) /* beside `op` */
 
-WARDER_ENGINE_GLOBAL int warder_stack_device(const struct warder_image *img, __u32 pr, __u32 op,
-					     __u64 key, struct warder_verdict *v)
+WARDER_ENGINE_GLOBAL int warder_join_device(const struct warder_image *img, __u32 pr, __u32 op,
+					    __u64 key, struct warder_verdict *v)
 {
-	__u32 below_dev = op & WARDER_DEVICE_BELOW_DEV;
 	struct warder_verdict w;
 
 	if (!img || !v)
 		return 0;
-	warder_verdict_begin(img, pr, v);
-	WARDER_FURTHER_LAYERS(img, pr) {
-		warder_layer_device(img, pr, op & ~WARDER_DEVICE_BELOW_DEV, key, below_dev, &w);
-		warder_verdict_join(img, pr, v, &w);
-	}
-	return 0;
+	warder_layer_device(img, pr, op & ~WARDER_DEVICE_BELOW_DEV, key,
+			    op & WARDER_DEVICE_BELOW_DEV, &w);
+	return warder_verdict_join(img, pr, v, &w);
 }
 
 /*
@@ -111,8 +107,8 @@ WARDER_ENGINE void warder_decide_device(const struct warder_image *img, __u32 pr
 	__u64 key = WARDER_DEVICE_KEY(type, major, minor);
 
 	warder_layer_device(img, pr, op, key, below_dev, v);
-	if (warder_layer_next(img, pr))
-		warder_stack_device(img, pr, op | (below_dev ? WARDER_DEVICE_BELOW_DEV : 0), key, v);
+	op |= below_dev ? WARDER_DEVICE_BELOW_DEV : 0;
+	WARDER_JOIN_LAYERS(img, pr, v, warder_join_device(img, pr, op, key, v));
 }
 
 /* ----------------------------------------------------------- kernel surfaces */

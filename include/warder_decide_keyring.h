@@ -81,6 +81,18 @@ WARDER_ENGINE_GLOBAL int warder_layer_upcall(const struct warder_image *img, __u
 	return (int)found;
 }
 
+WARDER_ENGINE_GLOBAL int warder_join_upcall(const struct warder_image *img, __u32 pr,
+					    const struct warder_upcall_type *t, __u32 by,
+					    struct warder_verdict *v)
+{
+	struct warder_verdict w;
+
+	if (!img || !t || !v)
+		return 0;
+	warder_layer_upcall(img, pr, t, by, &w);
+	return warder_verdict_join(img, pr, v, &w);
+}
+
 /* The same for the whole image: profiles share their upcalls, so it is the top one's chain. The
  * entry is layer 0's. */
 WARDER_ENGINE __u32 warder_decide_upcall(const struct warder_image *img,
@@ -89,15 +101,8 @@ WARDER_ENGINE __u32 warder_decide_upcall(const struct warder_image *img,
 {
 	__u32 pr = warder_profile_at(img, 0);
 	__u32 found = (__u32)warder_layer_upcall(img, pr, t, by, v);
-	struct warder_verdict w;
 
-	if (!warder_layer_next(img, pr))
-		return found;
-	warder_verdict_begin(img, pr, v);
-	WARDER_FURTHER_LAYERS(img, pr) {
-		warder_layer_upcall(img, pr, t, by, &w);
-		warder_verdict_join(img, pr, v, &w);
-	}
+	WARDER_JOIN_LAYERS(img, pr, v, warder_join_upcall(img, pr, t, by, v));
 	return found;
 }
 

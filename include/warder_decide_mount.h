@@ -38,17 +38,14 @@ WARDER_ENGINE __u64 warder_layer_target_set(const struct warder_image *img, __u3
 }
 
 /* Sets are words of 64 bits, functions of their own return 32: by way of memory. */
-WARDER_ENGINE_GLOBAL int warder_stack_target_set(const struct warder_image *img, __u64 pr_start,
-						 const struct warder_text *text, __u64 off_len,
-						 __u64 *set)
+WARDER_ENGINE_GLOBAL int warder_join_target_set(const struct warder_image *img, __u64 pr_start,
+						const struct warder_text *text, __u64 off_len,
+						__u64 *set)
 {
-	__u32 pr = pr_start >> 32;
-
 	if (!img || !text || !set)
 		return 0;
-	WARDER_FURTHER_LAYERS(img, pr)
-		*set |= warder_layer_target_set(img, pr, text, (__u32)pr_start, off_len >> 32,
-						(__u32)off_len);
+	*set |= warder_layer_target_set(img, pr_start >> 32, text, (__u32)pr_start, off_len >> 32,
+					(__u32)off_len);
 	return 0;
 }
 
@@ -60,9 +57,13 @@ WARDER_ENGINE __u64 warder_target_set(const struct warder_image *img, __u32 pr,
 {
 	__u64 set = warder_layer_target_set(img, pr, text, start, off, len);
 
-	if (warder_layer_next(img, pr))
-		warder_stack_target_set(img, WARDER_PAIR(pr, start), text, WARDER_PAIR(off, len),
-					&set);
+	for (__u32 i = 1; i < WARDER_LAYERS_MAX; i++) {
+		pr = warder_layer_next(img, pr);
+		if (!pr)
+			break;
+		warder_join_target_set(img, WARDER_PAIR(pr, start), text, WARDER_PAIR(off, len),
+				       &set);
+	}
 	return set;
 }
 
@@ -193,20 +194,16 @@ WARDER_ENGINE void warder_layer_mount(const struct warder_image *img, __u32 pr,
 	warder_verdict_finish(img, pr, v);
 }
 
-WARDER_ENGINE_GLOBAL int warder_stack_mount(const struct warder_image *img, __u32 pr,
-					    const struct warder_mount_request *r,
-					    struct warder_verdict *v)
+WARDER_ENGINE_GLOBAL int warder_join_mount(const struct warder_image *img, __u32 pr,
+					   const struct warder_mount_request *r,
+					   struct warder_verdict *v)
 {
 	struct warder_verdict w;
 
 	if (!img || !r || !v)
 		return 0;
-	warder_verdict_begin(img, pr, v);
-	WARDER_FURTHER_LAYERS(img, pr) {
-		warder_layer_mount(img, pr, r, &w);
-		warder_verdict_join(img, pr, v, &w);
-	}
-	return 0;
+	warder_layer_mount(img, pr, r, &w);
+	return warder_verdict_join(img, pr, v, &w);
 }
 
 WARDER_ENGINE void warder_decide_mount(const struct warder_image *img, __u32 pr,
@@ -214,8 +211,7 @@ WARDER_ENGINE void warder_decide_mount(const struct warder_image *img, __u32 pr,
 				       struct warder_verdict *v)
 {
 	warder_layer_mount(img, pr, r, v);
-	if (warder_layer_next(img, pr))
-		warder_stack_mount(img, pr, r, v);
+	WARDER_JOIN_LAYERS(img, pr, v, warder_join_mount(img, pr, r, v));
 }
 
 /* ---------------------------------------------------------------- override */

@@ -226,20 +226,16 @@ WARDER_ENGINE void warder_layer_network(const struct warder_image *img, __u32 pr
 	warder_verdict_finish(img, pr, v);
 }
 
-WARDER_ENGINE_GLOBAL int warder_stack_network(const struct warder_image *img, __u32 pr,
-					      const struct warder_address *a, __u32 op,
-					      struct warder_verdict *v)
+WARDER_ENGINE_GLOBAL int warder_join_network(const struct warder_image *img, __u32 pr,
+					     const struct warder_address *a, __u32 op,
+					     struct warder_verdict *v)
 {
 	struct warder_verdict w;
 
 	if (!img || !a || !v)
 		return 0;
-	warder_verdict_begin(img, pr, v);
-	WARDER_FURTHER_LAYERS(img, pr) {
-		warder_layer_network(img, pr, a, op, &w);
-		warder_verdict_join(img, pr, v, &w);
-	}
-	return 0;
+	warder_layer_network(img, pr, a, op, &w);
+	return warder_verdict_join(img, pr, v, &w);
 }
 
 /* Decides `op`, one WARDER_NET_* bit, on the address; for unix sockets warder_decide_unix(). */
@@ -248,8 +244,7 @@ WARDER_ENGINE void warder_decide_network(const struct warder_image *img, __u32 p
 					 struct warder_verdict *v)
 {
 	warder_layer_network(img, pr, a, op, v);
-	if (warder_layer_next(img, pr))
-		warder_stack_network(img, pr, a, op, v);
+	WARDER_JOIN_LAYERS(img, pr, v, warder_join_network(img, pr, a, op, v));
 }
 
 WARDER_ENGINE int warder_layer_unix(const struct warder_image *img, __u32 pr,
@@ -283,24 +278,21 @@ WARDER_ENGINE int warder_layer_unix(const struct warder_image *img, __u32 pr,
 #define WARDER_UNIX_ASK(start, op) ((start) << 16 | (op))
 _Static_assert(WARDER_NET_ALL < 1u << 16, "an operation in half a word");
 
-/* 1: every further layer allows it by name, too. */
-WARDER_ENGINE_GLOBAL int warder_stack_unix(const struct warder_image *img,
-					   const struct warder_text *text, __u64 off_len,
-					   __u64 pr_ask, struct warder_verdict *v)
+/* 1: this layer allows it by name. */
+WARDER_ENGINE_GLOBAL int warder_join_unix(const struct warder_image *img,
+					  const struct warder_text *text, __u64 off_len,
+					  __u64 pr_ask, struct warder_verdict *v)
 {
 	struct warder_address a = { .family = WARDER_AF_UNIX, .families = WARDER_FAM_UNIX };
-	__u32 pr = pr_ask >> 32, start = (__u32)pr_ask >> 16, op = pr_ask & 0xffff, named = 1;
+	__u32 pr = pr_ask >> 32, start = (__u32)pr_ask >> 16, op = pr_ask & 0xffff;
 	struct warder_verdict w;
+	int named;
 
 	if (!img || !text || !v)
 		return 0;
-	warder_verdict_begin(img, pr, v);
-	WARDER_FURTHER_LAYERS(img, pr) {
-		named &= (__u32)warder_layer_unix(img, pr, text, off_len >> 32, (__u32)off_len,
-						  start, &a, op, &w);
-		warder_verdict_join(img, pr, v, &w);
-	}
-	return (int)named;
+	named = warder_layer_unix(img, pr, text, off_len >> 32, (__u32)off_len, start, &a, op, &w);
+	warder_verdict_join(img, pr, v, &w);
+	return named;
 }
 
 /*
@@ -318,9 +310,10 @@ WARDER_ENGINE int warder_decide_unix(const struct warder_image *img, __u32 pr,
 {
 	int named = warder_layer_unix(img, pr, text, off, len, start, a, op, v);
 
-	if (warder_layer_next(img, pr))
-		named &= warder_stack_unix(img, text, WARDER_PAIR(off, len),
-					   WARDER_PAIR(pr, WARDER_UNIX_ASK(start, op)), v);
+	WARDER_JOIN_LAYERS(img, pr, v,
+			   named &= warder_join_unix(img, text, WARDER_PAIR(off, len),
+						     WARDER_PAIR(pr, WARDER_UNIX_ASK(start, op)),
+						     v));
 	return named;
 }
 
@@ -335,20 +328,16 @@ WARDER_ENGINE void warder_layer_net_unreachable(const struct warder_image *img, 
 	warder_verdict_finish(img, pr, v);
 }
 
-WARDER_ENGINE_GLOBAL int warder_stack_net_unreachable(const struct warder_image *img, __u32 pr,
-						      __u32 families, __u32 op,
-						      struct warder_verdict *v)
+WARDER_ENGINE_GLOBAL int warder_join_net_unreachable(const struct warder_image *img, __u32 pr,
+						     __u32 families, __u32 op,
+						     struct warder_verdict *v)
 {
 	struct warder_verdict w;
 
 	if (!img || !v)
 		return 0;
-	warder_verdict_begin(img, pr, v);
-	WARDER_FURTHER_LAYERS(img, pr) {
-		warder_layer_net_unreachable(img, pr, families, op, &w);
-		warder_verdict_join(img, pr, v, &w);
-	}
-	return 0;
+	warder_layer_net_unreachable(img, pr, families, op, &w);
+	return warder_verdict_join(img, pr, v, &w);
 }
 
 /* A socket of these families whose address or path nobody can tell in this container. */
@@ -357,8 +346,7 @@ WARDER_ENGINE void warder_decide_net_unreachable(const struct warder_image *img,
 						 struct warder_verdict *v)
 {
 	warder_layer_net_unreachable(img, pr, families, op, v);
-	if (warder_layer_next(img, pr))
-		warder_stack_net_unreachable(img, pr, families, op, v);
+	WARDER_JOIN_LAYERS(img, pr, v, warder_join_net_unreachable(img, pr, families, op, v));
 }
 
 #endif

@@ -40,33 +40,24 @@ WARDER_ENGINE int warder_peer_named(const struct warder_image *img, __u32 at, co
 {
 	__u64 differ = 0;
 
-	for (__u32 i = 0; i < WARDER_NAME_WORDS; i++)
+	for (__u32 i = 0; i < WARDER_NAME_WORDS; i++) {
 		differ |= image_u64(img, at + 8 * i) ^ words[i];
-	return !differ;
+		/* One word after the other: all at once would take more stack than there is. */
+		WARDER_OPAQUE(differ);
+	}
+	return 1 - (int)((differ | -differ) >> 63);
 }
 
 /* Is one of the peer's policies called as the rule says? */
 WARDER_ENGINE_GLOBAL int warder_peer_policy(const struct warder_image *img, __u32 at,
 					    const struct warder_peer_request *r)
 {
-	__u64 differ = 0;
 	int named = 0;
 
 	if (!img || !r)
 		return 0;
-	/* Unrolled it would take more stack than its callers have. */
-#ifdef __bpf__
-#pragma clang loop unroll(disable)
-#endif
-	for (__u32 i = 0; i < WARDER_LAYERS_MAX * WARDER_NAME_WORDS; i++) {
-		__u32 word = i % WARDER_NAME_WORDS;
-
-		differ |= image_u64(img, at + 8 * word) ^ (&r->policy[0][0])[i];
-		if (word == WARDER_NAME_WORDS - 1) {
-			named |= !differ;
-			differ = 0;
-		}
-	}
+	for (__u32 i = 0; i < WARDER_LAYERS_MAX; i++)
+		named |= warder_peer_named(img, at, r->policy[i]);
 	return named;
 }
 
@@ -205,20 +196,16 @@ WARDER_ENGINE void warder_layer_peer(const struct warder_image *img, __u32 pr,
 	warder_verdict_finish(img, pr, v);
 }
 
-WARDER_ENGINE_GLOBAL int warder_stack_peer(const struct warder_image *img, __u32 pr,
-					   const struct warder_peer_request *r,
-					   struct warder_verdict *v)
+WARDER_ENGINE_GLOBAL int warder_join_peer(const struct warder_image *img, __u32 pr,
+					  const struct warder_peer_request *r,
+					  struct warder_verdict *v)
 {
 	struct warder_verdict w;
 
 	if (!img || !r || !v)
 		return 0;
-	warder_verdict_begin(img, pr, v);
-	WARDER_FURTHER_LAYERS(img, pr) {
-		warder_layer_peer(img, pr, r, &w);
-		warder_verdict_join(img, pr, v, &w);
-	}
-	return 0;
+	warder_layer_peer(img, pr, r, &w);
+	return warder_verdict_join(img, pr, v, &w);
 }
 
 WARDER_ENGINE void warder_decide_peer(const struct warder_image *img, __u32 pr,
@@ -226,8 +213,7 @@ WARDER_ENGINE void warder_decide_peer(const struct warder_image *img, __u32 pr,
 				      struct warder_verdict *v)
 {
 	warder_layer_peer(img, pr, r, v);
-	if (warder_layer_next(img, pr))
-		warder_stack_peer(img, pr, r, v);
+	WARDER_JOIN_LAYERS(img, pr, v, warder_join_peer(img, pr, r, v));
 }
 
 #endif

@@ -249,6 +249,16 @@ static void mount_request_type(const char *type, __u32 ops, struct warder_fstype
 		memset(ret, 0xff, sizeof(*ret));
 }
 
+/* Is the rule for callers in the profile of that number? */
+static bool by_profile(const struct warder_image *img, const struct warder_override *r, __u32 number)
+{
+	struct warder_override_request q = { .part = { 0 } };
+
+	warder_override_parts(img, warder_profile_at(img, number), &q);
+	return r->by_profile == WARDER_BY_ANY_PROFILE ||
+	       r->by_profile == q.part[r->layer % WARDER_LAYERS_MAX];
+}
+
 /* How far the call comes with rule `i`; what stopped it is said in `why`. */
 static enum near rule_try(const struct warder_image *img, unsigned i,
 			  const struct override_facts *f, struct warder_override_request req,
@@ -310,8 +320,7 @@ static enum near rule_try(const struct warder_image *img, unsigned i,
 				       "a foreign user namespace");
 		return NEAR_USERNS;
 	}
-	if (f->candidates ? !(f->candidates >> i & 1) :
-			    r->by_profile != WARDER_BY_ANY_PROFILE && r->by_profile != f->profile) {
+	if (f->candidates ? !(f->candidates >> i & 1) : !by_profile(img, r, f->profile)) {
 		snprintf(why, size, "does not allow callers in that profile");
 		return NEAR_PROFILE;
 	}
@@ -414,6 +423,20 @@ static void decide_match(const struct warder_image *img, const struct override_f
 	snprintf(d->reason, sizeof(d->reason), "rule %s allows it", where);
 }
 
+/* The rule that denies this mount by name, of whichever policy and in audit mode too, or 0. */
+static __u32 mount_denies(const struct warder_image *img, __u32 pr,
+			  const struct warder_mount_request *m)
+{
+	struct warder_verdict v;
+
+	for (; pr; pr = warder_layer_next(img, pr)) {
+		warder_layer_mount(img, pr, m, &v);
+		if (v.action != WARDER_ALLOW && v.why == WARDER_WHY_RULE)
+			return v.rule;
+	}
+	return 0;
+}
+
 /* The rule that denies this mount in a profile that the override is for, or 0. Which one the
  * caller is in is known only when the override names it: else any of them counts. */
 static __u32 profile_denies(const struct warder_image *img, const struct warder_override *r,
@@ -422,23 +445,47 @@ static __u32 profile_denies(const struct warder_image *img, const struct warder_
 {
 	struct warder_mount_request m = *mreq;
 	struct warder_text text = { 0 };
-	struct warder_verdict v;
 
 	if (facts->target && strlen(facts->target) < WARDER_TEXT_SIZE)
 		strcpy(text.b, facts->target);
 	for (__u32 k = 1; k < img->h.profile.count; k++) {
-		__u32 pr = warder_profile_at(img, k);
+		__u32 pr = warder_profile_at(img, k), rule;
 
-		if (r->by_profile != WARDER_BY_ANY_PROFILE && r->by_profile != k)
+		if (!by_profile(img, r, k))
 			continue;
 		if (facts->target)
 			m.targets = warder_target_set(img, pr, &text, WARDER_START_MOUNT_TARGET, 0,
 						      (__u32)strlen(facts->target));
-		warder_decide_mount(img, pr, &m, &v);
-		if (v.action != WARDER_ALLOW && v.why == WARDER_WHY_RULE)
-			return v.rule;
+		rule = mount_denies(img, pr, &m);
+		if (rule)
+			return rule;
 	}
 	return 0;
+}
+
+/* Does a policy of a stack refuse what another overrides? The first rule that matches is each
+ * policy's word. Which rule decides of the first matches, by layer, -1: none. */
+static int match_choose(const struct warder_image *img, const int match[WARDER_LAYERS_MAX])
+{
+	int chosen = -1;
+
+	for (unsigned i = WARDER_LAYERS_MAX; i-- > 0;)
+		if (match[i] >= 0)
+			chosen = match[i];
+	for (unsigned i = 0; i < WARDER_LAYERS_MAX; i++)
+		if (match[i] >= 0 && rule_at(img, (unsigned)match[i])->do_ == WARDER_DO_DENY)
+			return match[i];
+	return chosen;
+}
+
+/* What is said of ret->near_rule, which denies it. */
+static void decide_denied(const struct warder_image *img, struct override_decision *ret)
+{
+	char where[96];
+
+	snprintf(ret->reason, sizeof(ret->reason),
+		 "rule %s denies this mount, and an explicit deny is never overridden",
+		 image_rule_where(img, ret->near_rule, where, sizeof(where)));
 }
 
 void override_decide(const struct warder_image *img, const struct override_facts *facts,
@@ -447,7 +494,7 @@ void override_decide(const struct warder_image *img, const struct override_facts
 	struct warder_override_request req = { .op = facts->op, .ops = WARDER_OVERRIDE_CALL };
 	struct warder_mount_request mreq = { 0 };
 	struct warder_text text = { 0 };
-	struct warder_verdict v;
+	int match[WARDER_LAYERS_MAX] = { -1, -1, -1, -1 }, chosen;
 	char why[192] = "", near_why[192] = "", where[96];
 	__u32 pr = warder_profile_at(img, 0);
 	enum near nearest = NEAR_OP;
@@ -474,14 +521,10 @@ void override_decide(const struct warder_image *img, const struct override_facts
 		mreq.unnamed = !facts->unresolved;
 	}
 	/* What the policy refuses by name stays refused, in audit mode too. */
-	warder_verdict_allow(&v);
 	if (facts->op == WARDER_OP_MOUNT)
-		warder_decide_mount(img, pr, &mreq, &v);
-	if (v.action != WARDER_ALLOW && v.why == WARDER_WHY_RULE) {
-		ret->near_rule = v.rule;
-		snprintf(ret->reason, sizeof(ret->reason),
-			 "rule %s denies this mount, and an explicit deny is never overridden",
-			 image_rule_where(img, v.rule, where, sizeof(where)));
+		ret->near_rule = mount_denies(img, pr, &mreq);
+	if (ret->near_rule) {
+		decide_denied(img, ret);
 		return;
 	}
 	for (unsigned i = 0; i < WARDER_OVERRIDES_MAX && i < img->h.override_.count; i++) {
@@ -489,20 +532,10 @@ void override_decide(const struct warder_image *img, const struct override_facts
 				       sizeof(ret->options), why, sizeof(why));
 
 		if (n == NEAR_MATCH) {
-			if (facts->op == WARDER_OP_MOUNT)
-				ret->near_rule = profile_denies(img, rule_at(img, i), &mreq, facts);
-			if (ret->near_rule) {
-				snprintf(ret->reason, sizeof(ret->reason),
-					 "rule %s denies this mount, and an explicit deny is never "
-					 "overridden",
-					 image_rule_where(img, ret->near_rule, where,
-							  sizeof(where)));
-				return;
-			}
-			ret->rule_index = (int)i;
-			ret->reported = 0;
-			decide_match(img, facts, rule_at(img, i), ret);
-			return;
+			int *first = &match[rule_at(img, i)->layer % WARDER_LAYERS_MAX];
+
+			*first = *first < 0 ? (int)i : *first;
+			continue;
 		}
 		ret->reported |= n == NEAR_REPORT;
 		if (near_index < 0 || n > nearest) {
@@ -510,6 +543,24 @@ void override_decide(const struct warder_image *img, const struct override_facts
 			near_index = (int)i;
 			memcpy(near_why, why, sizeof(near_why));
 		}
+	}
+	chosen = match_choose(img, match);
+	if (chosen >= 0) {
+		const struct warder_override *r = rule_at(img, (unsigned)chosen);
+
+		if (facts->op == WARDER_OP_MOUNT)
+			ret->near_rule = profile_denies(img, r, &mreq, facts);
+		if (ret->near_rule) {
+			decide_denied(img, ret);
+			return;
+		}
+		/* Others were tried since: its options once more. */
+		rule_try(img, (unsigned)chosen, facts, req, targets, ret->options,
+			 sizeof(ret->options), why, sizeof(why));
+		ret->rule_index = chosen;
+		ret->reported = 0;
+		decide_match(img, facts, r, ret);
+		return;
 	}
 	if (near_index < 0) {
 		snprintf(ret->reason, sizeof(ret->reason), "the policy has no override rules");

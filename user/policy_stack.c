@@ -550,7 +550,7 @@ __u32 image_rule_layer(const struct warder_image *img, __u32 rule)
 const char *image_verdict_policy(const struct warder_image *img, const struct warder_verdict *v)
 {
 	if (img->h.layers > 1 && (v->rule || v->action != WARDER_ALLOW) &&
-	    v->why != WARDER_WHY_FAULT && v->layer < WARDER_LAYERS_MAX)
+	    v->why != WARDER_WHY_FAULT && v->why != WARDER_WHY_BASELINE && v->layer < WARDER_LAYERS_MAX)
 		return img->h.layer[v->layer].policy;
 	return image_string(img, img->h.name);
 }

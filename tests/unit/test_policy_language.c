@@ -527,7 +527,8 @@ static void test_upcalls(void **state)
 			fail_msg("row %zu: %d by line %u", i, to,
 				 rule ? image_rule(img, rule)->line : 0);
 		/* Audit mode lets pass what the policy refuses, and nothing of the baseline. */
-		img->h.mode = WARDER_MODE_AUDIT;
+		((struct warder_profile *)(void *)(img->b + img->h.profile.offset))->mode =
+			WARDER_MODE_AUDIT;
 		if (to == 0) {
 			struct warder_upcall_type t = { .name = "" };
 			struct warder_verdict v;
