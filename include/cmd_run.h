@@ -10,7 +10,8 @@
 
 struct run_request {
 	struct warder_run_options options; /* points into argv and static lists */
-	const char *policy; /* as given; NULL: the default */
+	const char *policy[WARDER_RUN_POLICIES_MAX]; /* as written */
+	size_t policies;
 	int interactive;
 };
 

@@ -109,6 +109,13 @@ const struct warder_profile *image_profile(const struct warder_image *img, __u32
 int image_stack(const struct warder_image *const *member, size_t count,
 		struct warder_image **ret, struct warder_error *reterr);
 
+/* Is this what image_stack() made of several, unchanged since? Serial and counters must be taken out
+ * before, see image_reset(). */
+int image_is_stack(const struct warder_image *img);
+
+/* Entry `n` of the table of a stack's further layers, NULL if there is none. */
+const struct warder_profile *image_link(const struct warder_image *img, __u32 n);
+
 /* Of which layer is this rule of a stack? 0 for a single policy. */
 __u32 image_rule_layer(const struct warder_image *img, __u32 rule);
 

@@ -228,19 +228,8 @@ struct warder_override_request {
 	__u32 cause;  /* WARDER_CAUSE_* */
 	__u32 uid_open; /* 1: euid and fsuid are not known yet, and exclude no rule */
 	__u32 type_open; /* 1: the type is not known yet, and excludes no rule */
-	__u32 part[WARDER_LAYERS_MAX]; /* of the caller's profile in each layer: its number, if there
-					* is one */
+	__u32 pad;
 };
-
-/* Where the caller is, from its profile at `pr`. */
-WARDER_ENGINE void warder_override_parts(const struct warder_image *img, __u32 pr,
-					 struct warder_override_request *r)
-{
-	for (__u32 i = 0; i < WARDER_LAYERS_MAX && pr; i++) {
-		r->part[i] = WARDER_PROFILE_U32(img, pr, part);
-		pr = warder_layer_next(img, pr);
-	}
-}
 /* `ops` of a call that is not mount(2). */
 #define WARDER_OVERRIDE_CALL 1u
 
@@ -250,14 +239,7 @@ WARDER_ENGINE int warder_override_matches(const struct warder_image *img, __u32 
 {
 	__u32 at = img->h.override_.offset + i * (__u32)sizeof(struct warder_override);
 	__u32 require = image_u32(img, at + 8), by_uid = image_u32(img, at + 36);
-	__u32 by_profile = image_u32(
-		img, at + (__u32)__builtin_offsetof(struct warder_override, by_profile));
 
-	if (by_profile != WARDER_BY_ANY_PROFILE &&
-	    by_profile != r->part[image_u8(img, at + (__u32)__builtin_offsetof(
-							     struct warder_override, layer)) &
-				  (WARDER_LAYERS_MAX - 1)])
-		return 0;
 	if (image_u32(img, at) != r->op || !(image_u32(img, at + 4) & r->ops))
 		return 0;
 	if ((r->flags & require) != require || (r->flags & image_u32(img, at + 12)))
@@ -292,13 +274,16 @@ WARDER_ENGINE_GLOBAL int warder_override_half(const struct warder_image *img,
 	return (int)set;
 }
 
-WARDER_ENGINE __u64 warder_override_candidates(const struct warder_image *img,
+/* Of a caller in the profile at `pr`. */
+WARDER_ENGINE __u64 warder_override_candidates(const struct warder_image *img, __u32 pr,
 					       const struct warder_override_request *r)
 {
+	__u64 mine = WARDER_PROFILE_U64(img, pr, override_rules);
+
 	if (!(img->h.override_ops >> (r->op & 63) & 1))
 		return 0;
-	return (__u32)warder_override_half(img, r, 0) |
-	       (__u64)(__u32)warder_override_half(img, r, 1) << 32;
+	return mine & ((__u32)warder_override_half(img, r, 0) |
+		       (__u64)(__u32)warder_override_half(img, r, 1) << 32);
 }
 
 #endif

@@ -297,6 +297,7 @@ struct warder_profile {
 	__u64 mount_rules;
 	__u64 device_rules;
 	__u64 peer_rules;
+	__u64 override_rules; /* for callers in this profile, of a stack in its first entry: all layers' */
 	__u64 net_rules[WARDER_NET_RULES_MAX / 64];
 	struct warder_bits bits[WARDER_BITS__MAX];
 	__u32 next;   /* byte offset of the next layer's entry; 0: the last one */
@@ -308,7 +309,7 @@ struct warder_profile {
 	__u32 part;
 	__u32 names;  /* 0: no layer needs names of files, file_trivial of all of them */
 };
-_Static_assert(sizeof(struct warder_profile) == 8 + 32 + 56 + 24 + 32 + 608 + 24, "profile layout");
+_Static_assert(sizeof(struct warder_profile) == 8 + 32 + 56 + 32 + 32 + 608 + 24, "profile layout");
 
 /* A policy of a stack. A single policy has one. */
 struct warder_layer {

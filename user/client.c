@@ -415,6 +415,43 @@ static int started_read(struct json_object *reply, struct control_fds *got,
 	return 0;
 }
 
+/* All images of a start, one after the other; NULL: it has only names. */
+static int run_images(const struct warder_run_options *r, char **ret, size_t *ret_size)
+{
+	const struct warder_policy_ref one = { .image = r->image, .image_size = r->image_size };
+	const struct warder_policy_ref *ref = r->policy_count ? r->policies : &one;
+	size_t refs = r->policy_count ? r->policy_count : 1, used = 0;
+
+	*ret = NULL;
+	*ret_size = 0;
+	for (size_t i = 0; i < refs; i++)
+		*ret_size += ref[i].image ? ref[i].image_size : 0;
+	if (!*ret_size)
+		return 0;
+	*ret = malloc(*ret_size);
+	if (!*ret)
+		return -ENOMEM;
+	for (size_t i = 0; i < refs; i++) {
+		if (!ref[i].image)
+			continue;
+		memcpy(*ret + used, ref[i].image, ref[i].image_size);
+		used += ref[i].image_size;
+	}
+	return 0;
+}
+
+/* Names in their order; "" stands for the next image. */
+static struct json_object *run_policies(const struct warder_run_options *r)
+{
+	struct json_object *list = json_object_new_array();
+
+	for (size_t i = 0; i < r->policy_count; i++)
+		json_object_array_add(list, json_object_new_string(
+			r->policies[i].image ? "" :
+			r->policies[i].name  ? r->policies[i].name : ""));
+	return list;
+}
+
 int warder_run(struct warder *w, const struct warder_run_options *r, struct warder_started *ret,
 	       char *error, size_t size)
 {
@@ -422,19 +459,28 @@ int warder_run(struct warder *w, const struct warder_run_options *r, struct ward
 	struct json_object *request;
 	struct control_fds got = { .count = 0 };
 	cleanup_close int image = -1, null = -1;
+	cleanup_free char *all = NULL;
 	struct warder_error e = { "" };
 	int fds[CONTROL_FDS_MAX], err;
-	size_t count = 0;
+	size_t count = 0, all_size = 0;
 
 	memset(ret, 0, sizeof(*ret));
 	ret->terminal = -1;
 	ret->code = 125;
-	if (r->struct_size != sizeof(*r) || !r->argv || (!r->image && !r->policy)) {
-		err = error_set(&e, -EINVAL, "warder_run: a command and a policy must be given");
+	if (r->struct_size != sizeof(*r) || !r->argv ||
+	    (!r->image && !r->policy && !r->policy_count) ||
+	    r->policy_count > WARDER_RUN_POLICIES_MAX) {
+		err = error_set(&e, -EINVAL, "warder_run: a command and a policy must be given, or "
+				"up to %d policies", WARDER_RUN_POLICIES_MAX);
 		return client_out(err, &e, error, size);
 	}
-	if (r->image) {
-		image = client_memfd(r->image, r->image_size);
+	err = run_images(r, &all, &all_size);
+	if (err) {
+		error_errno(&e, err, "cannot hand the policies over");
+		return client_out(err, &e, error, size);
+	}
+	if (all) {
+		image = client_memfd(all, all_size);
 		if (image < 0) {
 			err = error_errno(&e, image, "cannot hand the policy over");
 			return client_out(err, &e, error, size);
@@ -450,7 +496,9 @@ int warder_run(struct warder *w, const struct warder_run_options *r, struct ward
 	}
 	request = client_request("run");
 	json_object_object_add(request, "spec", run_spec(r));
-	if (r->image)
+	if (r->policy_count)
+		json_object_object_add(request, "policies", run_policies(r));
+	else if (r->image)
 		control_put_bool(request, "image", 1);
 	else
 		control_put_string(request, "policy", r->policy);

@@ -29,7 +29,8 @@ static const char run_usage[] =
 	"\n"
 	"      --name N             its name (default: made from its id)\n"
 	"      --policy F|N|none    a policy file, or the name of a loaded or shipped one (default: the\n"
-	"                           shipped policy \"default\"; none: only the baseline)\n"
+	"                           shipped policy \"default\"; none: only the baseline); up to\n"
+	"                           4 times: all of them must allow\n"
 	"      --rootfs DIR         its root (default: the host's root, read-only, with private\n"
 	"                           /tmp, /run and /dev)\n"
 	"      --userns             in a user namespace of its own\n"
@@ -479,10 +480,10 @@ int run_parse(int argc, char **argv, struct run_request *q)
 			r->name = optarg;
 			break;
 		case OPT_POLICY:
-			if (q->policy)
-				return 1 + usage_error("a container has one policy: let it include "
-						       "what others say");
-			q->policy = optarg;
+			if (q->policies == WARDER_LAYERS_MAX)
+				return 1 + usage_error("a container has at most 4 policies: let one "
+						       "include what others say");
+			q->policy[q->policies++] = optarg;
 			break;
 		case OPT_ROOTFS:
 			r->rootfs = host_path(optarg);
@@ -566,31 +567,59 @@ int run_parse(int argc, char **argv, struct run_request *q)
 	return 0;
 }
 
+/* All policies of the command line; the default where none is named. */
+static int run_policies(struct warder *w, struct run_request *q,
+			struct warder_image *image[WARDER_LAYERS_MAX],
+			struct warder_policy_ref ref[WARDER_LAYERS_MAX])
+{
+	size_t count = q->policies ? q->policies : 1;
+
+	_Static_assert(WARDER_RUN_POLICIES_MAX == WARDER_LAYERS_MAX && WARDER_LAYERS_MAX == 4,
+		       "policies of a container");
+	for (size_t i = 0; i < count; i++) {
+		if (run_policy(w, q->policies ? q->policy[i] : NULL, &image[i], &ref[i].name))
+			return -1;
+		ref[i].image = image[i];
+		ref[i].image_size = image[i] ? image[i]->h.length : 0;
+	}
+	q->options.policies = ref;
+	q->options.policy_count = count;
+	return 0;
+}
+
+static void run_images_free(struct warder_image *image[WARDER_LAYERS_MAX])
+{
+	for (size_t i = 0; i < WARDER_LAYERS_MAX; i++)
+		free(image[i]);
+}
+
 int cmd_run(int argc, char **argv)
 {
-	cleanup_free struct warder_image *image = NULL;
+	struct warder_image *image[WARDER_LAYERS_MAX] = { NULL };
+	struct warder_policy_ref policy[WARDER_LAYERS_MAX] = { { .name = NULL } };
 	struct warder_started started;
 	struct warder_error e = { "" };
 	struct run_request q;
 	struct attached a = { .master = -1, .forward = 1 };
-	int status, signals = -1;
+	int status, signals = -1, err;
 
 	status = run_parse(argc, argv, &q);
 	if (status)
 		return status - 1;
 	if (client_connect(&a.w, WARDER_CONNECT_START, &e))
 		return cmd_fail(&e);
-	if (run_policy(a.w, q.policy, &image, &q.options.policy)) {
+	if (run_policies(a.w, &q, image, policy)) {
 		warder_close(a.w);
+		run_images_free(image);
 		return EXIT_WARDER;
 	}
-	q.options.image = image;
-	q.options.image_size = image ? image->h.length : 0;
 	/* Before the start: its command may run before we know, and a signal then is for it. A
 	 * start takes at most SUPERVISOR_START_SECONDS. */
 	if (!q.options.detach)
 		signals = attached_signals();
-	if (warder_run(a.w, &q.options, &started, e.text, sizeof(e.text))) {
+	err = warder_run(a.w, &q.options, &started, e.text, sizeof(e.text));
+	run_images_free(image);
+	if (err) {
 		warder_close(a.w);
 		cmd_fail(&e);
 		return started.code;

@@ -249,14 +249,10 @@ static void mount_request_type(const char *type, __u32 ops, struct warder_fstype
 		memset(ret, 0xff, sizeof(*ret));
 }
 
-/* Is the rule for callers in the profile of that number? */
-static bool by_profile(const struct warder_image *img, const struct warder_override *r, __u32 number)
+/* Is rule `i` for callers in the profile of that number? */
+static int by_profile(const struct warder_image *img, unsigned i, __u32 number)
 {
-	struct warder_override_request q = { .part = { 0 } };
-
-	warder_override_parts(img, warder_profile_at(img, number), &q);
-	return r->by_profile == WARDER_BY_ANY_PROFILE ||
-	       r->by_profile == q.part[r->layer % WARDER_LAYERS_MAX];
+	return WARDER_PROFILE_U64(img, warder_profile_at(img, number), override_rules) >> (i & 63) & 1;
 }
 
 /* How far the call comes with rule `i`; what stopped it is said in `why`. */
@@ -320,7 +316,7 @@ static enum near rule_try(const struct warder_image *img, unsigned i,
 				       "a foreign user namespace");
 		return NEAR_USERNS;
 	}
-	if (f->candidates ? !(f->candidates >> i & 1) : !by_profile(img, r, f->profile)) {
+	if (f->candidates ? !(f->candidates >> i & 1) : !by_profile(img, i, f->profile)) {
 		snprintf(why, size, "does not allow callers in that profile");
 		return NEAR_PROFILE;
 	}
@@ -439,7 +435,7 @@ static __u32 mount_denies(const struct warder_image *img, __u32 pr,
 
 /* The rule that denies this mount in a profile that the override is for, or 0. Which one the
  * caller is in is known only when the override names it: else any of them counts. */
-static __u32 profile_denies(const struct warder_image *img, const struct warder_override *r,
+static __u32 profile_denies(const struct warder_image *img, unsigned index,
 			    const struct warder_mount_request *mreq,
 			    const struct override_facts *facts)
 {
@@ -451,7 +447,7 @@ static __u32 profile_denies(const struct warder_image *img, const struct warder_
 	for (__u32 k = 1; k < img->h.profile.count; k++) {
 		__u32 pr = warder_profile_at(img, k), rule;
 
-		if (!by_profile(img, r, k))
+		if (!by_profile(img, index, k))
 			continue;
 		if (facts->target)
 			m.targets = warder_target_set(img, pr, &text, WARDER_START_MOUNT_TARGET, 0,
@@ -549,7 +545,7 @@ void override_decide(const struct warder_image *img, const struct override_facts
 		const struct warder_override *r = rule_at(img, (unsigned)chosen);
 
 		if (facts->op == WARDER_OP_MOUNT)
-			ret->near_rule = profile_denies(img, r, &mreq, facts);
+			ret->near_rule = profile_denies(img, (unsigned)chosen, &mreq, facts);
 		if (ret->near_rule) {
 			decide_denied(img, ret);
 			return;

@@ -307,6 +307,7 @@ static void link_fill(const struct stack *s, const struct member *m, __u32 numbe
 	ret->mount_rules = shift(ret->mount_rules, m->set);
 	ret->device_rules = shift(ret->device_rules, m->device);
 	ret->peer_rules = shift(ret->peer_rules, m->peer);
+	ret->override_rules = shift(ret->override_rules, m->set);
 	shift_words(ret->net_rules, ARRAY_SIZE(ret->net_rules), m->net);
 	for (unsigned i = 0; i < WARDER_BITS__MAX; i++)
 		for (unsigned k = 0; k < 64; k++)
@@ -386,6 +387,7 @@ static int stack_profiles(struct stack *s, struct warder_error *reterr)
 			link_fill(s, &s->m[i], n, pr);
 			last->next = (__u32)((__u8 *)pr - s->img->b);
 			profile[n].names |= pr->names;
+			profile[n].override_rules |= pr->override_rules;
 			last = pr;
 		}
 		profile[n].name = 0;
@@ -535,6 +537,23 @@ int image_stack(const struct warder_image *const *member, size_t count,
 	if (!err)
 		*ret = take_ptr(img);
 	return err;
+}
+
+int image_is_stack(const struct warder_image *img)
+{
+	const struct warder_image_header *h = &img->h;
+
+	return h->magic == WARDER_IMAGE_MAGIC && h->version == WARDER_IMAGE_VERSION &&
+	       h->header_size == sizeof(*h) && h->layers > 1 && h->layers <= WARDER_LAYERS_MAX &&
+	       h->length >= sizeof(*h) && h->length <= WARDER_IMAGE_SIZE && !h->serial &&
+	       image_checksum(img) == h->checksum;
+}
+
+const struct warder_profile *image_link(const struct warder_image *img, __u32 n)
+{
+	return n < img->h.link.count ?
+		       (const struct warder_profile *)(img->b + img->h.link.offset) + n :
+		       NULL;
 }
 
 __u32 image_rule_layer(const struct warder_image *img, __u32 rule)

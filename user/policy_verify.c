@@ -338,6 +338,18 @@ static const char *verify_tables(const struct warder_image *img, __u32 number,
 	return NULL;
 }
 
+/* Those for callers in any profile, and for those in this one. */
+static bool overrides_are_fine(const struct warder_image *img, __u32 number, __u64 set)
+{
+	const struct warder_override *o = (const void *)(img->b + img->h.override_.offset);
+	__u64 all = 0;
+
+	for (__u32 i = 0; i < img->h.override_.count; i++)
+		if (o[i].by_profile == WARDER_BY_ANY_PROFILE || o[i].by_profile == number)
+			all |= 1ull << i;
+	return set == all;
+}
+
 static const char *verify_profile(const struct warder_image *img, __u32 number)
 {
 	static const __u32 classes[WARDER_BITS__MAX] = {
@@ -373,6 +385,8 @@ static const char *verify_profile(const struct warder_image *img, __u32 number)
 	for (unsigned i = 0; i < WARDER_START__MAX; i++)
 		if (!image_state_is_fine(img, pr->start[i]))
 			return "a start state";
+	if (!overrides_are_fine(img, number, pr->override_rules))
+		return "overrides of a profile";
 	for (unsigned i = 0; !bad && i < WARDER_BITS__MAX; i++)
 		bad = verify_bits(img, classes[i], &pr->bits[i]);
 	return bad ? bad : verify_tables(img, number, pr);

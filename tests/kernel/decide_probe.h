@@ -71,8 +71,7 @@ WARDER_ENGINE void probe_override(const struct warder_image *img, const struct p
 	o.fsuid = q->fsuid;
 	o.userns = q->userns;
 	o.cause = q->cause;
-	warder_override_parts(img, warder_profile_at(img, q->profile), &o);
-	r->set = warder_override_candidates(img, &o);
+	r->set = warder_override_candidates(img, warder_profile_at(img, q->profile), &o);
 }
 
 WARDER_ENGINE void probe_run(const struct warder_image *img, const struct warder_text *text,
