@@ -265,6 +265,9 @@ static const char *verify_peer(const struct warder_image *img, const struct ward
 	if (!r->ops || (r->ops & ~all) || r->peer >= WARDER_PEER__MAX || r->pad[0] || r->pad[1] ||
 	    r->pad[2] || !padded_is_fine(r->name, sizeof(r->name)) || named != (r->name[0] != 0))
 		return "conditions of a peer rule";
+	/* The kernel would send such a signal again and again. */
+	if (r->class_ == WARDER_CLASS_SIGNAL && r->err == ESRCH)
+		return "errno of a signal rule";
 	return entry_is_fine(img, r->class_, r->rule, r->deny, r->err, r->audit) ?
 		       NULL :
 		       "action of a peer rule";

@@ -72,6 +72,15 @@ int sup_policy_read(int fd, int64_t *at, struct sup_image **ret, struct warder_e
 	return 0;
 }
 
+int sup_policy_read_end(int fd, int64_t at, struct warder_error *reterr)
+{
+	struct stat st;
+
+	return !fstat(fd, &st) && st.st_size == at ?
+		       0 :
+		       error_set(reterr, -EINVAL, "there are bytes behind the policy image");
+}
+
 int sup_policy_find(struct supervisor *s, const char *name)
 {
 	for (int i = 0; i < WARDER_POLICIES_MAX; i++) {

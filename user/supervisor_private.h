@@ -282,8 +282,10 @@ void ctr_socket_cancel(struct supervisor *s, struct ctr *c);
 void ctr_socket_tick(struct supervisor *s, struct ctr *c, uint64_t now);
 
 /* supervisor_policy.c */
-/* Reads the image that begins at *at and moves *at behind it; the last one ends the file. */
+/* Reads the image that begins at *at and moves *at behind it. */
 int sup_policy_read(int fd, int64_t *at, struct sup_image **ret, struct warder_error *reterr);
+/* Does the file end there? It must, with its last image. */
+int sup_policy_read_end(int fd, int64_t at, struct warder_error *reterr);
 /* Takes the images of policy[count], also when it fails. *ret_slot, theirs together, and each of
  * them is held once more. */
 int sup_policy_hold(struct supervisor *s, struct sup_policy_ref *policy, size_t count,

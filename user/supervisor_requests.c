@@ -113,6 +113,8 @@ static int request_policies(struct json_object *o, const struct control_fds *fds
 		if (image)
 			err = sup_policy_read(fds->fd[0], &at, &ret[i].image, e);
 	}
+	if (!err && image)
+		err = sup_policy_read_end(fds->fd[0], at, e);
 	*ret_count = count;
 	*ret_image = image;
 	return err;
@@ -433,7 +435,16 @@ static void handle_policy_load(struct supervisor *s, struct conn *c, struct json
 		conn_reply_error(s, c, 125, "the request must bring one descriptor, the image");
 		return;
 	}
-	if (sup_policy_read(fds->fd[0], &at, &image, &e) || sup_policy_load(s, image, &slot, &e)) {
+	if (sup_policy_read(fds->fd[0], &at, &image, &e)) {
+		reply_error(s, c, &e);
+		return;
+	}
+	if (sup_policy_read_end(fds->fd[0], at, &e)) {
+		sup_image_unref(s, image);
+		reply_error(s, c, &e);
+		return;
+	}
+	if (sup_policy_load(s, image, &slot, &e)) {
 		reply_error(s, c, &e);
 		return;
 	}

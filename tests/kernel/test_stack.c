@@ -236,7 +236,7 @@ static int do_kernel(void *arg)
 	"mount: [{deny: [mount], target: /x/m, errno: ENODEV}]\n"                                \
 	"device: [{deny: [open], node: 'c 1:7', errno: ENXIO}]\n"                                \
 	"ptrace: [{deny: [trace], peer: same}]\n"                                                \
-	"signal: [{deny: [usr1], peer: same, errno: ESRCH}]\n"                                   \
+	"signal: [{deny: [usr1], peer: same, errno: EBUSY}]\n"                                   \
 	"ipc: [{deny: [sysv], peer: same}]\n"                                                    \
 	"namespace: [{deny: [uts], errno: ENOSPC}]\n"                                            \
 	"kernel: [{deny: [syslog], errno: ENOSYS}]\n"
@@ -259,7 +259,7 @@ static const struct op {
 	{ "mount", do_mount, ENODEV, WARDER_CLASS_MOUNT, 11 },
 	{ "device", do_device, ENXIO, WARDER_CLASS_DEVICE, 12 },
 	{ "ptrace", do_ptrace, EPERM, WARDER_CLASS_PTRACE, 13 },
-	{ "signal", do_signal, ESRCH, WARDER_CLASS_SIGNAL, 14 },
+	{ "signal", do_signal, EBUSY, WARDER_CLASS_SIGNAL, 14 },
 	{ "ipc", do_ipc, EACCES, WARDER_CLASS_IPC, 15 },
 	{ "namespace", do_namespace, ENOSPC, WARDER_CLASS_NAMESPACE, 16 },
 	{ "kernel", do_kernel, ENOSYS, WARDER_CLASS_KERNEL, 17 },

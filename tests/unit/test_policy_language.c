@@ -323,6 +323,7 @@ static const struct policy_error table_errors[] = {
 	{P "ipc: [{allow: unix, peer: 'policy:a b'}]\n", 2, 34, "letters, digits"},
 	{P "ipc: [{allow: unix, to: x}]\n", 2, 21, "unknown key"},
 	{P "ipc: [{deny: [mq, sysv], errno: EXDEV}]\n", 2, 33, "the kernel says EACCES"},
+	{P "signal: [{deny: [term], errno: ESRCH}]\n", 2, 32, "again for ever"},
 	/* rules that decide nothing */
 	{P "device:\n  - {allow: open, node: 'c 1:*'}\n  - {allow: open, node: 'c 1:3'}\n", 4, 5,
 	 "t:3"},
