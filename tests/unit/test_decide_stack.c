@@ -499,7 +499,7 @@ static void upcall_is(const struct warder_image *img, const char *type, __u32 by
 		      const char *policy)
 {
 	struct warder_upcall_type t = { .word = { 0, 0 } };
-	struct warder_verdict v;
+	struct warder_verdict v = { .rule = 0 };
 
 	strncpy(t.name, type, sizeof(t.name) - 1);
 	warder_decide_upcall(img, &t, by, &v);

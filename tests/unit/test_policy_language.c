@@ -378,7 +378,7 @@ static void test_peers(void **state)
 		       "ptrace: [{allow: [trace, read], peer: same}, {deny: trace, peer: container},\n"
 		       "         {allow: read, peer: host}]\n"
 		       "signal: [{allow: [TERM, SIGKILL, 15, rtmin+2, rtmax, SIGRTMAX-30]},\n"
-		       "         {deny: 9, peer: 'container:db', errno: ESRCH}]\n"
+		       "         {deny: 9, peer: 'container:db', errno: ENXIO}]\n"
 		       "ipc: [{allow: '*', peer: 'policy:007'}]\n");
 	const struct warder_peer_rule *r = AT(img, peer, struct warder_peer_rule, 0);
 
@@ -397,7 +397,7 @@ static void test_peers(void **state)
 	assert_true(r[3].ops == (BIT(14) | BIT(8) | BIT(35) | BIT(63) | BIT(33)));
 	assert_int_equal(r[4].peer, WARDER_PEER_NAME);
 	assert_string_equal(r[4].name, "db");
-	assert_int_equal(r[4].err, ESRCH);
+	assert_int_equal(r[4].err, ENXIO);
 	assert_int_equal(r[5].class_, WARDER_CLASS_IPC);
 	assert_int_equal(r[5].peer, WARDER_PEER_POLICY);
 	assert_string_equal(r[5].name, "007");
