@@ -6,8 +6,6 @@
 # shellcheck source=tests/kernel/lib.sh
 END_LIMIT=120
 . "$(dirname "$0")/lib.sh"
-daemon_absent
-unset SHARED_DAEMON
 cd "$work" || exit 1
 mkdir vol
 echo text >vol/f
@@ -84,7 +82,7 @@ sed 's/m1/m2/; s,/m/,/n/,' m1.yaml >m2.yaml
 is 125 "run: more mount rules than a container can have" warder run --policy m1.yaml --policy m2.yaml -- /bin/true
 has '80 mount or override rules, at most 64' "run: says which limit"
 is 0 "run: nothing of all this stays" warder policy list --json
-hasnot 'strict\|"m1"\|"web"' "run: no policy"
+hasnot '"strict"\|"m1"\|"web"' "run: no policy"
 
 # --- all must allow
 stack() {
@@ -145,14 +143,16 @@ ok $? "load: after"
 out=$(grep -v '^old old$\|^new new$\|^old new$\|^new old$' vol/log)
 [ -z "$out" ]
 ok $? "load: the first one holds all the time"
+digest=$(warder policy list --json | tr -d ' \n' | grep -o '"name":"strict"[^}]*' | grep -o '[0-9a-f]\{64\}')
 is 0 "load: the other container, too" warder inspect alone
-has "$(warder policy list --json | grep -A3 '"strict"' | grep -o '[0-9a-f]\{64\}' | head -n 1)" "load: has its digest"
+has "\"digest\": *\"${digest:-none}\"" "load: has its digest"
+is 0 "load: and the stack" warder inspect both
+has "\"digest\": *\"${digest:-none}\"" "load: has its digest, among others"
 is 125 "load: a text that makes the stack too big" sh -c 'sed "s/m1/strict/" m1.yaml >big.yaml; for i in $(seq 24); do echo "  - {allow: umount, target: /o/$i}"; done >>big.yaml; warder policy load big.yaml'
 is 1 "load: the old text holds" warder enter both -- /bin/sh -c 'echo x >/tmp/v/other'
 
 # --- a supervisor that dies
-kill -9 $daemon
-wait $daemon 2>/dev/null
+daemon_kill
 rm -f vol/log
 is 1 "killed: all of them hold" sh -c 'n=0; until [ -s vol/log ] || [ $n = 600 ]; do sleep 0.1; n=$((n+1)); done; grep -q lost vol/log'
 daemon_start

@@ -692,6 +692,8 @@ static int tool(int argc, char **argv)
 static int prepare(void **state)
 {
 	(void)state;
+	/* What stays for the next test program is slot 0: not a stack whose policies are nowhere. */
+	h_container("policy: alone\n");
 	h_shell("mkdir -p /x/m /x/here/d /x/there /x/both && touch /x/f /x/old /x/passed /x/always "
 		"/x/here/f /x/there/f /x/both/f /x/here/d/f /x/secret-a /x/secret-b && "
 		"for i in program to-a to-b to-both; do cp /proc/%d/exe /x/$i; done", getpid());
