@@ -84,12 +84,15 @@ static __noinline int capability_judge(const struct cred *cred, struct user_name
 		cause_freshen(s.tag);
 		s.tag->cap = cap;
 		s.tag->cap_userns = userns;
-	} else if (cap == WARDER_CAP_SYS_ADMIN && v.action == WARDER_ALLOW) {
+	} else if (cap == WARDER_CAP_SYS_ADMIN &&
+		   (v.action == WARDER_ALLOW || subject_is_stacked(&s))) {
 		/* One verdict, one event: the mount class speaks where the capability is granted. */
 		struct warder_verdict mount;
 
 		f.arg[1] = mount_call_judge(s.img, s.pr, &mount);
-		if (f.arg[1] && (mount.action != WARDER_ALLOW || mount.report)) {
+		if (f.arg[1] && (mount.action == WARDER_DENY ||
+				 (v.action == WARDER_ALLOW &&
+				  (mount.action != WARDER_ALLOW || mount.report)))) {
 			f.class_ = WARDER_CLASS_MOUNT;
 			f.access = mount.access;
 			return hook_end(&s, &mount, &f, NULL);

@@ -239,6 +239,12 @@ static __always_inline int subject_learns(const struct subject *s)
 	return s->img->h.mode == WARDER_MODE_LEARN;
 }
 
+/* Has the container more than one policy? */
+static __always_inline int subject_is_stacked(const struct subject *s)
+{
+	return warder_layer_next(s->img, s->pr) != 0;
+}
+
 static __always_inline void event_header_fill(struct warder_event_header *h, __u16 type, __u32 size,
 					      __u64 now, struct subject *s)
 {
@@ -441,6 +447,17 @@ static __always_inline void hit_count(struct warder_image *img, __u32 rule)
 	__sync_fetch_and_add((__u64 *)&img->b[at & WARDER_IMAGE_MASK & ~7u], 1);
 }
 
+/* The same for the layers of a stack whose verdict was not the one that stands. */
+__noinline __weak int hit_count_layers(struct warder_image *img, const struct warder_verdict *v)
+{
+	if (!img || !v)
+		return 0;
+	for (__u32 i = 0; i < WARDER_LAYERS_MAX; i++)
+		if (v->by[i] && v->by[i] != v->rule)
+			hit_count(img, v->by[i]);
+	return 0;
+}
+
 /* Counts and reports the verdict, gives back the scratch, and is the hook's return value.
  * Every tagged hook ends here. */
 static __always_inline int hook_end(struct subject *s, const struct warder_verdict *v,
@@ -450,10 +467,13 @@ static __always_inline int hook_end(struct subject *s, const struct warder_verdi
 
 	if (s->img && v->why != WARDER_WHY_FAULT) {
 		hit_count(s->img, v->rule);
+		if (s->img->h.layers > 1)
+			hit_count_layers(s->img, v);
 		if (subject_learns(s)) {
 			learn_note(v, f, sc, s->slot);
-			/* What is recorded once is not reported each time. */
-			if (v->action == WARDER_AUDIT)
+			/* What is recorded once is not reported each time; of a stack some policies
+			 * may only be learned. */
+			if (v->action == WARDER_AUDIT && !(v->against & ~s->img->h.quiet))
 				report = 0;
 		}
 	}

@@ -119,7 +119,7 @@ __noinline __weak int file_baseline(const struct file_object *o, __u32 access,
 
 static __always_inline int file_needs_name(const struct subject *s)
 {
-	return !warder_file_is_trivial(s->img, s->pr) || subject_learns(s);
+	return warder_file_needs_names(s->img, s->pr) || subject_learns(s);
 }
 
 static __always_inline void file_facts(struct hook_facts *f, const struct file_request *r)
@@ -173,6 +173,14 @@ __noinline __weak int file_decide_move(const struct warder_image *img, struct sc
 	return 0;
 }
 
+/* Is there a point in asking of the move, after this verdict on one end? Of a stack one policy may
+ * refuse what another only reports. */
+static __always_inline int file_asks_move(const struct subject *s, const struct warder_verdict *end)
+{
+	return end->action == WARDER_ALLOW ||
+	       (end->action == WARDER_AUDIT && subject_is_stacked(s));
+}
+
 /* The second half of a rename or link. The new end's verdict is kept in the scratch's event: the
  * stack is full. */
 static __always_inline int file_decide_other(const struct file_request *r,
@@ -189,7 +197,7 @@ static __always_inline int file_decide_other(const struct file_request *r,
 	if (new_pos >= 0) {
 		f->detail_off = new_pos;
 		f->detail_len = WARDER_PATH_MAX - new_pos;
-		if (v->action == WARDER_ALLOW && new_end->action == WARDER_ALLOW) {
+		if (file_asks_move(s, v) && file_asks_move(s, new_end)) {
 			fault = file_decide_move(s->img, sc, pos, new_pos,
 						 file_ask(s->pr, r->move));
 			if (fault)
@@ -197,7 +205,8 @@ static __always_inline int file_decide_other(const struct file_request *r,
 		}
 	}
 	/* arg[0] says that the new end decided. */
-	if (v->action == WARDER_ALLOW && (new_end->action != WARDER_ALLOW || !v->report)) {
+	if (new_end->action == WARDER_DENY ? v->action != WARDER_DENY :
+	    v->action == WARDER_ALLOW && (new_end->action != WARDER_ALLOW || !v->report)) {
 		*v = *new_end;
 		f->arg[0] = 1;
 	}
@@ -248,15 +257,25 @@ static __always_inline int file_judge_with(const struct file_request *r, const s
 }
 
 /* The profile that an allowed program or script leads to is kept until the exec is certain:
- * the first stage that names one decides. Its id, not its number: the policy may be another one
+ * the first stage that names one decides, for each policy of a stack by itself. Its id, not its number: the policy may be another one
  * by then. */
 static __always_inline void file_note_transition(const struct subject *s, struct warder_verdict *v)
 {
-	if (v->action != WARDER_ALLOW || s->tag->exec_profile)
+	__u32 to = v->profile, earned = s->tag->exec_profile;
+
+	/* In audit mode an exec that is allowed with a transition is one of a stack. */
+	if (v->action == WARDER_DENY || (earned && !subject_is_stacked(s))) {
 		v->profile = 0;
-	else
-		s->tag->exec_profile = WARDER_PROFILE_U32(
-			s->img, warder_profile_at(s->img, v->profile), id);
+		return;
+	}
+	if (earned) {
+		earned = profile_search(s->img, earned);
+		if (earned)
+			to = warder_profile_merge(s->img, s->pr,
+						  warder_profile_at(s->img, earned - 1),
+						  warder_profile_at(s->img, to));
+	}
+	s->tag->exec_profile = WARDER_PROFILE_U32(s->img, warder_profile_at(s->img, to), id);
 }
 
 /* Judges a request of the current task. Returns 0 or a negative errno. */
@@ -340,17 +359,19 @@ enum file_quick {
 	FILE_UNKNOWN,  /* as FILE_ASK, and known_teach() might help the next time */
 };
 
-/* Who asks, if that is a subject whose silence is worth something. */
+/* Who asks, if that is a subject whose silence is worth something. Of a stack every layer would
+ * have a state of its own to keep. */
 static __always_inline int file_quick_subject(struct subject *s, struct warder_task *tag)
 {
 	s->tag = tag;
-	return tag && subject_of_tag(s) == SUBJECT_TAGGED && !subject_learns(s);
+	return tag && subject_of_tag(s) == SUBJECT_TAGGED && !subject_learns(s) &&
+	       !subject_is_stacked(s);
 }
 
 static __always_inline int file_allows(const struct subject *s, __u32 state, __u32 access,
 				       struct warder_verdict *v)
 {
-	warder_decide_state(s->img, s->pr, state, access, v);
+	warder_layer_state(s->img, s->pr, state, access, v);
 	return v->action == WARDER_ALLOW && !v->report && !v->profile;
 }
 
@@ -648,7 +669,7 @@ static __noinline enum file_quick file_quick_rename(const struct file_rename *q,
 	rule = v.rule;
 	if (!file_allows(&s, n.state, WARDER_ACC_RENAME, &v))
 		return FILE_ASK;
-	warder_decide_move_state(s.img, s.pr, old_state, n.state, q->move, &v);
+	warder_layer_move_state(s.img, s.pr, old_state, n.state, q->move, &v);
 	if (v.action != WARDER_ALLOW)
 		return FILE_ASK;
 	hit_count(s.img, rule);

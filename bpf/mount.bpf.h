@@ -160,20 +160,13 @@ __noinline __weak int mount_find_blind(const struct warder_image *img, __u32 pr,
 	return (int)(found & ~WARDER_FOUND_DENY);
 }
 
-/* Judges the system call under way if it is one of those. Its number, or 0 if it is not. */
-static __always_inline __u32 mount_call_judge(struct warder_image *img, __u32 pr, struct warder_verdict *v)
+/* One layer's verdict on such a call. */
+static __always_inline void mount_layer_blind(const struct warder_image *img, __u32 pr, __u32 ops,
+					      __u32 later, struct warder_verdict *v)
 {
-	struct mount_call c;
-	__u32 ops, later, at;
+	__u32 at = mount_find_blind(img, pr, ops, later);
 
-	mount_call_get(&c);
-	ops = mount_call_ops(&c);
-	if (!ops)
-		return 0;
-	later = ops & MOUNT_CALL_LATER;
-	ops &= ~MOUNT_CALL_LATER;
 	warder_verdict_allow(v);
-	at = mount_find_blind(img, pr, ops, later);
 	if (at) {
 		v->why = WARDER_WHY_RULE;
 		v->rule = image_u16(img, at + 12);
@@ -183,7 +176,34 @@ static __always_inline __u32 mount_call_judge(struct warder_image *img, __u32 pr
 		warder_verdict_deny(v, WARDER_WHY_DEFAULT, WARDER_PROFILE_U32(img, pr, mount_err));
 	}
 	v->access = ops;
-	warder_verdict_finish(img, v);
+	warder_verdict_finish(img, pr, v);
+}
+
+__noinline __weak int mount_join_blind(const struct warder_image *img, __u32 pr, __u32 ops,
+				       __u32 later, struct warder_verdict *v)
+{
+	struct warder_verdict w;
+
+	if (!img || !v)
+		return 0;
+	mount_layer_blind(img, pr, ops, later, &w);
+	return warder_verdict_join(img, pr, v, &w);
+}
+
+/* Judges the system call under way if it is one of those. Its number, or 0 if it is not. */
+static __always_inline __u32 mount_call_judge(struct warder_image *img, __u32 pr, struct warder_verdict *v)
+{
+	struct mount_call c;
+	__u32 ops, later;
+
+	mount_call_get(&c);
+	ops = mount_call_ops(&c);
+	if (!ops)
+		return 0;
+	later = ops & MOUNT_CALL_LATER;
+	ops &= ~MOUNT_CALL_LATER;
+	mount_layer_blind(img, pr, ops, later, v);
+	WARDER_JOIN_LAYERS(img, pr, v, mount_join_blind(img, pr, ops, later, v));
 	return c.nr;
 }
 

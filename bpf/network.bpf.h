@@ -213,7 +213,7 @@ static __always_inline int net_is_trivial(struct subject *s, __u32 families)
 	if (families & WARDER_FAM_IP)
 		families = WARDER_FAM_IP;
 	return s->img->h.mode != WARDER_MODE_LEARN &&
-	       warder_net_is_trivial(s->img, s->pr, families);
+	       warder_net_is_silent(s->img, s->pr, families);
 }
 
 /* The verdict on sc->address as net_gather() left it. */
@@ -221,16 +221,13 @@ static __always_inline void net_decide(struct subject *s, struct scratch *sc, __
 				       struct warder_verdict *v)
 {
 	if (what == NET_UNREACHABLE) {
-		warder_verdict_allow(v);
-		warder_verdict_deny(v, WARDER_WHY_UNREACHABLE, WARDER_EACCES);
-		v->access = op;
-		warder_verdict_finish(s->img, v);
+		warder_decide_net_unreachable(s->img, s->pr, WARDER_FAM_IP, op, v);
 		return;
 	}
 	warder_decide_network(s->img, s->pr, &sc->address, op, v);
 	/* :: is 0.0.0.0 as well, unless the socket is made to be IPv6 only: that can change until
 	 * the kernel holds its lock, so both must be allowed. */
-	if (v->action == WARDER_ALLOW && sc->address.families == WARDER_FAM_INET6 &&
+	if (v->action != WARDER_DENY && sc->address.families == WARDER_FAM_INET6 &&
 	    (op & (WARDER_NET_BIND | WARDER_NET_LISTEN | WARDER_NET_ACCEPT)) &&
 	    warder_net_is_any(&sc->address)) {
 		struct warder_verdict other;
@@ -238,7 +235,8 @@ static __always_inline void net_decide(struct subject *s, struct scratch *sc, __
 		sc->address.families = WARDER_FAM_INET;
 		warder_net_mapped(&sc->address, 0);
 		warder_decide_network(s->img, s->pr, &sc->address, op, &other);
-		if (other.action != WARDER_ALLOW)
+		if (other.action == WARDER_DENY ||
+		    (other.action != WARDER_ALLOW && v->action == WARDER_ALLOW))
 			*v = other;
 	}
 }

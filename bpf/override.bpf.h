@@ -219,20 +219,20 @@ __noinline int override_stops_late(const struct warder_image *img, __u64 set)
 _Static_assert(__builtin_offsetof(struct warder_override, late) == 28, "late is read by offset");
 
 /* Why no rule is asked, and the rules that can match. */
-static __noinline __u32 icept_candidates(const struct warder_image *img,
+static __noinline __u32 icept_candidates(const struct warder_image *img, __u32 pr,
 					 struct warder_override_request *r, __u32 refusal,
 					 __u64 *ret_set)
 {
 	*ret_set = 0;
 	if (refusal == WARDER_REFUSAL_RULE)
 		return WARDER_UNASKED_EXPLICIT;
-	*ret_set = warder_override_candidates(img, r);
+	*ret_set = warder_override_candidates(img, pr, r);
 	if (*ret_set)
 		return WARDER_ASKED;
 	if (refusal == WARDER_REFUSAL_BASELINE)
 		return WARDER_UNASKED_EXPLICIT;
 	r->cause = WARDER_CAUSE_CAPABILITY | WARDER_CAUSE_LSM;
-	return warder_override_candidates(img, r) ? WARDER_UNASKED_CAUSE : WARDER_UNASKED_NO_RULE;
+	return warder_override_candidates(img, pr, r) ? WARDER_UNASKED_CAUSE : WARDER_UNASKED_NO_RULE;
 }
 
 /* ------------------------------------------------------------------ the wait */
@@ -334,7 +334,6 @@ static __always_inline void request_fill(struct warder_override_request *r, stru
 	r->ops = WARDER_OVERRIDE_CALL;
 	r->type_open = 1;
 	r->uid_open = 1;
-	r->profile = s->tag->profile;
 	r->userns = userns_relation(task, s->ctr->userns);
 	r->cause = s->tag->cause == WARDER_REFUSAL_NONE	    ? WARDER_CAUSE_LSM :
 		   s->tag->cause == WARDER_REFUSAL_BASELINE ? WARDER_CAUSE_BASELINE :
@@ -388,7 +387,7 @@ static __noinline int override_refused(const struct override_call *c)
 		capability_foresee(task, s.tag);
 	request_fill(&r, &s, task, c);
 
-	unasked = icept_candidates(s.img, &r, s.tag->cause, &set);
+	unasked = icept_candidates(s.img, s.pr, &r, s.tag->cause, &set);
 	if (unasked == WARDER_ASKED) {
 		__sync_fetch_and_add(&s.stats->intercepts, 1);
 		unasked = icept_obstacle(&s, host, task, now);

@@ -16,6 +16,15 @@
 #define PTRACE_MODE_READ 0x01
 #define PTRACE_MODE_NOAUDIT 0x04
 
+/* In which layers of a stack the peer, in the profile of that id, is in the same profile as the task
+ * at `pr`. One that the policy has no more is in none. */
+__noinline __weak int peer_common(const struct warder_image *img, __u32 pr, __u32 profile_id)
+{
+	int n = img ? profile_search(img, profile_id) : 0;
+
+	return n > 0 && img ? warder_profile_common(img, pr, warder_profile_at(img, n - 1)) : 0;
+}
+
 /* Who the peer is: `cid` 0 is the host. Names are looked up only for another container. */
 static __always_inline __u32 peer_request_fill(struct warder_peer_request *r, struct subject *s,
 					       __u64 cid, __u32 slot, __u32 profile_id)
@@ -32,6 +41,8 @@ static __always_inline __u32 peer_request_fill(struct warder_peer_request *r, st
 	if (cid == s->tag->cid) {
 		r->relation = profile_id == s->tag->profile_id ? WARDER_RELATION_SAME :
 								 WARDER_RELATION_CONTAINER;
+		if (r->relation == WARDER_RELATION_CONTAINER && subject_is_stacked(s))
+			r->common = peer_common(s->img, s->pr, profile_id);
 		return 0;
 	}
 	r->relation = WARDER_RELATION_OTHER;
@@ -43,8 +54,10 @@ static __always_inline __u32 peer_request_fill(struct warder_peer_request *r, st
 	policy = ctr->policy;
 	inner = bpf_map_lookup_elem(&warder_images, &policy);
 	img = inner ? bpf_map_lookup_elem(inner, &zero) : NULL;
-	if (img)
-		__builtin_memcpy(r->policy, img->h.policy, sizeof(r->policy));
+	if (!img)
+		return 0;
+	for (__u32 i = 0; i < WARDER_LAYERS_MAX; i++)
+		__builtin_memcpy(r->policy[i], img->h.layer[i].policy, sizeof(r->policy[i]));
 	return 0;
 }
 

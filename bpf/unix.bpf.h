@@ -123,7 +123,7 @@ static __always_inline int unix_decide_name(struct subject *s, struct scratch *s
 	sc->address.families = WARDER_FAM_UNIX;
 	sc->address.family = WARDER_AF_UNIX;
 	if (name == GATHER_UNREACHABLE) {
-		warder_decide_unix_unreachable(s->img, s->pr, op, v);
+		warder_decide_net_unreachable(s->img, s->pr, WARDER_FAM_UNIX, op, v);
 		return 0;
 	}
 	if (name == UNIX_UNNAMED) {
@@ -146,7 +146,7 @@ static __always_inline int unix_decide_name(struct subject *s, struct scratch *s
 static __always_inline int unix_is_trivial(struct subject *s)
 {
 	return s->img->h.mode != WARDER_MODE_LEARN &&
-	       warder_net_is_trivial(s->img, s->pr, WARDER_FAM_UNIX);
+	       warder_net_is_silent(s->img, s->pr, WARDER_FAM_UNIX);
 }
 
 /* `op` on a socket of one's own, by the name that it is bound to: listen, accept. */
@@ -220,9 +220,11 @@ static __always_inline int unix_judge_peer(struct subject *s, struct hook_facts 
 		return hook_fault(s, f, -name, sc);
 	unix_note_name(f, name);
 	/* Of the host only what a network rule names is open; a deny of an ipc rule stands. */
-	if (v.action != WARDER_ALLOW && (cid || v.why == WARDER_WHY_RULE))
+	if ((v.action == WARDER_DENY || (v.action != WARDER_ALLOW && !subject_is_stacked(s))) &&
+	    (cid || v.why == WARDER_WHY_RULE))
 		return hook_end(s, &v, f, sc);
-	if (v.action == WARDER_ALLOW && v.report)
+	/* What one policy of a stack lets pass, another may refuse by the name. */
+	if (v.action != WARDER_DENY && v.report)
 		event_emit(&v, f, sc, s->slot);
 	named = unix_decide_name(s, sc, name, op, &v);
 	if (!cid && (!named || supervisor)) {

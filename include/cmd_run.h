@@ -10,7 +10,8 @@
 
 struct run_request {
 	struct warder_run_options options; /* points into argv and static lists */
-	const char *policy; /* as given; NULL: the default */
+	const char *policy[WARDER_RUN_POLICIES_MAX]; /* as written */
+	size_t policies;
 	int interactive;
 };
 
@@ -18,17 +19,24 @@ struct run_request {
 int run_parse(int argc, char **argv, struct run_request *ret);
 struct adopt_request {
 	const char *name;
-	const char *policy; /* as given; NULL: the default */
+	const char *policy[WARDER_LAYERS_MAX]; /* as given; none: the default */
+	size_t policies;
 	const char *cgroup; /* NULL: pid */
 	pid_t pid;
 	int json;
 };
 /* As run_parse(). */
 int adopt_parse(int argc, char **argv, struct adopt_request *ret);
-/* An image, or a name that the supervisor knows: a file comes before a loaded policy, and that
- * before a shipped one. NULL: the default. Says what is wrong. */
-int cmd_find_policy(struct warder *w, const char *policy, struct warder_image **ret_image,
-		    const char **ret_name);
+struct cmd_policies {
+	struct warder_policy_ref ref[WARDER_LAYERS_MAX];
+	size_t count;
+	struct warder_image *image[WARDER_LAYERS_MAX];
+};
+/* Each an image, or a name that the supervisor knows: a file comes before a loaded policy, and that
+ * before a shipped one. None given: the default. Says what is wrong, and returns -1. */
+int cmd_find_policies(struct warder *w, const char *const *policy, size_t given,
+		      struct cmd_policies *ret);
+void cmd_policies_done(struct cmd_policies *p);
 /* Compiles a policy file with includes from the shipped folders; diagnostics go to stderr. */
 int cmd_compile_policy(const char *path, struct warder_image **ret);
 /* 64m -> bytes; -EINVAL */

@@ -99,6 +99,30 @@ const struct warder_rule *image_rule(const struct warder_image *img, __u32 rule)
 /* Entry of a profile number, NULL if there is none. 0 is the top profile and always there. */
 const struct warder_profile *image_profile(const struct warder_image *img, __u32 profile);
 
+/*
+ * Several policies on one container: makes one image of `count` (1 to WARDER_LAYERS_MAX) that have
+ * passed image_verify(), in that order; all must allow. The caller frees it. It is for the engine
+ * and the kernel only: image_verify() refuses it. Same images, same bytes. -EINVAL with the reason:
+ * two of one name; -E2BIG with the limit: what the tables of one image hold, the layers share, and
+ * the combinations of their profiles are profiles; -ENOMEM.
+ */
+int image_stack(const struct warder_image *const *member, size_t count,
+		struct warder_image **ret, struct warder_error *reterr);
+
+/* Is this what image_stack() made of several, unchanged since? Serial and counters must be taken out
+ * before, see image_reset(). */
+int image_is_stack(const struct warder_image *img);
+
+/* Entry `n` of the table of a stack's further layers, NULL if there is none. */
+const struct warder_profile *image_link(const struct warder_image *img, __u32 n);
+
+/* Of which layer is this rule of a stack? 0 for a single policy. */
+__u32 image_rule_layer(const struct warder_image *img, __u32 rule);
+
+/* The name of the policy that a verdict of this image is of; of the image if it allows and no rule
+ * decided. */
+const char *image_verdict_policy(const struct warder_image *img, const struct warder_verdict *v);
+
 /* How often a rule has decided since the image was published; 0 is what no rule decided. */
 __u64 image_hits(const struct warder_image *img, __u32 rule);
 

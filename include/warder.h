@@ -38,6 +38,14 @@ WARDER_API void warder_close(struct warder *w);
 /* For poll(2): readable when warder_wait_exit() would not block. */
 WARDER_API int warder_fd(const struct warder *w);
 
+/* One of several policies: the name of a loaded one, or an image. */
+struct warder_policy_ref {
+	const char *name;
+	const void *image;
+	size_t image_size;
+};
+#define WARDER_RUN_POLICIES_MAX 4
+
 struct warder_run_options {
 	size_t struct_size;      /* sizeof(struct warder_run_options) */
 	const char *name;        /* NULL: chosen */
@@ -61,6 +69,9 @@ struct warder_run_options {
 	int tty;                 /* the terminal's master comes back in warder_started */
 	int detach;              /* the exit is not reported on this connection */
 	int stdio[3];            /* given to the command unless tty; -1: /dev/null */
+	/* In place of policy and image: up to WARDER_RUN_POLICIES_MAX, of which all must allow. */
+	const struct warder_policy_ref *policies;
+	size_t policy_count;
 };
 
 struct warder_started {
@@ -85,6 +96,9 @@ struct warder_adopt_options {
 	pid_t pid;          /* a process and its descendants, and if it is the first of a pid
 			     * namespace everything in that; as the supervisor numbers it */
 	int cgroup;         /* with pid 0: a folder of a cgroup2 file system; it and those below */
+	/* In place of policy and image: up to WARDER_RUN_POLICIES_MAX, of which all must allow. */
+	const struct warder_policy_ref *policies;
+	size_t policy_count;
 };
 
 /* Puts what runs already, and was started by others, under supervision: all of its tasks or, with

@@ -30,7 +30,8 @@
 #define WARDER_DEVICE_RULES_MAX 64
 #define WARDER_PEER_RULES_MAX 64
 #define WARDER_NET_RULES_MAX 256     /* after lists of addresses and ports are spread out */
-#define WARDER_PROFILES_MAX 64       /* the top profile included */
+#define WARDER_PROFILES_MAX 64       /* the top profile included; of a stack: combinations of them */
+#define WARDER_LAYERS_MAX 4          /* policies that one container has at once: a stack */
 #define WARDER_OVERRIDES_MAX 64
 #define WARDER_OPTIONS_MAX 8         /* option constraints of one override rule */
 #define WARDER_OPTION_SIZE 16
@@ -246,14 +247,18 @@ enum warder_fault {
 };
 
 struct warder_verdict {
-	__u32 action; /* enum warder_action */
-	__u32 err;    /* positive errno, for deny and audit */
+	__u8 action;  /* enum warder_action */
+	__u8 why;     /* enum warder_why */
+	__u8 fault;   /* enum warder_fault, with WARDER_WHY_FAULT */
+	__u8 report;  /* non-zero: make an event although the verdict is allow */
+	__u16 err;    /* positive errno, for deny and audit */
+	__u8 layer;   /* of a stack: the one whose verdict this is; else 0 */
+	__u8 against; /* of a stack: bit n: layer n refuses it, or would in enforce mode; else 0 */
 	__u32 rule;   /* number of the deciding rule, 1..; 0: none */
-	__u32 why;    /* enum warder_why */
-	__u32 fault;  /* enum warder_fault, with WARDER_WHY_FAULT */
 	__u32 access; /* the bits that were refused (file, exec), else 0 */
-	__u32 report; /* non-zero: make an event although the verdict is allow */
 	__u32 profile; /* exec: number of the profile that the allowing rule leads to; 0: stay */
+	__u32 pad;
+	__u16 by[WARDER_LAYERS_MAX]; /* of a stack: each layer's deciding rule, 0: its default; else 0 */
 };
 _Static_assert(sizeof(struct warder_verdict) == 32, "verdict layout");
 

@@ -12,6 +12,10 @@
  * WARDER_AUDIT in warder_verdict_finish(), for implicit refusals too; the baseline and
  * faults are refused in every mode.
  *
+ * An image of several policies, a stack, is decided by each layer, and all must allow: of a class
+ * X, warder_layer_X() is one layer's verdict, warder_join_X() joins it into that of the layers
+ * before, and warder_decide_X() is what callers ask. A single policy pays one load for it.
+ *
  * Thread-safety: everything is a function of its arguments.
  */
 #ifndef WARDER_DECIDE_H
@@ -68,14 +72,7 @@ WARDER_ENGINE_GLOBAL int warder_attribute(const struct warder_image *img, __u32 
 
 WARDER_ENGINE void warder_verdict_allow(struct warder_verdict *v)
 {
-	v->action = WARDER_ALLOW;
-	v->err = 0;
-	v->rule = 0;
-	v->why = WARDER_WHY_DEFAULT;
-	v->fault = WARDER_FAULT_NONE;
-	v->access = 0;
-	v->report = 0;
-	v->profile = 0;
+	__builtin_memset(v, 0, sizeof(*v)); /* WARDER_ALLOW, WARDER_WHY_DEFAULT */
 }
 
 WARDER_ENGINE void warder_verdict_deny(struct warder_verdict *v, __u32 why, __u32 err)
@@ -92,14 +89,6 @@ WARDER_ENGINE void warder_verdict_fault(struct warder_verdict *v, __u32 fault, _
 	warder_verdict_allow(v);
 	warder_verdict_deny(v, WARDER_WHY_FAULT, err);
 	v->fault = fault;
-}
-
-/* The mode's part: audit and learn let pass what the policy refuses, and say so. */
-WARDER_ENGINE void warder_verdict_finish(const struct warder_image *img, struct warder_verdict *v)
-{
-	if (v->action == WARDER_DENY && img->h.mode != WARDER_MODE_ENFORCE &&
-	    v->why != WARDER_WHY_BASELINE && v->why != WARDER_WHY_FAULT)
-		v->action = WARDER_AUDIT;
 }
 
 /* ---------------------------------------------------------------- profiles */
@@ -119,6 +108,15 @@ WARDER_ENGINE __u32 warder_profile_at(const struct warder_image *img, __u32 n)
 	image_u32(img, (pr) + (__u32)__builtin_offsetof(struct warder_profile, field))
 #define WARDER_PROFILE_U64(img, pr, field) \
 	image_u64(img, (pr) + (__u32)__builtin_offsetof(struct warder_profile, field))
+
+/* The mode's part: audit and learn let pass what the policy refuses, and say so. */
+WARDER_ENGINE void warder_verdict_finish(const struct warder_image *img, __u32 pr,
+					 struct warder_verdict *v)
+{
+	if (v->action == WARDER_DENY && WARDER_PROFILE_U32(img, pr, mode) != WARDER_MODE_ENFORCE &&
+	    v->why != WARDER_WHY_BASELINE && v->why != WARDER_WHY_FAULT)
+		v->action = WARDER_AUDIT;
+}
 
 /* The DFA's start state for names of kind `start` (enum warder_start) in a profile. */
 WARDER_ENGINE __u32 warder_start(const struct warder_image *img, __u32 pr, __u32 start)
@@ -145,12 +143,155 @@ WARDER_ENGINE __u32 warder_rule_profile(const struct warder_image *img, __u32 ru
 		    : 0;
 }
 
+/* ------------------------------------------------------------------ layers */
+
+/* Where a name lies in a text, and other small numbers, in one register: functions of their own
+ * have five arguments at most. */
+#define WARDER_PAIR(high, low) ((__u64)(high) << 32 | (__u32)(low))
+
+/* The next layer's entry in the chain of the profile at `pr`; 0: there is none. */
+WARDER_ENGINE __u32 warder_layer_next(const struct warder_image *img, __u32 pr)
+{
+	return WARDER_PROFILE_U32(img, pr, next);
+}
+
+/* 1 if x is not 0. Without a branch, of which the verifier would follow both ways. */
+WARDER_ENGINE __u32 warder_nonzero(__u32 x)
+{
+	WARDER_OPAQUE(x);
+	return (x | -x) >> 31;
+}
+
+/*
+ * Which of two layers' verdicts stands, by the greater number: a refusal, then what would be one,
+ * then what is to be reported, then a rule; of refusals an explicit deny goes before a default,
+ * because it is never overridden.
+ */
+WARDER_ENGINE __u32 warder_verdict_weight(const struct warder_verdict *v)
+{
+	/* By enum warder_why, from below: default 4, rule 5, baseline 6, unreachable 4, fault 7. */
+	__u32 refused = (0x74654u >> (4 * (v->why & 7)) & 7) + ((v->action & 1u) << 3);
+	__u32 allowed = warder_nonzero(v->report) << 1 | warder_nonzero(v->rule);
+	__u32 refuses = warder_nonzero(v->action);
+
+	return refused * refuses + allowed * (1 - refuses);
+}
+_Static_assert(WARDER_DENY == 1 && WARDER_AUDIT == 2 && WARDER_WHY_RULE == 1 &&
+		       WARDER_WHY_BASELINE == 2 && WARDER_WHY_UNREACHABLE == 3 &&
+		       WARDER_WHY_FAULT == 4,
+	       "warder_verdict_weight() goes by these numbers");
+
+/* Of layer 0's verdict, that of a stack so far. */
+WARDER_ENGINE void warder_verdict_begin(const struct warder_image *img, __u32 pr,
+					struct warder_verdict *v)
+{
+	v->by[0] = v->rule;
+	v->against = warder_nonzero(v->action);
+	v->profile += warder_nonzero(v->profile) * (WARDER_PROFILE_U32(img, pr, number) -
+						    WARDER_PROFILE_U32(img, pr, part));
+}
+
+/*
+ * Joins the verdict `w` of the layer at `pr` into that of those before: all must allow. Each layer
+ * goes its own way from profile to profile, so that a stack's next one may be named by several.
+ */
+WARDER_ENGINE_GLOBAL int warder_verdict_join(const struct warder_image *img, __u32 pr,
+					     struct warder_verdict *v,
+					     const struct warder_verdict *w)
+{
+	__u32 layer, number;
+
+	if (!img || !v || !w)
+		return 0;
+	layer = WARDER_PROFILE_U32(img, pr, layer) & (WARDER_LAYERS_MAX - 1);
+	number = WARDER_PROFILE_U32(img, pr, number) * (1 - warder_nonzero(v->profile));
+	v->profile += warder_nonzero(w->profile) *
+		      (number + w->profile - WARDER_PROFILE_U32(img, pr, part));
+	v->against |= warder_nonzero(w->action) << layer;
+	if (w->rule)
+		v->by[layer] = w->rule;
+	if (warder_verdict_weight(w) <= warder_verdict_weight(v))
+		return 0;
+	v->action = w->action;
+	v->err = w->err;
+	v->rule = w->rule;
+	v->why = w->why;
+	v->fault = w->fault;
+	v->access = w->access;
+	v->report = w->report;
+	v->layer = layer;
+	return 0;
+}
+
+/* `join`, with `pr`, a variable, at each further layer's entry; `v` is layer 0's verdict. Each is
+ * joined by a global function: BPF's verifier walks that once, and not for each layer. */
+#define WARDER_JOIN_LAYERS(img, pr, v, join)                                                  \
+	do {                                                                                  \
+		if (!warder_layer_next(img, pr))                                              \
+			break;                                                                \
+		warder_verdict_begin(img, pr, v);                                             \
+		for (__u32 layer_ = 1; layer_ < WARDER_LAYERS_MAX; layer_++) {                \
+			(pr) = warder_layer_next(img, pr);                                    \
+			if (!(pr))                                                            \
+				break;                                                        \
+			join;                                                                 \
+		}                                                                             \
+	} while (0)
+
+/* Bit n: layer n is in the same profile of its own in the chains at `a` and `b`. */
+WARDER_ENGINE_GLOBAL int warder_profile_common(const struct warder_image *img, __u32 a, __u32 b)
+{
+	__u32 common = 0;
+
+	if (!img)
+		return 0;
+	for (__u32 i = 0; i < WARDER_LAYERS_MAX; i++) {
+		if (WARDER_PROFILE_U32(img, a, part) == WARDER_PROFILE_U32(img, b, part))
+			common |= 1u << i;
+		a = warder_layer_next(img, a);
+		b = warder_layer_next(img, b);
+		if (!a || !b)
+			break;
+	}
+	return (int)common;
+}
+
+/* A task in the profile at `now` has earned the one at `first`, and then the one at `then`, both of
+ * a stack: of each layer the first step counts. The number of the profile that it enters. */
+WARDER_ENGINE_GLOBAL int warder_profile_merge(const struct warder_image *img, __u32 now,
+					      __u32 first, __u32 then)
+{
+	__u32 number = 0;
+
+	if (!img)
+		return 0;
+	for (__u32 i = 0; i < WARDER_LAYERS_MAX; i++) {
+		__u32 part = WARDER_PROFILE_U32(img, first, part);
+
+		number += part == WARDER_PROFILE_U32(img, now, part) ?
+				  WARDER_PROFILE_U32(img, then, part) :
+				  part;
+		now = warder_layer_next(img, now);
+		first = warder_layer_next(img, first);
+		then = warder_layer_next(img, then);
+		if (!now || !first || !then)
+			break;
+	}
+	return (int)number;
+}
+
 /* -------------------------------------------------------------- file, exec */
 
-/* No rule of the image can refuse or report a file access: no name is needed. */
+/* No rule of the layer can refuse or report a file access. */
 WARDER_ENGINE int warder_file_is_trivial(const struct warder_image *img, __u32 pr)
 {
 	return WARDER_PROFILE_U32(img, pr, file_trivial) == 1;
+}
+
+/* Nor any rule of another layer: no name is needed. Of the profile's first entry. */
+WARDER_ENGINE int warder_file_needs_names(const struct warder_image *img, __u32 pr)
+{
+	return WARDER_PROFILE_U32(img, pr, names) != 0;
 }
 
 WARDER_ENGINE __u32 warder_file_errno(const struct warder_image *img, __u32 pr, __u32 bits)
@@ -159,9 +300,9 @@ WARDER_ENGINE __u32 warder_file_errno(const struct warder_image *img, __u32 pr, 
 				       : WARDER_PROFILE_U32(img, pr, file_err);
 }
 
-/* Decides `access` (WARDER_ACC_*, all of them wanted) on an object at the end of whose name the
- * DFA is in `state`. */
-WARDER_ENGINE void warder_decide_state(const struct warder_image *img, __u32 pr, __u32 state,
+/* One layer's verdict on `access` (WARDER_ACC_*, all of them wanted) to an object at the end of
+ * whose name its DFA is in `state`. */
+WARDER_ENGINE void warder_layer_state(const struct warder_image *img, __u32 pr, __u32 state,
 				       __u32 access, struct warder_verdict *v)
 {
 	__u32 at, allow, deny, audit, refused;
@@ -193,17 +334,57 @@ WARDER_ENGINE void warder_decide_state(const struct warder_image *img, __u32 pr,
 				v->profile = warder_rule_profile(img, v->rule);
 		}
 	}
-	warder_verdict_finish(img, v);
+	warder_verdict_finish(img, pr, v);
 }
 
-/* The same on the object named text[off, off+len), a name as seen from the container's root. */
+WARDER_ENGINE_GLOBAL int warder_join_file(const struct warder_image *img,
+					  const struct warder_text *text, __u64 off_len,
+					  __u64 pr_access, struct warder_verdict *v)
+{
+	__u32 pr = pr_access >> 32, state;
+	struct warder_verdict w;
+
+	if (!img || !text || !v)
+		return 0;
+	state = warder_walk(img, text, warder_start(img, pr, WARDER_START_FILE), off_len >> 32,
+			    (__u32)off_len);
+	warder_layer_state(img, pr, state, (__u32)pr_access, &w);
+	return warder_verdict_join(img, pr, v, &w);
+}
+
+/* The verdict on the object named text[off, off+len), a name as seen from the container's root. */
 WARDER_ENGINE void warder_decide_file(const struct warder_image *img, __u32 pr,
 				      const struct warder_text *text, __u32 off, __u32 len,
 				      __u32 access, struct warder_verdict *v)
 {
 	__u32 state = warder_walk(img, text, warder_start(img, pr, WARDER_START_FILE), off, len);
 
-	warder_decide_state(img, pr, state, access, v);
+	warder_layer_state(img, pr, state, access, v);
+	WARDER_JOIN_LAYERS(img, pr, v,
+			   warder_join_file(img, text, WARDER_PAIR(off, len),
+					    WARDER_PAIR(pr, access), v));
+}
+
+WARDER_ENGINE void warder_layer_unreachable(const struct warder_image *img, __u32 pr, __u32 access,
+					    struct warder_verdict *v)
+{
+	warder_verdict_allow(v);
+	if (warder_file_is_trivial(img, pr))
+		return;
+	warder_verdict_deny(v, WARDER_WHY_UNREACHABLE, warder_file_errno(img, pr, access));
+	v->access = access;
+	warder_verdict_finish(img, pr, v);
+}
+
+WARDER_ENGINE_GLOBAL int warder_join_unreachable(const struct warder_image *img, __u32 pr,
+						 __u32 access, struct warder_verdict *v)
+{
+	struct warder_verdict w;
+
+	if (!img || !v)
+		return 0;
+	warder_layer_unreachable(img, pr, access, &w);
+	return warder_verdict_join(img, pr, v, &w);
 }
 
 /* An object without a name in this container: detached, deleted, on a superblock that is
@@ -211,12 +392,8 @@ WARDER_ENGINE void warder_decide_file(const struct warder_image *img, __u32 pr,
 WARDER_ENGINE void warder_decide_unreachable(const struct warder_image *img, __u32 pr, __u32 access,
 					     struct warder_verdict *v)
 {
-	warder_verdict_allow(v);
-	if (warder_file_is_trivial(img, pr))
-		return;
-	warder_verdict_deny(v, WARDER_WHY_UNREACHABLE, warder_file_errno(img, pr, access));
-	v->access = access;
-	warder_verdict_finish(img, v);
+	warder_layer_unreachable(img, pr, access, v);
+	WARDER_JOIN_LAYERS(img, pr, v, warder_join_unreachable(img, pr, access, v));
 }
 
 /* -------------------------------------------------------------- rename, link */
@@ -227,17 +404,24 @@ WARDER_ENGINE void warder_decide_unreachable(const struct warder_image *img, __u
 #define WARDER_MOVE_EXCHANGE 2u /* both ends change places */
 #define WARDER_MOVE_LINK 4u     /* the old name stays */
 
-/* Refuses when a deny rule at accept record `from` holds for an access that `to` grants, or
- * when one at `to` forbids to put anything there. Returns 1 if it refused. */
-WARDER_ENGINE int warder_decide_carry(const struct warder_image *img, __u32 pr, __u32 from,
-				      __u32 to, __u32 flags, struct warder_verdict *v)
+/*
+ * Refuses when a deny rule at accept record `from` holds for an access that `to` grants, or when
+ * one at `to` forbids to put anything there. `from_to` are both, `default_flags` the profile's
+ * file_default and WARDER_MOVE_*. Returns 1 if it refused.
+ */
+WARDER_ENGINE_GLOBAL int warder_decide_carry(const struct warder_image *img, __u64 from_to,
+					     __u64 default_flags, struct warder_verdict *v)
 {
-	__u32 old_deny = WARDER_ACCEPT_FIELD(img, from, deny);
-	__u32 new_deny = WARDER_ACCEPT_FIELD(img, to, deny);
-	__u32 granted = (WARDER_ACCEPT_FIELD(img, to, allow) | WARDER_PROFILE_U32(img, pr, file_default)) & ~new_deny;
-	__u32 refused = old_deny & granted, at = from, by;
+	__u32 at = from_to >> 32, to = (__u32)from_to, by;
+	__u32 old_deny, new_deny, refused;
 
-	if (!(flags & WARDER_MOVE_LINK))
+	if (!img || !v)
+		return 0;
+	old_deny = WARDER_ACCEPT_FIELD(img, at, deny);
+	new_deny = WARDER_ACCEPT_FIELD(img, to, deny);
+	refused = old_deny & (WARDER_ACCEPT_FIELD(img, to, allow) | (__u32)(default_flags >> 32)) &
+		  ~new_deny;
+	if (!(default_flags & WARDER_MOVE_LINK))
 		refused |= old_deny & WARDER_ACC_DELETE;
 	if (!refused) {
 		refused = new_deny & (WARDER_ACC_CREATE | WARDER_ACC_WRITE);
@@ -257,47 +441,65 @@ WARDER_ENGINE int warder_decide_carry(const struct warder_image *img, __u32 pr, 
  * deny follows the object: it must not be got around by giving the object another name. A folder
  * may move only where every name below keeps the same rights, that is, where the (minimised) DFA
  * is in the same state below both names; else EXDEV, upon which programs copy file by file.
- * Rename and link need their own right at each end besides, see warder_decide_file().
+ * Rename and link need their own right at each end besides, see warder_decide_file(). One layer's
+ * verdict; `v` holds one already.
  */
-WARDER_ENGINE void warder_decide_move_state(const struct warder_image *img, __u32 pr,
+WARDER_ENGINE void warder_layer_move_state(const struct warder_image *img, __u32 pr,
 					    __u32 old_state, __u32 new_state, __u32 flags,
 					    struct warder_verdict *v)
 {
-	__u32 old_at = warder_accept_at(img, old_state);
-	__u32 new_at = warder_accept_at(img, new_state);
+	__u64 ends, default_flags;
 
 	if ((flags & WARDER_MOVE_FOLDER) &&
 	    warder_state_below(img, old_state) != warder_state_below(img, new_state)) {
 		warder_verdict_deny(v, WARDER_WHY_DEFAULT, WARDER_EXDEV);
 		v->rule = 0;
 		v->access = WARDER_ACC_RENAME;
-	} else if (!warder_decide_carry(img, pr, old_at, new_at, flags, v) &&
-		   (flags & WARDER_MOVE_EXCHANGE)) {
-		warder_decide_carry(img, pr, new_at, old_at, flags, v);
+	} else {
+		ends = WARDER_PAIR(warder_accept_at(img, old_state),
+				   warder_accept_at(img, new_state));
+		default_flags = WARDER_PAIR(WARDER_PROFILE_U32(img, pr, file_default), flags);
+		if (!warder_decide_carry(img, ends, default_flags, v) &&
+		    (flags & WARDER_MOVE_EXCHANGE))
+			warder_decide_carry(img, ends << 32 | ends >> 32, default_flags, v);
 	}
-	warder_verdict_finish(img, v);
+	warder_verdict_finish(img, pr, v);
 }
 
-/* The same by names. */
+/* Joins the verdict of the layer at `pr` into `v`; `states` are those of both names. */
+WARDER_ENGINE_GLOBAL int warder_join_move(const struct warder_image *img, __u64 pr_flags,
+					  __u64 states, struct warder_verdict *v)
+{
+	struct warder_verdict w;
+
+	if (!img || !v)
+		return 0;
+	warder_verdict_allow(&w);
+	warder_layer_move_state(img, pr_flags >> 32, states >> 32, (__u32)states, (__u32)pr_flags,
+				&w);
+	return warder_verdict_join(img, pr_flags >> 32, v, &w);
+}
+
+/* The same by names, of all layers: `v` holds what was said of the ends. */
 WARDER_ENGINE void warder_decide_move(const struct warder_image *img, __u32 pr,
 				      const struct warder_text *text, __u32 off, __u32 len,
 				      const struct warder_text *second, __u32 second_off,
 				      __u32 second_len, __u32 flags, struct warder_verdict *v)
 {
-	__u32 start = warder_start(img, pr, WARDER_START_FILE);
-	__u32 old_state = warder_walk(img, text, start, off, len);
-	__u32 new_state = warder_walk(img, second, start, second_off, second_len);
+	__u32 start, old_state, new_state;
 
-	warder_decide_move_state(img, pr, old_state, new_state, flags, v);
+	for (__u32 i = 0; i < WARDER_LAYERS_MAX && pr; i++) {
+		start = warder_start(img, pr, WARDER_START_FILE);
+		old_state = warder_walk(img, text, start, off, len);
+		new_state = warder_walk(img, second, start, second_off, second_len);
+		warder_join_move(img, WARDER_PAIR(pr, flags), WARDER_PAIR(old_state, new_state), v);
+		pr = warder_layer_next(img, pr);
+	}
 }
 
 /* ----------------------------------------------------------------- switches */
 
-/*
- * Capabilities (`bit` is the number of one that the kernel would grant), memory, namespaces,
- * kernel surfaces: `which` is an enum warder_bits_class, `bit` the number within it.
- */
-WARDER_ENGINE void warder_decide_bit(const struct warder_image *img, __u32 pr, __u32 which,
+WARDER_ENGINE void warder_layer_bit(const struct warder_image *img, __u32 pr, __u32 which,
 				     __u32 bit, struct warder_verdict *v)
 {
 	__u32 at = pr + (__u32)__builtin_offsetof(struct warder_profile, bits) +
@@ -316,7 +518,29 @@ WARDER_ENGINE void warder_decide_bit(const struct warder_image *img, __u32 pr, _
 								     struct warder_bits, err)));
 	else if (image_u64(img, at + (__u32)__builtin_offsetof(struct warder_bits, audit)) & mask)
 		v->report = 1;
-	warder_verdict_finish(img, v);
+	warder_verdict_finish(img, pr, v);
+}
+
+WARDER_ENGINE_GLOBAL int warder_join_bit(const struct warder_image *img, __u32 pr, __u32 which,
+					 __u32 bit, struct warder_verdict *v)
+{
+	struct warder_verdict w;
+
+	if (!img || !v)
+		return 0;
+	warder_layer_bit(img, pr, which, bit, &w);
+	return warder_verdict_join(img, pr, v, &w);
+}
+
+/*
+ * Capabilities (`bit` is the number of one that the kernel would grant), memory, namespaces,
+ * kernel surfaces: `which` is an enum warder_bits_class, `bit` the number within it.
+ */
+WARDER_ENGINE void warder_decide_bit(const struct warder_image *img, __u32 pr, __u32 which,
+				     __u32 bit, struct warder_verdict *v)
+{
+	warder_layer_bit(img, pr, which, bit, v);
+	WARDER_JOIN_LAYERS(img, pr, v, warder_join_bit(img, pr, which, bit, v));
 }
 
 WARDER_ENGINE void warder_decide_capability(const struct warder_image *img, __u32 pr, __u32 cap,

@@ -59,16 +59,11 @@ WARDER_ENGINE_GLOBAL int warder_device_find(const struct warder_image *img, __u3
 	return (int)(found & ~WARDER_FOUND_DENY);
 }
 
-/*
- * Decides `op`, one WARDER_DEV_* bit, on the device `major`:`minor` of `type` (WARDER_DEVICE_CHAR,
- * WARDER_DEVICE_BLOCK). `below_dev`: the node is one that the runtime made; where no rule
- * speaks only those are granted. A node that does not exist yet is none of them.
- */
-WARDER_ENGINE void warder_decide_device(const struct warder_image *img, __u32 pr, __u32 op,
-					__u32 type, __u32 major, __u32 minor, __u32 below_dev,
-					struct warder_verdict *v)
+/* `key` names the device; `below_dev` as below. */
+WARDER_ENGINE void warder_layer_device(const struct warder_image *img, __u32 pr, __u32 op,
+				       __u64 key, __u32 below_dev, struct warder_verdict *v)
 {
-	__u32 at = (__u32)warder_device_find(img, pr, op, WARDER_DEVICE_KEY(type, major, minor));
+	__u32 at = (__u32)warder_device_find(img, pr, op, key);
 
 	warder_verdict_allow(v);
 	if (at) {
@@ -83,7 +78,37 @@ WARDER_ENGINE void warder_decide_device(const struct warder_image *img, __u32 pr
 		warder_verdict_deny(v, WARDER_WHY_DEFAULT,
 				    WARDER_PROFILE_U32(img, pr, device_err));
 	}
-	warder_verdict_finish(img, v);
+	warder_verdict_finish(img, pr, v);
+}
+
+#define WARDER_DEVICE_BELOW_DEV (1u << 31) /* beside `op` */
+
+WARDER_ENGINE_GLOBAL int warder_join_device(const struct warder_image *img, __u32 pr, __u32 op,
+					    __u64 key, struct warder_verdict *v)
+{
+	struct warder_verdict w;
+
+	if (!img || !v)
+		return 0;
+	warder_layer_device(img, pr, op & ~WARDER_DEVICE_BELOW_DEV, key,
+			    op & WARDER_DEVICE_BELOW_DEV, &w);
+	return warder_verdict_join(img, pr, v, &w);
+}
+
+/*
+ * Decides `op`, one WARDER_DEV_* bit, on the device `major`:`minor` of `type` (WARDER_DEVICE_CHAR,
+ * WARDER_DEVICE_BLOCK). `below_dev`: the node is one that the runtime made; where no rule
+ * speaks only those are granted. A node that does not exist yet is none of them.
+ */
+WARDER_ENGINE void warder_decide_device(const struct warder_image *img, __u32 pr, __u32 op,
+					__u32 type, __u32 major, __u32 minor, __u32 below_dev,
+					struct warder_verdict *v)
+{
+	__u64 key = WARDER_DEVICE_KEY(type, major, minor);
+
+	warder_layer_device(img, pr, op, key, below_dev, v);
+	op |= below_dev ? WARDER_DEVICE_BELOW_DEV : 0;
+	WARDER_JOIN_LAYERS(img, pr, v, warder_join_device(img, pr, op, key, v));
 }
 
 /* ----------------------------------------------------------- kernel surfaces */

@@ -38,24 +38,29 @@ WARDER_ENGINE int warder_upcall_type_is_kernels(const struct warder_upcall_type 
 }
 
 /*
- * Decides who answers a request for a key of type `t`, made by `by` (one WARDER_UPCALL_BY_* bit):
- * the number of the entry that says so, WARDER_UPCALLS_MAX for none. Where no rule speaks, the
- * kernel's own requests go to the host, as without warder, and a program's nowhere.
+ * Decides who answers a request for a key of type `t`, made by `by` (one WARDER_UPCALL_BY_* bit), by
+ * the entries of one layer: the number of the one that says so, WARDER_UPCALLS_MAX for none. Where
+ * no rule speaks, the kernel's own requests go to the host, as without warder, and a program's
+ * nowhere.
  */
-WARDER_ENGINE __u32 warder_decide_upcall(const struct warder_image *img,
-					 const struct warder_upcall_type *t, __u32 by,
-					 struct warder_verdict *v)
+WARDER_ENGINE_GLOBAL int warder_layer_upcall(const struct warder_image *img, __u32 pr,
+					     const struct warder_upcall_type *t, __u32 by,
+					     struct warder_verdict *v)
 {
-	__u32 found = WARDER_UPCALLS_MAX, to = WARDER_UPCALL_DENY;
+	__u32 found = WARDER_UPCALLS_MAX, to = WARDER_UPCALL_DENY, layer;
 
+	if (!img || !t || !v)
+		return WARDER_UPCALLS_MAX;
+	layer = WARDER_PROFILE_U32(img, pr, layer);
 	warder_verdict_allow(v);
 	for (__u32 i = 0; i < WARDER_UPCALLS_MAX; i++) {
 		const struct warder_upcall *u = &img->h.upcall[i];
 
 		if (!u->rule)
 			break;
-		if (!(u->by & by) || ((u->word[0] | u->word[1]) && (u->word[0] != t->word[0] ||
-								    u->word[1] != t->word[1])))
+		if (u->layer != layer || !(u->by & by) ||
+		    ((u->word[0] | u->word[1]) &&
+		     (u->word[0] != t->word[0] || u->word[1] != t->word[1])))
 			continue;
 		found = i;
 		to = u->to;
@@ -72,7 +77,32 @@ WARDER_ENGINE __u32 warder_decide_upcall(const struct warder_image *img,
 	} else if (to == WARDER_UPCALL_DENY) {
 		warder_verdict_deny(v, v->why, WARDER_ENOKEY);
 	}
-	warder_verdict_finish(img, v);
+	warder_verdict_finish(img, pr, v);
+	return (int)found;
+}
+
+WARDER_ENGINE_GLOBAL int warder_join_upcall(const struct warder_image *img, __u32 pr,
+					    const struct warder_upcall_type *t, __u32 by,
+					    struct warder_verdict *v)
+{
+	struct warder_verdict w;
+
+	if (!img || !t || !v)
+		return 0;
+	warder_layer_upcall(img, pr, t, by, &w);
+	return warder_verdict_join(img, pr, v, &w);
+}
+
+/* The same for the whole image: profiles share their upcalls, so it is the top one's chain. The
+ * entry is layer 0's. */
+WARDER_ENGINE __u32 warder_decide_upcall(const struct warder_image *img,
+					 const struct warder_upcall_type *t, __u32 by,
+					 struct warder_verdict *v)
+{
+	__u32 pr = warder_profile_at(img, 0);
+	__u32 found = (__u32)warder_layer_upcall(img, pr, t, by, v);
+
+	WARDER_JOIN_LAYERS(img, pr, v, warder_join_upcall(img, pr, t, by, v));
 	return found;
 }
 
@@ -80,9 +110,19 @@ WARDER_ENGINE __u32 warder_decide_upcall(const struct warder_image *img,
 WARDER_ENGINE void warder_decide_join(const struct warder_image *img, struct warder_verdict *v)
 {
 	warder_verdict_allow(v);
-	if (img->h.keys_join == WARDER_JOIN_DENY)
+	for (__u32 i = 0; i < WARDER_LAYERS_MAX; i++) {
+		const struct warder_layer *l = &img->h.layer[i];
+		__u32 action = l->mode == WARDER_MODE_ENFORCE ? WARDER_DENY : WARDER_AUDIT;
+
+		if (l->keys_join != WARDER_JOIN_DENY)
+			continue;
+		v->against |= 1u << i;
+		if (v->action == WARDER_DENY || v->action == action)
+			continue;
 		warder_verdict_deny(v, WARDER_WHY_DEFAULT, WARDER_EPERM);
-	warder_verdict_finish(img, v);
+		v->action = action;
+		v->layer = i;
+	}
 }
 
 #endif

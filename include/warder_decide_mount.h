@@ -27,8 +27,7 @@ WARDER_ENGINE int warder_type_matches(const struct warder_image *img, __u32 at,
 	return w0 == type->w[0] && w1 == type->w[1] && w2 == type->w[2] && w3 == type->w[3];
 }
 
-/* The set of rules whose target pattern matches the name (start: WARDER_START_*_TARGET). */
-WARDER_ENGINE __u64 warder_target_set(const struct warder_image *img, __u32 pr,
+WARDER_ENGINE __u64 warder_layer_target_set(const struct warder_image *img, __u32 pr,
 				      const struct warder_text *text, __u32 start, __u32 off,
 				      __u32 len)
 {
@@ -36,6 +35,36 @@ WARDER_ENGINE __u64 warder_target_set(const struct warder_image *img, __u32 pr,
 							 len));
 
 	return image_u64(img, at + (__u32)__builtin_offsetof(struct warder_accept, set));
+}
+
+/* Sets are words of 64 bits, functions of their own return 32: by way of memory. */
+WARDER_ENGINE_GLOBAL int warder_join_target_set(const struct warder_image *img, __u64 pr_start,
+						const struct warder_text *text, __u64 off_len,
+						__u64 *set)
+{
+	if (!img || !text || !set)
+		return 0;
+	*set |= warder_layer_target_set(img, pr_start >> 32, text, (__u32)pr_start, off_len >> 32,
+					(__u32)off_len);
+	return 0;
+}
+
+/* The set of rules whose target pattern matches the name (start: WARDER_START_*_TARGET). Layers of
+ * a stack have numbers of their own in the tables. */
+WARDER_ENGINE __u64 warder_target_set(const struct warder_image *img, __u32 pr,
+				      const struct warder_text *text, __u32 start, __u32 off,
+				      __u32 len)
+{
+	__u64 set = warder_layer_target_set(img, pr, text, start, off, len);
+
+	for (__u32 i = 1; i < WARDER_LAYERS_MAX; i++) {
+		pr = warder_layer_next(img, pr);
+		if (!pr)
+			break;
+		warder_join_target_set(img, WARDER_PAIR(pr, start), text, WARDER_PAIR(off, len),
+				       &set);
+	}
+	return set;
 }
 
 /* Flags of mount(2): the kernel's ABI numbers, because BPF has no sys/mount.h. */
@@ -144,7 +173,7 @@ WARDER_ENGINE_GLOBAL int warder_mount_find(const struct warder_image *img, __u32
 	return (int)(found & ~WARDER_FOUND_DENY);
 }
 
-WARDER_ENGINE void warder_decide_mount(const struct warder_image *img, __u32 pr,
+WARDER_ENGINE void warder_layer_mount(const struct warder_image *img, __u32 pr,
 				       const struct warder_mount_request *r,
 				       struct warder_verdict *v)
 {
@@ -162,7 +191,27 @@ WARDER_ENGINE void warder_decide_mount(const struct warder_image *img, __u32 pr,
 	}
 	if (v->action == WARDER_DENY)
 		v->access = r->op;
-	warder_verdict_finish(img, v);
+	warder_verdict_finish(img, pr, v);
+}
+
+WARDER_ENGINE_GLOBAL int warder_join_mount(const struct warder_image *img, __u32 pr,
+					   const struct warder_mount_request *r,
+					   struct warder_verdict *v)
+{
+	struct warder_verdict w;
+
+	if (!img || !r || !v)
+		return 0;
+	warder_layer_mount(img, pr, r, &w);
+	return warder_verdict_join(img, pr, v, &w);
+}
+
+WARDER_ENGINE void warder_decide_mount(const struct warder_image *img, __u32 pr,
+				       const struct warder_mount_request *r,
+				       struct warder_verdict *v)
+{
+	warder_layer_mount(img, pr, r, v);
+	WARDER_JOIN_LAYERS(img, pr, v, warder_join_mount(img, pr, r, v));
 }
 
 /* ---------------------------------------------------------------- override */
@@ -178,8 +227,8 @@ struct warder_override_request {
 	__u32 userns; /* WARDER_BY_USERNS_* */
 	__u32 cause;  /* WARDER_CAUSE_* */
 	__u32 uid_open; /* 1: euid and fsuid are not known yet, and exclude no rule */
-	__u32 profile;  /* number of the caller's */
 	__u32 type_open; /* 1: the type is not known yet, and excludes no rule */
+	__u32 pad;
 };
 /* `ops` of a call that is not mount(2). */
 #define WARDER_OVERRIDE_CALL 1u
@@ -190,11 +239,7 @@ WARDER_ENGINE int warder_override_matches(const struct warder_image *img, __u32 
 {
 	__u32 at = img->h.override_.offset + i * (__u32)sizeof(struct warder_override);
 	__u32 require = image_u32(img, at + 8), by_uid = image_u32(img, at + 36);
-	__u32 by_profile = image_u32(
-		img, at + (__u32)__builtin_offsetof(struct warder_override, by_profile));
 
-	if (by_profile != WARDER_BY_ANY_PROFILE && by_profile != r->profile)
-		return 0;
 	if (image_u32(img, at) != r->op || !(image_u32(img, at + 4) & r->ops))
 		return 0;
 	if ((r->flags & require) != require || (r->flags & image_u32(img, at + 12)))
@@ -229,13 +274,16 @@ WARDER_ENGINE_GLOBAL int warder_override_half(const struct warder_image *img,
 	return (int)set;
 }
 
-WARDER_ENGINE __u64 warder_override_candidates(const struct warder_image *img,
+/* Of a caller in the profile at `pr`. */
+WARDER_ENGINE __u64 warder_override_candidates(const struct warder_image *img, __u32 pr,
 					       const struct warder_override_request *r)
 {
+	__u64 mine = WARDER_PROFILE_U64(img, pr, override_rules);
+
 	if (!(img->h.override_ops >> (r->op & 63) & 1))
 		return 0;
-	return (__u32)warder_override_half(img, r, 0) |
-	       (__u64)(__u32)warder_override_half(img, r, 1) << 32;
+	return mine & ((__u32)warder_override_half(img, r, 0) |
+		       (__u64)(__u32)warder_override_half(img, r, 1) << 32);
 }
 
 #endif

@@ -175,7 +175,7 @@ WARDER_ENGINE_GLOBAL int warder_net_find(const struct warder_image *img, __u32 p
 	return (int)(found & ~WARDER_FOUND_DENY);
 }
 
-/* No rule of the profile speaks of sockets of the families, and the default grants them. */
+/* No rule of the layer speaks of sockets of the families, and the default grants them. */
 WARDER_ENGINE int warder_net_is_trivial(const struct warder_image *img, __u32 pr, __u32 families)
 {
 	__u64 rules = WARDER_PROFILE_U64(img, pr, net_rules[0]) |
@@ -187,6 +187,12 @@ WARDER_ENGINE int warder_net_is_trivial(const struct warder_image *img, __u32 pr
 		return 0;
 	return !(families & WARDER_FAM_UNIX) || (!warder_start(img, pr, WARDER_START_UNIX) &&
 						 !warder_start(img, pr, WARDER_START_ABSTRACT));
+}
+
+/* Nothing refuses or reports what is done with them. A stack is asked, as it seldom is so. */
+WARDER_ENGINE int warder_net_is_silent(const struct warder_image *img, __u32 pr, __u32 families)
+{
+	return warder_net_is_trivial(img, pr, families) && !warder_layer_next(img, pr);
 }
 
 /* Without the mode's part: a verdict on the table alone. */
@@ -212,23 +218,36 @@ WARDER_ENGINE void warder_net_table(const struct warder_image *img, __u32 pr,
 	}
 }
 
+WARDER_ENGINE void warder_layer_network(const struct warder_image *img, __u32 pr,
+					const struct warder_address *a, __u32 op,
+					struct warder_verdict *v)
+{
+	warder_net_table(img, pr, a, op, v);
+	warder_verdict_finish(img, pr, v);
+}
+
+WARDER_ENGINE_GLOBAL int warder_join_network(const struct warder_image *img, __u32 pr,
+					     const struct warder_address *a, __u32 op,
+					     struct warder_verdict *v)
+{
+	struct warder_verdict w;
+
+	if (!img || !a || !v)
+		return 0;
+	warder_layer_network(img, pr, a, op, &w);
+	return warder_verdict_join(img, pr, v, &w);
+}
+
 /* Decides `op`, one WARDER_NET_* bit, on the address; for unix sockets warder_decide_unix(). */
 WARDER_ENGINE void warder_decide_network(const struct warder_image *img, __u32 pr,
 					 const struct warder_address *a, __u32 op,
 					 struct warder_verdict *v)
 {
-	warder_net_table(img, pr, a, op, v);
-	warder_verdict_finish(img, v);
+	warder_layer_network(img, pr, a, op, v);
+	WARDER_JOIN_LAYERS(img, pr, v, warder_join_network(img, pr, a, op, v));
 }
 
-/*
- * Decides `op` on the unix socket of the name text[off, off+len): with WARDER_START_UNIX a path
- * as seen from the container's root, with WARDER_START_ABSTRACT an abstract name without its
- * first NUL. A socket without any name is judged by family, with warder_decide_network().
- * Returns 1 when the verdict is to allow it, by a rule that speaks of its name: what opens the
- * way to a socket of the host.
- */
-WARDER_ENGINE int warder_decide_unix(const struct warder_image *img, __u32 pr,
+WARDER_ENGINE int warder_layer_unix(const struct warder_image *img, __u32 pr,
 				     const struct warder_text *text, __u32 off, __u32 len,
 				     __u32 start, const struct warder_address *a, __u32 op,
 				     struct warder_verdict *v)
@@ -252,20 +271,82 @@ WARDER_ENGINE int warder_decide_unix(const struct warder_image *img, __u32 pr,
 		v->rule = (__u32)warder_attribute(img, at, op, 0) >> 8;
 		v->report = (WARDER_ACCEPT_FIELD(img, at, audit) & op) != 0;
 	}
-	warder_verdict_finish(img, v);
+	warder_verdict_finish(img, pr, v);
 	return named;
 }
 
-/* A unix socket whose path has no name in this container. */
-WARDER_ENGINE void warder_decide_unix_unreachable(const struct warder_image *img, __u32 pr,
-						  __u32 op, struct warder_verdict *v)
+#define WARDER_UNIX_ASK(start, op) ((start) << 16 | (op))
+_Static_assert(WARDER_NET_ALL < 1u << 16, "an operation in half a word");
+
+/* 1: this layer allows it by name. */
+WARDER_ENGINE_GLOBAL int warder_join_unix(const struct warder_image *img,
+					  const struct warder_text *text, __u64 off_len,
+					  __u64 pr_ask, struct warder_verdict *v)
+{
+	struct warder_address a = { .family = WARDER_AF_UNIX, .families = WARDER_FAM_UNIX };
+	__u32 pr = pr_ask >> 32, start = (__u32)pr_ask >> 16, op = pr_ask & 0xffff;
+	struct warder_verdict w;
+	int named;
+
+	if (!img || !text || !v)
+		return 0;
+	named = warder_layer_unix(img, pr, text, off_len >> 32, (__u32)off_len, start, &a, op, &w);
+	warder_verdict_join(img, pr, v, &w);
+	return named;
+}
+
+/*
+ * Decides `op` on the unix socket of the name text[off, off+len): with WARDER_START_UNIX a path
+ * as seen from the container's root, with WARDER_START_ABSTRACT an abstract name without its
+ * first NUL. A socket without any name is judged by family, with warder_decide_network(). `a` has
+ * the families of unix sockets and nothing else.
+ * Returns 1 when the verdict is to allow it, by a rule that speaks of its name, of a stack in
+ * every layer: what opens the way to a socket of the host.
+ */
+WARDER_ENGINE int warder_decide_unix(const struct warder_image *img, __u32 pr,
+				     const struct warder_text *text, __u32 off, __u32 len,
+				     __u32 start, const struct warder_address *a, __u32 op,
+				     struct warder_verdict *v)
+{
+	int named = warder_layer_unix(img, pr, text, off, len, start, a, op, v);
+
+	WARDER_JOIN_LAYERS(img, pr, v,
+			   named &= warder_join_unix(img, text, WARDER_PAIR(off, len),
+						     WARDER_PAIR(pr, WARDER_UNIX_ASK(start, op)),
+						     v));
+	return named;
+}
+
+WARDER_ENGINE void warder_layer_net_unreachable(const struct warder_image *img, __u32 pr,
+						__u32 families, __u32 op, struct warder_verdict *v)
 {
 	warder_verdict_allow(v);
-	if (warder_net_is_trivial(img, pr, WARDER_FAM_UNIX))
+	if (warder_net_is_trivial(img, pr, families))
 		return;
 	warder_verdict_deny(v, WARDER_WHY_UNREACHABLE, WARDER_EACCES);
 	v->access = op;
-	warder_verdict_finish(img, v);
+	warder_verdict_finish(img, pr, v);
+}
+
+WARDER_ENGINE_GLOBAL int warder_join_net_unreachable(const struct warder_image *img, __u32 pr,
+						     __u32 families, __u32 op,
+						     struct warder_verdict *v)
+{
+	struct warder_verdict w;
+
+	if (!img || !v)
+		return 0;
+	warder_layer_net_unreachable(img, pr, families, op, &w);
+	return warder_verdict_join(img, pr, v, &w);
+}
+
+/* A socket of these families whose address or path nobody can tell in this container. */
+WARDER_ENGINE void warder_decide_net_unreachable(const struct warder_image *img, __u32 pr,
+						 __u32 families, __u32 op,
+						 struct warder_verdict *v)
+{
+	warder_layer_net_unreachable(img, pr, families, op, v);
+	WARDER_JOIN_LAYERS(img, pr, v, warder_join_net_unreachable(img, pr, families, op, v));
 }
 
 #endif

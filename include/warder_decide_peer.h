@@ -28,8 +28,11 @@ struct warder_peer_request {
 	                 * nothing but ask, or a change of priority and the like */
 	__u32 class_;   /* enum warder_class */
 	__u32 relation; /* enum warder_relation */
+	__u32 common;   /* with WARDER_RELATION_CONTAINER: warder_profile_common() of a stack, else 0 */
+	__u32 pad;
 	__u64 name[WARDER_NAME_WORDS];   /* of the peer's container, NUL-padded */
-	__u64 policy[WARDER_NAME_WORDS]; /* of the peer's container, NUL-padded */
+	/* The policies of the peer's container, NUL-padded: all NUL where there are fewer. */
+	__u64 policy[WARDER_LAYERS_MAX][WARDER_NAME_WORDS];
 };
 
 /* Are the NUL-padded names at image offset `at` and in `words` the same? */
@@ -37,16 +40,42 @@ WARDER_ENGINE int warder_peer_named(const struct warder_image *img, __u32 at, co
 {
 	__u64 differ = 0;
 
-	for (__u32 i = 0; i < WARDER_NAME_WORDS; i++)
+	for (__u32 i = 0; i < WARDER_NAME_WORDS; i++) {
 		differ |= image_u64(img, at + 8 * i) ^ words[i];
-	return !differ;
+		/* One word after the other: all at once would take more stack than there is. */
+		WARDER_OPAQUE(differ);
+	}
+	return 1 - (int)((differ | -differ) >> 63);
+}
+
+/* Is one of the peer's policies called as the rule says? */
+WARDER_ENGINE_GLOBAL int warder_peer_policy(const struct warder_image *img, __u32 at,
+					    const struct warder_peer_request *r)
+{
+	int named = 0;
+
+	if (!img || !r)
+		return 0;
+	for (__u32 i = 0; i < WARDER_LAYERS_MAX; i++)
+		named |= warder_peer_named(img, at, r->policy[i]);
+	return named;
 }
 
 #define WARDER_PEER_FIELD(field) ((__u32)__builtin_offsetof(struct warder_peer_rule, field))
 
+/* Are both in one profile, as the layer at `pr` sees it? */
+WARDER_ENGINE int warder_peer_is_same(const struct warder_image *img, __u32 pr,
+				      const struct warder_peer_request *r)
+{
+	return r->relation == WARDER_RELATION_SAME ||
+	       (r->relation == WARDER_RELATION_CONTAINER &&
+		(r->common >> (WARDER_PROFILE_U32(img, pr, layer) & 31) & 1));
+}
+
 /* `best`, or peer rule number `i` if it speaks of this request and goes before it. */
 WARDER_ENGINE_GLOBAL __u32 warder_peer_try(const struct warder_image *img,
-					   const struct warder_peer_request *r, __u32 i, __u32 best)
+					   const struct warder_peer_request *r, __u32 i, __u32 best,
+					   __u32 pr)
 {
 	__u32 at, deny, matches = 0;
 	__u64 ops;
@@ -68,14 +97,14 @@ WARDER_ENGINE_GLOBAL __u32 warder_peer_try(const struct warder_image *img,
 		matches = r->relation <= WARDER_RELATION_CONTAINER;
 		break;
 	case WARDER_PEER_SAME:
-		matches = r->relation == WARDER_RELATION_SAME;
+		matches = (__u32)warder_peer_is_same(img, pr, r);
 		break;
 	case WARDER_PEER_HOST:
 		matches = r->relation == WARDER_RELATION_HOST;
 		break;
 	case WARDER_PEER_POLICY:
 		matches = r->relation == WARDER_RELATION_OTHER &&
-			  warder_peer_named(img, at + WARDER_PEER_FIELD(name), r->policy);
+			  warder_peer_policy(img, at + WARDER_PEER_FIELD(name), r);
 		break;
 	case WARDER_PEER_NAME:
 		matches = r->relation == WARDER_RELATION_OTHER &&
@@ -99,7 +128,7 @@ WARDER_ENGINE_GLOBAL int warder_peer_find(const struct warder_image *img, __u32 
 		if (i >= img->h.peer.count)
 			break;
 		if (rules >> i & 1)
-			found = warder_peer_try(img, r, i, found);
+			found = warder_peer_try(img, r, i, found, pr);
 	}
 	return (int)(found & ~WARDER_FOUND_DENY);
 }
@@ -138,9 +167,9 @@ WARDER_ENGINE void warder_peer_deny(struct warder_verdict *v, const struct warde
 	warder_verdict_deny(v, why, err);
 }
 
-WARDER_ENGINE void warder_decide_peer(const struct warder_image *img, __u32 pr,
-				      const struct warder_peer_request *r,
-				      struct warder_verdict *v)
+WARDER_ENGINE void warder_layer_peer(const struct warder_image *img, __u32 pr,
+				     const struct warder_peer_request *r,
+				     struct warder_verdict *v)
 {
 	__u32 at = (__u32)warder_peer_find(img, pr, r);
 
@@ -164,7 +193,27 @@ WARDER_ENGINE void warder_decide_peer(const struct warder_image *img, __u32 pr,
 	} else if (!(WARDER_PROFILE_U32(img, pr, peer_default) >> (r->class_ & 31) & 1)) {
 		warder_peer_deny(v, r, WARDER_WHY_DEFAULT, warder_peer_errno(img, pr, r));
 	}
-	warder_verdict_finish(img, v);
+	warder_verdict_finish(img, pr, v);
+}
+
+WARDER_ENGINE_GLOBAL int warder_join_peer(const struct warder_image *img, __u32 pr,
+					  const struct warder_peer_request *r,
+					  struct warder_verdict *v)
+{
+	struct warder_verdict w;
+
+	if (!img || !r || !v)
+		return 0;
+	warder_layer_peer(img, pr, r, &w);
+	return warder_verdict_join(img, pr, v, &w);
+}
+
+WARDER_ENGINE void warder_decide_peer(const struct warder_image *img, __u32 pr,
+				      const struct warder_peer_request *r,
+				      struct warder_verdict *v)
+{
+	warder_layer_peer(img, pr, r, v);
+	WARDER_JOIN_LAYERS(img, pr, v, warder_join_peer(img, pr, r, v));
 }
 
 #endif

@@ -99,11 +99,13 @@ struct warder_walker {
 	__u32 node, edge, class_of;
 };
 
-WARDER_ENGINE void warder_walker_init(const struct warder_image *img, struct warder_walker *w)
+/* A walk stays in the layer of its state. */
+WARDER_ENGINE void warder_walker_init(const struct warder_image *img, struct warder_walker *w,
+				      __u32 state)
 {
 	w->node = img->h.node.offset;
 	w->edge = img->h.edge.offset;
-	w->class_of = img->h.class_of.offset;
+	w->class_of = img->h.class_of.offset + (WARDER_STATE_LAYER(state) << 8);
 }
 
 WARDER_ENGINE struct warder_node_words warder_node(const struct warder_image *img,
@@ -167,7 +169,7 @@ WARDER_ENGINE_GLOBAL __u64 warder_walk_rounds(const struct warder_image *img,
 
 	if (!img || !text)
 		return WARDER_WALKED(end, WARDER_STATE_DEAD);
-	warder_walker_init(img, &w);
+	warder_walker_init(img, &w, state);
 	for (__u32 i = 0; i < WARDER_WALK_ROUNDS; i++) {
 		struct warder_node_words n;
 		__u32 at = off, kind, node = state >> 8, patched = 0;
@@ -245,13 +247,15 @@ WARDER_ENGINE_GLOBAL __u32 warder_walk(const struct warder_image *img, const str
 }
 
 /* Where the DFA is after `name` and a slash: what it says of names below. */
-WARDER_ENGINE __u32 warder_state_below(const struct warder_image *img, __u32 state)
+WARDER_ENGINE_GLOBAL __u32 warder_state_below(const struct warder_image *img, __u32 state)
 {
 	__u32 node = state >> 8, position = state & 0xff, kind;
 	struct warder_walker w;
 	struct warder_node_words n;
 
-	warder_walker_init(img, &w);
+	if (!img)
+		return WARDER_STATE_DEAD;
+	warder_walker_init(img, &w, state);
 	n = warder_node(img, &w, node);
 	kind = n.more >> 56;
 	if (kind == WARDER_NODE_STOP)

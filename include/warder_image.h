@@ -39,7 +39,15 @@ enum warder_start {
 #define WARDER_STATE_DEAD 0 /* no suffix leads to a match; node 0 is a WARDER_NODE_STOP */
 #define WARDER_STATE(node, position) ((node) << 8 | (position))
 #define WARDER_CHAIN_MAX 255u
-#define WARDER_NODES_MAX (1u << 23) /* so that a state is a positive int */
+/* An image has room for no more. The bits above, in the number of a node and so in a state, say
+ * which layer's byte classes it goes by; offsets are masked, so nothing else sees them. A state is
+ * a positive int all the same. */
+#define WARDER_NODES_MAX (1u << 18)
+#define WARDER_NODE_LAYER_SHIFT 18
+#define WARDER_STATE_LAYER(state) ((state) >> (WARDER_NODE_LAYER_SHIFT + 8))
+_Static_assert(WARDER_IMAGE_SIZE / 16 <= WARDER_NODES_MAX, "nodes of an image");
+_Static_assert((__u64)WARDER_LAYERS_MAX << (WARDER_NODE_LAYER_SHIFT + 8) <= 1ull << 31,
+	       "states are positive");
 
 enum warder_node_kind {
 	/* Every byte leads back here. `next` is the node's own state. */
@@ -197,12 +205,14 @@ struct warder_override {
 	__u32 bind;    /* byte offset of the offered host path; 0: not a bind of a host path */
 	__u32 any_target;
 	__u32 rule;
-	__u32 options; /* used entries of option[] */
-	__u32 by_profile; /* number of the caller's profile, 0: top; or ANY */
+	__u8 options;  /* used entries of option[] */
+	__u8 layer;    /* of a stack: whose rule it is */
+	__u16 pad;
+	__u32 by_profile; /* number of the caller's profile (of a stack: its part), 0: top; or ANY */
 	char type[WARDER_FSTYPE_SIZE];
 	struct warder_option option[WARDER_OPTIONS_MAX];
 	__u32 handler; /* byte offset of its name; 0: none */
-	__u32 pad;
+	__u32 zero;
 };
 _Static_assert(sizeof(struct warder_override) == 72 + 32 + 256 + 8, "override layout");
 
@@ -279,6 +289,11 @@ _Static_assert(sizeof(struct warder_peer_rule) == 88, "peer rule layout");
 /*
  * What holds for tasks in one profile, complete: what the language lets a profile inherit is
  * copied here by the compiler. Number 0 is the top profile.
+ *
+ * Several policies on one container are one image, a stack: each of them a layer with start states,
+ * masks and defaults of its own in tables that they share. Profile n of a stack is one combination
+ * of the layers' profiles, a chain of entries: layer 0's is in the table of profiles, the others
+ * follow by `next` and lie in the table of links. A request is decided by each and needs all.
  */
 struct warder_profile {
 	__u32 name; /* byte offset; 0 for the top profile */
@@ -303,10 +318,29 @@ struct warder_profile {
 	__u64 mount_rules;
 	__u64 device_rules;
 	__u64 peer_rules;
+	__u64 override_rules; /* for callers in this profile, of a stack in its first entry: all layers' */
 	__u64 net_rules[WARDER_NET_RULES_MAX / 64];
 	struct warder_bits bits[WARDER_BITS__MAX];
+	__u32 next;   /* byte offset of the next layer's entry; 0: the last one */
+	__u32 layer;
+	__u32 mode;   /* enum warder_mode, of the layer's policy */
+	__u32 number; /* of the profile whose chain this is */
+	/* The layer's own profile, its number times the product of the profiles of the layers before:
+	 * the parts of a chain add up to its number. */
+	__u32 part;
+	__u32 names;  /* 0: no layer needs names of files, file_trivial of all of them */
 };
-_Static_assert(sizeof(struct warder_profile) == 8 + 32 + 56 + 24 + 32 + 608, "profile layout");
+_Static_assert(sizeof(struct warder_profile) == 8 + 32 + 56 + 32 + 32 + 608 + 24, "profile layout");
+
+/* A policy of a stack. A single policy has one. */
+struct warder_layer {
+	char policy[WARDER_NAME_SIZE]; /* NUL-padded: what rules of others compare */
+	__u32 mode;       /* enum warder_mode */
+	__u32 rules;      /* its last rule's number: those of a layer follow each other */
+	__u32 keys_join;  /* enum warder_keys_join */
+	__u32 profiles;   /* of its own, the top one included */
+};
+_Static_assert(sizeof(struct warder_layer) == 80, "layer layout");
 
 #define WARDER_HIT_SHARDS_MAX 16
 
@@ -339,7 +373,8 @@ struct warder_upcall {
 	};
 	__u16 rule; /* 0: the entry, and those after it, are not used */
 	__u8 to;    /* enum warder_upcall_to */
-	__u8 by;    /* WARDER_UPCALL_BY_* */
+	__u8 by : 4; /* WARDER_UPCALL_BY_* */
+	__u8 layer : 4;
 	__u32 deadline; /* ms, 0: the built-in */
 };
 _Static_assert(sizeof(struct warder_upcall) == 24, "upcall layout");
@@ -351,9 +386,8 @@ struct warder_image_header {
 	__u16 header_size;
 	__u32 length;   /* bytes in use, header included; the rest is zero but for `hits` */
 	__u32 checksum; /* CRC-32 (IEEE) of `length` bytes with this field and `serial` zero */
-	__u32 mode;     /* enum warder_mode */
-	__u32 name;     /* byte offset of the policy's name */
-	char policy[WARDER_NAME_SIZE]; /* the same, NUL-padded: what rules of others compare */
+	__u32 mode;     /* enum warder_mode; of a stack: learn if any layer's is, else enforce if any is */
+	__u32 name;     /* byte offset of the policy's name; of a stack the names, joined with '+' */
 	__u64 serial;   /* given at each publication, never twice in a boot; 0 in a file */
 	__u64 unsafe;   /* WARDER_UNSAFE_* */
 	__u64 override_ops; /* bit WARDER_OP_*: some override rule speaks of it */
@@ -369,9 +403,13 @@ struct warder_image_header {
 	__u32 classes;                     /* byte classes, 1..256 */
 	__u32 keys_bytes;                  /* keyring quota, 0: the built-in one */
 	__u32 keys_pending;
-	__u32 keys_join;                   /* enum warder_keys_join */
-	struct warder_upcall upcall[WARDER_UPCALLS_MAX]; /* exact types first, then as in the text */
-	struct warder_section class_of;    /* __u8[256] */
+	__u32 layers;                      /* 1..WARDER_LAYERS_MAX; more than 1: a stack */
+	__u32 quiet;                       /* bit n: layer n is in learn mode */
+	__u32 pad;
+	/* Of each layer: exact types first, then as in the text. */
+	struct warder_upcall upcall[WARDER_UPCALLS_MAX];
+	struct warder_layer layer[WARDER_LAYERS_MAX];
+	struct warder_section class_of;    /* __u8[256] of each layer */
 	struct warder_section node;        /* struct warder_node[] */
 	struct warder_section edge;        /* struct warder_edge[] */
 	struct warder_section chars;       /* of chains */
@@ -379,6 +417,7 @@ struct warder_image_header {
 	struct warder_section accept_rule; /* struct warder_accept_rule[] */
 	struct warder_section rule;        /* struct warder_rule[] */
 	struct warder_section profile;     /* struct warder_profile[], at least the top one */
+	struct warder_section link;        /* struct warder_profile[], of a stack's further layers */
 	struct warder_section mount;       /* struct warder_mount_rule[] */
 	struct warder_section net;         /* struct warder_net_rule[] */
 	struct warder_section device;      /* struct warder_device_rule[] */
@@ -386,8 +425,8 @@ struct warder_image_header {
 	struct warder_section override_;   /* struct warder_override[] */
 	struct warder_section strings;     /* NUL-terminated, the first is empty */
 };
-_Static_assert(sizeof(struct warder_image_header) == 24 + 64 + 24 + 32 +
-	       WARDER_UPCALLS_MAX * 24 + 14 * 8, "image header layout");
+_Static_assert(sizeof(struct warder_image_header) == 24 + 24 + 32 + 8 +
+	       WARDER_UPCALLS_MAX * 24 + WARDER_LAYERS_MAX * 80 + 15 * 8, "image header layout");
 _Static_assert((sizeof(struct warder_image_header) + 256) % sizeof(struct warder_node) == 0,
 	       "the nodes follow the classes");
 

@@ -415,9 +415,54 @@ static int started_read(struct json_object *reply, struct control_fds *got,
 	return 0;
 }
 
+/* All images, one after the other; NULL: there are only names. */
+static int policies_join(const struct warder_policy_ref *ref, size_t count, char **ret,
+			 size_t *ret_size)
+{
+	size_t used = 0;
+
+	*ret = NULL;
+	*ret_size = 0;
+	for (size_t i = 0; i < count; i++)
+		*ret_size += ref[i].image ? ref[i].image_size : 0;
+	if (!*ret_size)
+		return 0;
+	*ret = malloc(*ret_size);
+	if (!*ret)
+		return -ENOMEM;
+	for (size_t i = 0; i < count; i++) {
+		if (!ref[i].image)
+			continue;
+		memcpy(*ret + used, ref[i].image, ref[i].image_size);
+		used += ref[i].image_size;
+	}
+	return 0;
+}
+
+/* Puts the policies of a container into the request: names in their order, of which "" stands for
+ * the next image in *ret_fd (-1: there is none). */
+static int policies_put(struct json_object *request, const struct warder_policy_ref *ref,
+			size_t count, int *ret_fd, struct warder_error *e)
+{
+	struct json_object *list = json_object_new_array();
+	cleanup_free char *all = NULL;
+	size_t size;
+	int err = policies_join(ref, count, &all, &size);
+
+	for (size_t i = 0; i < count; i++)
+		json_object_array_add(list, json_object_new_string(
+			ref[i].image ? "" : ref[i].name ? ref[i].name : ""));
+	json_object_object_add(request, "policies", list);
+	*ret_fd = err || !all ? -1 : client_memfd(all, size);
+	if (!err && all && *ret_fd < 0)
+		err = *ret_fd;
+	return err ? error_errno(e, err, "cannot hand the policy over") : 0;
+}
+
 int warder_run(struct warder *w, const struct warder_run_options *r, struct warder_started *ret,
 	       char *error, size_t size)
 {
+	const struct warder_policy_ref one = { r->policy, r->image, r->image_size };
 	cleanup_json struct json_object *reply = NULL;
 	struct json_object *request;
 	struct control_fds got = { .count = 0 };
@@ -429,31 +474,28 @@ int warder_run(struct warder *w, const struct warder_run_options *r, struct ward
 	memset(ret, 0, sizeof(*ret));
 	ret->terminal = -1;
 	ret->code = 125;
-	if (r->struct_size != sizeof(*r) || !r->argv || (!r->image && !r->policy)) {
-		err = error_set(&e, -EINVAL, "warder_run: a command and a policy must be given");
+	if (r->struct_size != sizeof(*r) || !r->argv ||
+	    (!r->image && !r->policy && !r->policy_count) ||
+	    r->policy_count > WARDER_RUN_POLICIES_MAX) {
+		err = error_set(&e, -EINVAL, "warder_run: a command and a policy must be given, or "
+				"up to %d policies", WARDER_RUN_POLICIES_MAX);
 		return client_out(err, &e, error, size);
 	}
-	if (r->image) {
-		image = client_memfd(r->image, r->image_size);
-		if (image < 0) {
-			err = error_errno(&e, image, "cannot hand the policy over");
-			return client_out(err, &e, error, size);
-		}
-		fds[count++] = image;
-	}
-	if (!r->tty) {
-		err = add_stdio(r->stdio, fds, &count, &null);
-		if (err) {
-			error_errno(&e, err, "/dev/null");
-			return client_out(err, &e, error, size);
-		}
-	}
 	request = client_request("run");
+	err = policies_put(request, r->policy_count ? r->policies : &one,
+			   r->policy_count ? r->policy_count : 1, &image, &e);
+	if (image >= 0)
+		fds[count++] = image;
+	if (!err && !r->tty) {
+		err = add_stdio(r->stdio, fds, &count, &null);
+		if (err)
+			error_errno(&e, err, "/dev/null");
+	}
+	if (err) {
+		json_object_put(request);
+		return client_out(err, &e, error, size);
+	}
 	json_object_object_add(request, "spec", run_spec(r));
-	if (r->image)
-		control_put_bool(request, "image", 1);
-	else
-		control_put_string(request, "policy", r->policy);
 	control_put_bool(request, "stdio", !r->tty);
 	control_put_bool(request, "detach", r->detach != 0);
 	err = client_call(w, request, fds, count, &reply, &got, &ret->code, &e);
@@ -465,6 +507,7 @@ int warder_run(struct warder *w, const struct warder_run_options *r, struct ward
 int warder_adopt(struct warder *w, const struct warder_adopt_options *a, char **ret_json,
 		 char *error, size_t size)
 {
+	const struct warder_policy_ref one = { a->policy, a->image, a->image_size };
 	cleanup_json struct json_object *reply = NULL;
 	struct json_object *request;
 	cleanup_close int image = -1;
@@ -474,27 +517,24 @@ int warder_adopt(struct warder *w, const struct warder_adopt_options *a, char **
 
 	if (ret_json)
 		*ret_json = NULL;
-	if (a->struct_size != sizeof(*a) || !a->name || (!a->image && !a->policy) ||
-	    (a->pid <= 0 && a->cgroup < 0)) {
+	if (a->struct_size != sizeof(*a) || !a->name ||
+	    (!a->image && !a->policy && !a->policy_count) ||
+	    a->policy_count > WARDER_RUN_POLICIES_MAX || (a->pid <= 0 && a->cgroup < 0)) {
 		err = error_set(&e, -EINVAL,
 				"warder_adopt: a name, a policy and a process or a cgroup must be "
 				"given");
 		return client_out(err, &e, error, size);
 	}
-	if (a->image) {
-		image = client_memfd(a->image, a->image_size);
-		if (image < 0) {
-			err = error_errno(&e, image, "cannot hand the policy over");
-			return client_out(err, &e, error, size);
-		}
-		fds[count++] = image;
-	}
 	request = client_request("adopt");
+	err = policies_put(request, a->policy_count ? a->policies : &one,
+			   a->policy_count ? a->policy_count : 1, &image, &e);
+	if (err) {
+		json_object_put(request);
+		return client_out(err, &e, error, size);
+	}
+	if (image >= 0)
+		fds[count++] = image;
 	control_put_string(request, "name", a->name);
-	if (a->image)
-		control_put_bool(request, "image", 1);
-	else
-		control_put_string(request, "policy", a->policy);
 	if (a->pid > 0) {
 		control_put_int(request, "pid", a->pid);
 	} else {

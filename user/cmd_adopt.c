@@ -25,7 +25,7 @@ static const char adopt_usage[] =
 	"none. Nothing in it is stopped or changed; what is open stays open.\n"
 	"\n"
 	"      --name N        its name\n"
-	"      --policy F|N|none  as for `warder run`\n"
+	"      --policy F|N|none  as for `warder run`; may be repeated\n"
 	"      --pid PID       this process and its descendants; if it is the first of a pid "
 	"namespace,\n"
 	"                      everything in that\n"
@@ -65,9 +65,9 @@ int adopt_parse(int argc, char **argv, struct adopt_request *q)
 			q->name = optarg;
 			break;
 		case OPT_POLICY:
-			if (q->policy)
-				return adopt_usage_error("a container has one policy");
-			q->policy = optarg;
+			if (q->policies == WARDER_LAYERS_MAX)
+				return adopt_usage_error("a container has at most 4 policies");
+			q->policy[q->policies++] = optarg;
 			break;
 		case OPT_PID:
 			errno = 0;
@@ -192,7 +192,7 @@ static int adopt_print(const char *text)
 
 int cmd_adopt(int argc, char **argv)
 {
-	cleanup_free struct warder_image *image = NULL;
+	struct cmd_policies policies;
 	struct warder_adopt_options options = { .struct_size = sizeof(options), .cgroup = -1 };
 	cleanup_close int cgroup = -1;
 	cleanup_free char *text = NULL;
@@ -211,16 +211,17 @@ int cmd_adopt(int argc, char **argv)
 	}
 	if (client_connect(&w, WARDER_CONNECT_START, &e))
 		return cmd_fail(&e);
-	if (cmd_find_policy(w, q.policy, &image, &options.policy)) {
+	if (cmd_find_policies(w, q.policy, q.policies, &policies)) {
 		warder_close(w);
 		return EXIT_WARDER;
 	}
 	options.name = q.name;
-	options.image = image;
-	options.image_size = image ? image->h.length : 0;
+	options.policies = policies.ref;
+	options.policy_count = policies.count;
 	options.pid = q.pid;
 	options.cgroup = cgroup;
 	err = warder_adopt(w, &options, &text, e.text, sizeof(e.text));
+	cmd_policies_done(&policies);
 	warder_close(w);
 	if (err)
 		return cmd_fail(&e);

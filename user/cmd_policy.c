@@ -224,6 +224,38 @@ int policy_load_path(const char *path, struct warder_image **ret_image)
 	return err ? EXIT_FINDINGS : 0;
 }
 
+int policy_more_add(struct policy_more *m, const char *path)
+{
+	if (m->count + 1 == WARDER_LAYERS_MAX)
+		return -E2BIG;
+	m->path[m->count++] = path;
+	return 0;
+}
+
+int policy_more_stack(const struct policy_more *m, struct warder_image **img)
+{
+	struct warder_image *member[WARDER_LAYERS_MAX] = { *img }, *stack = NULL;
+	struct warder_error e = { "" };
+	int status = 0;
+
+	if (!m->count)
+		return 0;
+	for (size_t i = 0; !status && i < m->count; i++)
+		status = policy_load_path(m->path[i], &member[i + 1]);
+	if (!status && image_stack((const struct warder_image *const *)member, m->count + 1,
+				   &stack, &e)) {
+		fprintf(stderr, "warder policy: %s\n", e.text);
+		status = EXIT_FINDINGS;
+	}
+	for (size_t i = 0; i < m->count; i++)
+		free(member[i + 1]);
+	if (status)
+		return status;
+	free(*img);
+	*img = stack;
+	return 0;
+}
+
 int policy_slurp(const char *path, char **ret_text, size_t *ret_len)
 {
 	cleanup_free char *text = NULL;

@@ -50,6 +50,17 @@ int policy_compile_buffer(const char *name, const char *text, struct warder_imag
 /* Text or compiled image; says on stderr what is wrong. 0 or an exit status. */
 int policy_load_path(const char *path, struct warder_image **ret_image);
 
+/* The policies that further ones of a container are read from: --policy, each time it is given. */
+struct policy_more {
+	const char *path[WARDER_LAYERS_MAX];
+	size_t count;
+};
+/* 0, or -E2BIG: that would be too many. */
+int policy_more_add(struct policy_more *m, const char *path);
+/* In the place of *img the stack of it and those; says on stderr what is wrong. 0 or an exit
+ * status. Nothing to do without further ones. */
+int policy_more_stack(const struct policy_more *m, struct warder_image **img);
+
 /* A whole file, or standard input for "-". 0 or an exit status after a message. */
 int policy_slurp(const char *path, char **ret_text, size_t *ret_len);
 

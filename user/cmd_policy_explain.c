@@ -9,8 +9,9 @@
 #include "cmd_policy.h"
 
 static const char usage[] =
-	"usage: warder policy explain [--json] [--profile P] FILE REQUEST\n"
-	"       warder policy explain [--json] FILE --event EVENTS|-\n"
+	"usage: warder policy explain [--json] [--profile P] [--policy MORE]... FILE REQUEST\n"
+	"       warder policy explain [--json] [--policy MORE]... FILE --event EVENTS|-\n"
+	"With --policy as for a container that has FILE and those, up to 4: all must allow.\n"
 	"REQUEST is one of\n"
 	"  file ACCESS[,ACCESS...] PATH       exec PATH\n"
 	"  capability NAME                    memory|namespace|kernel NAME\n"
@@ -20,10 +21,36 @@ static const char usage[] =
 	"  or '{network: connect, to: \"10.0.0.1:80\", protocol: tcp}' as in files of tests.\n"
 	"EVENTS are lines of `warder events --json`; - is standard input.\n";
 
+static const char *layer_word(const struct warder_image *img, const struct warder_verdict *v,
+			      __u32 layer)
+{
+	if (!(v->against >> layer & 1))
+		return action_name(WARDER_ALLOW);
+	return action_name(img->h.layer[layer].mode == WARDER_MODE_ENFORCE ? WARDER_DENY :
+									     WARDER_AUDIT);
+}
+
 static int explain_error(const char *text)
 {
 	fprintf(stderr, "warder policy explain: %s\n", text);
 	return EXIT_WARDER;
+}
+
+/* What each policy of a stack says. */
+static struct json_object *explain_layers(const struct warder_image *img,
+					  const struct warder_verdict *v)
+{
+	struct json_object *list = json_object_new_array();
+
+	for (__u32 i = 0; i < img->h.layers; i++) {
+		struct json_object *o = json_object_new_object();
+
+		json_add_string(o, "policy", img->h.layer[i].policy);
+		json_add_string(o, "verdict", layer_word(img, v, i));
+		json_object_object_add(o, "rule", policy_rule_json(img, v->by[i]));
+		json_object_array_add(list, o);
+	}
+	return list;
 }
 
 static struct json_object *explain_object(const struct warder_image *img,
@@ -41,6 +68,9 @@ static struct json_object *explain_object(const struct warder_image *img,
 	json_add_string(o, "errno", v->action == WARDER_ALLOW ? NULL : errno_name((int)v->err));
 	json_add_string(o, "why", why_name(v->why));
 	json_object_object_add(o, "rule", policy_rule_json(img, v->rule));
+	json_add_string(o, "policy", image_verdict_policy(img, v));
+	if (img->h.layers > 1 && v->why != WARDER_WHY_BASELINE)
+		json_object_object_add(o, "policies", explain_layers(img, v));
 	for (__u32 bit = 1; bit && file; bit <<= 1)
 		if (v->access & bit)
 			json_object_array_add(list, json_object_new_string(access_name(bit)));
@@ -78,12 +108,19 @@ static void explain_text(const struct warder_image *img, const struct policy_req
 		printf("unreachable: the object has no name in the container\n");
 	else
 		printf("decided by the class default of %s\n", class_name(r->class_));
+	if (img->h.layers > 1 && v->why != WARDER_WHY_BASELINE)
+		for (__u32 i = 0; i < img->h.layers; i++)
+			printf("policy %s: %s, %s\n", img->h.layer[i].policy,
+			       layer_word(img, v, i),
+			       image_rule_where(img, v->by[i], where, sizeof(where)));
 	if (v->access && (r->class_ == WARDER_CLASS_FILE || r->class_ == WARDER_CLASS_EXEC))
 		printf("refused: %s\n",
 		       policy_words(r->class_, v->access, ", ", list, sizeof(list)));
 	if (to)
 		printf("enters the profile %s\n", image_string(img, to->name));
-	if (fix[0])
+	if (fix[0] && img->h.layers > 1)
+		printf("to allow it in policy %s: %s\n", image_verdict_policy(img, v), fix);
+	else if (fix[0])
 		printf("to allow it: %s\n", fix);
 }
 
@@ -169,6 +206,7 @@ int cmd_policy_explain(int argc, char **argv)
 	static const struct option options[] = { { "json", no_argument, NULL, 'j' },
 						 { "profile", required_argument, NULL, 'p' },
 						 { "event", required_argument, NULL, 'e' },
+						 { "policy", required_argument, NULL, 'm' },
 						 { "help", no_argument, NULL, 'h' },
 						 { NULL, 0, NULL, 0 } };
 	cleanup_free struct warder_image *img = NULL;
@@ -177,6 +215,7 @@ int cmd_policy_explain(int argc, char **argv)
 	struct warder_error e = { "" };
 	const char *profile = NULL, *events = NULL;
 	struct json_object *all = NULL;
+	struct policy_more more = { .count = 0 };
 	bool json = false;
 	int c, status = 0, number;
 
@@ -190,6 +229,10 @@ int cmd_policy_explain(int argc, char **argv)
 			profile = optarg;
 		else if (c == 'e')
 			events = optarg;
+		else if (c == 'm' && policy_more_add(&more, optarg))
+			return policy_usage_error(EXIT_WARDER, "explain: at most 4 policies");
+		else if (c == 'm')
+			continue;
 		else
 			return policy_usage_error(EXIT_WARDER, "unknown option");
 	}
@@ -200,6 +243,8 @@ int cmd_policy_explain(int argc, char **argv)
 	if (!events && request_from_arguments(argc - 1, argv + 1, &r, &memory, &e))
 		return explain_error(e.text[0] ? e.text : "out of memory");
 	status = policy_load_path(argv[0], &img);
+	if (!status)
+		status = policy_more_stack(&more, &img);
 	if (status)
 		return status;
 	number = image_find_profile(img, profile);

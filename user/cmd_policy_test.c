@@ -8,13 +8,15 @@
 #include "cmd_policy.h"
 
 static const char usage[] =
-	"usage: warder policy test [--json] [--junit FILE] [--coverage[=full]] [--live] FILE...\n"
+	"usage: warder policy test [--json] [--junit FILE] [--coverage[=full]] [--live]\n"
+	"                          [--policy MORE]... FILE...\n"
 	"\n"
 	"Runs files of tests (docs/POLICY-TESTS.md). Prints TAP. Status 1 if a test fails.\n"
 	"  --json           an array instead of TAP\n"
 	"  --junit FILE     JUnit XML into FILE, too\n"
 	"  --coverage       says which rules of the policy itself no test reached;\n"
 	"                   --coverage=full fails if there are any\n"
+	"  --policy MORE    as for a container that has that policy, too; up to 3 times\n"
 	"  --live           as real system calls in a container on this kernel (needs root)\n";
 
 struct totals {
@@ -242,8 +244,8 @@ static int run_tests(struct run *run, const char *path, bool live, unsigned char
 }
 
 /* 0, 1 or EXIT_WARDER. */
-static int test_file(const char *file, struct totals *all, int want_coverage, bool live,
-		     struct json_object *missed_json)
+static int test_file(const char *file, struct totals *all, const struct policy_more *more,
+		     int want_coverage, bool live, struct json_object *missed_json)
 {
 	cleanup_free struct warder_image *img = NULL;
 	cleanup_free unsigned char *reached = NULL;
@@ -269,6 +271,10 @@ static int test_file(const char *file, struct totals *all, int want_coverage, bo
 		else if (path)
 			fprintf(stderr, "%s:%u:%u: error: the policy %s cannot be used\n", file,
 				tests.policy_line, tests.policy_column, tests.policy);
+		policy_tests_done(&tests);
+		return EXIT_WARDER;
+	}
+	if (policy_more_stack(more, &img)) {
 		policy_tests_done(&tests);
 		return EXIT_WARDER;
 	}
@@ -311,11 +317,13 @@ int cmd_policy_test(int argc, char **argv)
 						 { "junit", required_argument, NULL, 'u' },
 						 { "coverage", optional_argument, NULL, 'c' },
 						 { "live", no_argument, NULL, 'l' },
+						 { "policy", required_argument, NULL, 'm' },
 						 { "help", no_argument, NULL, 'h' },
 						 { NULL, 0, NULL, 0 } };
 	struct totals all = { 0 };
 	struct json_object *missed = NULL, *out;
 	const char *junit = NULL;
+	struct policy_more more = { .count = 0 };
 	bool json = false, live = false;
 	int c, status = 0, want_coverage = 0;
 
@@ -336,6 +344,10 @@ int cmd_policy_test(int argc, char **argv)
 		case 'l':
 			live = true;
 			break;
+		case 'm':
+			if (policy_more_add(&more, optarg))
+				return policy_usage_error(EXIT_USAGE, "test: at most 4 policies");
+			break;
 		default:
 			return policy_usage_error(EXIT_USAGE, "test: unknown option");
 		}
@@ -344,6 +356,8 @@ int cmd_policy_test(int argc, char **argv)
 		return policy_usage_error(EXIT_USAGE, want_coverage == 3 ?
 							      "test: --coverage or --coverage=full" :
 							      "test: which file?");
+	if (live && more.count)
+		return policy_usage_error(EXIT_USAGE, "test: --live is for one policy");
 	if (live && want_coverage)
 		return policy_usage_error(EXIT_USAGE,
 					  "test: with --live `warder policy coverage` counts");
@@ -358,7 +372,7 @@ int cmd_policy_test(int argc, char **argv)
 	if (!json)
 		puts("TAP version 13");
 	for (int i = optind; i < argc; i++) {
-		int one = test_file(argv[i], &all, want_coverage, live, missed);
+		int one = test_file(argv[i], &all, &more, want_coverage, live, missed);
 
 		status = one > status ? one : status;
 	}

@@ -29,7 +29,8 @@ static const char run_usage[] =
 	"\n"
 	"      --name N             its name (default: made from its id)\n"
 	"      --policy F|N|none    a policy file, or the name of a loaded or shipped one (default: the\n"
-	"                           shipped policy \"default\"; none: only the baseline)\n"
+	"                           shipped policy \"default\"; none: only the baseline); up to\n"
+	"                           4 times: all of them must allow\n"
 	"      --rootfs DIR         its root (default: the host's root, read-only, with private\n"
 	"                           /tmp, /run and /dev)\n"
 	"      --userns             in a user namespace of its own\n"
@@ -198,8 +199,8 @@ static int policy_is_loaded(struct warder *w, const char *name)
 	return !client_call(w, request, NULL, 0, NULL, NULL, NULL, NULL);
 }
 
-int cmd_find_policy(struct warder *w, const char *policy, struct warder_image **image,
-		    const char **name)
+static int cmd_find_policy(struct warder *w, const char *policy, struct warder_image **image,
+			   const char **name)
 {
 	char path[PATH_MAX];
 	struct stat st;
@@ -228,6 +229,36 @@ int cmd_find_policy(struct warder *w, const char *policy, struct warder_image **
 	else if (err)
 		log_error("the default policy cannot be used");
 	return err;
+}
+
+/* -------------------------------------------------------------------- policies given */
+
+int cmd_find_policies(struct warder *w, const char *const *policy, size_t given,
+		      struct cmd_policies *ret)
+{
+	_Static_assert(WARDER_RUN_POLICIES_MAX == WARDER_LAYERS_MAX && WARDER_LAYERS_MAX == 4,
+		       "policies of a container");
+	memset(ret, 0, sizeof(*ret));
+	ret->count = given ? given : 1;
+	for (size_t i = 0; i < ret->count; i++) {
+		struct warder_policy_ref *ref = &ret->ref[i];
+
+		if (cmd_find_policy(w, given ? policy[i] : NULL, &ret->image[i], &ref->name)) {
+			cmd_policies_done(ret);
+			return -1;
+		}
+		ref->image = ret->image[i];
+		ref->image_size = ret->image[i] ? ret->image[i]->h.length : 0;
+	}
+	return 0;
+}
+
+void cmd_policies_done(struct cmd_policies *p)
+{
+	for (size_t i = 0; i < WARDER_LAYERS_MAX; i++) {
+		free(p->image[i]);
+		p->image[i] = NULL;
+	}
 }
 
 /* ------------------------------------------------------------------------- attached */
@@ -477,10 +508,10 @@ int run_parse(int argc, char **argv, struct run_request *q)
 			r->name = optarg;
 			break;
 		case OPT_POLICY:
-			if (q->policy)
-				return 1 + usage_error("a container has one policy: let it include "
-						       "what others say");
-			q->policy = optarg;
+			if (q->policies == WARDER_LAYERS_MAX)
+				return 1 + usage_error("a container has at most 4 policies: let one "
+						       "include what others say");
+			q->policy[q->policies++] = optarg;
 			break;
 		case OPT_ROOTFS:
 			r->rootfs = host_path(optarg);
@@ -566,29 +597,31 @@ int run_parse(int argc, char **argv, struct run_request *q)
 
 int cmd_run(int argc, char **argv)
 {
-	cleanup_free struct warder_image *image = NULL;
+	struct cmd_policies policies;
 	struct warder_started started;
 	struct warder_error e = { "" };
 	struct run_request q;
 	struct attached a = { .master = -1, .forward = 1 };
-	int status, signals = -1;
+	int status, signals = -1, err;
 
 	status = run_parse(argc, argv, &q);
 	if (status)
 		return status - 1;
 	if (client_connect(&a.w, WARDER_CONNECT_START, &e))
 		return cmd_fail(&e);
-	if (cmd_find_policy(a.w, q.policy, &image, &q.options.policy)) {
+	if (cmd_find_policies(a.w, q.policy, q.policies, &policies)) {
 		warder_close(a.w);
 		return EXIT_WARDER;
 	}
-	q.options.image = image;
-	q.options.image_size = image ? image->h.length : 0;
+	q.options.policies = policies.ref;
+	q.options.policy_count = policies.count;
 	/* Before the start: its command may run before we know, and a signal then is for it. A
 	 * start takes at most SUPERVISOR_START_SECONDS. */
 	if (!q.options.detach)
 		signals = attached_signals();
-	if (warder_run(a.w, &q.options, &started, e.text, sizeof(e.text))) {
+	err = warder_run(a.w, &q.options, &started, e.text, sizeof(e.text));
+	cmd_policies_done(&policies);
+	if (err) {
 		warder_close(a.w);
 		cmd_fail(&e);
 		return started.code;

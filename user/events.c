@@ -340,6 +340,29 @@ static void put_rule(struct json_object *o, const char *key, const struct warder
 	json_object_object_add(o, key, sub);
 }
 
+/* What other policies of a stack said against it: the verdict names the one that stands. */
+static void put_also(struct json_object *o, const struct warder_image *img,
+		     const struct warder_verdict *v)
+{
+	struct json_object *list = NULL;
+
+	for (__u32 i = 0; img && img->h.layers > 1 && i < img->h.layers; i++) {
+		struct json_object *one;
+
+		if (i == v->layer || !(v->against >> i & 1))
+			continue;
+		one = json_object_new_object();
+		control_put_string(one, "policy", img->h.layer[i].policy);
+		control_put_string(one, "action",
+				   img->h.layer[i].mode == WARDER_MODE_ENFORCE ? "deny" : "audit");
+		put_rule(one, "rule", img, v->by[i]);
+		list = list ? list : json_object_new_array();
+		json_object_array_add(list, one);
+	}
+	if (list)
+		json_object_object_add(o, "also", list);
+}
+
 const char *image_profile_name(const struct warder_image *img, __u32 id)
 {
 	const struct warder_profile *pr = NULL;
@@ -555,7 +578,8 @@ struct json_object *event_to_json(const struct warder_event *ev, const char *con
 		control_put_string(o, "fault", fault_name(ev->v.fault));
 	put_rule(o, "rule", img, ev->v.rule);
 	if (img)
-		control_put_string(o, "policy", image_string(img, img->h.name));
+		control_put_string(o, "policy", image_verdict_policy(img, &ev->v));
+	put_also(o, img, &ev->v);
 	put_profiles(o, ev, img);
 	return o;
 }
@@ -580,7 +604,10 @@ static void put_icept(struct json_object *o, const struct warder_icept *ic,
 	if (ic->unasked)
 		control_put_string(o, "unasked", unasked_text(ic->unasked));
 	if (img)
-		control_put_string(o, "policy", image_string(img, img->h.name));
+		control_put_string(o, "policy",
+				   ic->rule && img->h.layers > 1 ?
+					   img->h.layer[image_rule_layer(img, ic->rule)].policy :
+					   image_string(img, img->h.name));
 }
 
 /* The call as it was made. Not of mount(2), of which everything has a key of its own. */

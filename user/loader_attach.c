@@ -209,6 +209,8 @@ __u64 loader_image_needs(const struct warder_image *img)
 		return needs | NEED_ALL_CLASSES;
 	for (__u32 n = 0; (pr = image_profile(img, n)); n++)
 		needs |= profile_needs(img, pr);
+	for (__u32 n = 0; (pr = image_link(img, n)); n++)
+		needs |= profile_needs(img, pr);
 	if (img->h.profile.count > 1)
 		needs |= NEED_TRANSITION | NEED_EXEC;
 	return needs;

@@ -274,6 +274,12 @@ struct name_sets {
 	__u64 targets, sources;
 };
 
+/* Is rule `i` for callers in the profile of that number? */
+static int by_profile(const struct warder_image *img, unsigned i, __u32 number)
+{
+	return WARDER_PROFILE_U64(img, warder_profile_at(img, number), override_rules) >> (i & 63) & 1;
+}
+
 /* How far the call comes with rule `i`; what stopped it is said in `why`. */
 static enum near rule_try(const struct warder_image *img, unsigned i,
 			  const struct override_facts *f, struct warder_override_request req,
@@ -342,8 +348,7 @@ static enum near rule_try(const struct warder_image *img, unsigned i,
 				       "a foreign user namespace");
 		return NEAR_USERNS;
 	}
-	if (f->candidates ? !(f->candidates >> i & 1) :
-			    r->by_profile != WARDER_BY_ANY_PROFILE && r->by_profile != f->profile) {
+	if (f->candidates ? !(f->candidates >> i & 1) : !by_profile(img, i, f->profile)) {
 		snprintf(why, size, "does not allow callers in that profile");
 		return NEAR_PROFILE;
 	}
@@ -440,12 +445,13 @@ static void decide_match(const struct warder_image *img, const struct override_f
 	snprintf(d->reason, sizeof(d->reason), "rule %s allows it", where);
 }
 
-/* What mount rules say of the call at name `name` (NULL: none) in profile `pr`. */
-static void mount_verdict(const struct warder_image *img, __u32 pr, struct warder_mount_request m,
-			  const struct override_facts *f, const char *name,
-			  struct warder_verdict *ret)
+/* The mount rule that denies the call at name `name` (NULL: none) in profile `pr`, of whichever policy
+ * and in audit mode too; 0: none. */
+static __u32 mount_denied(const struct warder_image *img, __u32 pr, struct warder_mount_request m,
+			  const struct override_facts *f, const char *name)
 {
 	struct warder_text text = { 0 };
+	struct warder_verdict v;
 
 	m.targets = 0;
 	/* Of a call that is only reported nobody has looked at the target. */
@@ -455,7 +461,12 @@ static void mount_verdict(const struct warder_image *img, __u32 pr, struct warde
 		m.targets = warder_target_set(img, pr, &text, WARDER_START_MOUNT_TARGET, 0,
 					      (__u32)strlen(name));
 	}
-	warder_decide_mount(img, pr, &m, ret);
+	for (; pr; pr = warder_layer_next(img, pr)) {
+		warder_layer_mount(img, pr, &m, &v);
+		if (v.action != WARDER_ALLOW && v.why == WARDER_WHY_RULE)
+			return v.rule;
+	}
+	return 0;
 }
 
 /*
@@ -467,32 +478,29 @@ static int call_denied(const struct warder_image *img, __u32 pr, const struct ov
 		       const struct warder_mount_request *m)
 {
 	const char *names[] = { f->target, f->object, f->from };
-	struct warder_verdict v;
 
 	if (!m->op)
 		return f->unresolved ? 0 : override_object_denied(img, pr, f);
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-		if (i && !names[i])
-			continue;
-		mount_verdict(img, pr, *m, f, names[i], &v);
-		if (v.action != WARDER_ALLOW && v.why == WARDER_WHY_RULE)
-			return (int)v.rule;
+		__u32 rule = !i || names[i] ? mount_denied(img, pr, *m, f, names[i]) : 0;
+
+		if (rule)
+			return (int)rule;
 	}
 	return 0;
 }
 
-/* The same in every profile but the top one that the override is for: which one the caller is in
- * is known only when the override names it. */
-static int profile_denies(const struct warder_image *img, const struct warder_override *r,
+/* The same in every profile but the top one that override rule `i` is for: which one the caller is
+ * in is known only when the override names it. */
+static int profile_denies(const struct warder_image *img, unsigned i,
 			  const struct override_facts *f, const struct warder_mount_request *m)
 {
 	int denied = 0;
 
 	for (__u32 k = 1; k < img->h.profile.count && denied <= 0; k++) {
-		int one = 0;
+		int one = by_profile(img, i, k) ?
+				  call_denied(img, warder_profile_at(img, k), f, m) : 0;
 
-		if (r->by_profile == WARDER_BY_ANY_PROFILE || r->by_profile == k)
-			one = call_denied(img, warder_profile_at(img, k), f, m);
 		denied = one ? one : denied;
 	}
 	return denied;
@@ -524,6 +532,48 @@ static __u64 name_set(const struct warder_image *img, const char *name, __u32 st
 	return warder_target_set(img, warder_profile_at(img, 0), &text, start, 0, (__u32)len);
 }
 
+/* Does a policy of a stack refuse what another overrides? The first rule that matches is each
+ * policy's word. Which rule decides of the first matches, by layer, -1: none. */
+static int match_choose(const struct warder_image *img, const int match[WARDER_LAYERS_MAX])
+{
+	int chosen = -1;
+
+	for (unsigned i = WARDER_LAYERS_MAX; i-- > 0;)
+		if (match[i] >= 0)
+			chosen = match[i];
+	for (unsigned i = 0; i < WARDER_LAYERS_MAX; i++)
+		if (match[i] >= 0 &&
+		    override_rule_at(img, (unsigned)match[i])->do_ == WARDER_DO_DENY)
+			return match[i];
+	return chosen;
+}
+
+/* Rule `i` decides. */
+static void decide_by_rule(const struct warder_image *img, unsigned i,
+			   const struct override_facts *f, const struct warder_mount_request *m,
+			   int by_default, struct override_decision *ret)
+{
+	const struct warder_override *r = override_rule_at(img, i);
+	int denied = profile_denies(img, i, f, m);
+
+	if (denied > 0) {
+		decide_denied(img, denied, ret);
+		return;
+	}
+	if (r->by_profile != WARDER_BY_ANY_PROFILE && r->by_profile)
+		by_default = 0;
+	ret->rule_index = (int)i;
+	ret->reported = 0;
+	decide_match(img, f, r, ret);
+	/* Nothing is given to anybody by the other answers. */
+	if (ret->action == OVERRIDE_PERFORM && (denied || by_default)) {
+		ret->action = OVERRIDE_KEEP;
+		decide_denied(img, -1, ret);
+	}
+	if (denied || by_default)
+		ret->may_perform = 0;
+}
+
 /* The first rule that matches decides; else the one that came nearest is told. */
 static void decide_rules(const struct warder_image *img, const struct override_facts *f,
 			 const struct warder_override_request *req,
@@ -534,35 +584,20 @@ static void decide_rules(const struct warder_image *img, const struct override_f
 		.targets = name_set(img, f->target, WARDER_START_OVERRIDE_TARGET),
 		.sources = name_set(img, f->from, WARDER_START_OVERRIDE_SOURCE),
 	};
+	int match[WARDER_LAYERS_MAX] = { -1, -1, -1, -1 }, chosen;
 	char why[192] = "", near_why[192] = "", where[96];
 	enum near nearest = NEAR_OP;
-	int near_index = -1, denied;
+	int near_index = -1;
 
 	for (unsigned i = 0; i < WARDER_OVERRIDES_MAX && i < img->h.override_.count; i++) {
 		enum near n = rule_try(img, i, f, *req, &sets, ret->options, sizeof(ret->options),
 				       why, sizeof(why));
 
 		if (n == NEAR_MATCH) {
-			const struct warder_override *r = override_rule_at(img, i);
+			int *first = &match[override_rule_at(img, i)->layer % WARDER_LAYERS_MAX];
 
-			denied = profile_denies(img, r, f, m);
-			if (denied > 0) {
-				decide_denied(img, denied, ret);
-				return;
-			}
-			if (r->by_profile != WARDER_BY_ANY_PROFILE && r->by_profile)
-				by_default = 0;
-			ret->rule_index = (int)i;
-			ret->reported = 0;
-			decide_match(img, f, r, ret);
-			/* Nothing is given to anybody by the other answers. */
-			if (ret->action == OVERRIDE_PERFORM && (denied || by_default)) {
-				ret->action = OVERRIDE_KEEP;
-				decide_denied(img, -1, ret);
-			}
-			if (denied || by_default)
-				ret->may_perform = 0;
-			return;
+			*first = *first < 0 ? (int)i : *first;
+			continue;
 		}
 		ret->reported |= n == NEAR_REPORT;
 		if (near_index < 0 || n > nearest) {
@@ -570,6 +605,14 @@ static void decide_rules(const struct warder_image *img, const struct override_f
 			near_index = (int)i;
 			memcpy(near_why, why, sizeof(near_why));
 		}
+	}
+	chosen = match_choose(img, match);
+	if (chosen >= 0) {
+		/* Others were tried since: its options once more. */
+		rule_try(img, (unsigned)chosen, f, *req, &sets, ret->options, sizeof(ret->options),
+			 why, sizeof(why));
+		decide_by_rule(img, (unsigned)chosen, f, m, by_default, ret);
+		return;
 	}
 	if (near_index < 0) {
 		snprintf(ret->reason, sizeof(ret->reason), "the policy has no override rules");

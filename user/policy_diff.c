@@ -374,8 +374,8 @@ static void diff_keyring(struct diff *d)
 	for (unsigned k = 0; k < 2; k++)
 		upcalls_text(h[k], words[k], sizeof(words[k]));
 	diff_setting(d, "keyring.upcalls", words[0], words[1]);
-	diff_setting(d, "keyring.join", joins[h[0]->keys_join % WARDER_JOIN__MAX],
-		     joins[h[1]->keys_join % WARDER_JOIN__MAX]);
+	diff_setting(d, "keyring.join", joins[h[0]->layer[0].keys_join % WARDER_JOIN__MAX],
+		     joins[h[1]->layer[0].keys_join % WARDER_JOIN__MAX]);
 }
 
 static void diff_settings(struct diff *d)

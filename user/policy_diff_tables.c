@@ -363,7 +363,7 @@ void diff_peers(struct diff *d)
 		char who[200];
 
 		strncpy((char *)q.name, n, WARDER_NAME_SIZE - 1);
-		strncpy((char *)q.policy, p, WARDER_NAME_SIZE - 1);
+		strncpy((char *)q.policy[0], p, WARDER_NAME_SIZE - 1);
 		snprintf(who, sizeof(who), "container %s under policy %s", *n ? n : "of any name",
 			 *p ? p : "any");
 		peer_bits(d, &q, who);

@@ -277,13 +277,18 @@ static void compiler_header(struct compiler *c, struct warder_image_header *h)
 	h->keys_max = p->keys_max;
 	h->keys_bytes = p->keys_bytes;
 	h->keys_pending = p->keys_pending;
-	h->keys_join = p->keys_join;
+	h->layers = 1;
+	h->quiet = p->mode == WARDER_MODE_LEARN;
+	h->layer[0].mode = p->mode;
+	h->layer[0].rules = (__u32)p->rules;
+	h->layer[0].keys_join = p->keys_join;
+	h->layer[0].profiles = (__u32)p->profiles;
+	snprintf(h->layer[0].policy, sizeof(h->layer[0].policy), "%s", p->name);
 	for (size_t i = 0; i < p->upcalls; i++) {
 		h->upcall[i] = p->upcall[i];
 		h->upcall[i].rule++; /* rules are numbered from 1 */
 	}
 	h->unsafe = p->unsafe;
-	snprintf(h->policy, sizeof(h->policy), "%s", p->name);
 	for (size_t i = 0; i < p->overrides; i++)
 		h->override_ops |= 1ull << p->override[i].o.op;
 }
@@ -302,6 +307,8 @@ static int write_rules(struct compiler *c, struct writer *w, struct warder_image
 
 	rule = writer_section(w, &h->rule, p->rules, sizeof(*rule));
 	profile = writer_section(w, &h->profile, p->profiles, sizeof(*profile));
+	if (!writer_section(w, &h->link, 0, sizeof(*profile)))
+		return -E2BIG;
 	mount = writer_section(w, &h->mount, p->mounts, sizeof(*mount));
 	net = writer_section(w, &h->net, p->nets, sizeof(*net));
 	device = writer_section(w, &h->device, p->devices, sizeof(*device));
@@ -384,6 +391,18 @@ __u32 image_checksum(const struct warder_image *img)
 	return (__u32)crc32(crc, img->b + serial + 8, img->h.length - (uInt)serial - 8);
 }
 
+void image_close(struct warder_image *img, __u32 length)
+{
+	struct warder_image_header *h = &img->h;
+
+	h->length = length;
+	for (__u32 n = WARDER_HIT_SHARDS_MAX; n && !h->hit_shards; n /= 2)
+		if (n * 8ull * (h->rule.count + 1) <= WARDER_IMAGE_SIZE - length)
+			h->hit_shards = n;
+	h->hits = h->hit_shards ? length : 0;
+	h->checksum = image_checksum(img);
+}
+
 static int compiler_write(struct compiler *c, struct warder_image *img)
 {
 	struct warder_image_header *h = &img->h;
@@ -402,12 +421,7 @@ static int compiler_write(struct compiler *c, struct warder_image *img)
 		return -E2BIG;
 	memcpy(strings, c->strings, c->strings_len);
 	strings_place(img, h->strings.offset);
-	h->length = w.at;
-	for (__u32 n = WARDER_HIT_SHARDS_MAX; n && !h->hit_shards; n /= 2)
-		if (n * 8ull * (h->rule.count + 1) <= WARDER_IMAGE_SIZE - w.at)
-			h->hit_shards = n;
-	h->hits = h->hit_shards ? w.at : 0;
-	h->checksum = image_checksum(img);
+	image_close(img, w.at);
 	return 0;
 }
 

@@ -178,6 +178,12 @@ struct writer {
 /* Room for a section; NULL when the image is full. */
 void *writer_section(struct writer *w, struct warder_section *s, size_t count, size_t size);
 
+/* The id of a profile of that name, never 0. */
+uint32_t profile_id(const char *name);
+
+/* Length, counters and checksum of an image that is written up to `length`. */
+void image_close(struct warder_image *img, __u32 length);
+
 /* Accept records; `rules` of a record is an index into entry[] here. Record 0 is empty. */
 struct accept_table {
 	struct warder_accept *record;

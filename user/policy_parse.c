@@ -214,7 +214,7 @@ static const struct key profile_keys[] = {
 };
 
 /* FNV-1a: a name keeps its id across policies and versions. */
-static uint32_t profile_id(const char *name)
+uint32_t profile_id(const char *name)
 {
 	uint32_t h = 2166136261u;
 

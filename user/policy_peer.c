@@ -185,6 +185,12 @@ static void parse_peer_rule(struct parser *ps, struct node *n, uint8_t class_, i
 		parser_error(ps, map_get(n, "errno"),
 			     "errno: of SysV objects the kernel says EACCES whatever a policy says: "
 			     "leave it out here; unix, mq and fd can have a rule with another");
+	/* kill_pid_info() takes it for a process that has just changed its thread, and tries again,
+	 * without end and without letting itself be interrupted. */
+	if (class_ == WARDER_CLASS_SIGNAL && head.rule.deny && head.rule.err == ESRCH)
+		parser_error(ps, map_get(n, "errno"),
+			     "errno: ESRCH of a signal would have the kernel send it again for "
+			     "ever: use EPERM or another");
 	if (parser_add_rule(ps, &head.rule, &index))
 		return;
 	if (p->peers == WARDER_PEER_RULES_MAX) {

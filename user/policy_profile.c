@@ -106,6 +106,19 @@ static void profile_tables(const struct policy *p, size_t k, struct warder_profi
 			pr->net_rules[i / 64] |= 1ull << (i % 64);
 }
 
+static __u64 profile_overrides(const struct policy *p, size_t k)
+{
+	__u64 set = 0;
+
+	for (size_t i = 0; i < p->overrides; i++) {
+		__u32 by = p->override[i].o.by_profile;
+
+		if (by == WARDER_BY_ANY_PROFILE || by == k)
+			set |= 1ull << i;
+	}
+	return set;
+}
+
 static void profile_peers(const struct policy *p, size_t k, struct warder_profile *pr)
 {
 	static const uint8_t classes[] = { WARDER_CLASS_PTRACE, WARDER_CLASS_SIGNAL,
@@ -152,6 +165,9 @@ void compiler_profile(struct compiler *c, size_t k, struct warder_profile *pr)
 	const struct policy *p = c->p;
 
 	pr->id = p->profile[k].id;
+	pr->mode = p->mode;
+	pr->override_rules = profile_overrides(p, k);
+	pr->number = pr->part = (__u32)k;
 	/* Mapping a file for execution has the default of executing it: where execution must be
 	 * allowed the dynamic loader must not run what execve() may not, and where it need not
 	 * be, a program that may be executed must not die while it is mapped. */
@@ -162,6 +178,7 @@ void compiler_profile(struct compiler *c, size_t k, struct warder_profile *pr)
 	pr->file_err = EACCES;
 	pr->exec_err = EACCES;
 	pr->file_trivial = pr->file_default == ACC_ALL && profile_trivial(p, k);
+	pr->names = !pr->file_trivial;
 	if (!class_denied(p, k, WARDER_CLASS_MOUNT, true))
 		pr->mount_default = (1u << WARDER_MNT_BITS) - 1;
 	pr->mount_err = EPERM;

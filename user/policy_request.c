@@ -68,7 +68,7 @@ static int decide_peer(const struct warder_image *img, __u32 pr, const struct po
 
 		if (!len || len >= WARDER_NAME_SIZE)
 			return -EINVAL;
-		memcpy(r->peer == WARDER_PEER_POLICY ? q.policy : q.name, r->peer_name, len);
+		memcpy(r->peer == WARDER_PEER_POLICY ? q.policy[0] : q.name, r->peer_name, len);
 	}
 	warder_decide_peer(img, pr, &q, v);
 	return 0;
@@ -83,7 +83,7 @@ static int decide_network(const struct warder_image *img, __u32 pr, const struct
 	if (r->address.families != WARDER_FAM_UNIX || op == WARDER_NET_CREATE)
 		warder_decide_network(img, pr, &r->address, op, v);
 	else if (r->unreachable)
-		warder_decide_unix_unreachable(img, pr, op, v);
+		warder_decide_net_unreachable(img, pr, WARDER_FAM_UNIX, op, v);
 	else if (text)
 		warder_decide_unix(img, pr, text, 0, len,
 				   r->abstract ? WARDER_START_ABSTRACT : WARDER_START_UNIX,
@@ -121,15 +121,18 @@ static int decide_each(const struct warder_image *img, __u32 pr, const struct po
 		       const struct warder_text *text, __u32 len, struct warder_verdict *v)
 {
 	int err = r->access ? 0 : -EINVAL;
+	struct warder_verdict one;
 
-	for (unsigned i = 0; i < 32 && !err; i++) {
+	warder_verdict_allow(v);
+	for (unsigned i = 0; i < 32 && !err && v->action != WARDER_DENY; i++) {
 		if (!(r->access >> i & 1))
 			continue;
-		err = decide_one(img, pr, r, 1u << i, text, len, v);
-		if (!err && v->action != WARDER_ALLOW) {
-			v->access = 1u << i;
-			break;
-		}
+		err = decide_one(img, pr, r, 1u << i, text, len, &one);
+		if (one.action != WARDER_ALLOW)
+			one.access = 1u << i;
+		/* Of a stack one policy may refuse what another only reports. */
+		if (one.action == WARDER_DENY || v->action == WARDER_ALLOW)
+			*v = one;
 	}
 	return err;
 }

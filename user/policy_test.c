@@ -458,6 +458,8 @@ static void mark_reached(const struct warder_image *img, const struct policy_req
 		}
 		if (!policy_decide(img, &one, &v) && v.rule <= img->h.rule.count)
 			reached[v.rule] = 1;
+		for (unsigned k = 0; img->h.layers > 1 && k < WARDER_LAYERS_MAX; k++)
+			reached[v.by[k]] = 1;
 		if (policy_class_is_number(r->class_))
 			break;
 	}
@@ -486,9 +488,11 @@ static void tell_verdict(const struct warder_image *img, const struct policy_tes
 	else
 		snprintf(by, sizeof(by), "the class default of %s",
 			 class_name(t->request.class_));
-	snprintf(buf, size, "%s%s%s by %s", action_name(v->action),
+	snprintf(buf, size, "%s%s%s by %s%s%s", action_name(v->action),
 		 v->action == WARDER_ALLOW ? "" : " with ",
-		 v->action == WARDER_ALLOW ? "" : errno_name((int)v->err), by);
+		 v->action == WARDER_ALLOW ? "" : errno_name((int)v->err), by,
+		 img->h.layers > 1 ? " of policy " : "",
+		 img->h.layers > 1 ? image_verdict_policy(img, v) : "");
 }
 
 static void judge(const struct warder_image *img, const struct policy_test *t,

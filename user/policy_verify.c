@@ -80,6 +80,7 @@ static const char *verify_sections(const struct warder_image *img)
 		{ &h->accept_rule, sizeof(struct warder_accept_rule) },
 		{ &h->rule, sizeof(struct warder_rule) },
 		{ &h->profile, sizeof(struct warder_profile) },
+		{ &h->link, sizeof(struct warder_profile) },
 		{ &h->mount, sizeof(struct warder_mount_rule) },
 		{ &h->net, sizeof(struct warder_net_rule) },
 		{ &h->device, sizeof(struct warder_device_rule) },
@@ -202,7 +203,7 @@ static const char *verify_override(const struct warder_image *img, const struct 
 	    !o->handler != (o->do_ != WARDER_DO_HANDLER) || !string_is_fine(img, o->handler) || o->late > WARDER_LATE_STOP || !o->cause ||
 	    (o->cause & ~(WARDER_CAUSE_CAPABILITY | WARDER_CAUSE_LSM | WARDER_CAUSE_BASELINE)) ||
 	    (o->by_userns & ~(WARDER_BY_USERNS_CONTAINER | WARDER_BY_USERNS_NESTED)) ||
-	    o->any_target > 1 || !o->deadline_ms ||
+	    o->any_target > 1 || !o->deadline_ms || o->layer || o->pad ||
 	    (o->by_profile != WARDER_BY_ANY_PROFILE && o->by_profile >= img->h.profile.count))
 		return "action of an override";
 	if (o->do_ == WARDER_DO_HANDLER && o->value && !errno_is_fine(o->value))
@@ -286,6 +287,9 @@ static const char *verify_peer(const struct warder_image *img, const struct ward
 	if (!r->ops || (r->ops & ~all) || r->peer >= WARDER_PEER__MAX || r->pad[0] || r->pad[1] ||
 	    r->pad[2] || !padded_is_fine(r->name, sizeof(r->name)) || named != (r->name[0] != 0))
 		return "conditions of a peer rule";
+	/* The kernel would send such a signal again and again. */
+	if (r->class_ == WARDER_CLASS_SIGNAL && r->err == ESRCH)
+		return "errno of a signal rule";
 	return entry_is_fine(img, r->class_, r->rule, r->deny, r->err, r->audit) ?
 		       NULL :
 		       "action of a peer rule";
@@ -359,6 +363,18 @@ static const char *verify_tables(const struct warder_image *img, __u32 number,
 	return NULL;
 }
 
+/* Those for callers in any profile, and for those in this one. */
+static bool overrides_are_fine(const struct warder_image *img, __u32 number, __u64 set)
+{
+	const struct warder_override *o = (const void *)(img->b + img->h.override_.offset);
+	__u64 all = 0;
+
+	for (__u32 i = 0; i < img->h.override_.count; i++)
+		if (o[i].by_profile == WARDER_BY_ANY_PROFILE || o[i].by_profile == number)
+			all |= 1ull << i;
+	return set == all;
+}
+
 static const char *verify_profile(const struct warder_image *img, __u32 number)
 {
 	static const __u32 classes[WARDER_BITS__MAX] = {
@@ -386,11 +402,16 @@ static const char *verify_profile(const struct warder_image *img, __u32 number)
 	    !errno_is_fine(pr->device_err) || !errno_is_fine(pr->peer_err[0]) ||
 	    !errno_is_fine(pr->peer_err[1]) || !errno_is_fine(pr->peer_err[2]))
 		return "class defaults";
+	if (pr->next || pr->layer || pr->mode != img->h.mode || pr->number != number ||
+	    pr->part != number || pr->names != !pr->file_trivial)
+		return "layer of a profile";
 	if (pr->file_trivial != (pr->file_default == ACC_ALL && rules_are_trivial(img, number)))
 		return "file_trivial";
 	for (unsigned i = 0; i < WARDER_START__MAX; i++)
 		if (!image_state_is_fine(img, pr->start[i]))
 			return "a start state";
+	if (!overrides_are_fine(img, number, pr->override_rules))
+		return "overrides of a profile";
 	for (unsigned i = 0; !bad && i < WARDER_BITS__MAX; i++)
 		bad = verify_bits(img, classes[i], &pr->bits[i]);
 	return bad ? bad : verify_tables(img, number, pr);
@@ -415,13 +436,35 @@ static const char *verify_upcalls(const struct warder_image *img)
 			return "rule of an upcall";
 		if (u->to >= WARDER_UPCALL__MAX || rule->deny != (u->to == WARDER_UPCALL_DENY) ||
 		    !u->by || u->by > (WARDER_UPCALL_BY_PROGRAM | WARDER_UPCALL_BY_KERNEL) ||
-		    u->deadline || !padded_is_fine(u->type, sizeof(u->type)))
+		    u->layer || u->deadline || !padded_is_fine(u->type, sizeof(u->type)))
 			return "conditions of an upcall";
 		if (any && u->type[0])
 			return "order of upcalls";
 		any |= !u->type[0];
 	}
 	return NULL;
+}
+
+/* Stacks are made here from images that were verified, and never read: an image has one layer. */
+static const char *verify_layers(const struct warder_image *img)
+{
+	static const struct warder_layer none;
+	const struct warder_image_header *h = &img->h;
+	const struct warder_layer *l = &h->layer[0];
+
+	if (h->layers != 1 || h->link.count || h->pad)
+		return "it has several layers";
+	for (unsigned i = 1; i < WARDER_LAYERS_MAX; i++)
+		if (memcmp(&h->layer[i], &none, sizeof(none)))
+			return "bytes of a layer that is not there";
+	if (l->mode != h->mode || h->quiet != (h->mode == WARDER_MODE_LEARN) ||
+	    l->rules != h->rule.count || l->profiles != h->profile.count ||
+	    l->keys_join >= WARDER_JOIN__MAX)
+		return "its layer";
+	return padded_is_fine(l->policy, sizeof(l->policy)) &&
+			       !strcmp(l->policy, image_string(img, h->name)) ?
+		       NULL :
+		       "name";
 }
 
 static const char *verify_defaults(const struct warder_image *img)
@@ -433,7 +476,7 @@ static const char *verify_defaults(const struct warder_image *img)
 
 	if (h->keys_max > WARDER_KEYS_MAX || h->keys_bytes > WARDER_KEY_BYTES_MAX ||
 	    h->keys_pending > WARDER_KEY_PENDING_MAX ||
-	    h->keys_join >= WARDER_JOIN__MAX || h->unsafe >> WARDER_UNSAFE_BITS)
+	    h->unsafe >> WARDER_UNSAFE_BITS)
 		return "class defaults";
 	bad = verify_upcalls(img);
 	if (bad)
@@ -485,10 +528,10 @@ static const char *verify_all(const struct warder_image *img)
 		     h->mount.count > WARDER_MOUNT_RULES_MAX ||
 		     h->override_.count > WARDER_OVERRIDES_MAX || h->rule.count > WARDER_RULES_MAX))
 		bad = "number of rules";
-	if (!bad && (!h->name || !string_is_fine(img, h->name) ||
-		     !padded_is_fine(h->policy, sizeof(h->policy)) ||
-		     strcmp(h->policy, image_string(img, h->name))))
+	if (!bad && (!h->name || !string_is_fine(img, h->name)))
 		bad = "name";
+	if (!bad)
+		bad = verify_layers(img);
 	if (!bad)
 		bad = image_verify_dfa(img);
 	for (__u32 i = 0; !bad && i < h->rule.count; i++)

@@ -324,6 +324,7 @@ static int supervisor_open_kernel(struct supervisor *s, struct warder_error *ret
 		return err;
 	sup_policy_adopt(s);
 	ctr_adopt_all(s);
+	sup_policy_sweep(s);
 	/* The one before may have left more attached. */
 	supervisor_trim_later(s);
 	err = dup(events_fd(s->events));

@@ -244,11 +244,11 @@ static int adopt_identify(struct supervisor *s, struct ctr *c, const struct ward
 }
 
 static int adopt_start(struct supervisor *s, struct conn *conn, const char *name,
-		       const char *policy, int image_fd, struct adoption *a, struct warder_error *e)
+		       struct sup_policy_ref *policy, size_t count, struct adoption *a,
+		       struct warder_error *e)
 {
 	cleanup(members_done) struct members list = { .m = NULL };
 	const struct warder_member *first;
-	struct sup_image *image = NULL;
 	int filtered = 0, err;
 	struct ctr *c = NULL;
 
@@ -263,21 +263,19 @@ static int adopt_start(struct supervisor *s, struct conn *conn, const char *name
 		if (first->tid != a->what.root)
 			err = error_set(e, -ESRCH, "process %u has ended", a->what.root);
 	}
-	if (!err && image_fd >= 0)
-		err = sup_policy_read(image_fd, &image, e);
 	if (!err) {
 		c = ctr_new(s, name, e);
 		err = c ? 0 : -EBUSY;
 	}
 	if (err) {
-		sup_image_unref(s, image);
+		sup_policy_refs_free(s, policy, count);
 		adoption_free(a);
 		return err;
 	}
 	c->foreign = 1;
 	a->what.cid = c->cid;
 	a->what.slot = c->slot;
-	err = sup_policy_hold(s, policy, image, &c->policy, e);
+	err = sup_policy_hold(s, policy, count, &c->policy, e);
 	c->policy_held = !err;
 	if (!err)
 		err = adopt_identify(s, c, first, &filtered, e);
@@ -295,9 +293,11 @@ static int adopt_start(struct supervisor *s, struct conn *conn, const char *name
 void handle_adopt(struct supervisor *s, struct conn *c, struct json_object *o,
 		  struct control_fds *fds)
 {
+	struct sup_policy_ref policy[WARDER_LAYERS_MAX] = { { NULL, NULL } };
 	struct adoption *a = calloc(1, sizeof(*a));
-	const char *name = NULL, *policy = NULL;
 	struct warder_error e = { "" };
+	const char *name = NULL;
+	size_t count = 0;
 	int image = 0, cgroup = 0, err = 0;
 	int64_t pid = 0;
 	pid_t caller;
@@ -310,7 +310,7 @@ void handle_adopt(struct supervisor *s, struct conn *c, struct json_object *o,
 	else if (control_get_string(o, "name", &name, &e) != 1 ||
 		 control_get_i64(o, "pid", 1, INT32_MAX, &pid, &e) < 0 ||
 		 control_get_bool(o, "cgroup", &cgroup, &e) < 0 ||
-		 request_policy_source(o, fds, &policy, &image, &e) ||
+		 request_policies(o, fds, policy, &count, &image, &e) ||
 		 control_peer(c->src.fd, &uid, &caller))
 		err = -EINVAL;
 	else if (!cgroup == !pid || fds->count != (size_t)(image + cgroup))
@@ -323,7 +323,9 @@ void handle_adopt(struct supervisor *s, struct conn *c, struct json_object *o,
 			     : request_pid((pid_t)pid, a, &e);
 	}
 	if (!err)
-		err = adopt_start(s, c, name, policy, image ? fds->fd[0] : -1, take_ptr(a), &e);
+		err = adopt_start(s, c, name, policy, count, take_ptr(a), &e);
+	else
+		sup_policy_refs_free(s, policy, WARDER_LAYERS_MAX);
 	adoption_free(a);
 	if (err)
 		reply_error(s, c, &e);

@@ -162,7 +162,7 @@ int ctr_save(struct supervisor *s, struct ctr *c, struct warder_error *reterr)
 	control_put_int(o, "pid", c->pid);
 	control_put_u64(o, "uid_base", c->uid_base);
 	control_put_int(o, "created", c->created);
-	control_put_string(o, "policy", s->policy[c->policy].name);
+	control_put_string(o, "policy", sup_policy_name(s, c->policy));
 	control_put_string(o, "digest", s->policy[c->policy].image->digest);
 	if (c->has_rings) {
 		control_put_int(o, "session_ring", c->rings.session);
@@ -485,7 +485,7 @@ static void ctr_adopt(struct supervisor *s, uint32_t slot, const struct warder_c
 	c->cgroup_fd = cgroup_open(id);
 	c->policy = k->policy;
 	if (k->policy < WARDER_POLICIES_MAX && s->policy[k->policy].image) {
-		s->policy[k->policy].users++;
+		sup_policy_hold_again(s, k->policy);
 		c->policy_held = 1;
 	} else {
 		log_error("container %s: the kernel holds no policy for it: everything it asks is "

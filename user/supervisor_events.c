@@ -191,7 +191,7 @@ void sup_event_lifecycle(struct supervisor *s, struct ctr *c, const char *what, 
 	control_put_string(o, "what", what);
 	control_put_int(o, "init", c->pid);
 	if (c->policy_held)
-		control_put_string(o, "policy", s->policy[c->policy].name);
+		control_put_string(o, "policy", sup_policy_name(s, c->policy));
 	if (!strcmp(what, "exited"))
 		control_put_int(o, "status", status);
 	event_publish(s, o, c->cid);

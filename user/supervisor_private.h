@@ -53,9 +53,19 @@ struct sup_image {
 
 struct sup_policy {
 	struct sup_image *image; /* NULL: free slot */
-	char name[WARDER_NAME_SIZE];
+	char name[WARDER_NAME_SIZE]; /* of a stack: empty */
 	unsigned users; /* containers */
 	int kept; /* loaded by name: stays without containers */
+	/* Several policies as one image, a slot of its own; its members have theirs, too, for the
+	 * next supervisor, and because one of them can be all that another container has. */
+	unsigned layers; /* 0: a policy, no stack */
+	uint32_t member[WARDER_LAYERS_MAX]; /* slots */
+};
+
+/* A policy as a client names it. */
+struct sup_policy_ref {
+	const char *name;        /* of a loaded one, if there is no image */
+	struct sup_image *image; /* owned */
 };
 
 enum ctr_state { CTR_STARTING, CTR_RUNNING, CTR_DYING };
@@ -255,9 +265,11 @@ void request_dispatch(struct supervisor *s, struct conn *c, struct json_object *
 		      struct control_fds *fds);
 
 struct json_object *reply_new(void);
-/* The policy of a request: its name, or 1 in *ret_image for the first descriptor; one of both. */
-int request_policy_source(struct json_object *o, const struct control_fds *fds,
-			  const char **ret_name, int *ret_image, struct warder_error *e);
+/* The policies of a request in ret[WARDER_LAYERS_MAX], for sup_policy_refs_free() also when it fails;
+ * 1 in *ret_image: the first descriptor has the images of them. */
+int request_policies(struct json_object *o, const struct control_fds *fds,
+		     struct sup_policy_ref *ret, size_t *ret_count, int *ret_image,
+		     struct warder_error *e);
 void reply_error(struct supervisor *s, struct conn *c, const struct warder_error *e);
 /* The running container that the request names; NULL with a sentence. */
 struct ctr *request_container(struct supervisor *s, struct json_object *o, struct warder_error *e);
@@ -294,8 +306,9 @@ void handle_keyring_revoke(struct supervisor *s, struct conn *c, struct json_obj
 			   struct control_fds *fds);
 
 /* supervisor_start.c */
+/* Takes the specification and the images of `policy[count]`, of which all must allow. */
 int start_container(struct supervisor *s, struct conn *c, struct container_spec *spec,
-		    const char *policy, int image_fd, const int stdio[3], int detach,
+		    struct sup_policy_ref *policy, size_t count, const int stdio[3], int detach,
 		    struct warder_error *reterr);
 int start_enter(struct supervisor *s, struct conn *c, struct ctr *ctr,
 		struct container_spec *spec, const int stdio[3], struct warder_error *reterr);
@@ -360,11 +373,29 @@ void ctr_socket_cancel(struct supervisor *s, struct ctr *c);
 void ctr_socket_tick(struct supervisor *s, struct ctr *c, uint64_t now);
 
 /* supervisor_policy.c */
-int sup_policy_read(int fd, struct sup_image **ret, struct warder_error *reterr);
-/* Takes the image (may be NULL: by name only). *ret_slot is held once more. */
-int sup_policy_hold(struct supervisor *s, const char *name, struct sup_image *image,
+/* Reads the image that begins at *at and moves *at behind it. */
+int sup_policy_read(int fd, int64_t *at, struct sup_image **ret, struct warder_error *reterr);
+/* Does the file end there? It must, with its last image. */
+int sup_policy_read_end(int fd, int64_t at, struct warder_error *reterr);
+/* Takes the images of policy[count], also when it fails. *ret_slot, theirs together, and each of
+ * them is held once more. */
+int sup_policy_hold(struct supervisor *s, struct sup_policy_ref *policy, size_t count,
 		    uint32_t *ret_slot, struct warder_error *reterr);
+void sup_policy_hold_again(struct supervisor *s, uint32_t slot);
 void sup_policy_release(struct supervisor *s, uint32_t slot);
+void sup_policy_refs_free(struct supervisor *s, struct sup_policy_ref *policy, size_t count);
+/* Is the policy in slot `member` one of the stack's? Its place from 1; 0: no, or no stack. */
+int sup_stack_has(const struct sup_policy *p, uint32_t member);
+/* Stacks of before a restart that no container has any more. */
+void sup_policy_sweep(struct supervisor *s);
+/* "web", of a stack "web+strict". */
+const char *sup_policy_name(struct supervisor *s, uint32_t slot);
+/* "enforce", of a stack with different ones "enforce+audit", into buf; returns buf. */
+const char *sup_policy_mode(struct supervisor *s, uint32_t slot, char *buf, size_t size);
+/* How often a rule of the policy has decided, alone and in stacks; `own` is its own image as the
+ * kernel has it. */
+uint64_t sup_policy_hits(struct supervisor *s, uint32_t slot, const struct warder_image *own,
+			 struct warder_image *const stacks[WARDER_POLICIES_MAX], uint32_t rule);
 int sup_policy_load(struct supervisor *s, struct sup_image *image, uint32_t *ret_slot,
 		    struct warder_error *reterr);
 int sup_policy_find(struct supervisor *s, const char *name);

@@ -58,19 +58,6 @@ struct ctr *request_container(struct supervisor *s, struct json_object *o, struc
 	return c;
 }
 
-int request_policy_source(struct json_object *o, const struct control_fds *fds,
-			  const char **ret_name, int *ret_image, struct warder_error *e)
-{
-	*ret_name = NULL;
-	*ret_image = 0;
-	if (control_get_string(o, "policy", ret_name, e) < 0 ||
-	    control_get_bool(o, "image", ret_image, e) < 0)
-		return -EINVAL;
-	if (!*ret_image == !*ret_name || (*ret_image && !fds->count))
-		return error_set(e, -EINVAL, "the request must have a policy name or an image");
-	return 0;
-}
-
 static int request_stdio(struct json_object *o, const struct control_fds *fds, size_t from,
 			 int stdio[3], struct warder_error *e)
 {
@@ -89,14 +76,59 @@ static int request_stdio(struct json_object *o, const struct control_fds *fds, s
 
 /* ---------------------------------------------------------------------- containers */
 
+/*
+ * What a start may name: `policy`, the name of a loaded one; `image`, one in a descriptor; or
+ * `policies`, a list of both, in which "" is an image: they lie one after the other in one file.
+ */
+int request_policies(struct json_object *o, const struct control_fds *fds,
+		     struct sup_policy_ref *ret, size_t *ret_count, int *ret_image,
+		     struct warder_error *e)
+{
+	struct json_object *list = NULL;
+	const char *policy = NULL;
+	int found = control_get_string(o, "policy", &policy, e), image = 0, err = 0;
+	int64_t at = 0;
+	size_t count;
+
+	if (found < 0 || control_get_bool(o, "image", &image, e) < 0)
+		return -EINVAL;
+	json_object_object_get_ex(o, "policies", &list);
+	count = !list ? 1 : json_object_is_type(list, json_type_array) ?
+			json_object_array_length(list) : 0;
+	if (!count || count > WARDER_LAYERS_MAX)
+		return error_set(e, -EINVAL, "a container has 1 to %d policies", WARDER_LAYERS_MAX);
+	if (!!image + !!policy + !!list != 1)
+		return error_set(e, -EINVAL, "the request must have a policy name or an image");
+	for (size_t i = 0; !err && i < count; i++) {
+		struct json_object *item = list ? json_object_array_get_idx(list, i) : NULL;
+
+		if (list && !json_object_is_type(item, json_type_string))
+			return error_set(e, -EINVAL, "policies must be a list of names");
+		ret[i].name = list ? json_object_get_string(item) : policy;
+		if (list && *ret[i].name)
+			continue;
+		image |= list != NULL;
+		if (image && !fds->count)
+			return error_set(e, -EINVAL, "the image's descriptor is missing");
+		if (image)
+			err = sup_policy_read(fds->fd[0], &at, &ret[i].image, e);
+	}
+	if (!err && image)
+		err = sup_policy_read_end(fds->fd[0], at, e);
+	*ret_count = count;
+	*ret_image = image;
+	return err;
+}
+
 static void handle_run(struct supervisor *s, struct conn *c, struct json_object *o,
 		       struct control_fds *fds)
 {
+	struct sup_policy_ref policy[WARDER_LAYERS_MAX] = { { NULL, NULL } };
 	cleanup(container_spec_free_p) struct container_spec *spec = NULL;
 	struct json_object *so = NULL;
 	struct warder_error e = { "" };
-	const char *policy = NULL;
 	int detach = 0, image = 0, stdio[3];
+	size_t count = 0;
 
 	if (!json_object_object_get_ex(o, "spec", &so) ||
 	    !json_object_is_type(so, json_type_object)) {
@@ -104,14 +136,14 @@ static void handle_run(struct supervisor *s, struct conn *c, struct json_object 
 		return;
 	}
 	if (control_get_bool(o, "detach", &detach, &e) < 0 ||
-	    request_policy_source(o, fds, &policy, &image, &e) ||
+	    request_policies(o, fds, policy, &count, &image, &e) ||
 	    request_stdio(o, fds, image ? 1 : 0, stdio, &e) ||
 	    container_spec_from_json(so, &spec, &e)) {
+		sup_policy_refs_free(s, policy, WARDER_LAYERS_MAX);
 		reply_error(s, c, &e);
 		return;
 	}
-	if (start_container(s, c, take_ptr(spec), policy, image ? fds->fd[0] : -1, stdio, detach,
-			    &e))
+	if (start_container(s, c, take_ptr(spec), policy, count, stdio, detach, &e))
 		reply_error(s, c, &e);
 }
 
@@ -236,6 +268,24 @@ static void handle_wait(struct supervisor *s, struct conn *c, struct json_object
 	reply_error(s, c, &e);
 }
 
+/* All its policies, in the order in which they were given. */
+static struct json_object *ctr_policies_to_json(struct supervisor *s, const struct ctr *c)
+{
+	const struct sup_policy *p = &s->policy[c->policy];
+	struct json_object *list = json_object_new_array();
+
+	for (unsigned i = 0; i < (p->layers ? p->layers : 1); i++) {
+		const struct sup_policy *one = p->layers ? &s->policy[p->member[i]] : p;
+		struct json_object *o = json_object_new_object();
+
+		control_put_string(o, "name", one->name);
+		control_put_string(o, "mode", mode_name(one->image->img.h.mode));
+		control_put_string(o, "digest", one->image->digest);
+		json_object_array_add(list, o);
+	}
+	return list;
+}
+
 struct json_object *ctr_to_json(struct supervisor *s, struct ctr *c, int all)
 {
 	static const char *const states[] = { "starting", "running", "ending" };
@@ -244,15 +294,16 @@ struct json_object *ctr_to_json(struct supervisor *s, struct ctr *c, int all)
 		c->policy_held ? sup_policy_image(s, c->policy) : NULL;
 	struct warder_stats st;
 	struct warder_task tag;
+	char mode[64];
 
 	control_put_string(o, "name", c->name);
 	control_put_u64(o, "id", c->cid);
 	control_put_string(o, "state", states[c->state]);
 	control_put_int(o, "pid", c->pid);
 	control_put_int(o, "created", c->created);
-	control_put_string(o, "policy", img ? s->policy[c->policy].name : NULL);
+	control_put_string(o, "policy", img ? sup_policy_name(s, c->policy) : NULL);
 	control_put_string(o, "mode",
-			   img ? mode_name(img->h.mode) : NULL);
+			   img ? sup_policy_mode(s, c->policy, mode, sizeof(mode)) : NULL);
 	if (c->spec)
 		json_object_object_add(o, "command", control_strv_to_json(c->spec->argv));
 	if (!all)
@@ -261,6 +312,8 @@ struct json_object *ctr_to_json(struct supervisor *s, struct ctr *c, int all)
 	control_put_string(o, "digest", img ? s->policy[c->policy].image->digest : NULL);
 	if (c->digest_found[0])
 		control_put_string(o, "digest_expected", c->digest_found);
+	if (img)
+		json_object_object_add(o, "policies", ctr_policies_to_json(s, c));
 	control_put_bool(o, "adopted", c->adopted);
 	control_put_bool(o, "foreign", c->foreign);
 	if (c->foreign) {
@@ -392,6 +445,7 @@ static void handle_policy_load(struct supervisor *s, struct conn *c, struct json
 	struct sup_image *image = NULL;
 	struct warder_error e = { "" };
 	struct json_object *r;
+	int64_t at = 0;
 	uint32_t slot;
 
 	(void)o;
@@ -399,7 +453,16 @@ static void handle_policy_load(struct supervisor *s, struct conn *c, struct json
 		conn_reply_error(s, c, 125, "the request must bring one descriptor, the image");
 		return;
 	}
-	if (sup_policy_read(fds->fd[0], &image, &e) || sup_policy_load(s, image, &slot, &e)) {
+	if (sup_policy_read(fds->fd[0], &at, &image, &e)) {
+		reply_error(s, c, &e);
+		return;
+	}
+	if (sup_policy_read_end(fds->fd[0], at, &e)) {
+		sup_image_unref(s, image);
+		reply_error(s, c, &e);
+		return;
+	}
+	if (sup_policy_load(s, image, &slot, &e)) {
 		reply_error(s, c, &e);
 		return;
 	}
@@ -433,7 +496,7 @@ static void handle_policy_list(struct supervisor *s, struct conn *c, struct json
 	(void)o;
 	(void)fds;
 	for (int i = 0; i < WARDER_POLICIES_MAX; i++) {
-		if (s->policy[i].image)
+		if (s->policy[i].image && !s->policy[i].layers)
 			json_object_array_add(list, policy_to_json(&s->policy[i], i));
 	}
 	json_object_object_add(r, "policies", list);
@@ -482,6 +545,7 @@ static void handle_policy_show(struct supervisor *s, struct conn *c, struct json
 			       struct control_fds *fds)
 {
 	cleanup_free struct warder_image *img = NULL;
+	struct warder_image *stacks[WARDER_POLICIES_MAX] = { NULL };
 	struct warder_error e = { "" };
 	struct json_object *r, *rules;
 	const char *name = NULL;
@@ -505,6 +569,10 @@ static void handle_policy_show(struct supervisor *s, struct conn *c, struct json
 		image_digest(img, digest);
 	}
 	counted = img && img->h.hit_shards;
+	/* Where the policy is one of several, its rules count in the image of all of them. */
+	for (uint32_t i = 0; counted && i < WARDER_POLICIES_MAX; i++)
+		if (s->policy[i].image && sup_stack_has(&s->policy[i], (uint32_t)slot))
+			loader_read_image(s->loader, i, &stacks[i]);
 	r = reply_new();
 	json_object_object_add(r, "policy", policy_to_json(&s->policy[slot], slot));
 	control_put_string(r, "kernel_digest", digest);
@@ -528,11 +596,14 @@ static void handle_policy_show(struct supervisor *s, struct conn *c, struct json
 			control_put_string(ro, "id",
 					   image_string(&s->policy[slot].image->img, rule->id));
 		if (counted)
-			control_put_u64(ro, "hits", image_hits(img, i));
+			control_put_u64(ro, "hits",
+					sup_policy_hits(s, (uint32_t)slot, img, stacks, i));
 		json_object_array_add(rules, ro);
 	}
 	if (counted)
 		control_put_u64(r, "default_hits", image_hits(img, 0));
+	for (uint32_t i = 0; i < WARDER_POLICIES_MAX; i++)
+		free(stacks[i]);
 	json_object_object_add(r, "rules", rules);
 	conn_reply(s, c, r, -1);
 }
@@ -609,9 +680,9 @@ static const struct request {
 	size_t fds; /* at most */
 	const char *const keys[10];
 } requests[] = {
-	{ "run", handle_run, 0, 1, 4, { "request", "spec", "policy", "image", "stdio", "detach", NULL } },
+	{ "run", handle_run, 0, 1, 4, { "request", "spec", "policy", "policies", "image", "stdio", "detach", NULL } },
 	{ "adopt", handle_adopt, 0, 1, 2,
-	  { "request", "name", "policy", "image", "pid", "cgroup", NULL } },
+	  { "request", "name", "policy", "policies", "image", "pid", "cgroup", NULL } },
 	{ "release", handle_release, 0, 1, 0, { "request", "name", NULL } },
 	{ "enter", handle_enter, 0, 1, 3, { "request", "name", "argv", "tty", "stdio", NULL } },
 	{ "kill", handle_kill, 0, 0, 0, { "request", "name", "signal", "all", NULL } },

@@ -141,7 +141,7 @@ static int launch_spawn(struct supervisor *s, struct ctr *c, const struct contai
 }
 
 int start_container(struct supervisor *s, struct conn *conn, struct container_spec *spec,
-		    const char *policy, int image_fd, const int stdio[3], int detach,
+		    struct sup_policy_ref *policy, size_t count, const int stdio[3], int detach,
 		    struct warder_error *reterr)
 {
 	struct cgroup_limits limits = {
@@ -153,28 +153,20 @@ int start_container(struct supervisor *s, struct conn *conn, struct container_sp
 	};
 	struct container_launch launch = { .spec = spec, .exe_fd = s->exe_fd, .enter_pidfd = -1,
 					   .stage_dir = s->stage_dir };
-	struct sup_image *image = NULL;
 	struct launch *l;
 	struct ctr *c;
 	char id[32];
 	pid_t builder;
 	int err, sock;
 
-	if (image_fd >= 0) {
-		err = sup_policy_read(image_fd, &image, reterr);
-		if (err) {
-			container_spec_free(spec);
-			return err;
-		}
-	}
 	c = ctr_new(s, spec->name, reterr);
 	if (!c) {
-		sup_image_unref(s, image);
+		sup_policy_refs_free(s, policy, count);
 		container_spec_free(spec);
 		return -EBUSY;
 	}
 	c->spec = spec;
-	err = sup_policy_hold(s, policy, image, &c->policy, reterr);
+	err = sup_policy_hold(s, policy, count, &c->policy, reterr);
 	if (err)
 		goto undo;
 	c->policy_held = 1;

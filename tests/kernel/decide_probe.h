@@ -71,8 +71,7 @@ WARDER_ENGINE void probe_override(const struct warder_image *img, const struct p
 	o.fsuid = q->fsuid;
 	o.userns = q->userns;
 	o.cause = q->cause;
-	o.profile = q->profile;
-	r->set = warder_override_candidates(img, &o);
+	r->set = warder_override_candidates(img, warder_profile_at(img, q->profile), &o);
 }
 
 WARDER_ENGINE void probe_run(const struct warder_image *img, const struct warder_text *text,
@@ -130,7 +129,7 @@ WARDER_ENGINE void probe_run(const struct warder_image *img, const struct warder
 		warder_decide_peer(img, pr, &q->peer, &r->v);
 		break;
 	case PROBE_UNIX_UNREACHABLE:
-		warder_decide_unix_unreachable(img, pr, q->access, &r->v);
+		warder_decide_net_unreachable(img, pr, WARDER_FAM_UNIX, q->access, &r->v);
 		break;
 	default:
 		warder_verdict_fault(&r->v, WARDER_FAULT_ARGUMENT, WARDER_EACCES);

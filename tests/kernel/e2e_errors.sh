@@ -33,7 +33,8 @@ is 125 "run: 125 for a root that is not there" warder run --rootfs /no/such -- /
 # --- starts that fail
 printf 'policy: p\nfile:\n  - deny: [raed]\n    path: /x\n' > "$work/word.yaml"
 { echo 'policy: p'; head -c 4200000 /dev/zero | tr '\0' '#'; } > "$work/long.yaml"
-is 125 "run: two policies" warder run --policy none --policy default -- /bin/true
+is 125 "run: five policies" warder run --policy none --policy default --policy a --policy b --policy c -- /bin/true
+has "at most 4" "run: says how many"
 is 125 "run: a policy with an error" warder run --policy "$work/word.yaml" -- /bin/true
 has "word.yaml:3:12: error: " "run: file, line and column"
 is 125 "run: more than 4 MiB" warder run --policy "$work/long.yaml" -- /bin/true

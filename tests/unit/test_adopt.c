@@ -138,12 +138,17 @@ static void options(void **state)
 	(void)state;
 	assert_int_equal(PARSE(&q, "--name", "a", "--policy", "p", "--pid", "42"), 0);
 	assert_string_equal(q.name, "a");
-	assert_string_equal(q.policy, "p");
+	assert_int_equal(q.policies, 1);
+	assert_string_equal(q.policy[0], "p");
 	assert_int_equal(q.pid, 42);
 	assert_null(q.cgroup);
 	assert_int_equal(PARSE(&q, "--name", "a", "--cgroup", "/x", "--json"), 0);
 	assert_string_equal(q.cgroup, "/x");
-	assert_null(q.policy);
+	assert_int_equal(q.policies, 0);
+	assert_int_equal(PARSE(&q, "--name", "a", "--pid", "4", "--policy", "x", "--policy", "y"), 0);
+	assert_int_equal(q.policies, 2);
+	assert_string_equal(q.policy[1], "y");
+	assert_int_equal(PARSE(&q, "--name", "a", "--cgroup", "/x", "--json"), 0);
 	assert_int_equal(q.json, 1);
 }
 
@@ -158,7 +163,8 @@ static void options_that_are_refused(void **state)
 	assert_int_equal(PARSE(&q, "--name", "a", "--pid", "4", "--cgroup", "/x"), 126);
 	assert_int_equal(PARSE(&q, "--name", "a", "--cgroup", ""), 126);
 	assert_int_equal(PARSE(&q, "--name", "a", "--pid", "4", "more"), 126);
-	assert_int_equal(PARSE(&q, "--name", "a", "--pid", "4", "--policy", "x", "--policy", "y"),
+	assert_int_equal(PARSE(&q, "--name", "a", "--pid", "4", "--policy", "x", "--policy", "y",
+			       "--policy", "x", "--policy", "y", "--policy", "z"),
 			 126);
 	assert_int_equal(PARSE(&q, "--name", "a", "--pid", "0"), 126);
 	assert_int_equal(PARSE(&q, "--name", "a", "--pid", "-3"), 126);

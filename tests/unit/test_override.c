@@ -161,12 +161,12 @@ static void test_calls(void **state)
 	assert_int_equal(decision.action, OVERRIDE_KEEP);
 	assert_int_equal(decision.reported, 0);
 	/* In the kernel: a report never waits. */
-	assert_int_equal(warder_override_candidates(calls, &r), 1 << 2);
+	assert_int_equal(warder_override_candidates(calls, warder_profile_at(calls, 0), &r), 1 << 2);
 	r.op = WARDER_OP_REBOOT;
-	assert_int_equal(warder_override_candidates(calls, &r), 0);
+	assert_int_equal(warder_override_candidates(calls, warder_profile_at(calls, 0), &r), 0);
 	r.op = WARDER_OP_SETNS;
 	r.cause = WARDER_CAUSE_LSM;
-	assert_int_equal(warder_override_candidates(calls, &r), 0);
+	assert_int_equal(warder_override_candidates(calls, warder_profile_at(calls, 0), &r), 0);
 	free(calls);
 	policy_diags_done(&diags);
 }

@@ -545,7 +545,7 @@ static void test_settings(void **state)
 	assert_int_equal(img->h.keys_max, 17);
 	assert_int_equal(img->h.keys_bytes, 1800);
 	assert_int_equal(img->h.keys_pending, 3);
-	assert_int_equal(img->h.keys_join, WARDER_JOIN_DENY);
+	assert_int_equal(img->h.layer[0].keys_join, WARDER_JOIN_DENY);
 	free(img);
 	assert_true(policy_matches(p, "web-x", annotation, (void *)"shop"));
 	assert_false(policy_matches(p, "db-x", annotation, (void *)"shop"));

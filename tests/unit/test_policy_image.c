@@ -167,7 +167,7 @@ static void test_malformed(void **state)
 	BAD(img->h.keys_max = WARDER_KEYS_MAX + 1);
 	BAD(img->h.keys_bytes = WARDER_KEY_BYTES_MAX + 1);
 	BAD(img->h.keys_pending = WARDER_KEY_PENDING_MAX + 1);
-	BAD(img->h.keys_join = WARDER_JOIN__MAX);
+	BAD(img->h.layer[0].keys_join = WARDER_JOIN__MAX);
 	BAD(img->h.upcall[0].rule = 0);
 	BAD(img->h.upcall[0].rule = 1);
 	BAD(img->h.upcall[0].rule = 0xffff);

@@ -323,6 +323,7 @@ static const struct policy_error table_errors[] = {
 	{P "ipc: [{allow: unix, peer: 'policy:a b'}]\n", 2, 34, "letters, digits"},
 	{P "ipc: [{allow: unix, to: x}]\n", 2, 21, "unknown key"},
 	{P "ipc: [{deny: [mq, sysv], errno: EXDEV}]\n", 2, 33, "the kernel says EACCES"},
+	{P "signal: [{deny: [term], errno: ESRCH}]\n", 2, 32, "again for ever"},
 	/* rules that decide nothing */
 	{P "device:\n  - {allow: open, node: 'c 1:*'}\n  - {allow: open, node: 'c 1:3'}\n", 4, 5,
 	 "t:3"},
@@ -377,7 +378,7 @@ static void test_peers(void **state)
 		       "ptrace: [{allow: [trace, read], peer: same}, {deny: trace, peer: container},\n"
 		       "         {allow: read, peer: host}]\n"
 		       "signal: [{allow: [TERM, SIGKILL, 15, rtmin+2, rtmax, SIGRTMAX-30]},\n"
-		       "         {deny: 9, peer: 'container:db', errno: ESRCH}]\n"
+		       "         {deny: 9, peer: 'container:db', errno: ENXIO}]\n"
 		       "ipc: [{allow: '*', peer: 'policy:007'}]\n");
 	const struct warder_peer_rule *r = AT(img, peer, struct warder_peer_rule, 0);
 
@@ -396,7 +397,7 @@ static void test_peers(void **state)
 	assert_true(r[3].ops == (BIT(14) | BIT(8) | BIT(35) | BIT(63) | BIT(33)));
 	assert_int_equal(r[4].peer, WARDER_PEER_NAME);
 	assert_string_equal(r[4].name, "db");
-	assert_int_equal(r[4].err, ESRCH);
+	assert_int_equal(r[4].err, ENXIO);
 	assert_int_equal(r[5].class_, WARDER_CLASS_IPC);
 	assert_int_equal(r[5].peer, WARDER_PEER_POLICY);
 	assert_string_equal(r[5].name, "007");
@@ -527,7 +528,8 @@ static void test_upcalls(void **state)
 			fail_msg("row %zu: %d by line %u", i, to,
 				 rule ? image_rule(img, rule)->line : 0);
 		/* Audit mode lets pass what the policy refuses, and nothing of the baseline. */
-		img->h.mode = WARDER_MODE_AUDIT;
+		((struct warder_profile *)(void *)(img->b + img->h.profile.offset))->mode =
+			WARDER_MODE_AUDIT;
 		if (to == 0) {
 			struct warder_upcall_type t = { .name = "" };
 			struct warder_verdict v;

@@ -343,8 +343,8 @@ static void test_override_profile(void **state)
 	(void)state;
 	strcpy((char *)r.type.w, "tmpfs");
 	for (__u32 k = 0; k < 3; k++) {
-		r.profile = k;
-		assert_int_equal(warder_override_candidates(img, &r), sets[k]);
+		assert_int_equal(warder_override_candidates(img, warder_profile_at(img, k), &r),
+				 sets[k]);
 	}
 	free(img);
 }
