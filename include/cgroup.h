@@ -24,6 +24,9 @@ int cgroup_open(const char *id);
 int cgroup_kill(int cgroup_fd);
 /* Removes it with cgroups that the container made below. -EBUSY: not empty yet. */
 int cgroup_remove(const char *id);
+/* Kills and removes those of containers that nobody knows: a supervisor was killed while it started
+ * them. Returns how many are left, because something in them has not ended yet. */
+int cgroup_sweep(int (*known)(uint64_t id, void *arg), void *arg);
 /* Removes <mount point>/warder when no container is left; errors do not matter. */
 void cgroup_remove_parent(void);
 

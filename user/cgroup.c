@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -184,6 +185,39 @@ int cgroup_remove(const char *id)
 	cleanup_close int parent = cgroup_open_parent(0, NULL);
 
 	return parent < 0 ? 0 : cgroup_remove_at(parent, id, 0);
+}
+
+static int cgroup_sweep_one(int parent, const char *id)
+{
+	cleanup_close int fd = openat(parent, id, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+
+	if (fd >= 0)
+		cgroup_kill(fd);
+	return cgroup_remove_at(parent, id, 0) != 0;
+}
+
+int cgroup_sweep(int (*known)(uint64_t id, void *arg), void *arg)
+{
+	int parent = cgroup_open_parent(0, NULL), left = 0;
+	cleanup_closedir DIR *dir = NULL;
+	struct dirent *d;
+
+	if (parent < 0)
+		return 0;
+	dir = fdopendir(parent);
+	if (!dir) {
+		close(parent);
+		return 0;
+	}
+	while ((d = readdir(dir))) {
+		char *end;
+		uint64_t id = strtoull(d->d_name, &end, 10);
+
+		/* Ours are numbers. */
+		if (d->d_type == DT_DIR && !*end && id && !known(id, arg))
+			left += cgroup_sweep_one(parent, d->d_name);
+	}
+	return left;
 }
 
 void cgroup_remove_parent(void)

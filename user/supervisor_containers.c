@@ -361,9 +361,17 @@ void ctr_end(struct supervisor *s, struct ctr *c, int status)
 		ctr_finish(s, c);
 }
 
+static int ctr_is_known(uint64_t cid, void *arg)
+{
+	return ctr_find_cid(arg, cid) != NULL;
+}
+
 void ctr_tick(struct supervisor *s, uint64_t now)
 {
 	struct ctr *next;
+
+	if (s->stray_cgroups)
+		s->stray_cgroups = cgroup_sweep(ctr_is_known, s);
 
 	for (struct ctr *c = s->ctrs; c; c = next) {
 		next = c->next;
@@ -527,11 +535,6 @@ static void ctr_adopt(struct supervisor *s, uint32_t slot, const struct warder_c
 	sup_event_lifecycle(s, c, "adopted", 0);
 }
 
-static int ctr_is_known(uint64_t cid, void *arg)
-{
-	return ctr_find_cid(arg, cid) != NULL;
-}
-
 void ctr_adopt_all(struct supervisor *s)
 {
 	s->exited_count = state_load_exited(s->state_dir, s->exited);
@@ -545,6 +548,8 @@ void ctr_adopt_all(struct supervisor *s)
 	}
 	adopt_hold(s);
 	state_prune(s->state_dir, ctr_is_known, s);
+	if (s->loader)
+		s->stray_cgroups = cgroup_sweep(ctr_is_known, s);
 }
 
 /* Leaving while containers run: they are kept, only our descriptors go. */

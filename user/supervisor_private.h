@@ -213,6 +213,7 @@ struct supervisor {
 	size_t exited_count;
 
 	pid_t orphans[64]; /* builders to be reaped */
+	int stray_cgroups; /* of nobody, and not gone yet */
 
 	struct {
 		char *text;

@@ -88,6 +88,18 @@ out=$(cat "$work/vol/leak")
 [ -z "$out" ]
 ok $? "start: no command ran without its policy"
 
+# What a supervisor had made for a container before it wrote down that there is one.
+mkdir /sys/fs/cgroup/warder/4000000000
+sleep 1000 &
+stray=$!
+echo $stray >/sys/fs/cgroup/warder/4000000000/cgroup.procs
+kill_daemon
+await absent /sys/fs/cgroup/warder/4000000000
+ok $? "start, killed: a cgroup of nobody is removed"
+wait $stray
+[ $? = 137 ]
+ok $? "start, killed: with what ran in it"
+
 # --- killed while a command is entered, and while one ends
 is 0 "enter: a container" warder run -d --name bob --policy "$work/red.yaml" -- /bin/sleep 1000
 for pause in 0.2; do
