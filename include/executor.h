@@ -21,6 +21,9 @@
 #define EXECUTOR_TEXT_SIZE 4096 /* a page: the most that mount(2) reads of any argument */
 #define EXECUTOR_SOURCE_SIZE 256 /* fsconfig(2) takes no longer string */
 
+#define EXECUTOR_VALUE_SIZE 256 /* of an extended attribute: a longer one is not looked at */
+#define EXECUTOR_LAST_SIZE 256  /* NAME_MAX and a NUL */
+
 enum executor_step {
 	EXECUTOR_RESOLVE = 1, /* copy the arguments, find the target; replies with facts, fd */
 	EXECUTOR_MAKE,        /* make the mount, attached nowhere; replies with fd, mnt_id, dev */
@@ -28,6 +31,8 @@ enum executor_step {
 	EXECUTOR_UNDO,        /* take it off again */
 	EXECUTOR_DROP,        /* forget the operation; no reply */
 	EXECUTOR_REVOKE,      /* take off a mount that the journal names */
+	EXECUTOR_PERFORM,     /* every other call: carry out what was resolved, as decided */
+	EXECUTOR_TAKE_BACK,   /* what PERFORM did, where that is possible */
 };
 
 /* A step. Every field not named for a step is ignored by it. */
@@ -39,11 +44,14 @@ struct executor_request {
 	__u64 target;
 	__u64 type;
 	__u64 data;
-	__u32 op;     /* RESOLVE: enum warder_op; only for a mount the target is looked for */
-	__u32 pad;
+	__u32 op;     /* RESOLVE: enum warder_op */
+	__u32 call;   /* RESOLVE: enum warder_call */
+	__u64 arg[6]; /* RESOLVE: as the intercept has them */
+	__u32 perform; /* RESOLVE: 1: some rule may have it performed; else the copies are for people */
+	__u32 attr_clear; /* PERFORM: MOUNT_ATTR_* to take off */
 	__u32 userns; /* RESOLVE: inode number of the container's user namespace */
 	__u32 ops;    /* MAKE: WARDER_MNT_NEW or WARDER_MNT_BIND */
-	__u32 attr;   /* MAKE: MOUNT_ATTR_* */
+	__u32 attr;   /* MAKE, PERFORM: MOUNT_ATTR_* to set */
 	__u32 owned;  /* MAKE: 1: the container owns a user namespace; its fd comes along */
 	__u32 mntns;  /* REVOKE */
 	__u32 dev_major;
@@ -52,8 +60,20 @@ struct executor_request {
 	__u64 mnt_id;
 	char fstype[WARDER_FSTYPE_SIZE];  /* MAKE */
 	char name[EXECUTOR_SOURCE_SIZE];  /* MAKE: what mountinfo shows as source */
-	char text[2 * EXECUTOR_TEXT_SIZE]; /* MAKE: options "k=v", each with a NUL, an empty one
-					    * at the end; or the host path to bind */
+	char text[2 * EXECUTOR_TEXT_SIZE]; /* MAKE, PERFORM: options "k=v", each with a NUL, an empty
+					    * one at the end; or the host path to bind */
+};
+
+/* What a scheduling call asks for, and of whom. */
+struct executor_sched {
+	__s32 tid;  /* whom it is about, in the host's pid namespace; 0: more than one thread */
+	__s32 tgid;
+	__u32 policy;   /* SCHED_* */
+	__u32 flags;    /* SCHED_FLAG_* */
+	__s32 realtime; /* priority, 0: none */
+	__s32 nice;
+	__u32 sets_nice;
+	__u32 pad;
 };
 
 struct executor_reply {
@@ -62,6 +82,9 @@ struct executor_reply {
 	__s32 error; /* 0 or -errno; then `what` says at what */
 	__s32 fd;    /* RESOLVE: the target, -1: not looked for; MAKE: the mount. Number in the
 		      * executor */
+	__s32 fd2;   /* RESOLVE: the folder that `last` is in (a new node, what is unmounted), or
+		      * what is moved; -1: none */
+	__u32 kernel; /* PERFORM: 1: `error` is the kernel's answer to the operation itself */
 	/* RESOLVE: the caller. Ids are in its own user namespace, -1 where unmapped. */
 	__u32 euid;
 	__u32 fsuid;
@@ -71,6 +94,15 @@ struct executor_reply {
 	__u64 start;    /* start time as /proc/TID/stat shows it */
 	__u32 home_mntns; /* the executor's own */
 	__u32 shared;   /* 1: what is mounted at the target would show up on the host */
+	__u32 host_uts; /* 1: the caller's UTS namespace is the supervisor's or the host's */
+	/* RESOLVE: the mount whose root the target is */
+	__u32 is_mount; /* 0: it is no mount's root */
+	__u32 at_root;  /* 1: it is the root of its mount namespace */
+	__u32 mnt_flags; /* MS_* that it has */
+	__u32 own_fs;   /* 1: no mount of the host's shows the same file system */
+	__u32 covers_kernel; /* 1: it lies on a proc or sysfs */
+	__u32 value_len; /* RESOLVE: bytes of `data` that count */
+	struct executor_sched sched;
 	/* MAKE */
 	__u64 mnt_id;
 	__u32 dev_major;
@@ -81,6 +113,7 @@ struct executor_reply {
 	char source[EXECUTOR_TEXT_SIZE];
 	char target[EXECUTOR_TEXT_SIZE];
 	char data[EXECUTOR_TEXT_SIZE];
+	char last[EXECUTOR_LAST_SIZE]; /* the name in the folder fd2 */
 };
 
 struct executor_pool;
@@ -113,6 +146,10 @@ struct executor_home {
 	int mntns;
 	int root;
 	__u32 mntns_ino;
+	int uts;
+	int pidns;
+	int self; /* its folder in the host's /proc */
+	__u32 uts_ino;
 	pid_t parent;
 	int *shared_word; /* a page shared with its own children */
 };
@@ -123,8 +160,40 @@ struct operation {
 	int userns;
 	int target;
 	int mount;
+	int parent; /* the folder of `last` */
+	int second; /* what is moved */
+	int uts;
 	__u32 root_uid; /* of the caller's user namespace, in the host's */
 	__u32 root_gid;
+	/* What is performed: the copies that were decided on. */
+	pid_t tid;
+	__u32 op;
+	__u32 call;
+	__u64 arg[6];
+	__u64 mnt_id;
+	__u32 fsuid, fsgid, umask;
+	__u64 dac;  /* the caller's CAP_DAC_* and such, where they count */
+	__u64 start; /* when sched.tid started */
+	struct executor_sched sched;
+	__u32 value_len;
+	char last[EXECUTOR_LAST_SIZE];
+	char name[EXECUTOR_LAST_SIZE];
+	char value[EXECUTOR_VALUE_SIZE];
+	/* What was there before, to go back to. */
+	int done;   /* 1: performed */
+	__s64 old_len; /* of old_value; -1: there was none */
+	char old_value[EXECUTOR_VALUE_SIZE];
+	__u64 old_attr; /* MOUNT_ATTR_* */
+	__u64 node_ino;
+	__u64 node_dev;
+	struct executor_attr {
+		__u32 size, policy;
+		__u64 flags;
+		__s32 nice;
+		__u32 priority;
+		__u64 time[3];
+		__u32 clamp[2];
+	} old_sched, new_sched; /* as sched_getattr(2) has it */
 };
 
 void operation_init(struct operation *op);

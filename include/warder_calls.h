@@ -12,16 +12,16 @@
  * One word stands for all system calls that do the same.
  */
 #define WARDER_OPS(X)                                                                         \
-	X(MOUNT, "mount", "a new tmpfs; a bind of an offered host path")                      \
-	X(UMOUNT, "umount", "")                                                               \
+	X(MOUNT, "mount", "a new tmpfs; a bind of an offered host path; remount, move, propagation") \
+	X(UMOUNT, "umount", "mounts of the container's own mount namespace")                    \
 	X(PIVOT_ROOT, "pivot_root", "")                                                       \
 	X(CHROOT, "chroot", "")                                                               \
-	X(MKNOD, "mknod", "")                                                                 \
-	X(SETXATTR, "setxattr", "")                                                           \
-	X(SETHOSTNAME, "sethostname", "")                                                     \
-	X(SETDOMAINNAME, "setdomainname", "")                                                 \
-	X(SCHED_SETSCHEDULER, "sched_setscheduler", "")                                       \
-	X(SETPRIORITY, "setpriority", "")                                                     \
+	X(MKNOD, "mknod", "devices that the rule lists")                                      \
+	X(SETXATTR, "setxattr", "trusted.overlay.opaque=y, or what the rule lists")           \
+	X(SETHOSTNAME, "sethostname", "in a UTS namespace of the container's own")             \
+	X(SETDOMAINNAME, "setdomainname", "in a UTS namespace of the container's own")         \
+	X(SCHED_SETSCHEDULER, "sched_setscheduler", "of one thread, within the rule's limits") \
+	X(SETPRIORITY, "setpriority", "of one thread, within the rule's limits")               \
 	X(IOPRIO_SET, "ioprio_set", "")                                                       \
 	X(SETNS, "setns", "")                                                                 \
 	X(UNSHARE, "unshare", "")                                                             \

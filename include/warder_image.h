@@ -27,6 +27,7 @@ enum warder_start {
 	WARDER_START_MOUNT_SOURCE,    /* accept: set of mount rules whose source matches */
 	WARDER_START_UNIX,            /* paths of unix sockets; permission words of WARDER_NET_* */
 	WARDER_START_ABSTRACT,        /* abstract unix names without the NUL; the same */
+	WARDER_START_OVERRIDE_SOURCE, /* accept: set of override rules whose source matches */
 	WARDER_START__MAX = 8,        /* room for later, without a new format */
 };
 
@@ -144,7 +145,20 @@ enum warder_compare {
 	WARDER_CMP_ANY = 0, /* any value */
 	WARDER_CMP_EQ,      /* the string at `text` */
 	WARDER_CMP_LE,      /* a size or number up to `bound`; an absent option becomes the bound */
+	WARDER_CMP_GE,      /* a number, as __s64, not below `bound` */
 };
+
+/*
+ * Rules on other calls than mount(2) keep what they list here, too, under names of their own:
+ *   node      EQ  `bound` is a WARDER_DEVICE_KEY
+ *   xattr     EQ  `text` is NAME=VALUE
+ *   realtime  LE  the highest real-time priority
+ *   nice      GE  the lowest nice value
+ */
+#define WARDER_OPTION_NODE "node"
+#define WARDER_OPTION_XATTR "xattr"
+#define WARDER_OPTION_REALTIME "realtime"
+#define WARDER_OPTION_NICE "nice"
 
 struct warder_option {
 	char name[WARDER_OPTION_SIZE];

@@ -167,13 +167,19 @@ _Noreturn static void executor_main(int fd, pid_t parent)
 		_exit(1);
 	child_die_with(parent);
 	home.mntns = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+	home.uts = open("/proc/self/ns/uts", O_RDONLY | O_CLOEXEC);
+	home.pidns = open("/proc/self/ns/pid", O_RDONLY | O_CLOEXEC);
+	home.self = open("/proc/self/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	home.root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	home.shared_word = mmap(NULL, sizeof(int), PROT_READ | PROT_WRITE,
 				MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (home.mntns < 0 || home.root < 0 || home.shared_word == MAP_FAILED ||
-	    fstat(home.mntns, &st))
+	if (home.mntns < 0 || home.root < 0 || home.uts < 0 || home.pidns < 0 || home.self < 0 ||
+	    home.shared_word == MAP_FAILED || fstat(home.mntns, &st))
 		_exit(1);
 	home.mntns_ino = (__u32)st.st_ino;
+	if (fstat(home.uts, &st))
+		_exit(1);
+	home.uts_ino = (__u32)st.st_ino;
 	/* An operation's own umask, root and directory never reach the next: operation_step()
 	 * comes home after each. */
 	umask(0);
@@ -189,7 +195,7 @@ _Noreturn static void executor_main(int fd, pid_t parent)
 		memset(&reply, 0, sizeof(reply));
 		reply.cookie = req.cookie;
 		reply.step = req.step;
-		reply.fd = -1;
+		reply.fd = reply.fd2 = -1;
 		if (req.step == EXECUTOR_RESOLVE && req.patient)
 			executor_hurry(0);
 		else if (req.step == EXECUTOR_DROP)
@@ -410,6 +416,7 @@ int executor_receive(struct executor *ex, struct executor_reply *ret)
 	ret->source[sizeof(ret->source) - 1] = '\0';
 	ret->target[sizeof(ret->target) - 1] = '\0';
 	ret->data[sizeof(ret->data) - 1] = '\0';
+	ret->last[sizeof(ret->last) - 1] = '\0';
 	return 0;
 }
 

@@ -279,6 +279,58 @@ int loader_record_mount(struct loader *l, __u32 slot, const struct warder_fd_rec
 	return err ? error_errno(reterr, err, "cannot record the mount point %s", path) : 0;
 }
 
+/* What becomes of a recorded path when `from` is `to`: 1 when it changes; its length is checked. */
+static int names_moved(struct warder_name *value, const char *from, size_t from_len, const char *to,
+		       size_t to_len)
+{
+	char path[WARDER_PREFIX_SIZE];
+	size_t rest;
+
+	if (value->len < from_len || memcmp(value->path, from, from_len) ||
+	    (value->len > from_len && value->path[from_len] != '/'))
+		return 0;
+	rest = value->len - from_len;
+	if (to_len + rest >= sizeof(path))
+		return -ENAMETOOLONG;
+	memset(path, 0, sizeof(path));
+	memcpy(path, to, to_len);
+	memcpy(path + to_len, value->path + from_len, rest);
+	memcpy(value->path, path, sizeof(value->path));
+	value->len = to_len + rest;
+	return 1;
+}
+
+int loader_move_mounts(struct loader *l, __u32 slot, const char *from, const char *to)
+{
+	cleanup_free struct warder_name_key *keys = NULL;
+	size_t n = 0, from_len = strlen(from), to_len = strlen(to);
+	int map = l->map_fd[LOADER_FD_NAMES], err;
+
+	if (slot >= WARDER_CONTAINERS_MAX || !from_len || from[0] != '/' || to[0] != '/')
+		return -EINVAL;
+	pthread_mutex_lock(&l->names_lock);
+	err = names_collect(l, slot, &keys, &n);
+	/* First whether all of them fit. */
+	for (int change = 0; !err && change < 2; change++)
+		for (size_t i = 0; !err && i < n; i++) {
+			struct warder_name value;
+			int moved;
+
+			if (bpf_map_lookup_elem(map, &keys[i], &value))
+				continue;
+			moved = names_moved(&value, from, from_len, to, to_len);
+			if (moved < 0)
+				err = moved;
+			else if (moved && change)
+				err = bpf_map_update_elem(map, &keys[i], &value, BPF_EXIST);
+			if (err == -ENOENT)
+				err = 0; /* unmounted meanwhile */
+		}
+	names_changed(l);
+	pthread_mutex_unlock(&l->names_lock);
+	return err;
+}
+
 int loader_forget_mounts(struct loader *l, __u32 slot)
 {
 	cleanup_free struct warder_name_key *keys = NULL;

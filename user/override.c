@@ -452,15 +452,22 @@ static void journal_recover(struct override *o)
 		j->out.icept.h.slot = e.slot;
 		j->out.icept.h.tid = (__u32)e.tid;
 		j->out.icept.h.time = now_ns();
-		j->out.icept.op = WARDER_OP_MOUNT;
-		j->out.icept.call = WARDER_CALL_mount;
+		j->out.icept.op = e.op < WARDER_OP__MAX ? e.op : WARDER_OP_MOUNT;
+		j->out.icept.call = e.call < WARDER_CALL__MAX ? e.call : WARDER_CALL_mount;
 		j->out.icept.cookie = e.cookie;
 		j->out.icept.result = j->out.result = -EPERM;
 		j->out.rule = e.rule;
 		j->out.performed = 1;
 		snprintf(j->out.target, sizeof(j->out.target), "%s", e.target);
 		job_reason(j, "performed by a supervisor that ended before it could answer");
-		job_revoke(o, j);
+		if (e.mnt_id) {
+			job_revoke(o, j);
+			continue;
+		}
+		/* Perhaps: it ended around the time. What it knew of the state before is gone. */
+		job_reason(j, "a supervisor ended when it was about to answer this; what it has done stays");
+		journal_clear(o->journal, i);
+		job_end(o, j);
 	}
 }
 

@@ -57,10 +57,22 @@ static const char *type_refused(const char *type)
 /* Room for a name within `reason`: the middle of a long one is of no use there. */
 #define NAME_SHOWN 80
 
-static const struct warder_override *rule_at(const struct warder_image *img, unsigned i)
+const struct warder_override *override_rule_at(const struct warder_image *img, unsigned i)
 {
 	return (const struct warder_override *)&img->b[img->h.override_.offset +
 						       i * sizeof(struct warder_override)];
+}
+
+int override_must_resolve(const struct warder_image *img, __u64 set)
+{
+	for (unsigned i = 0; i < WARDER_OVERRIDES_MAX && i < img->h.override_.count; i++) {
+		const struct warder_override *r = override_rule_at(img, i);
+
+		if ((set >> i & 1) &&
+		    (r->do_ == WARDER_DO_PERFORM || r->options || !r->any_target))
+			return 1;
+	}
+	return 0;
 }
 
 int override_stops_late(const struct warder_image *img, __u64 set)
@@ -68,7 +80,7 @@ int override_stops_late(const struct warder_image *img, __u64 set)
 	if (!set)
 		return 0;
 	for (unsigned i = 0; i < WARDER_OVERRIDES_MAX && i < img->h.override_.count; i++)
-		if ((set >> i & 1) && rule_at(img, i)->late != WARDER_LATE_STOP)
+		if ((set >> i & 1) && override_rule_at(img, i)->late != WARDER_LATE_STOP)
 			return 0;
 	return 1;
 }
@@ -198,10 +210,11 @@ static int option_check(const struct warder_image *img, const struct warder_over
 	return -EINVAL;
 }
 
-/* All options of the call, then the rule's bounds for those that it left out. Bounds come last:
- * of two options for one thing the kernel takes the later one. */
+/* All options of the call, then (`complete`) the rule's bounds for those that it left out. Bounds
+ * come last: of two options for one thing the kernel takes the later one. */
 static int options_check(const struct warder_image *img, const struct warder_override *r,
-			 const char *data, char *out, size_t out_size, char *why, size_t size)
+			 const char *data, int complete, char *out, size_t out_size, char *why,
+			 size_t size)
 {
 	struct option_list l = { .text = out, .size = out_size };
 	char copy[EXECUTOR_TEXT_SIZE], *save, *text;
@@ -219,7 +232,7 @@ static int options_check(const struct warder_image *img, const struct warder_ove
 		if (err)
 			return err;
 	}
-	for (unsigned i = 0; i < r->options && i < WARDER_OPTIONS_MAX; i++) {
+	for (unsigned i = 0; complete && i < r->options && i < WARDER_OPTIONS_MAX; i++) {
 		const struct warder_option *o = &r->option[i];
 		size_t len = strnlen(o->name, sizeof(o->name));
 		char plain[24];
@@ -249,12 +262,24 @@ static void mount_request_type(const char *type, __u32 ops, struct warder_fstype
 		memset(ret, 0xff, sizeof(*ret));
 }
 
+/* Options of a file system come with a new one and with a remount of its superblock. */
+static int has_options(const struct override_facts *f, __u32 ops)
+{
+	return ops == WARDER_MNT_NEW || (ops == WARDER_MNT_REMOUNT && !(f->flags & MS_BIND));
+}
+
+/* The rules whose names the call's names match. */
+struct name_sets {
+	__u64 targets, sources;
+};
+
 /* How far the call comes with rule `i`; what stopped it is said in `why`. */
 static enum near rule_try(const struct warder_image *img, unsigned i,
 			  const struct override_facts *f, struct warder_override_request req,
-			  __u64 targets, char *options, size_t options_size, char *why, size_t size)
+			  const struct name_sets *sets, char *options, size_t options_size,
+			  char *why, size_t size)
 {
-	const struct warder_override *r = rule_at(img, i);
+	const struct warder_override *r = override_rule_at(img, i);
 
 	if (r->op != f->op || !(r->ops & req.ops)) {
 		snprintf(why, size, "speaks of another operation");
@@ -273,7 +298,13 @@ static enum near rule_try(const struct warder_image *img, unsigned i,
 			 NAME_SHOWN, f->source);
 		return NEAR_SOURCE;
 	}
-	if (!f->unresolved && !r->any_target && !(targets >> i & 1)) {
+	if (!f->unresolved && f->op == WARDER_OP_MOUNT && r->ops == WARDER_MNT_MOVE &&
+	    !(sets->sources >> i & 1)) {
+		snprintf(why, size, "does not allow the source %.*s", NAME_SHOWN,
+			 !f->from ? "without a name" : *f->from ? f->from : "/");
+		return NEAR_SOURCE;
+	}
+	if (!f->unresolved && !r->any_target && !(sets->targets >> i & 1)) {
 		if (f->target)
 			snprintf(why, size, "does not allow the target %.*s", NAME_SHOWN,
 				 *f->target ? f->target : "/");
@@ -321,40 +352,23 @@ static enum near rule_try(const struct warder_image *img, unsigned i,
 			 (int)(r->by_uid != f->euid ? f->euid : f->fsuid));
 		return NEAR_UID;
 	}
-	if (!f->unresolved && r->do_ == WARDER_DO_PERFORM && req.ops == WARDER_MNT_NEW &&
-	    options_check(img, r, f->data, options, options_size, why, size))
+	if (f->unresolved)
+		return NEAR_MATCH;
+	if (f->op != WARDER_OP_MOUNT)
+		return override_values_fit(img, r, f, why, size) ? NEAR_OPTIONS : NEAR_MATCH;
+	if (r->do_ == WARDER_DO_PERFORM && has_options(f, req.ops) &&
+	    options_check(img, r, f->data, req.ops == WARDER_MNT_NEW, options, options_size, why,
+			  size))
 		return NEAR_OPTIONS;
 	return NEAR_MATCH;
-}
-
-/* The flags of the new mount that are no options: the same word in both worlds is not given. */
-static __u32 mount_attr(__u32 flags)
-{
-	static const struct {
-		__u32 ms, attr;
-	} map[] = {
-		{ MS_RDONLY, MOUNT_ATTR_RDONLY }, { MS_NOSUID, MOUNT_ATTR_NOSUID },
-		{ MS_NODEV, MOUNT_ATTR_NODEV },   { MS_NOEXEC, MOUNT_ATTR_NOEXEC },
-		{ MS_NODIRATIME, MOUNT_ATTR_NODIRATIME },
-	};
-	__u32 attr = 0;
-
-	for (size_t i = 0; i < ARRAY_SIZE(map); i++)
-		if (flags & map[i].ms)
-			attr |= map[i].attr;
-	if (flags & MS_NOATIME)
-		attr |= MOUNT_ATTR_NOATIME;
-	else if (flags & MS_STRICTATIME)
-		attr |= MOUNT_ATTR_STRICTATIME;
-	return attr;
 }
 
 /* What no rule can allow. NULL, or the reason. */
 static const char *built_in_deny(const struct override_facts *f, const struct warder_override *r,
 				 __u32 ops)
 {
-	if (f->op != WARDER_OP_MOUNT)
-		return "this version cannot perform such calls";
+	if (f->op != WARDER_OP_MOUNT || !(ops & (WARDER_MNT_NEW | WARDER_MNT_BIND)))
+		return override_built_in_deny(f, r, ops);
 	if (f->host_mntns)
 		return "the caller's mount namespace is the host's";
 	if (!f->same_mntns && !(r->by_userns & WARDER_BY_USERNS_NESTED))
@@ -365,8 +379,6 @@ static const char *built_in_deny(const struct override_facts *f, const struct wa
 		return "the target has no name in the container";
 	if (ops == WARDER_MNT_NEW)
 		return type_refused(f->fstype);
-	if (ops != WARDER_MNT_BIND)
-		return "this version performs only new mounts and binds of offered host paths";
 	if (!r->bind)
 		return "the rule offers no host path (bind:)";
 	return NULL;
@@ -409,99 +421,133 @@ static void decide_match(const struct warder_image *img, const struct override_f
 	}
 	d->action = OVERRIDE_PERFORM;
 	/* Made with the host's rights: set-user-ID files and device nodes never count on it. */
-	d->attr = mount_attr(f->flags | r->force | MS_NOSUID | MS_NODEV);
+	d->attr = override_mount_attr(f->flags | r->force | MS_NOSUID | MS_NODEV);
+	if (d->ops == WARDER_MNT_REMOUNT)
+		d->attr_clear = override_remount_clear(f, d->attr);
 	d->bind = r->bind ? image_string(img, r->bind) : NULL;
 	snprintf(d->reason, sizeof(d->reason), "rule %s allows it", where);
 }
 
-/* The rule that denies this mount in a profile that the override is for, or 0. Which one the
- * caller is in is known only when the override names it: else any of them counts. */
-static __u32 profile_denies(const struct warder_image *img, const struct warder_override *r,
-			    const struct warder_mount_request *mreq,
-			    const struct override_facts *facts)
+/* What mount rules say of the call at name `name` (NULL: none) in profile `pr`. */
+static void mount_verdict(const struct warder_image *img, __u32 pr, struct warder_mount_request m,
+			  const struct override_facts *f, const char *name,
+			  struct warder_verdict *ret)
 {
-	struct warder_mount_request m = *mreq;
 	struct warder_text text = { 0 };
+
+	m.targets = 0;
+	/* Of a call that is only reported nobody has looked at the target. */
+	m.unnamed = !name && !f->unresolved;
+	if (name && strlen(name) < WARDER_TEXT_SIZE) {
+		strcpy(text.b, name);
+		m.targets = warder_target_set(img, pr, &text, WARDER_START_MOUNT_TARGET, 0,
+					      (__u32)strlen(name));
+	}
+	warder_decide_mount(img, pr, &m, ret);
+}
+
+/*
+ * The rule that denies the call in profile `pr`: those on mounts, and for what is no mount those
+ * on its object. The kernel asks for its capability before it asks them, and a path may lead
+ * elsewhere by now than when it asked. 0: none, -1: a class default.
+ */
+static int call_denied(const struct warder_image *img, __u32 pr, const struct override_facts *f,
+		       const struct warder_mount_request *m)
+{
+	const char *names[] = { f->target, f->object, f->from };
 	struct warder_verdict v;
 
-	if (facts->target && strlen(facts->target) < WARDER_TEXT_SIZE)
-		strcpy(text.b, facts->target);
-	for (__u32 k = 1; k < img->h.profile.count; k++) {
-		__u32 pr = warder_profile_at(img, k);
-
-		if (r->by_profile != WARDER_BY_ANY_PROFILE && r->by_profile != k)
+	if (!m->op)
+		return f->unresolved ? 0 : override_object_denied(img, pr, f);
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		if (i && !names[i])
 			continue;
-		if (facts->target)
-			m.targets = warder_target_set(img, pr, &text, WARDER_START_MOUNT_TARGET, 0,
-						      (__u32)strlen(facts->target));
-		warder_decide_mount(img, pr, &m, &v);
+		mount_verdict(img, pr, *m, f, names[i], &v);
 		if (v.action != WARDER_ALLOW && v.why == WARDER_WHY_RULE)
-			return v.rule;
+			return (int)v.rule;
 	}
 	return 0;
 }
 
-void override_decide(const struct warder_image *img, const struct override_facts *facts,
-		     struct override_decision *ret)
+/* The same in every profile but the top one that the override is for: which one the caller is in
+ * is known only when the override names it. */
+static int profile_denies(const struct warder_image *img, const struct warder_override *r,
+			  const struct override_facts *f, const struct warder_mount_request *m)
 {
-	struct warder_override_request req = { .op = facts->op, .ops = WARDER_OVERRIDE_CALL };
-	struct warder_mount_request mreq = { 0 };
-	struct warder_text text = { 0 };
-	struct warder_verdict v;
-	char why[192] = "", near_why[192] = "", where[96];
-	__u32 pr = warder_profile_at(img, 0);
-	enum near nearest = NEAR_OP;
-	__u64 targets = 0;
-	int near_index = -1;
+	int denied = 0;
 
-	memset(ret, 0, sizeof(*ret));
-	ret->rule_index = -1;
-	if (facts->op == WARDER_OP_MOUNT) {
-		req.ops = ret->ops = warder_mount_op(facts->flags);
-		mount_request_type(facts->fstype, ret->ops, &req.type);
-	}
-	mreq.type = req.type;
-	mreq.op = ret->ops;
-	mreq.flags = facts->flags;
-	if (facts->target) {
-		__u32 len = (__u32)strlen(facts->target);
+	for (__u32 k = 1; k < img->h.profile.count && denied <= 0; k++) {
+		int one = 0;
 
-		memcpy(text.b, facts->target, len < WARDER_TEXT_SIZE ? len : 0);
-		targets = warder_target_set(img, pr, &text, WARDER_START_OVERRIDE_TARGET, 0, len);
-		mreq.targets = warder_target_set(img, pr, &text, WARDER_START_MOUNT_TARGET, 0, len);
-	} else {
-		/* Of a call that is only reported nobody has looked at the target. */
-		mreq.unnamed = !facts->unresolved;
+		if (r->by_profile == WARDER_BY_ANY_PROFILE || r->by_profile == k)
+			one = call_denied(img, warder_profile_at(img, k), f, m);
+		denied = one ? one : denied;
 	}
-	/* What the policy refuses by name stays refused, in audit mode too. */
-	warder_verdict_allow(&v);
-	if (facts->op == WARDER_OP_MOUNT)
-		warder_decide_mount(img, pr, &mreq, &v);
-	if (v.action != WARDER_ALLOW && v.why == WARDER_WHY_RULE) {
-		ret->near_rule = v.rule;
-		snprintf(ret->reason, sizeof(ret->reason),
-			 "rule %s denies this mount, and an explicit deny is never overridden",
-			 image_rule_where(img, v.rule, where, sizeof(where)));
+	return denied;
+}
+
+/* The caller's errno stands because the policy itself refuses the call. */
+static void decide_denied(const struct warder_image *img, int denied, struct override_decision *d)
+{
+	char where[96];
+
+	if (denied > 0) {
+		d->near_rule = (__u32)denied;
+		snprintf(d->reason, sizeof(d->reason),
+			 "rule %s denies this, and an explicit deny is never overridden",
+			 image_rule_where(img, (__u32)denied, where, sizeof(where)));
 		return;
 	}
+	snprintf(d->reason, sizeof(d->reason), "the policy's file rules do not allow it there");
+}
+
+static __u64 name_set(const struct warder_image *img, const char *name, __u32 start)
+{
+	struct warder_text text = { 0 };
+	size_t len = name ? strlen(name) : WARDER_TEXT_SIZE;
+
+	if (len >= WARDER_TEXT_SIZE)
+		return 0;
+	memcpy(text.b, name, len);
+	return warder_target_set(img, warder_profile_at(img, 0), &text, start, 0, (__u32)len);
+}
+
+/* The first rule that matches decides; else the one that came nearest is told. */
+static void decide_rules(const struct warder_image *img, const struct override_facts *f,
+			 const struct warder_override_request *req,
+			 const struct warder_mount_request *m, int by_default,
+			 struct override_decision *ret)
+{
+	const struct name_sets sets = {
+		.targets = name_set(img, f->target, WARDER_START_OVERRIDE_TARGET),
+		.sources = name_set(img, f->from, WARDER_START_OVERRIDE_SOURCE),
+	};
+	char why[192] = "", near_why[192] = "", where[96];
+	enum near nearest = NEAR_OP;
+	int near_index = -1, denied;
+
 	for (unsigned i = 0; i < WARDER_OVERRIDES_MAX && i < img->h.override_.count; i++) {
-		enum near n = rule_try(img, i, facts, req, targets, ret->options,
-				       sizeof(ret->options), why, sizeof(why));
+		enum near n = rule_try(img, i, f, *req, &sets, ret->options, sizeof(ret->options),
+				       why, sizeof(why));
 
 		if (n == NEAR_MATCH) {
-			if (facts->op == WARDER_OP_MOUNT)
-				ret->near_rule = profile_denies(img, rule_at(img, i), &mreq, facts);
-			if (ret->near_rule) {
-				snprintf(ret->reason, sizeof(ret->reason),
-					 "rule %s denies this mount, and an explicit deny is never "
-					 "overridden",
-					 image_rule_where(img, ret->near_rule, where,
-							  sizeof(where)));
+			const struct warder_override *r = override_rule_at(img, i);
+
+			denied = profile_denies(img, r, f, m);
+			if (denied > 0) {
+				decide_denied(img, denied, ret);
 				return;
 			}
+			if (r->by_profile != WARDER_BY_ANY_PROFILE && r->by_profile)
+				by_default = 0;
 			ret->rule_index = (int)i;
 			ret->reported = 0;
-			decide_match(img, facts, rule_at(img, i), ret);
+			decide_match(img, f, r, ret);
+			/* Nothing is given to anybody by the other answers. */
+			if (ret->action == OVERRIDE_PERFORM && (denied || by_default)) {
+				ret->action = OVERRIDE_KEEP;
+				decide_denied(img, -1, ret);
+			}
 			return;
 		}
 		ret->reported |= n == NEAR_REPORT;
@@ -515,15 +561,39 @@ void override_decide(const struct warder_image *img, const struct override_facts
 		snprintf(ret->reason, sizeof(ret->reason), "the policy has no override rules");
 		return;
 	}
-	ret->near_rule = rule_at(img, (unsigned)near_index)->rule;
+	ret->near_rule = override_rule_at(img, (unsigned)near_index)->rule;
 	snprintf(ret->reason, sizeof(ret->reason), "rule %s %s",
 		 image_rule_where(img, ret->near_rule, where, sizeof(where)), near_why);
+}
+
+void override_decide(const struct warder_image *img, const struct override_facts *facts,
+		     struct override_decision *ret)
+{
+	struct warder_override_request req = { .op = facts->op, .ops = WARDER_OVERRIDE_CALL };
+	struct warder_mount_request m = { .flags = facts->flags };
+	int denied;
+
+	memset(ret, 0, sizeof(*ret));
+	ret->rule_index = -1;
+	if (facts->op == WARDER_OP_MOUNT) {
+		m.op = req.ops = ret->ops = warder_mount_op(facts->flags);
+		mount_request_type(facts->fstype, ret->ops, &req.type);
+		m.type = req.type;
+	} else if (facts->op == WARDER_OP_UMOUNT) {
+		m.op = WARDER_MNT_UMOUNT;
+	}
+	/* What the policy refuses by name stays refused, in audit mode too. */
+	denied = call_denied(img, warder_profile_at(img, 0), facts, &m);
+	if (denied > 0)
+		decide_denied(img, denied, ret);
+	else
+		decide_rules(img, facts, &req, &m, denied < 0, ret);
 }
 
 int override_check_binds(const struct warder_image *img, struct warder_error *reterr)
 {
 	for (unsigned i = 0; i < WARDER_OVERRIDES_MAX && i < img->h.override_.count; i++) {
-		const struct warder_override *r = rule_at(img, i);
+		const struct warder_override *r = override_rule_at(img, i);
 		char why[256] = "", where[128];
 		const char *path;
 		int fd = -1, err;

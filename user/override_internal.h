@@ -27,6 +27,26 @@ struct override_facts {
 	const char *source;
 	const char *data;
 	const char *target; /* name in the container, NULL: it has none */
+
+	/* Changes of mounts. */
+	const char *from;   /* move: the name of what is moved, NULL: it has none */
+	const char *object; /* umount: the name of what is mounted, NULL: as the target */
+	__u32 is_mount;     /* 1: the target (move: the source) is a mount's root */
+	__u32 at_root;      /* 1: of its mount namespace */
+	__u32 mnt_flags;    /* MS_* that the mount has */
+	__u32 own_fs;       /* 1: a tmpfs that the host has not mounted */
+	__u32 covers_kernel; /* 1: it lies on a proc or sysfs */
+	__u32 umount_flags;
+	/* mknod: also of what is no device */
+	__u32 node_type; /* S_IFMT of the mode */
+	__u32 major;
+	__u32 minor;
+	/* setxattr: the name is in `source`. sethostname: nothing but `host_uts` counts. */
+	const char *value;
+	__u32 value_len;
+	__u32 host_uts; /* 1: the UTS namespace is the supervisor's or the host's */
+	struct executor_sched sched;
+	__u32 foreign;  /* 1: the thread that a priority is set of is not the container's */
 };
 
 struct override_decision {
@@ -38,6 +58,7 @@ struct override_decision {
 	int value;       /* fake: the result; deny: the errno */
 	__u32 ops;       /* WARDER_MNT_* */
 	__u32 attr;      /* MOUNT_ATTR_*: the caller's and the forced ones */
+	__u32 attr_clear; /* remount: those to take off */
 	__u32 deadline_ms;
 	__u32 rate;
 	const char *bind; /* host path in the image, NULL: none */
@@ -56,6 +77,29 @@ enum override_action {
 
 void override_decide(const struct warder_image *img, const struct override_facts *facts,
 		     struct override_decision *ret);
+
+/* Entry `i` of the image's override rules. */
+const struct warder_override *override_rule_at(const struct warder_image *img, unsigned i);
+
+/* May the rules of that set have the call performed, or do they look at more than who calls? */
+int override_must_resolve(const struct warder_image *img, __u64 set);
+
+/* ------------------------------------------------ override_decide_call.c, for override_decide.c */
+
+/* Do the values of the call fit those of the rule (nodes, attributes, priorities)? -EPERM with what
+ * does not. */
+int override_values_fit(const struct warder_image *img, const struct warder_override *r,
+			const struct override_facts *f, char *why, size_t size);
+/* What no rule can allow, of calls other than new mounts and binds. NULL, or the reason. */
+const char *override_built_in_deny(const struct override_facts *f, const struct warder_override *r,
+				   __u32 ops);
+/* The rule by which the policy itself refuses the object of the call in profile `pr`, -1: its
+ * default does, 0: neither. */
+int override_object_denied(const struct warder_image *img, __u32 pr, const struct override_facts *f);
+/* The flags of a new mount (MS_* as MOUNT_ATTR_*). */
+__u32 override_mount_attr(__u32 flags);
+/* Those that a remount takes off. */
+__u32 override_remount_clear(const struct override_facts *f, __u32 attr);
 
 /* "64M" -> bytes, only plain decimal numbers with at most one suffix. 0 or -EINVAL. */
 int override_parse_size(const char *text, __u64 *ret);
@@ -79,9 +123,11 @@ struct journal_entry {
 	__u32 slot;
 	__u32 mntns;
 	__u32 rule;
-	__u64 mnt_id;
+	__u64 mnt_id; /* 0: no mount: what was performed cannot be found and taken back later */
 	__u32 dev_major;
 	__u32 dev_minor;
+	__u32 op;   /* enum warder_op */
+	__u32 call; /* enum warder_call */
 	char target[WARDER_PATH_MAX];
 };
 

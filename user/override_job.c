@@ -11,6 +11,8 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/ptrace.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "calls.h"
@@ -194,10 +196,17 @@ void job_revoke(struct override *o, struct job *j)
 void job_executor_lost(struct override *o, struct job *j, const char *why)
 {
 	int attached = j->state == JOB_ATTACHING || j->state == JOB_UNDOING;
+	int performed = j->state == JOB_PERFORMING || j->state == JOB_TAKING_BACK;
 
 	j->inflight = 1;
 	job_leave_executor(o, j);
 	job_reason(j, "%s", why);
+	if (performed) {
+		/* Only the executor knew enough to go back. */
+		job_reason(j, "%s; whatever it has done stays", why);
+		j->out.performed = 1;
+		journal_clear(o->journal, job_index(o, j));
+	}
 	if (!attached) {
 		job_keep(o, j);
 		return;
@@ -246,47 +255,190 @@ static int job_name(struct override *o, struct job *j, int fd, char *name, size_
 	return rec.name_len < 0 ? -ENOENT : 0;
 }
 
-static void job_resolved(struct override *o, struct job *j)
+/* Is the thread that a priority is set of in the caller's container? Threads of a process are all
+ * in one. */
+static __u32 job_is_foreign(struct override *o, const struct job *j, const struct executor_sched *s)
+{
+	cleanup_close int pidfd = s->tid ? (int)syscall(SYS_pidfd_open, s->tgid, 0) : -1;
+	struct warder_task task;
+
+	return pidfd < 0 || loader_get_task(o->loader, pidfd, &task) || task.cid != j->out.cid;
+}
+
+/* Names that rules speak of: of the target, or of what will be `last` in a folder. */
+struct job_names {
+	char target[WARDER_PATH_MAX + EXECUTOR_LAST_SIZE];
+	char other[WARDER_PATH_MAX];
+};
+
+static int job_name_below(struct override *o, struct job *j, int fd, const char *last, char *name,
+			  size_t size)
+{
+	int err = job_name(o, j, fd, name, WARDER_PATH_MAX);
+	size_t len = strlen(name);
+
+	if (err)
+		return err;
+	if (len + 1 + strlen(last) >= WARDER_PATH_MAX)
+		return -ENAMETOOLONG;
+	snprintf(name + len, size - len, "/%s", last);
+	return 0;
+}
+
+static void facts_mount(struct override *o, struct job *j, struct override_facts *f,
+			struct job_names *n)
 {
 	const struct executor_reply *r = &o->reply;
-	struct override_facts f = { 0 };
-	char name[WARDER_PATH_MAX] = "";
-	int named;
 
-	if (r->error) {
-		snprintf(j->out.target, sizeof(j->out.target), "%s", r->target);
-		job_reason(j, "%s", r->what);
-		job_keep(o, j);
+	f->flags = warder_mount_flags(j->out.icept.arg[3]);
+	f->is_mount = r->is_mount;
+	f->at_root = r->at_root;
+	f->mnt_flags = r->mnt_flags;
+	f->own_fs = r->own_fs;
+	f->covers_kernel = r->covers_kernel;
+	if (r->fd >= 0 && !job_name(o, j, r->fd, n->target, WARDER_PATH_MAX))
+		f->target = n->target;
+	if (warder_mount_op(f->flags) == WARDER_MNT_MOVE && r->fd2 >= 0 &&
+	    !job_name(o, j, r->fd2, n->other, sizeof(n->other)))
+		f->from = n->other;
+}
+
+static void facts_call(struct override *o, struct job *j, struct override_facts *f,
+		       struct job_names *n)
+{
+	const struct executor_reply *r = &o->reply;
+	const __u64 *arg = j->out.icept.arg;
+	int at;
+
+	switch (f->op) {
+	case WARDER_OP_UMOUNT:
+		f->is_mount = r->is_mount;
+		f->at_root = r->at_root;
+		f->covers_kernel = r->covers_kernel;
+		f->umount_flags = j->out.icept.call == WARDER_CALL_oldumount ? 0 : (__u32)arg[1];
+		if (r->fd >= 0 && !job_name(o, j, r->fd, n->other, sizeof(n->other)))
+			f->object = n->other;
+		/* What is no mount is refused by the kernel: its own name will do. */
+		if (r->fd2 < 0)
+			f->target = f->object;
+		else if (!job_name_below(o, j, r->fd2, r->last, n->target, sizeof(n->target)))
+			f->target = n->target;
+		return;
+	case WARDER_OP_MKNOD:
+		at = j->out.icept.call == WARDER_CALL_mknodat;
+		f->node_type = (__u32)arg[1 + at] & S_IFMT;
+		f->major = (__u32)arg[2 + at] >> 8 & 0xfff;
+		f->minor = ((__u32)arg[2 + at] & 0xff) | ((__u32)arg[2 + at] >> 12 & 0xfff00);
+		if (r->fd2 >= 0 && !job_name_below(o, j, r->fd2, r->last, n->target, sizeof(n->target)))
+			f->target = n->target;
+		return;
+	case WARDER_OP_SETXATTR:
+		f->value = r->data;
+		f->value_len = r->value_len;
+		if (r->fd >= 0 && !job_name(o, j, r->fd, n->target, WARDER_PATH_MAX))
+			f->target = n->target;
+		return;
+	case WARDER_OP_SETHOSTNAME:
+	case WARDER_OP_SETDOMAINNAME:
+		f->host_uts = r->host_uts;
+		return;
+	case WARDER_OP_SCHED_SETSCHEDULER:
+	case WARDER_OP_SETPRIORITY:
+		f->sched = r->sched;
+		f->foreign = job_is_foreign(o, j, &r->sched);
 		return;
 	}
-	if (r->start != j->out.icept.start / (1000000000ull / (__u64)sysconf(_SC_CLK_TCK))) {
-		job_reason(j, "the thread's number belongs to another thread now");
-		job_keep(o, j);
-		return;
-	}
-	j->target_fd = r->fd;
-	named = r->fd >= 0 && job_name(o, j, r->fd, name, sizeof(name)) == 0;
-	f.op = j->out.icept.op;
-	if (f.op == WARDER_OP_MOUNT)
-		f.flags = warder_mount_flags(j->out.icept.arg[3]);
-	f.euid = j->out.icept.euid = r->euid;
-	f.fsuid = j->out.icept.fsuid = r->fsuid;
-	f.relation = r->relation;
-	f.cause = icept_cause(&j->out.icept);
-	f.candidates = j->out.icept.candidates;
-	f.same_mntns = r->mntns == j->ctr.mntns;
-	f.host_mntns = r->mntns == r->home_mntns;
-	f.shared = (int)r->shared;
-	f.fstype = r->fstype;
-	f.source = r->source;
-	f.data = r->data;
-	f.target = named ? name : NULL;
-	j->entry.mntns = r->mntns;
-	snprintf(j->out.source, sizeof(j->out.source), "%s", r->source);
-	snprintf(j->out.target, sizeof(j->out.target), "%s",
-		 !named ? r->target : *name ? name : "/");
+}
 
-	override_decide(j->target.image, &f, &j->decision);
+static void facts_fill(struct override *o, struct job *j, struct override_facts *f,
+		       struct job_names *n)
+{
+	const struct executor_reply *r = &o->reply;
+
+	f->op = j->out.icept.op;
+	f->euid = j->out.icept.euid = r->euid;
+	f->fsuid = j->out.icept.fsuid = r->fsuid;
+	f->relation = r->relation;
+	f->cause = icept_cause(&j->out.icept);
+	f->candidates = j->out.icept.candidates;
+	f->same_mntns = r->mntns == j->ctr.mntns;
+	f->host_mntns = r->mntns == r->home_mntns;
+	f->shared = (int)r->shared;
+	f->fstype = r->fstype;
+	f->source = r->source;
+	f->data = r->data;
+	f->value = "";
+	if (f->op == WARDER_OP_MOUNT)
+		facts_mount(o, j, f, n);
+	else
+		facts_call(o, j, f, n);
+}
+
+static void journal_fill(struct job *j)
+{
+	j->entry.cid = j->out.cid;
+	j->entry.cookie = j->out.icept.cookie;
+	j->entry.tid = j->tid;
+	j->entry.slot = j->target.slot;
+	j->entry.rule = j->out.rule;
+	j->entry.op = j->out.icept.op;
+	j->entry.call = j->out.icept.call;
+	j->entry.mnt_id = 0;
+	memcpy(j->entry.target, j->out.target, sizeof(j->entry.target));
+}
+
+/* Writes the entry; what cannot be written down is not performed. */
+static int job_journal(struct override *o, struct job *j)
+{
+	int err = journal_write(o->journal, job_index(o, j), &j->entry);
+
+	if (!err)
+		return 0;
+	journal_clear(o->journal, job_index(o, j));
+	job_reason(j, "the journal cannot be written: %s", strerror(-err));
+	job_keep(o, j);
+	return err;
+}
+
+/* Everything but a new mount and a bind is one step. */
+static void job_perform(struct override *o, struct job *j)
+{
+	memset(&o->req, 0, sizeof(o->req));
+	o->req.attr = j->decision.attr;
+	o->req.attr_clear = j->decision.attr_clear;
+	memcpy(o->req.text, j->decision.options, sizeof(o->req.text));
+	journal_fill(j);
+	if (job_journal(o, j))
+		return;
+	j->state = JOB_PERFORMING;
+	if (job_send(j, o, EXECUTOR_PERFORM, -1))
+		job_executor_lost(o, j, "the executor died");
+}
+
+static void job_make(struct override *o, struct job *j)
+{
+	const struct executor_reply *r = &o->reply;
+
+	memset(&o->req, 0, sizeof(o->req));
+	o->req.ops = j->decision.ops;
+	o->req.attr = j->decision.attr;
+	o->req.owned = j->ctr.userns_owned;
+	memcpy(o->req.fstype, r->fstype, sizeof(o->req.fstype));
+	/* Only for show: a longer one is left out, it is not compared by anything. */
+	if (strlen(r->source) < sizeof(o->req.name))
+		strcpy(o->req.name, r->source);
+	if (j->decision.bind)
+		snprintf(o->req.text, sizeof(o->req.text), "%s", j->decision.bind);
+	else
+		memcpy(o->req.text, j->decision.options, sizeof(o->req.text));
+	if (job_send(j, o, EXECUTOR_MAKE, j->ctr.userns_owned ? j->target.userns_fd : -1))
+		job_executor_lost(o, j, "the executor died");
+	else
+		j->state = JOB_MAKING;
+}
+
+static void job_decided(struct override *o, struct job *j)
+{
 	j->out.rule = j->decision.rule;
 	j->out.near_rule = j->decision.near_rule;
 	job_reason(j, "%s", j->decision.reason);
@@ -309,24 +461,110 @@ static void job_resolved(struct override *o, struct job *j)
 		job_end(o, j);
 		return;
 	case OVERRIDE_PERFORM:
-		break;
+		if (j->decision.ops & (WARDER_MNT_NEW | WARDER_MNT_BIND))
+			job_make(o, j);
+		else
+			job_perform(o, j);
+		return;
 	}
+}
+
+static void job_resolved(struct override *o, struct job *j)
+{
+	const struct executor_reply *r = &o->reply;
+	struct override_facts f = { 0 };
+	struct job_names names = { 0 };
+
+	if (r->error) {
+		snprintf(j->out.target, sizeof(j->out.target), "%s", r->target);
+		job_reason(j, "%s", r->what);
+		job_keep(o, j);
+		return;
+	}
+	if (r->start != j->out.icept.start / (1000000000ull / (__u64)sysconf(_SC_CLK_TCK))) {
+		job_reason(j, "the thread's number belongs to another thread now");
+		job_keep(o, j);
+		return;
+	}
+	j->target_fd = r->fd;
+	j->second_fd = r->fd2;
+	facts_fill(o, j, &f, &names);
+	j->entry.mntns = r->mntns;
+	snprintf(j->out.source, sizeof(j->out.source), "%s", f.from ? f.from : r->source);
+	snprintf(j->from, sizeof(j->from), "%s", f.from ? f.from : "");
+	snprintf(j->out.target, sizeof(j->out.target), "%s",
+		 !f.target ? r->target : *f.target ? f.target : "/");
+	override_decide(j->target.image, &f, &j->decision);
+	job_decided(o, j);
+}
+
+static void job_take_back(struct override *o, struct job *j)
+{
+	j->state = JOB_TAKING_BACK;
 	memset(&o->req, 0, sizeof(o->req));
-	o->req.ops = j->decision.ops;
-	o->req.attr = j->decision.attr;
-	o->req.owned = j->ctr.userns_owned;
-	memcpy(o->req.fstype, r->fstype, sizeof(o->req.fstype));
-	/* Only for show: a longer one is left out, it is not compared by anything. */
-	if (strlen(r->source) < sizeof(o->req.name))
-		strcpy(o->req.name, r->source);
-	if (j->decision.bind)
-		snprintf(o->req.text, sizeof(o->req.text), "%s", j->decision.bind);
-	else
-		memcpy(o->req.text, j->decision.options, sizeof(o->req.text));
-	if (job_send(j, o, EXECUTOR_MAKE, j->ctr.userns_owned ? j->target.userns_fd : -1))
-		job_executor_lost(o, j, "the executor died");
-	else
-		j->state = JOB_MAKING;
+	if (job_send(j, o, EXECUTOR_TAKE_BACK, -1))
+		job_executor_lost(o, j, j->out.reason);
+}
+
+/* Has the target still the name that was decided on? */
+static int job_target_is_named(struct override *o, struct job *j)
+{
+	char name[WARDER_PATH_MAX] = "";
+
+	if (job_name(o, j, j->target_fd, name, sizeof(name)))
+		return 0;
+	return !strcmp(*name ? name : "/", j->out.target);
+}
+
+/* After PERFORM: what the kernel said of it is what the caller sees. */
+static void job_performed(struct override *o, struct job *j)
+{
+	const struct executor_reply *r = &o->reply;
+	int moved = j->out.icept.op == WARDER_OP_MOUNT && j->decision.ops == WARDER_MNT_MOVE;
+
+	if (r->error) {
+		journal_clear(o->journal, job_index(o, j));
+		job_reason(j, "%s: %s", r->what, strerror(-r->error));
+		if (r->kernel && !j->answered)
+			job_answer(j, 1, r->error);
+		job_keep(o, j);
+		return;
+	}
+	j->out.performed = 1;
+	/* A folder can be renamed until something is mounted on it. */
+	if (moved && !job_target_is_named(o, j)) {
+		job_reason(j, "the target was renamed while the mount was moved");
+		job_answer(j, 0, 0);
+		job_take_back(o, j);
+		return;
+	}
+	if (moved && loader_move_mounts(o->loader, j->target.slot, j->from, j->out.target)) {
+		job_reason(j, "the new names of the mount cannot be recorded");
+		job_answer(j, 0, 0);
+		job_take_back(o, j);
+		return;
+	}
+	if (job_answer(j, 1, 0)) {
+		job_reason(j, "the caller was gone before it could be told");
+		job_take_back(o, j);
+		return;
+	}
+	journal_clear(o->journal, job_index(o, j));
+	job_end(o, j);
+}
+
+/* After TAKE_BACK. */
+static void job_taken_back(struct override *o, struct job *j)
+{
+	const struct executor_reply *r = &o->reply;
+
+	if (r->error)
+		job_reason(j, "the caller was gone before it could be told; performed, and %s", r->what);
+	else if (j->from[0])
+		loader_move_mounts(o->loader, j->target.slot, j->out.target, j->from);
+	j->out.undone = !r->error;
+	journal_clear(o->journal, job_index(o, j));
+	job_end(o, j);
 }
 
 static void job_made(struct override *o, struct job *j)
@@ -352,22 +590,12 @@ static void job_made(struct override *o, struct job *j)
 		job_keep(o, j);
 		return;
 	}
-	j->entry.cid = j->out.cid;
-	j->entry.cookie = j->out.icept.cookie;
-	j->entry.tid = j->tid;
-	j->entry.slot = j->target.slot;
-	j->entry.rule = j->out.rule;
+	journal_fill(j);
 	j->entry.mnt_id = r->mnt_id;
 	j->entry.dev_major = r->dev_major;
 	j->entry.dev_minor = r->dev_minor;
-	memcpy(j->entry.target, j->out.target, sizeof(j->entry.target));
-	err = journal_write(o->journal, job_index(o, j), &j->entry);
-	if (err) {
-		journal_clear(o->journal, job_index(o, j));
-		job_reason(j, "the journal cannot be written: %s", strerror(-err));
-		job_keep(o, j);
+	if (job_journal(o, j))
 		return;
-	}
 	memset(&o->req, 0, sizeof(o->req));
 	j->state = JOB_ATTACHING;
 	if (job_send(j, o, EXECUTOR_ATTACH, -1))
@@ -384,8 +612,6 @@ static void job_undo(struct override *o, struct job *j)
 
 static void job_attached(struct override *o, struct job *j)
 {
-	char name[WARDER_PATH_MAX] = "", shown[WARDER_PATH_MAX];
-
 	if (o->reply.error) {
 		journal_clear(o->journal, job_index(o, j));
 		job_reason(j, "%s: %s", o->reply.what, strerror(-o->reply.error));
@@ -394,10 +620,7 @@ static void job_attached(struct override *o, struct job *j)
 	}
 	j->out.performed = 1;
 	/* A folder can be renamed until something is mounted on it. */
-	if (job_name(o, j, j->target_fd, name, sizeof(name)))
-		strcpy(name, "?");
-	snprintf(shown, sizeof(shown), "%s", *name ? name : "/");
-	if (strcmp(shown, j->out.target)) {
+	if (!job_target_is_named(o, j)) {
 		job_reason(j, "the target was renamed while the mount was made");
 		job_answer(j, 0, 0);
 		job_undo(o, j);
@@ -433,6 +656,8 @@ static void job_addresses(struct executor_request *req, const struct warder_icep
 	int path = call_argument_of(ic->call, 'p', 0), text = call_argument_of(ic->call, 's', 0);
 
 	req->op = ic->op;
+	req->call = ic->call;
+	memcpy(req->arg, ic->arg, sizeof(req->arg));
 	if (path >= 0)
 		req->target = ic->arg[path];
 	if (text >= 0)
@@ -461,6 +686,7 @@ void job_start(struct override *o, struct job *j)
 	o->req.patient = share_of(o, j->out.cid, j->taken)->left <= 0;
 	o->req.tid = j->tid;
 	job_addresses(&o->req, ic);
+	o->req.perform = (__u32)override_must_resolve(j->target.image, ic->candidates);
 	o->req.userns = j->ctr.userns;
 	epoll_ctl(o->epoll, EPOLL_CTL_ADD, executor_fd(j->ex), &ev);
 	if (job_send(j, o, EXECUTOR_RESOLVE, -1))
@@ -492,6 +718,12 @@ void job_reply(struct override *o, struct job *j)
 		break;
 	case JOB_ATTACHING:
 		job_attached(o, j);
+		break;
+	case JOB_PERFORMING:
+		job_performed(o, j);
+		break;
+	case JOB_TAKING_BACK:
+		job_taken_back(o, j);
 		break;
 	case JOB_UNDOING:
 	case JOB_REVOKING:

@@ -27,7 +27,9 @@ enum job_state {
 	JOB_RESOLVING,
 	JOB_MAKING,
 	JOB_ATTACHING,
+	JOB_PERFORMING, /* everything but new mounts and binds */
 	JOB_UNDOING,   /* the caller is gone: the executor takes the mount off */
+	JOB_TAKING_BACK, /* the same for what is no new mount */
 	JOB_REVOKE,    /* waits for an executor that undoes what the journal says */
 	JOB_REVOKING,
 	JOB_REAPING,   /* the thread died while we traced it: its end must be waited for */
@@ -58,6 +60,8 @@ struct job {
 	struct override_outcome out;
 	struct journal_entry entry;
 	int target_fd; /* number in the executor */
+	int second_fd; /* what is moved, or the folder of what is made or unmounted */
+	char from[WARDER_PATH_MAX]; /* move: the old name */
 };
 
 struct rate {

@@ -9,7 +9,7 @@
 #include "cleanup.h"
 #include "override_internal.h"
 
-#define JOURNAL_MAGIC 0x314a5257u /* "WRJ1" */
+#define JOURNAL_MAGIC 0x324a5257u /* "WRJ2" */
 
 struct place {
 	__u32 magic;

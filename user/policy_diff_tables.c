@@ -571,6 +571,11 @@ void diff_overrides(struct diff *d)
 				      warder_start(d->img[0], d->pr[0], WARDER_START_OVERRIDE_TARGET),
 				      warder_start(d->img[1], d->pr[1], WARDER_START_OVERRIDE_TARGET),
 				      true, override_visit, w, &d->out->incomplete);
+	if (n[0] && n[1] && !d->err)
+		d->err = product_walk(d->img[0], d->img[1],
+				      warder_start(d->img[0], d->pr[0], WARDER_START_OVERRIDE_SOURCE),
+				      warder_start(d->img[1], d->pr[1], WARDER_START_OVERRIDE_SOURCE),
+				      true, override_visit, w, &d->out->incomplete);
 	/* First those that are the same, then those whose targets changed. */
 	for (__u32 i = 0; i < n[0]; i++)
 		match[i] = -1;

@@ -234,6 +234,7 @@ struct policy_override {
 	const char *bind;
 	const char *option_text[WARDER_OPTIONS_MAX];
 	const char *targets; /* the patterns, joined: equal strings are equal targets */
+	const char *sources;
 };
 
 struct policy_mount {
@@ -385,6 +386,12 @@ void parse_signal_rule(struct parser *ps, struct node *rule);
 void parse_ipc_rule(struct parser *ps, struct node *rule);
 void parse_mount(struct parser *ps, struct node *rule);
 void parse_override(struct parser *ps, struct node *rule);
+/* policy_override_call.c: what a rule says of the values of a call that is no mount; `ops` are those
+ * that it names. */
+void parse_override_values(struct parser *ps, struct node *rule, uint64_t ops,
+			   struct policy_override *o);
+/* "c 1:3", "b 8:*", "* *:*", "*". */
+bool parse_device(const char *text, struct warder_device_rule *ret);
 /* A word or a list of them; 0 types after an error. */
 struct fstypes {
 	char type[WARDER_MOUNT_RULES_MAX][WARDER_FSTYPE_SIZE];

@@ -32,8 +32,7 @@ static const struct key override_keys[] = { { "on", true },	   { "type", false }
 					    { NULL, false } };
 
 /* Keys of the language that say something this version cannot do. */
-static const char *const override_later[] = { "source", "trusted_image", "fuse",
-					      "name",	"node",		 "priority" };
+static const char *const override_later[] = { "trusted_image", "fuse" };
 
 /* The kernel parses what is on these devices or images: hostile bytes reach it. */
 static const char *const image_types[] = { "ext2",  "ext3", "ext4", "xfs",   "erofs",	"squashfs",
@@ -196,9 +195,9 @@ static void parse_do(struct parser *ps, struct node *n, bool optional, bool *ret
 	if (word < 0)
 		return;
 	o->do_ = (uint32_t)word;
-	if (value && word != WARDER_DO_FAKE)
-		parser_error(ps, value, "value: only do: fake has one");
-	else if (value && expect_number(ps, value, "value", 0, INT_MAX, &number))
+	if (value && word != WARDER_DO_FAKE && !map_get(n, "name"))
+		parser_error(ps, value, "value: only do: fake has one, and a rule on setxattr with a name");
+	else if (value && word == WARDER_DO_FAKE && expect_number(ps, value, "value", 0, INT_MAX, &number))
 		o->value = (uint32_t)number;
 	if (err && word != WARDER_DO_DENY)
 		parser_error(ps, err, "errno: only do: deny has one");
@@ -297,6 +296,7 @@ static void check_override_shadow(struct parser *ps, const struct node *n, size_
 		    (a->o.by_profile != WARDER_BY_ANY_PROFILE &&
 		     a->o.by_profile != b->o.by_profile) ||
 		    strcmp(a->bind ? a->bind : "", b->bind ? b->bind : "") || a->o.rate ||
+		    strcmp(a->sources, b->sources) ||
 		    p->overrides - first != 1)
 			continue;
 		/* Without options in the first, none may be asked for: then b needs none too. */
@@ -334,8 +334,17 @@ static const char *const on_later[] = { "move_mount", "fsopen",	       "fsmount"
 /* Those that `on:` names, bit WARDER_OP_*. */
 struct on {
 	uint64_t ops;
+	uint32_t change; /* WARDER_MNT_*: a change of a mount, which is mount(2) as well */
+	unsigned words;
 	bool optional, skip;
 };
+
+static const struct {
+	const char *word;
+	uint32_t change;
+} on_changes[] = { { "remount", WARDER_MNT_REMOUNT },
+		   { "move", WARDER_MNT_MOVE },
+		   { "propagation", WARDER_MNT_PROPAGATION } };
 
 static void read_on(struct parser *ps, struct node *n, void *arg)
 {
@@ -343,6 +352,13 @@ static void read_on(struct parser *ps, struct node *n, void *arg)
 	__u32 op = call_op_from_word(n->text);
 	char buf[SHOWN_SIZE], words[512] = "";
 
+	on->words++;
+	for (size_t i = 0; i < ARRAY_SIZE(on_changes); i++)
+		if (node_is(n, on_changes[i].word)) {
+			on->ops |= 1ull << WARDER_OP_MOUNT;
+			on->change = on_changes[i].change;
+			return;
+		}
 	if (op) {
 		if (on->ops >> op & 1)
 			parser_error(ps, n, "on: %s is there twice", n->text);
@@ -358,12 +374,17 @@ static void read_on(struct parser *ps, struct node *n, void *arg)
 	for (op = WARDER_OP_NONE + 1; op < WARDER_OP__MAX; op++)
 		snprintf(words + strlen(words), sizeof(words) - strlen(words), "%s%s",
 			 *words ? ", " : "", call_op_word(op));
-	parser_error(ps, n, "on: expected one of %s; found %s", words, node_shown(n, buf));
+	parser_error(ps, n, "on: expected one of %s, remount, move, propagation; found %s", words,
+		     node_shown(n, buf));
 	on->skip = true;
 }
 
 /* Which keys a rule on other calls than mount(2) cannot have. */
-static const char *const of_mounts[] = { "type", "bind", "target", "flags", "options", "force" };
+static const char *const of_mounts[] = { "type", "bind", "flags", "options", "force", "source" };
+/* Nor a rule on what has no path. */
+#define OPS_WITH_TARGET                                                                       \
+	(1ull << WARDER_OP_MOUNT | 1ull << WARDER_OP_UMOUNT | 1ull << WARDER_OP_MKNOD |       \
+	 1ull << WARDER_OP_SETXATTR)
 /* A report has no answer, so that nothing can be said of one. */
 static const char *const of_answers[] = { "by",	  "value",    "errno", "late",	   "cause",
 					  "deadline", "rate", "fallback", "way" };
@@ -416,6 +437,39 @@ static void parse_override_mount(struct parser *ps, struct node *n, struct polic
 		check_types(ps, type, types, o->o.do_);
 }
 
+/* What a rule on a change of a mount says. */
+static void parse_override_change(struct parser *ps, struct node *n, uint32_t change,
+				  struct policy_override *o)
+{
+	static const char *const of_new[] = { "type", "bind" };
+	static const char *const of_remounts[] = { "options", "force" };
+	struct node *flags = map_get(n, "flags"), *v;
+
+	o->o.ops = change;
+	o->o.force = change == WARDER_MNT_REMOUNT ? MS_NOSUID | MS_NODEV : 0;
+	refuse_keys(ps, n, of_new, ARRAY_SIZE(of_new), "only rules on mount have it");
+	if (change != WARDER_MNT_REMOUNT)
+		refuse_keys(ps, n, of_remounts, ARRAY_SIZE(of_remounts),
+			    "only rules on mount and remount have it");
+	if (change != WARDER_MNT_MOVE && map_get(n, "source"))
+		parser_error(ps, map_get(n, "source"), "source: only rules on move have it");
+	if (change == WARDER_MNT_MOVE && flags)
+		parser_error(ps, flags, "flags: a move has none");
+	else if (flags)
+		parse_flags(ps, flags, &o->o.require, &o->o.forbid);
+	if (!map_get(n, "target") || (change == WARDER_MNT_MOVE && !map_get(n, "source")))
+		parser_error(ps, n, change == WARDER_MNT_MOVE ?
+			     "override: a rule on move needs source and target" :
+			     "override: a rule on a change of mounts needs target");
+	v = map_get(n, "options");
+	if (change == WARDER_MNT_REMOUNT && v && expect_map(ps, v, "options"))
+		for (size_t i = 0; i + 1 < v->count; i += 2)
+			read_option(ps, v->item[i], v->item[i + 1], o);
+	v = map_get(n, "force");
+	if (change == WARDER_MNT_REMOUNT && v)
+		each_scalar(ps, v, "force", read_force, &o->o.force);
+}
+
 /* One entry for each type of a mount, and for each other operation. */
 static bool add_entries(struct parser *ps, const struct node *n, uint64_t ops,
 			struct policy_override *o, const struct fstypes *types, uint64_t *ret_set)
@@ -444,14 +498,14 @@ static bool add_entries(struct parser *ps, const struct node *n, uint64_t ops,
 void parse_override(struct parser *ps, struct node *n)
 {
 	struct policy *p = ps->p;
-	struct policy_override o = { .targets = "" };
+	struct policy_override o = { .targets = "", .sources = "" };
 	struct policy_rule rule = { .file = ps->file,
 				    .line = n->line,
 				    .column = n->column,
 				    .class_ = WARDER_CLASS_OVERRIDE };
 	struct fstypes types = { .count = 1 };
 	struct on on = { .ops = 0 };
-	struct node *v, *target;
+	struct node *v, *target, *source;
 	bool skip = false, audit = false, mount;
 	size_t first = p->overrides;
 	uint32_t index;
@@ -491,12 +545,20 @@ void parse_override(struct parser *ps, struct node *n)
 		o.o.cause |= WARDER_CAUSE_BASELINE;
 	if (mount && o.o.do_ == WARDER_DO_REPORT)
 		parser_error(ps, n, "override: every refused mount is reported, without a rule");
-	else if (mount && on.ops != 1ull << WARDER_OP_MOUNT)
-		parser_error(ps, n, "on: mount needs a rule of its own");
+	else if (mount && on.words != 1)
+		parser_error(ps, n, "on: mount, remount, move and propagation need a rule each");
+	else if (mount && on.change)
+		parse_override_change(ps, n, on.change, &o);
+	else if (mount && map_get(n, "source"))
+		parser_error(ps, map_get(n, "source"), "source: only rules on move have it");
 	else if (mount)
 		parse_override_mount(ps, n, &o, &types);
 	else
 		refuse_keys(ps, n, of_mounts, ARRAY_SIZE(of_mounts), "only rules on mount have it");
+	if (target && (on.ops & ~OPS_WITH_TARGET))
+		parser_error(ps, target,
+			     "target: only rules on mounts, umount, mknod and setxattr have it");
+	parse_override_values(ps, n, on.ops, &o);
 	if (o.o.do_ == WARDER_DO_REPORT)
 		refuse_keys(ps, n, of_answers, ARRAY_SIZE(of_answers),
 			    "do: report leaves the errno as it is");
@@ -519,6 +581,13 @@ void parse_override(struct parser *ps, struct node *n)
 				    &o.targets);
 		for (size_t i = first; i < p->overrides; i++)
 			p->override[i].targets = o.targets;
+	}
+	source = on.change == WARDER_MNT_MOVE ? map_get(n, "source") : NULL;
+	if (source) {
+		parser_add_patterns(ps, source, "source", index, WARDER_START_OVERRIDE_SOURCE, set,
+				    &o.sources);
+		for (size_t i = first; i < p->overrides; i++)
+			p->override[i].sources = o.sources;
 	}
 	if (p->overrides > first)
 		check_override_shadow(ps, n, first);

@@ -35,8 +35,7 @@ static bool parse_device_number(const char **text, uint64_t max, __u32 *ret)
 	return true;
 }
 
-/* "c 1:3", "b 8:*", "* *:*", "*". */
-static bool parse_device(const char *text, struct warder_device_rule *ret)
+bool parse_device(const char *text, struct warder_device_rule *ret)
 {
 	if (!strcmp(text, "*")) {
 		ret->type = 0;

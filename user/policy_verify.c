@@ -170,6 +170,25 @@ static const char *verify_mount(const struct warder_image *img, const struct war
 	return padded_is_fine(m->type, sizeof(m->type)) ? NULL : "type of a mount rule";
 }
 
+/* What a rule on calls other than mount(2) keeps as options has names of its own. */
+static bool override_value_is_fine(const struct warder_override *o, const struct warder_option *p)
+{
+	switch (o->op) {
+	case WARDER_OP_MOUNT:
+		return p->compare <= WARDER_CMP_LE;
+	case WARDER_OP_MKNOD:
+		return !strcmp(p->name, WARDER_OPTION_NODE) && p->compare == WARDER_CMP_EQ && !p->text;
+	case WARDER_OP_SETXATTR:
+		return !strcmp(p->name, WARDER_OPTION_XATTR) && p->compare == WARDER_CMP_EQ && p->text;
+	case WARDER_OP_SCHED_SETSCHEDULER:
+	case WARDER_OP_SETPRIORITY:
+		return (!strcmp(p->name, WARDER_OPTION_REALTIME) && p->compare == WARDER_CMP_LE) ||
+		       (!strcmp(p->name, WARDER_OPTION_NICE) && p->compare == WARDER_CMP_GE);
+	default:
+		return false;
+	}
+}
+
 static const char *verify_override(const struct warder_image *img, const struct warder_override *o)
 {
 	if (o->op == WARDER_OP_NONE || o->op >= WARDER_OP__MAX || !o->ops || (o->ops & ~MNT_ALL) ||
@@ -193,9 +212,9 @@ static const char *verify_override(const struct warder_image *img, const struct 
 	for (__u32 i = 0; i < WARDER_OPTIONS_MAX; i++) {
 		const struct warder_option *p = &o->option[i];
 
-		if (!padded_is_fine(p->name, sizeof(p->name)) || p->compare > WARDER_CMP_LE ||
+		if (!padded_is_fine(p->name, sizeof(p->name)) || p->compare > WARDER_CMP_GE ||
 		    !string_is_fine(img, p->text) ||
-		    (i < o->options ? !p->name[0]
+		    (i < o->options ? !p->name[0] || !override_value_is_fine(o, p)
 				    : p->name[0] || p->bound || p->text || p->compare))
 			return "option of an override";
 	}

@@ -83,9 +83,26 @@ static const struct policy_error errors[] = {
 	{P "mount:\n  - {allow: umount, source: /dev/sda}\n", 3, 29, "bind, move and attach"},
 	{P "override:\n  - {do: perform, type: tmpfs}\n", 3, 5, "\"on\" is missing"},
 	{P "override:\n  - {on: mont, do: perform}\n", 3, 10, "expected one of mount, umount"},
-	{P "override:\n  - {on: mknod, do: perform}\n", 3, 10, "not enforced"},
+	{P "override:\n  - {on: chroot, do: perform}\n", 3, 10, "not enforced"},
+	{P "override:\n  - {on: mknod, do: perform}\n", 3, 5, "needs node"},
+	{P "override:\n  - {on: mknod, node: 'c 1:*', do: perform}\n", 3, 23, "one device"},
+	{P "override:\n  - {on: mknod, node: 'c 1:1', do: perform}\n", 3, 23, "all of memory"},
+	{P "override:\n  - {on: setns, node: 'c 1:3', do: deny}\n", 3, 23, "only rules on mknod"},
+	{P "override:\n  - {on: umount, do: perform}\n", 3, 5, "needs target"},
+	{P "override:\n  - {on: reboot, target: /a, do: deny}\n", 3, 26, "umount, mknod"},
+	{P "override:\n  - {on: setxattr, name: trusted.x, do: perform}\n", 3, 27, "both"},
+	{P "override:\n  - {on: setxattr, name: user.x, value: 'y', do: perform}\n", 3, 27, "trusted"},
+	{P "override:\n  - {on: setpriority, do: perform}\n", 3, 5, "its bounds"},
+	{P "override:\n  - {on: setpriority, priority: {nice: -5}, do: perform}\n", 3, 40, ">=N"},
+	{P "override:\n  - {on: setpriority, priority: {realtime: '<=100'}, do: perform}\n", 3, 44,
+	 "from 1 to 99"},
+	{P "override:\n  - {on: [remount, move], target: /a, do: perform}\n", 3, 5, "a rule each"},
+	{P "override:\n  - {on: remount, do: perform}\n", 3, 5, "needs target"},
+	{P "override:\n  - {on: move, target: /a, do: perform}\n", 3, 5, "source and target"},
+	{P "override:\n  - {on: mount, type: tmpfs, source: /a, do: perform}\n", 3, 38, "only rules on move"},
+	{P "override:\n  - {on: remount, type: tmpfs, target: /a, do: perform}\n", 3, 25, "on mount have it"},
 	{P "override:\n  - {on: [setns, setns], do: report}\n", 3, 18, "twice"},
-	{P "override:\n  - {on: [setns, mount], type: tmpfs, do: deny}\n", 3, 5, "rule of its own"},
+	{P "override:\n  - {on: [setns, mount], type: tmpfs, do: deny}\n", 3, 5, "a rule each"},
 	{P "override:\n  - {on: mount, do: report}\n", 3, 5, "without a rule"},
 	{P "override:\n  - {on: setns, do: fake, type: tmpfs}\n", 3, 33, "only rules on mount"},
 	{P "override:\n  - {on: setns, do: report, rate: 1/s}\n", 3, 35, "leaves the errno"},
@@ -240,7 +257,7 @@ static void test_optional(void **state)
 {
 	static const char text[] =
 		P "defaults: {optional: true, network: deny}\n"
-		"override: [{on: mknod, node: 'c 1:3', do: perform, optional: true}]\n"
+		"override: [{on: chroot, do: perform, optional: true}]\n"
 		"keyring: {join: sticky, upcalls: [{type: '*', to: queue, optional: true}], "
 		"optional: true}\n";
 	struct policy_diags d = {0};

@@ -1,0 +1,761 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Overrides of calls other than new mounts, without BPF: what rules say of them, and what executors
+ * do and take back, on real objects (as root; skipped otherwise). The caller is a child in
+ * namespaces of its own.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <sys/wait.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "../../user/override_internal.h"
+#include "cleanup.h"
+#include "warder_decide.h"
+
+static const char policy_text[] =
+	"policy: t\n"
+	"defaults: {namespace: allow}\n"
+	"mount:\n"
+	"  - deny: [umount, move]\n"
+	"    target: /mnt/denied/**\n"
+	"file:\n"
+	"  - {deny: [mknod, xattr], path: /mnt/secret/**}\n"
+	"override:\n"
+	"  - {on: umount, target: [/mnt/s/**, /mnt/denied/**], do: perform}\n"
+	"  - {on: remount, target: /mnt/s/**, options: {size: '<=64M'}, do: perform}\n"
+	"  - {on: move, source: /mnt/s/**, target: /mnt/t/**, do: perform}\n"
+	"  - {on: propagation, target: /mnt/s/**, do: perform}\n"
+	"  - {on: mknod, node: ['c 1:3', 'b 7:0'], do: perform}\n"
+	"  - {on: setxattr, do: perform}\n"
+	"  - {on: setxattr, name: trusted.x, value: '1', do: perform}\n"
+	"  - {on: [sethostname, setdomainname], do: perform}\n"
+	"  - {on: [sched_setscheduler, setpriority], priority: {realtime: '<=10', nice: '>=-5'}, "
+	"do: perform}\n";
+
+static struct warder_image *img;
+static struct executor_pool *pool;
+
+static struct warder_image *compile(const char *text)
+{
+	struct policy_diags diags = { 0 };
+	struct warder_image *image = NULL;
+	struct policy *p = NULL;
+
+	if (policy_parse("t.yaml", text, strlen(text), NULL, &p, &diags) ||
+	    policy_compile(p, &image, &diags)) {
+		policy_diags_print(&diags, stderr);
+		fail_msg("the policy does not compile");
+	}
+	policy_diags_done(&diags);
+	policy_free(p);
+	return image;
+}
+
+/* ------------------------------------------------------------------------ decisions */
+
+static struct override_decision decision;
+
+static struct override_facts facts(__u32 op)
+{
+	return (struct override_facts){
+		.op = op,
+		.relation = WARDER_BY_USERNS_CONTAINER,
+		.cause = WARDER_CAUSE_CAPABILITY,
+		.same_mntns = 1,
+		.is_mount = 1,
+		.fstype = "tmpfs",
+		.source = "",
+		.data = "",
+		.value = "",
+		.target = "/mnt/s/a",
+	};
+}
+
+static void decides(int line, struct override_facts f, int action, const char *reason)
+{
+	override_decide(img, &f, &decision);
+	if (decision.action != action || (reason && !strstr(decision.reason, reason)))
+		fail_msg("line %d: %d, %s", line, decision.action, decision.reason);
+}
+
+#define DECIDES(op, action, reason, ...)                       \
+	do {                                                   \
+		struct override_facts f = facts(WARDER_OP_##op); \
+		__VA_ARGS__;                                   \
+		decides(__LINE__, f, action, reason);          \
+	} while (0)
+#define PERFORMS(op, ...) DECIDES(op, OVERRIDE_PERFORM, NULL, __VA_ARGS__)
+#define KEEPS(op, reason, ...) DECIDES(op, OVERRIDE_KEEP, reason, __VA_ARGS__)
+
+static void test_umount_rules(void **state)
+{
+	(void)state;
+	PERFORMS(UMOUNT, (void)0);
+	KEEPS(UMOUNT, "does not allow the target", f.target = "/mnt/other");
+	KEEPS(UMOUNT, "never overridden", f.target = "/mnt/denied/x");
+	KEEPS(UMOUNT, "never overridden", f.object = "/mnt/denied/x");
+	KEEPS(UMOUNT, "host's", f.host_mntns = 1);
+	KEEPS(UMOUNT, "of its own", f.same_mntns = 0);
+	KEEPS(UMOUNT, "shared", f.shared = 1);
+	KEEPS(UMOUNT, "MNT_FORCE", f.umount_flags = MNT_FORCE);
+	KEEPS(UMOUNT, "root of the mount namespace", f.at_root = 1);
+	KEEPS(UMOUNT, "runtimes mask", f.covers_kernel = 1);
+	KEEPS(UMOUNT, "uid 0", f.euid = 1000);
+}
+
+static void test_remount_rules(void **state)
+{
+	(void)state;
+	PERFORMS(MOUNT, f.flags = MS_REMOUNT; f.own_fs = 1; f.data = "size=1M");
+	assert_string_equal(decision.options, "size=1048576");
+	assert_int_equal(decision.attr, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
+	assert_int_equal(decision.attr_clear, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOEXEC);
+	/* What is left out stays as it is. */
+	PERFORMS(MOUNT, f.flags = MS_REMOUNT | MS_NOATIME; f.own_fs = 1);
+	assert_string_equal(decision.options, "");
+	assert_int_equal(decision.attr_clear & MOUNT_ATTR__ATIME, MOUNT_ATTR__ATIME);
+	KEEPS(MOUNT, "bounds option size", f.flags = MS_REMOUNT; f.own_fs = 1; f.data = "size=65M");
+	KEEPS(MOUNT, "own", f.flags = MS_REMOUNT);
+	PERFORMS(MOUNT, f.flags = MS_REMOUNT | MS_BIND | MS_RDONLY);
+	KEEPS(MOUNT, "read-only", f.flags = MS_REMOUNT | MS_BIND; f.mnt_flags = MS_RDONLY);
+	PERFORMS(MOUNT, f.flags = MS_REMOUNT | MS_BIND; f.mnt_flags = MS_RDONLY; f.own_fs = 1);
+	KEEPS(MOUNT, "noexec", f.flags = MS_REMOUNT | MS_BIND; f.mnt_flags = MS_NOEXEC; f.own_fs = 1);
+	KEEPS(MOUNT, "flag", f.flags = MS_REMOUNT | MS_BIND | MS_LAZYTIME);
+	KEEPS(MOUNT, "of its own", f.flags = MS_REMOUNT | MS_BIND; f.same_mntns = 0);
+	KEEPS(MOUNT, "root of", f.flags = MS_REMOUNT | MS_BIND; f.at_root = 1);
+}
+
+static void test_move_rules(void **state)
+{
+	(void)state;
+	PERFORMS(MOUNT, f.flags = MS_MOVE; f.from = "/mnt/s/a"; f.target = "/mnt/t/a");
+	KEEPS(MOUNT, "source /mnt/x", f.flags = MS_MOVE; f.from = "/mnt/x"; f.target = "/mnt/t/a");
+	KEEPS(MOUNT, "source without a name", f.flags = MS_MOVE; f.target = "/mnt/t/a");
+	KEEPS(MOUNT, "target", f.flags = MS_MOVE; f.from = "/mnt/s/a"; f.target = "/mnt/s/b");
+	KEEPS(MOUNT, "never", f.flags = MS_MOVE; f.from = "/mnt/denied/a"; f.target = "/mnt/t/a");
+	KEEPS(MOUNT, "mask", f.flags = MS_MOVE; f.from = "/mnt/s/a"; f.target = "/mnt/t/a";
+	      f.covers_kernel = 1);
+	KEEPS(MOUNT, "shared", f.flags = MS_MOVE; f.from = "/mnt/s/a"; f.target = "/mnt/t/a";
+	      f.shared = 1);
+	PERFORMS(MOUNT, f.flags = MS_SHARED);
+	KEEPS(MOUNT, "target", f.flags = MS_SHARED; f.target = "/mnt/t/a");
+}
+
+static void test_node_rules(void **state)
+{
+	(void)state;
+	PERFORMS(MKNOD, f.node_type = S_IFCHR; f.major = 1; f.minor = 3);
+	PERFORMS(MKNOD, f.node_type = S_IFBLK; f.major = 7);
+	KEEPS(MKNOD, "list node b 1:3", f.node_type = S_IFBLK; f.major = 1; f.minor = 3);
+	KEEPS(MKNOD, "list node c 1:5", f.node_type = S_IFCHR; f.major = 1; f.minor = 5);
+	KEEPS(MKNOD, "list", f.node_type = S_IFREG; f.major = 1; f.minor = 3);
+	/* Numbers that the packed form would cut. */
+	KEEPS(MKNOD, "list", f.node_type = S_IFCHR; f.major = 0x1001; f.minor = 3);
+	KEEPS(MKNOD, "never", f.node_type = S_IFCHR; f.major = 1; f.minor = 3; f.target = "/mnt/secret/n");
+	KEEPS(MKNOD, "no name", f.node_type = S_IFCHR; f.major = 1; f.minor = 3; f.target = NULL);
+}
+
+static void test_attribute_rules(void **state)
+{
+	(void)state;
+	PERFORMS(SETXATTR, f.source = "trusted.overlay.opaque"; f.value = "y"; f.value_len = 1);
+	PERFORMS(SETXATTR, f.source = "trusted.x"; f.value = "1"; f.value_len = 1);
+	KEEPS(SETXATTR, "attribute trusted.x", f.source = "trusted.x"; f.value = "2"; f.value_len = 1);
+	KEEPS(SETXATTR, "another value", f.source = "trusted.overlay.opaque"; f.value = "y\0"; f.value_len = 2);
+	KEEPS(SETXATTR, "list attribute trusted.y", f.source = "trusted.y"; f.value = "1"; f.value_len = 1);
+	KEEPS(SETXATTR, "list", f.source = "trusted.x=1"; f.value = ""; f.value_len = 0);
+	KEEPS(SETXATTR, "never", f.source = "trusted.x"; f.value = "1"; f.value_len = 1;
+	      f.target = "/mnt/secret/n");
+	KEEPS(SETXATTR, "no name", f.source = "trusted.x"; f.value = "1"; f.value_len = 1;
+	      f.target = NULL);
+}
+
+static void test_name_rules(void **state)
+{
+	static const char denied[] = "policy: t\nkernel: [{deny: [hostname]}]\n"
+				     "override: [{on: sethostname, do: perform}]\n";
+	struct warder_image *all = img;
+
+	(void)state;
+	PERFORMS(SETHOSTNAME, (void)0);
+	PERFORMS(SETDOMAINNAME, (void)0);
+	KEEPS(SETHOSTNAME, "the host's", f.host_uts = 1);
+	img = compile(denied);
+	KEEPS(SETHOSTNAME, "never overridden", (void)0);
+	free(img);
+	img = all;
+}
+
+static void test_priority_rules(void **state)
+{
+	(void)state;
+#define RT(n) f.sched = (struct executor_sched) { .tid = 5, .policy = SCHED_FIFO, .realtime = n }
+#define NICE(n) f.sched = (struct executor_sched) { .tid = 5, .nice = n, .sets_nice = 1 }
+	PERFORMS(SCHED_SETSCHEDULER, RT(10));
+	KEEPS(SCHED_SETSCHEDULER, "bounds real-time priorities by 10", RT(11));
+	KEEPS(SCHED_SETSCHEDULER, "reset", RT(10); f.sched.flags = 8);
+	KEEPS(SCHED_SETSCHEDULER, "fifo", RT(10); f.sched.policy = 6);
+	KEEPS(SCHED_SETSCHEDULER, "not the container's", RT(10); f.foreign = 1);
+	PERFORMS(SETPRIORITY, NICE(-5));
+	KEEPS(SETPRIORITY, "bounds nice by -5", NICE(-6));
+	KEEPS(SETPRIORITY, "more than one", NICE(0); f.sched.tid = 0);
+	KEEPS(SETPRIORITY, "not the container's", NICE(0); f.foreign = 1);
+}
+
+/* -------------------------------------------------------------------------- executors */
+
+static struct executor *ex;
+static struct executor_request req;
+static struct executor_reply reply;
+static char *memory; /* shared with the caller, at the same address */
+static pid_t caller;
+
+static void step(enum executor_step s)
+{
+	req.step = s;
+	req.cookie++;
+	assert_int_equal(executor_send(ex, &req, -1), 0);
+	for (int i = 0; i < 5000; i++) {
+		int err = executor_receive(ex, &reply);
+
+		if (err == -EAGAIN) {
+			usleep(1000);
+			continue;
+		}
+		assert_int_equal(err, 0);
+		assert_true(reply.cookie == req.cookie);
+		return;
+	}
+	fail_msg("no answer to step %d", s);
+}
+
+static int caller_main(int ready)
+{
+	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
+	    mount("none", "/mnt", "tmpfs", 0, "mode=755") || mkdir("/mnt/a", 0755) ||
+	    mkdir("/mnt/b", 0755) || symlink("a", "/mnt/link") ||
+	    mount("none", "/mnt/a", "tmpfs", MS_NOSUID | MS_NODEV, "size=1M") || chdir("/mnt") ||
+	    sethostname("first", 5))
+		return 1;
+	umask(027);
+	if (open("/mnt/b", O_PATH) != 3 && dup2(open("/mnt/b", O_PATH), 3) != 3)
+		return 1;
+	if (write(ready, "x", 1) != 1)
+		return 1;
+	pause();
+	return 0;
+}
+
+static int setup_caller(void **state)
+{
+	int ready[2];
+	char byte;
+
+	(void)state;
+	if (geteuid())
+		return 0;
+	memory = mmap(NULL, 4 * 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	assert_ptr_not_equal(memory, MAP_FAILED);
+	assert_int_equal(pipe(ready), 0);
+	caller = fork();
+	if (caller == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (unshare(CLONE_NEWNS | CLONE_NEWUTS))
+			_exit(1);
+		_exit(caller_main(ready[1]));
+	}
+	close(ready[1]);
+	assert_int_equal(read(ready[0], &byte, 1), 1);
+	close(ready[0]);
+	ex = executor_take(pool);
+	assert_non_null(ex);
+	return 0;
+}
+
+static int teardown_caller(void **state)
+{
+	(void)state;
+	if (geteuid())
+		return 0;
+	executor_give(pool, ex);
+	kill(caller, SIGKILL);
+	waitpid(caller, NULL, 0);
+	munmap(memory, 4 * 4096);
+	return 0;
+}
+
+/* An address of the caller's that holds this text. */
+static __u64 text(int page, const char *s)
+{
+	strcpy(memory + page * 4096, s);
+	return (uintptr_t)(memory + page * 4096);
+}
+
+static void resolve_call(__u32 op, __u32 call, __u64 a, __u64 b, __u64 c, __u64 d, __u64 e)
+{
+	struct stat st;
+	char path[64];
+
+	memset(&req, 0, sizeof(req));
+	snprintf(path, sizeof(path), "/proc/%d/ns/user", caller);
+	assert_int_equal(stat(path, &st), 0);
+	req.userns = (__u32)st.st_ino;
+	req.tid = caller;
+	req.op = op;
+	req.call = call;
+	req.perform = 1;
+	req.arg[0] = a;
+	req.arg[1] = b;
+	req.arg[2] = c;
+	req.arg[3] = d;
+	req.arg[4] = e;
+	if (op == WARDER_OP_MOUNT) {
+		req.source = a;
+		req.target = b;
+		req.type = c;
+		req.data = e;
+	}
+	step(EXECUTOR_RESOLVE);
+}
+
+static void resolved(void)
+{
+	if (reply.error)
+		fail_msg("%s: %s", reply.what, strerror(-reply.error));
+}
+
+static void performed(int err)
+{
+	step(EXECUTOR_PERFORM);
+	if (reply.error != err || !reply.kernel)
+		fail_msg("%d, %s: %s", reply.error, reply.what, strerror(-reply.error));
+}
+
+static void taken_back(int err)
+{
+	step(EXECUTOR_TAKE_BACK);
+	if (reply.error != err)
+		fail_msg("%d, %s: %s", reply.error, reply.what, strerror(-reply.error));
+}
+
+/* The caller's mountinfo line of `point`, "" if there is none. */
+static const char *mountinfo(const char *point)
+{
+	static char line[1024];
+	char path[64], at[256];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/mountinfo", caller);
+	f = fopen(path, "r");
+	assert_non_null(f);
+	while (fgets(line, sizeof(line), f))
+		if (sscanf(line, "%*s %*s %*s %*s %255s", at) == 1 && !strcmp(at, point)) {
+			fclose(f);
+			return line;
+		}
+	fclose(f);
+	return "";
+}
+
+static const char *seen(const char *path)
+{
+	static char text_[4][512];
+	static int n;
+
+	n = (n + 1) % 4;
+	snprintf(text_[n], sizeof(text_[n]), "/proc/%d/root%s", caller, path);
+	return text_[n];
+}
+
+static void test_umount(void **state)
+{
+	cleanup_close int busy = -1;
+
+	(void)state;
+	if (geteuid())
+		skip();
+	/* Over a symlink and relative; somebody is in it. */
+	busy = open(seen("/mnt/a"), O_RDONLY);
+	resolve_call(WARDER_OP_UMOUNT, WARDER_CALL_umount, text(0, "link"), 0, 0, 0, 0);
+	resolved();
+	assert_string_equal(reply.last, "a");
+	assert_int_equal(reply.is_mount, 1);
+	performed(-EBUSY);
+	close(busy);
+	busy = -1;
+	resolve_call(WARDER_OP_UMOUNT, WARDER_CALL_umount, text(0, "a"), 0, 0, 0, 0);
+	performed(0);
+	assert_string_equal(mountinfo("/mnt/a"), "");
+	taken_back(-EOPNOTSUPP);
+	/* It is no mount point any more. */
+	resolve_call(WARDER_OP_UMOUNT, WARDER_CALL_umount, text(0, "a"), 0, 0, 0, 0);
+	resolved();
+	performed(-EINVAL);
+	/* A symlink that is not followed, the root, and what is the host's. */
+	resolve_call(WARDER_OP_UMOUNT, WARDER_CALL_umount, text(0, "link"), UMOUNT_NOFOLLOW, 0, 0, 0);
+	resolved();
+	performed(-EINVAL);
+	resolve_call(WARDER_OP_UMOUNT, WARDER_CALL_umount, text(0, "/"), 0, 0, 0, 0);
+	resolved();
+	assert_int_equal(reply.at_root, 1);
+	resolve_call(WARDER_OP_UMOUNT, WARDER_CALL_umount, text(0, "/proc/self/root/proc"), 0, 0, 0, 0);
+	assert_int_equal(reply.error, -ELOOP);
+}
+
+static void test_remount(void **state)
+{
+	(void)state;
+	if (geteuid())
+		skip();
+	resolve_call(WARDER_OP_MOUNT, WARDER_CALL_mount, 0, text(0, "/mnt/a"), 0, MS_REMOUNT,
+		     text(1, "size=2M"));
+	resolved();
+	assert_string_equal(reply.fstype, "tmpfs");
+	assert_string_equal(reply.data, "size=2M");
+	assert_int_equal(reply.own_fs, 1);
+	assert_int_equal(reply.mnt_flags & (MS_NOSUID | MS_NODEV | MS_NOEXEC), MS_NOSUID | MS_NODEV);
+	strcpy(req.text, "size=2097152");
+	req.attr = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
+	performed(0);
+	assert_non_null(strstr(mountinfo("/mnt/a"), "nosuid,nodev,noexec"));
+	assert_non_null(strstr(mountinfo("/mnt/a"), "size=2048k"));
+	taken_back(0);
+	assert_null(strstr(mountinfo("/mnt/a"), "noexec"));
+	assert_non_null(strstr(mountinfo("/mnt/a"), "nosuid,nodev"));
+	/* No mount's root. */
+	resolve_call(WARDER_OP_MOUNT, WARDER_CALL_mount, 0, text(0, "/mnt/b"), 0,
+		     MS_REMOUNT | MS_BIND, 0);
+	resolved();
+	assert_int_equal(reply.is_mount, 0);
+	req.attr = MOUNT_ATTR_NOSUID;
+	performed(-EINVAL);
+	/* The host shows the same file system. */
+	resolve_call(WARDER_OP_MOUNT, WARDER_CALL_mount, 0, text(0, "/proc"), 0, MS_REMOUNT, 0);
+	resolved();
+	assert_int_equal(reply.own_fs, 0);
+}
+
+static void test_move(void **state)
+{
+	(void)state;
+	if (geteuid())
+		skip();
+	resolve_call(WARDER_OP_MOUNT, WARDER_CALL_mount, text(0, "link"), text(1, "b"), 0, MS_MOVE, 0);
+	resolved();
+	assert_true(reply.fd >= 0 && reply.fd2 >= 0);
+	performed(0);
+	assert_string_equal(mountinfo("/mnt/a"), "");
+	assert_string_not_equal(mountinfo("/mnt/b"), "");
+	taken_back(0);
+	assert_string_not_equal(mountinfo("/mnt/a"), "");
+	assert_string_equal(mountinfo("/mnt/b"), "");
+}
+
+static void test_propagation(void **state)
+{
+	(void)state;
+	if (geteuid())
+		skip();
+	resolve_call(WARDER_OP_MOUNT, WARDER_CALL_mount, 0, text(0, "a"), 0, MS_SHARED, 0);
+	resolved();
+	performed(0);
+	assert_non_null(strstr(mountinfo("/mnt/a"), "shared:"));
+	taken_back(-EOPNOTSUPP);
+	resolve_call(WARDER_OP_MOUNT, WARDER_CALL_mount, 0, text(0, "a"), 0, MS_SHARED | MS_PRIVATE, 0);
+	performed(-EINVAL);
+}
+
+static void test_mknod(void **state)
+{
+	struct stat st;
+
+	(void)state;
+	if (geteuid())
+		skip();
+	resolve_call(WARDER_OP_MKNOD, WARDER_CALL_mknodat, 3, text(0, "null"), S_IFCHR | 0666,
+		     makedev(1, 3), 0);
+	resolved();
+	assert_string_equal(reply.last, "null");
+	performed(0);
+	assert_int_equal(stat(seen("/mnt/b/null"), &st), 0);
+	assert_true(S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3));
+	assert_int_equal(st.st_mode & 07777, 0640); /* by the caller's umask */
+	taken_back(0);
+	assert_int_equal(stat(seen("/mnt/b/null"), &st), -1);
+	/* The same by a link of its own descriptors, and by somebody else's. */
+	resolve_call(WARDER_OP_MKNOD, WARDER_CALL_mknod, text(0, "/proc/self/fd/3/null"), S_IFCHR | 0600,
+		     makedev(1, 3), 0, 0);
+	resolved();
+	performed(0);
+	/* Somebody has put another there. */
+	assert_int_equal(rename(seen("/mnt/b/null"), seen("/mnt/b/other")), 0);
+	assert_int_equal(close(open(seen("/mnt/b/null"), O_CREAT | O_WRONLY, 0600)), 0);
+	taken_back(-ENOENT);
+	assert_int_equal(access(seen("/mnt/b/null"), F_OK), 0);
+	resolve_call(WARDER_OP_MKNOD, WARDER_CALL_mknod, text(0, "/proc/thread-self/fd/3/null"),
+		     S_IFCHR | 0600, makedev(1, 3), 0, 0);
+	resolved();
+	performed(-EEXIST);
+	resolve_call(WARDER_OP_MKNOD, WARDER_CALL_mknod, text(0, "/proc/self/cwd/null"), S_IFCHR | 0600,
+		     makedev(1, 3), 0, 0);
+	assert_int_equal(reply.error, -ELOOP);
+	resolve_call(WARDER_OP_MKNOD, WARDER_CALL_mknod, text(0, "/proc/self/fd/77/null"), S_IFCHR,
+		     makedev(1, 3), 0, 0);
+	assert_int_equal(reply.error, -EBADF);
+}
+
+static void test_setxattr(void **state)
+{
+	char value[8];
+
+	(void)state;
+	if (geteuid())
+		skip();
+	resolve_call(WARDER_OP_SETXATTR, WARDER_CALL_setxattr, text(0, "link"),
+		     text(1, "trusted.overlay.opaque"), text(2, "y"), 1, 0);
+	resolved();
+	assert_string_equal(reply.source, "trusted.overlay.opaque");
+	assert_int_equal(reply.value_len, 1);
+	assert_int_equal(reply.data[0], 'y');
+	performed(0);
+	assert_int_equal(getxattr(seen("/mnt/a"), "trusted.overlay.opaque", value, sizeof(value)), 1);
+	taken_back(0);
+	assert_int_equal(getxattr(seen("/mnt/a"), "trusted.overlay.opaque", value, sizeof(value)), -1);
+	/* There was another value before: it comes back. */
+	assert_int_equal(setxattr(seen("/mnt/a"), "trusted.x", "old", 3, 0), 0);
+	resolve_call(WARDER_OP_SETXATTR, WARDER_CALL_setxattr, text(0, "a"), text(1, "trusted.x"),
+		     text(2, "1"), 1, XATTR_CREATE);
+	performed(-EEXIST);
+	resolve_call(WARDER_OP_SETXATTR, WARDER_CALL_setxattr, text(0, "a"), text(1, "trusted.x"),
+		     text(2, "1"), 1, XATTR_REPLACE);
+	performed(0);
+	taken_back(0);
+	assert_int_equal(getxattr(seen("/mnt/a"), "trusted.x", value, sizeof(value)), 3);
+	/* The link itself, and a descriptor. */
+	resolve_call(WARDER_OP_SETXATTR, WARDER_CALL_lsetxattr, text(0, "link"), text(1, "trusted.x"),
+		     text(2, "1"), 1, 0);
+	resolved();
+	performed(0);
+	assert_int_equal(lgetxattr(seen("/mnt/link"), "trusted.x", value, sizeof(value)), 1);
+	resolve_call(WARDER_OP_SETXATTR, WARDER_CALL_fsetxattr, 3, text(1, "trusted.x"), text(2, "1"), 1,
+		     0);
+	resolved();
+	performed(0);
+	assert_int_equal(getxattr(seen("/mnt/b"), "trusted.x", value, sizeof(value)), 1);
+	resolve_call(WARDER_OP_SETXATTR, WARDER_CALL_setxattr, text(0, "a"), text(1, "trusted.x"),
+		     text(2, "1"), 1 << 20, 0);
+	assert_int_equal(reply.error, -E2BIG);
+}
+
+/* The caller's host name. */
+static void hostname_is(const char *expected)
+{
+	char path[64], name[65] = "";
+	int status;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		snprintf(path, sizeof(path), "/proc/%d/ns/uts", caller);
+		if (setns(open(path, O_RDONLY), CLONE_NEWUTS) || gethostname(name, sizeof(name)))
+			_exit(1);
+		_exit(strcmp(name, expected) ? 2 : 0);
+	}
+	waitpid(pid, &status, 0);
+	assert_int_equal(status, 0);
+}
+
+static void test_sethostname(void **state)
+{
+	char ours[65], now[65];
+
+	(void)state;
+	if (geteuid())
+		skip();
+	assert_int_equal(gethostname(ours, sizeof(ours)), 0);
+	resolve_call(WARDER_OP_SETHOSTNAME, WARDER_CALL_sethostname, text(0, "second"), 6, 0, 0, 0);
+	resolved();
+	assert_int_equal(reply.host_uts, 0);
+	assert_string_equal(reply.source, "second");
+	performed(0);
+	hostname_is("second");
+	taken_back(0);
+	hostname_is("first");
+	/* The executor is home again. */
+	assert_int_equal(gethostname(now, sizeof(now)), 0);
+	assert_string_equal(ours, now);
+	resolve_call(WARDER_OP_SETHOSTNAME, WARDER_CALL_sethostname, text(0, "x"), 65, 0, 0, 0);
+	resolved();
+	performed(-EINVAL);
+	resolve_call(WARDER_OP_SETHOSTNAME, WARDER_CALL_sethostname, 8, 5, 0, 0, 0);
+	resolved();
+	performed(-EFAULT);
+	req.tid = getpid();
+	req.arg[0] = text(0, "x");
+	req.arg[1] = 1;
+	step(EXECUTOR_RESOLVE);
+	resolved();
+	assert_int_equal(reply.host_uts, 1);
+}
+
+static void test_sched(void **state)
+{
+	struct sched_param param = { .sched_priority = 1 };
+
+	(void)state;
+	if (geteuid())
+		skip();
+	memcpy(memory, &param, sizeof(param));
+	resolve_call(WARDER_OP_SCHED_SETSCHEDULER, WARDER_CALL_sched_setscheduler, 0,
+		     SCHED_RR | SCHED_RESET_ON_FORK, (uintptr_t)memory, 0, 0);
+	resolved();
+	assert_int_equal(reply.sched.tid, caller);
+	assert_int_equal(reply.sched.tgid, caller);
+	assert_int_equal(reply.sched.policy, SCHED_RR);
+	assert_int_equal(reply.sched.realtime, 1);
+	/* Where the machine gives no real-time priority at all, that is the answer. */
+	step(EXECUTOR_PERFORM);
+	assert_int_equal(reply.kernel, 1);
+	if (!reply.error) {
+		assert_int_equal(sched_getscheduler(caller), SCHED_RR | SCHED_RESET_ON_FORK);
+		taken_back(0);
+		assert_int_equal(sched_getscheduler(caller), SCHED_OTHER);
+	}
+	resolve_call(WARDER_OP_SETPRIORITY, WARDER_CALL_setpriority, PRIO_PROCESS, 0, 3, 0, 0);
+	resolved();
+	assert_int_equal(reply.sched.nice, 3);
+	performed(0);
+	assert_int_equal(getpriority(PRIO_PROCESS, (id_t)caller), 3);
+	taken_back(0);
+	assert_int_equal(getpriority(PRIO_PROCESS, (id_t)caller), 0);
+	resolve_call(WARDER_OP_SETPRIORITY, WARDER_CALL_setpriority, PRIO_PGRP, 0, 3, 0, 0);
+	resolved();
+	assert_int_equal(reply.sched.tid, 0);
+	resolve_call(WARDER_OP_SETPRIORITY, WARDER_CALL_setpriority, PRIO_PROCESS, 1 << 22, 3, 0, 0);
+	assert_int_equal(reply.error, -ESRCH);
+}
+
+/* Numbers of another pid namespace: process 1 there, and a thread of it that is none here. */
+static void test_pid_namespace(void **state)
+{
+	pid_t host = caller, inner;
+	int ready[2];
+
+	(void)state;
+	if (geteuid())
+		skip();
+	assert_int_equal(pipe(ready), 0);
+	inner = fork();
+	if (inner == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (unshare(CLONE_NEWPID))
+			_exit(1);
+		if (fork() == 0) {
+			pid_t child;
+
+			prctl(PR_SET_PDEATHSIG, SIGKILL);
+			child = fork();
+			if (!child) {
+				pause();
+				_exit(0);
+			}
+			/* What the host calls this one. */
+			dprintf(ready[1], "%d\n", child);
+			pause();
+		}
+		pause();
+		_exit(0);
+	}
+	{
+		char path[64], line[64] = "";
+		pid_t one = 0, two = 0;
+		FILE *f;
+
+		assert_true(read(ready[0], line, sizeof(line) - 1) > 0);
+		assert_int_equal(atoi(line), 2);
+		snprintf(path, sizeof(path), "/proc/%d/task/%d/children", inner, inner);
+		f = fopen(path, "r");
+		assert_non_null(f);
+		assert_int_equal(fscanf(f, "%d", &one), 1);
+		fclose(f);
+		snprintf(path, sizeof(path), "/proc/%d/task/%d/children", one, one);
+		f = fopen(path, "r");
+		assert_non_null(f);
+		assert_int_equal(fscanf(f, "%d", &two), 1);
+		fclose(f);
+		caller = one;
+		resolve_call(WARDER_OP_SETPRIORITY, WARDER_CALL_setpriority, PRIO_PROCESS, 2, 5, 0, 0);
+		resolved();
+		assert_int_equal(reply.sched.tid, two);
+		performed(0);
+		assert_int_equal(getpriority(PRIO_PROCESS, (id_t)two), 5);
+		resolve_call(WARDER_OP_SETPRIORITY, WARDER_CALL_setpriority, PRIO_PROCESS, 1, 5, 0, 0);
+		resolved();
+		assert_int_equal(reply.sched.tid, one);
+		/* No number of ours means anything there. */
+		resolve_call(WARDER_OP_SETPRIORITY, WARDER_CALL_setpriority, PRIO_PROCESS,
+			     (__u64)getpid() + 100000, 5, 0, 0);
+		assert_int_equal(reply.error, -ESRCH);
+	}
+	caller = host;
+	kill(inner, SIGKILL);
+	waitpid(inner, NULL, 0);
+	close(ready[0]);
+	close(ready[1]);
+}
+
+static int setup(void **state)
+{
+	struct warder_error error = { 0 };
+
+	(void)state;
+	img = compile(policy_text);
+	if (!geteuid() && executor_pool_new(&pool, 2, &error))
+		fail_msg("%s", error.text);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	executor_pool_free(pool);
+	free(img);
+	return 0;
+}
+
+#define WITH_CALLER(test) cmocka_unit_test_setup_teardown(test, setup_caller, teardown_caller)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_umount_rules),	cmocka_unit_test(test_remount_rules),
+		cmocka_unit_test(test_move_rules),	cmocka_unit_test(test_node_rules),
+		cmocka_unit_test(test_attribute_rules), cmocka_unit_test(test_name_rules),
+		cmocka_unit_test(test_priority_rules),	WITH_CALLER(test_umount),
+		WITH_CALLER(test_remount),		WITH_CALLER(test_move),
+		WITH_CALLER(test_propagation),		WITH_CALLER(test_mknod),
+		WITH_CALLER(test_setxattr),		WITH_CALLER(test_sethostname),
+		WITH_CALLER(test_sched),		WITH_CALLER(test_pid_namespace),
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
