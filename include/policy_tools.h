@@ -82,6 +82,10 @@ struct policy_test {
 	const char *name; /* given, or the request in words */
 	struct policy_request request;
 	__u32 op;            /* enum warder_op of `do: {call: WORD}`, which has no request; else 0 */
+	/* Of such a call. */
+	const char *path, *attribute, *value; /* NULL: none given */
+	__u32 device_type, device_major, device_minor;
+	int realtime, nice, sets_nice;
 	const char *profile; /* NULL: top */
 	__u32 uid;
 	__u32 userns; /* WARDER_BY_USERNS_*; 0: the host's */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* Tests of policies: reading a file of them, and judging one by the engine. */
 #include <errno.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -38,16 +39,66 @@ static const char *read_value(struct parser *ps, struct node *n, const char *wha
 	return joined;
 }
 
+static const struct key call_keys[] = {
+	{ "call", true },  { "path", false },	 { "node", false }, { "name", false },
+	{ "value", false }, { "realtime", false }, { "nice", false }, { NULL, false }
+};
+
+static int read_integer(struct parser *ps, struct node *n, const char *what, long min, long max)
+{
+	char buf[SHOWN_SIZE], *end = NULL;
+	long value = n->type == NODE_SCALAR && n->len ? strtol(n->text, &end, 10) : 0;
+
+	if (!end || *end || value < min || value > max)
+		parser_error(ps, n, "%s: expected a number from %ld to %ld, found %s", what, min, max,
+			     node_shown(n, buf));
+	return (int)value;
+}
+
+/* What rules on such a call compare. */
+static void read_call_values(struct parser *ps, struct node *n, struct policy_test *t)
+{
+	struct node *path = map_get(n, "path"), *node = map_get(n, "node"), *v;
+	struct warder_device_rule d = { 0 };
+
+	if (path)
+		t->path = expect_string(ps, path, "do.path");
+	v = map_get(n, "name");
+	if (v)
+		t->attribute = expect_string(ps, v, "do.name");
+	v = map_get(n, "value");
+	if (v && v->type == NODE_SCALAR)
+		t->value = v->text;
+	v = map_get(n, "realtime");
+	if (v)
+		t->realtime = read_integer(ps, v, "do.realtime", 1, 99);
+	v = map_get(n, "nice");
+	if (v)
+		t->nice = read_integer(ps, v, "do.nice", -20, 19);
+	t->sets_nice = v != NULL;
+	if (node && (node->type != NODE_SCALAR || !parse_device(node->text, &d) || !d.type ||
+		     d.major == WARDER_DEVICE_ANY || d.minor == WARDER_DEVICE_ANY))
+		parser_error(ps, node, "do.node: expected one device like \"c 1:3\"");
+	t->device_type = d.type;
+	t->device_major = d.major;
+	t->device_minor = d.minor;
+	if (t->path && strlen(t->path) >= WARDER_PATH_MAX)
+		parser_error(ps, path, "do.path: longer than any name");
+}
+
 /* A system call of the table, about which only override rules have something to say. */
 static void read_call(struct parser *ps, struct node *n, struct policy_test *t)
 {
-	const char *word = expect_string(ps, n, "do.call");
+	struct node *call = map_get(n, "call");
+	const char *word = expect_string(ps, call, "do.call");
 
 	t->op = word ? call_op_from_word(word) : WARDER_OP_NONE;
 	t->request.class_ = WARDER_CLASS_OVERRIDE;
 	if (word && (!t->op || t->op == WARDER_OP_MOUNT))
-		parser_error(ps, n, "do.call: expected a word that `on:` of override rules knows, "
+		parser_error(ps, call, "do.call: expected a word that `on:` of override rules knows, "
 				    "other than mount; found %s", word);
+	if (check_keys(ps, n, "do", call_keys))
+		read_call_values(ps, n, t);
 }
 
 static void read_request(struct parser *ps, struct node *n, struct policy_test *t)
@@ -59,8 +110,8 @@ static void read_request(struct parser *ps, struct node *n, struct policy_test *
 
 	if (!expect_map(ps, n, "do"))
 		return;
-	if (n->count == 2 && node_is(n->item[0], "call")) {
-		read_call(ps, n->item[1], t);
+	if (map_get(n, "call")) {
+		read_call(ps, n, t);
 		return;
 	}
 	if (n->count > 2 * REQUEST_PAIRS_MAX) {
@@ -357,6 +408,7 @@ static int run_override(const struct warder_image *img, const struct policy_test
 		.cause = WARDER_CAUSE_CAPABILITY, .same_mntns = 1,
 		.fstype = r->fstype ? r->fstype : "", .source = r->source ? r->source : "none",
 		.data = r->options ? r->options : "", .target = r->unreachable ? NULL : r->path,
+		.from = r->source, .is_mount = 1, .own_fs = 1, .value = "",
 	};
 	cleanup_free struct override_decision *d = calloc(1, sizeof(*d));
 
@@ -365,6 +417,18 @@ static int run_override(const struct warder_image *img, const struct policy_test
 	for (size_t i = 0; i < ARRAY_SIZE(flags); i++)
 		if (r->access == flags[i][0])
 			f.flags |= flags[i][1];
+	if (t->op) {
+		f.target = t->path;
+		f.source = t->attribute ? t->attribute : "";
+		f.value = t->value ? t->value : "";
+		f.value_len = (__u32)strlen(f.value);
+		f.node_type = t->device_type;
+		f.major = t->device_major;
+		f.minor = t->device_minor;
+		f.sched = (struct executor_sched) { .tid = 1, .realtime = t->realtime,
+						    .policy = t->realtime ? SCHED_FIFO : SCHED_OTHER,
+						    .nice = t->nice, .sets_nice = (__u32)t->sets_nice };
+	}
 	/* "/" is the empty name to the engine. */
 	override_decide(img, &f, d);
 	ret->override = d->action >= 0 && (size_t)d->action < ARRAY_SIZE(actions) ?
