@@ -39,12 +39,39 @@ struct override_outcome {
 	char reason[256]; /* one sentence: why this and not the other */
 };
 
+/* A call that waits for a handler's word. */
+struct override_ask {
+	__u64 cookie;      /* names it in the answer; never used again in a boot */
+	__u32 may_perform; /* 1: the handler may say so */
+	__u32 deadline_ms; /* after that the rule's fallback applies, whatever is said */
+	char handler[WARDER_NAME_SIZE];
+	struct override_outcome call; /* what is known; result and latency mean nothing yet */
+};
+
+enum override_says {
+	OVERRIDE_SAYS_NOTHING = 0, /* nobody answers: the rule's fallback */
+	OVERRIDE_SAYS_DENY,        /* `value`: the errno */
+	OVERRIDE_SAYS_FAKE,        /* `value`: the result, not negative */
+	OVERRIDE_SAYS_PERFORM,
+	OVERRIDE_SAYS_DEFER,       /* `value`: ms more from now, a minute in all at most */
+};
+
+struct override_answer {
+	__u64 cookie;
+	int says; /* enum override_says */
+	int value;
+	char why[128]; /* who says it, or why nobody does: for the event */
+};
+
 struct override_callbacks {
 	/* 0, or -ENOENT if the id is gone. Called from the override thread. */
 	int (*acquire)(void *arg, __u64 cid, __u32 slot, struct override_target *ret);
 	void (*release)(void *arg, struct override_target *target);
 	/* For every intercept, answered or only reported. Called from the override thread. */
 	void (*outcome)(void *arg, const struct override_outcome *outcome);
+	/* Hands a call to a handler; must not wait. 0, or -errno when it cannot be handed on. NULL: there
+	 * are no handlers. Called from the override thread. */
+	int (*ask)(void *arg, const struct override_ask *ask);
 	void *arg;
 };
 
@@ -61,6 +88,9 @@ int override_new(struct override **ret, struct loader *loader,
 		 const struct override_options *options, struct warder_error *reterr);
 /* Starts the thread: from here the heartbeat is fresh and refusals are handed over. */
 int override_start(struct override *o, struct warder_error *reterr);
+/* The answer to an ask. Thread-safe, does not wait; one that comes too late, or twice, is dropped.
+ * -EAGAIN: too many at once, this one is lost and the deadline will answer. */
+int override_answer(struct override *o, const struct override_answer *answer);
 /* Answers what is under way with its original errno, stops thread and executors. NULL is fine. */
 void override_free(struct override *o);
 

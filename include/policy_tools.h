@@ -75,7 +75,8 @@ int image_find_profile(const struct warder_image *img, const char *name);
 
 enum test_verdict { TEST_ANY = 0, TEST_ALLOW, TEST_DENY, TEST_AUDIT };
 enum test_override { TEST_OVERRIDE_ANY = 0, TEST_OVERRIDE_NONE, TEST_OVERRIDE_PERFORM,
-		     TEST_OVERRIDE_FAKE, TEST_OVERRIDE_DENY, TEST_OVERRIDE_REPORT };
+		     TEST_OVERRIDE_FAKE, TEST_OVERRIDE_DENY, TEST_OVERRIDE_REPORT,
+		     TEST_OVERRIDE_ASK };
 
 struct policy_test {
 	unsigned line, column;

@@ -7,7 +7,7 @@
 #define WARDER_IMAGE_H
 
 #define WARDER_IMAGE_MAGIC 0x31445257u /* "WRD1" */
-#define WARDER_IMAGE_VERSION 4
+#define WARDER_IMAGE_VERSION 5
 #define WARDER_IMAGE_SIZE (4u << 20)
 /* Every access to an image is masked to its fixed size: a malformed offset reads garbage,
  * never memory outside, and both sides refuse a malformed image before it is used. */
@@ -134,6 +134,7 @@ enum warder_do {
 	WARDER_DO_FAKE, /* answer `value`, do nothing */
 	WARDER_DO_DENY, /* answer errno `value`, final */
 	WARDER_DO_REPORT, /* the errno stands: the call is only looked at and explained */
+	WARDER_DO_HANDLER, /* a program of the host's, or a person, decides */
 };
 
 enum warder_late {
@@ -185,7 +186,8 @@ struct warder_override {
 	__u32 forbid;
 	__u32 force;   /* MS_* added to whatever the caller asked: nosuid, nodev, noexec, ro */
 	__u32 do_;     /* enum warder_do */
-	__u32 value;   /* of fake (as int), errno of deny */
+	__u32 value;   /* of fake (as int), errno of deny; handler: errno when it does not answer,
+			* 0: the kernel's */
 	__u32 late;    /* enum warder_late */
 	__u32 cause;   /* WARDER_CAUSE_* mask */
 	__u32 by_uid;  /* effective and filesystem uid as seen in the container, or ANY */
@@ -199,8 +201,13 @@ struct warder_override {
 	__u32 by_profile; /* number of the caller's profile, 0: top; or ANY */
 	char type[WARDER_FSTYPE_SIZE];
 	struct warder_option option[WARDER_OPTIONS_MAX];
+	__u32 handler; /* byte offset of its name; 0: none */
+	__u32 pad;
 };
-_Static_assert(sizeof(struct warder_override) == 72 + 32 + 256, "override layout");
+_Static_assert(sizeof(struct warder_override) == 72 + 32 + 256 + 8, "override layout");
+
+/* The handler that people are: `do: ask`. */
+#define WARDER_HANDLER_ASK "ask"
 
 /*
  * A class that is a handful of switches: capabilities by number, memory, namespaces, kernel

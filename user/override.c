@@ -399,6 +399,8 @@ static __u64 jobs_tick(struct override *o)
 
 		if (j->state == JOB_STOPPING || j->state == JOB_REAPING)
 			job_look(o, j);
+		if (j->state == JOB_ASKING)
+			job_ask_look(o, j);
 		if (j->state == JOB_QUEUED)
 			job_start(o, j);
 		else if (j->state == JOB_REVOKE)
@@ -517,6 +519,8 @@ static void *override_thread(void *arg)
 		for (int i = 0; i < n; i++) {
 			if (ev[i].data.u32 >= EVENT_JOB) {
 				job_reply(o, &o->job[ev[i].data.u32 - EVENT_JOB]);
+			} else if (ev[i].data.u32 == EVENT_ANSWER) {
+				job_answers(o);
 			} else if (ev[i].data.u32 == EVENT_STOP && !o->stopping) {
 				o->stopping = 1;
 				stop_at = now_ns() + FREE_WITHIN;
@@ -549,8 +553,9 @@ int override_new(struct override **ret, struct loader *loader,
 		return -ENOMEM;
 	o->loader = loader;
 	o->cb = *callbacks;
-	o->epoll = o->stop_fd = o->kick_epoll = -1;
+	o->epoll = o->stop_fd = o->kick_epoll = o->answer_fd = -1;
 	sem_init(&o->begun, 0, 0);
+	pthread_mutex_init(&o->answer_lock, NULL);
 	err = journal_open(&o->journal, path, reterr);
 	if (err)
 		goto fail;
@@ -560,8 +565,9 @@ int override_new(struct override **ret, struct loader *loader,
 	o->epoll = epoll_create1(EPOLL_CLOEXEC);
 	o->kick_epoll = epoll_create1(EPOLL_CLOEXEC);
 	o->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	o->answer_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	o->ring = ring_buffer__new(loader_map_fd(loader, LOADER_MAP_INTERCEPTS), on_icept, o, NULL);
-	if (o->epoll < 0 || o->stop_fd < 0 || o->kick_epoll < 0 || !o->ring) {
+	if (o->epoll < 0 || o->stop_fd < 0 || o->kick_epoll < 0 || o->answer_fd < 0 || !o->ring) {
 		err = error_errno(reterr, -errno, "cannot read the ring of intercepts");
 		goto fail;
 	}
@@ -573,6 +579,11 @@ int override_new(struct override **ret, struct loader *loader,
 	ev.data.u32 = EVENT_STOP;
 	if (epoll_ctl(o->epoll, EPOLL_CTL_ADD, o->stop_fd, &ev)) {
 		err = error_errno(reterr, -errno, "cannot wait for the end");
+		goto fail;
+	}
+	ev.data.u32 = EVENT_ANSWER;
+	if (epoll_ctl(o->epoll, EPOLL_CTL_ADD, o->answer_fd, &ev)) {
+		err = error_errno(reterr, -errno, "cannot wait for handlers");
 		goto fail;
 	}
 	*ret = o;
@@ -616,5 +627,7 @@ void override_free(struct override *o)
 	cleanup_close_p(&o->stop_fd);
 	cleanup_close_p(&o->kick_epoll);
 	sem_destroy(&o->begun);
+	cleanup_close_p(&o->answer_fd);
+	pthread_mutex_destroy(&o->answer_lock);
 	free(o);
 }

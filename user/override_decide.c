@@ -69,7 +69,8 @@ int override_must_resolve(const struct warder_image *img, __u64 set)
 		const struct warder_override *r = override_rule_at(img, i);
 
 		if ((set >> i & 1) &&
-		    (r->do_ == WARDER_DO_PERFORM || r->options || !r->any_target))
+		    (r->do_ == WARDER_DO_PERFORM || r->do_ == WARDER_DO_HANDLER || r->options ||
+		     !r->any_target))
 			return 1;
 	}
 	return 0;
@@ -356,7 +357,7 @@ static enum near rule_try(const struct warder_image *img, unsigned i,
 		return NEAR_MATCH;
 	if (f->op != WARDER_OP_MOUNT)
 		return override_values_fit(img, r, f, why, size) ? NEAR_OPTIONS : NEAR_MATCH;
-	if (r->do_ == WARDER_DO_PERFORM && has_options(f, req.ops) &&
+	if ((r->do_ == WARDER_DO_PERFORM || r->do_ == WARDER_DO_HANDLER) && has_options(f, req.ops) &&
 	    options_check(img, r, f->data, req.ops == WARDER_MNT_NEW, options, options_size, why,
 			  size))
 		return NEAR_OPTIONS;
@@ -408,6 +409,7 @@ static void decide_match(const struct warder_image *img, const struct override_f
 			 d->value);
 		return;
 	case WARDER_DO_PERFORM:
+	case WARDER_DO_HANDLER:
 		break;
 	default:
 		snprintf(d->reason, sizeof(d->reason), "rule %s asks for what this version cannot do",
@@ -415,6 +417,16 @@ static void decide_match(const struct warder_image *img, const struct override_f
 		return;
 	}
 	denied = built_in_deny(f, r, d->ops);
+	if (!denied && !override_is_limited(r))
+		denied = "it states no limits for what is performed";
+	if (r->do_ == WARDER_DO_HANDLER && !f->granted) {
+		d->action = OVERRIDE_ASK;
+		d->handler = image_string(img, r->handler);
+		d->may_perform = !denied;
+		d->value = (int)r->value;
+		snprintf(d->reason, sizeof(d->reason), "rule %s leaves it to %.63s", where, d->handler);
+		return;
+	}
 	if (denied) {
 		snprintf(d->reason, sizeof(d->reason), "rule %s matches, but %s", where, denied);
 		return;
@@ -548,6 +560,8 @@ static void decide_rules(const struct warder_image *img, const struct override_f
 				ret->action = OVERRIDE_KEEP;
 				decide_denied(img, -1, ret);
 			}
+			if (denied || by_default)
+				ret->may_perform = 0;
 			return;
 		}
 		ret->reported |= n == NEAR_REPORT;

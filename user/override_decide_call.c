@@ -148,6 +148,23 @@ int override_values_fit(const struct warder_image *img, const struct warder_over
 	}
 }
 
+int override_is_limited(const struct warder_override *r)
+{
+	switch (r->op) {
+	case WARDER_OP_MOUNT:
+		return (r->ops & (WARDER_MNT_NEW | WARDER_MNT_BIND)) || !r->any_target;
+	case WARDER_OP_UMOUNT:
+		return !r->any_target;
+	case WARDER_OP_MKNOD:
+	case WARDER_OP_SETXATTR:
+	case WARDER_OP_SCHED_SETSCHEDULER:
+	case WARDER_OP_SETPRIORITY:
+		return r->options != 0;
+	default:
+		return 1;
+	}
+}
+
 /* ------------------------------------------------------------------- what never is */
 
 static const char *deny_change(const struct override_facts *f, const struct warder_override *r)

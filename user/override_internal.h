@@ -47,6 +47,7 @@ struct override_facts {
 	__u32 host_uts; /* 1: the UTS namespace is the supervisor's or the host's */
 	struct executor_sched sched;
 	__u32 foreign;  /* 1: the thread that a priority is set of is not the container's */
+	__u32 granted;  /* 1: a handler has said that it be performed */
 };
 
 struct override_decision {
@@ -62,6 +63,8 @@ struct override_decision {
 	__u32 deadline_ms;
 	__u32 rate;
 	const char *bind; /* host path in the image, NULL: none */
+	const char *handler; /* ask: whom, a string in the image */
+	int may_perform;  /* ask: 1: nothing stands against it, should the handler say so */
 	char options[2 * EXECUTOR_TEXT_SIZE]; /* as executor_request.text */
 	char reason[256];
 };
@@ -71,6 +74,7 @@ enum override_action {
 	OVERRIDE_PERFORM,
 	OVERRIDE_FAKE,
 	OVERRIDE_DENY,
+	OVERRIDE_ASK, /* a handler decides; without an answer `value` is the errno, 0: the original */
 };
 
 #define OVERRIDE_DEADLINE_MS 2000
@@ -96,6 +100,8 @@ const char *override_built_in_deny(const struct override_facts *f, const struct 
 /* The rule by which the policy itself refuses the object of the call in profile `pr`, -1: its
  * default does, 0: neither. */
 int override_object_denied(const struct warder_image *img, __u32 pr, const struct override_facts *f);
+/* Does the rule state the limits without which nothing is performed? */
+int override_is_limited(const struct warder_override *r);
 /* The flags of a new mount (MS_* as MOUNT_ATTR_*). */
 __u32 override_mount_attr(__u32 flags);
 /* Those that a remount takes off. */

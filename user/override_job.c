@@ -129,12 +129,12 @@ void job_end(struct override *o, struct job *j)
 	j->out.latency_ns = now_ns() - j->out.icept.h.time;
 	o->cb.outcome(o->cb.arg, &j->out);
 	job_release(o, j);
+	free(j->asked);
+	j->asked = NULL;
 	j->state = j->seized ? JOB_REAPING : JOB_FREE;
 }
 
-/* Lets the thread go on, with `result` in the place of the kernel's when `set`. Returns -ESRCH
- * when it is gone: then nobody saw the result. */
-static int job_answer(struct job *j, int set, long result)
+int job_answer(struct job *j, int set, long result)
 {
 	int err = 0;
 
@@ -442,9 +442,14 @@ static void job_decided(struct override *o, struct job *j)
 	j->out.rule = j->decision.rule;
 	j->out.near_rule = j->decision.near_rule;
 	job_reason(j, "%s", j->decision.reason);
-	if (j->decision.rule)
+	/* A person or a program may have taken its time. */
+	if (j->granted)
+		j->deadline = now_ns() + OVERRIDE_DEADLINE_MS * MS;
+	else if (j->decision.rule)
 		j->deadline = j->out.icept.h.time + j->decision.deadline_ms * MS;
-	if (j->decision.action != OVERRIDE_KEEP && !rate_take(o, j)) {
+	if (j->granted && j->decision.action == OVERRIDE_PERFORM)
+		job_reason(j, "%s: %s", j->decision.reason, j->said);
+	if (j->decision.action != OVERRIDE_KEEP && !j->granted && !rate_take(o, j)) {
 		j->decision.action = OVERRIDE_KEEP;
 		job_reason(j, "the rule's rate of %u/s is used up", j->decision.rate);
 	}
@@ -459,6 +464,9 @@ static void job_decided(struct override *o, struct job *j)
 	case OVERRIDE_DENY:
 		job_answer(j, 1, -(long)j->decision.value);
 		job_end(o, j);
+		return;
+	case OVERRIDE_ASK:
+		job_ask(o, j);
 		return;
 	case OVERRIDE_PERFORM:
 		if (j->decision.ops & (WARDER_MNT_NEW | WARDER_MNT_BIND))
@@ -488,12 +496,23 @@ static void job_resolved(struct override *o, struct job *j)
 	}
 	j->target_fd = r->fd;
 	j->second_fd = r->fd2;
+	if (j->granted && !job_asked_same(o, j)) {
+		job_reason(j, "the call was changed while %s", j->said);
+		job_keep(o, j);
+		return;
+	}
+	f.granted = (__u32)j->granted;
 	facts_fill(o, j, &f, &names);
 	j->entry.mntns = r->mntns;
 	snprintf(j->out.source, sizeof(j->out.source), "%s", f.from ? f.from : r->source);
 	snprintf(j->from, sizeof(j->from), "%s", f.from ? f.from : "");
 	snprintf(j->out.target, sizeof(j->out.target), "%s",
 		 !f.target ? r->target : *f.target ? f.target : "/");
+	if (j->granted && strcmp(j->out.target, j->asked_target)) {
+		job_reason(j, "the target was renamed while %s", j->said);
+		job_keep(o, j);
+		return;
+	}
 	override_decide(j->target.image, &f, &j->decision);
 	job_decided(o, j);
 }

@@ -18,13 +18,14 @@
 #define SHARES 256          /* containers whose use of executors is counted at the same time */
 
 /* Keys of the epoll set; job i has EVENT_JOB + i. */
-enum { EVENT_RING, EVENT_STOP, EVENT_JOB };
+enum { EVENT_RING, EVENT_STOP, EVENT_ANSWER, EVENT_JOB };
 
 enum job_state {
 	JOB_FREE = 0,
 	JOB_STOPPING,  /* seized and interrupted; waits for the stop */
 	JOB_QUEUED,    /* stopped; waits for an executor */
 	JOB_RESOLVING,
+	JOB_ASKING,    /* no executor; waits for a handler's word */
 	JOB_MAKING,
 	JOB_ATTACHING,
 	JOB_PERFORMING, /* everything but new mounts and binds */
@@ -62,6 +63,10 @@ struct job {
 	int target_fd; /* number in the executor */
 	int second_fd; /* what is moved, or the folder of what is made or unmounted */
 	char from[WARDER_PATH_MAX]; /* move: the old name */
+	int granted;   /* a handler has said: perform */
+	char said[128]; /* by whom */
+	char asked_target[WARDER_PATH_MAX];
+	struct executor_reply *asked; /* what it was asked about, while it is asked and after */
 };
 
 struct rate {
@@ -98,6 +103,10 @@ struct override {
 	int cpu[2];  /* the thread's, the kicker's */
 	unsigned turns;
 	timer_t seize_timer;
+	int answer_fd;
+	pthread_mutex_t answer_lock; /* of the two below */
+	struct override_answer answer[JOBS];
+	unsigned answers;
 	struct executor_request req; /* one thread: too large for the stack of many calls */
 	struct executor_reply reply;
 	struct warder_icept report[REPORTS_MAX];
@@ -137,6 +146,17 @@ void job_revoke(struct override *o, struct job *j);
 void job_keep(struct override *o, struct job *j);
 /* Tells how it ended and forgets the job. */
 void job_end(struct override *o, struct job *j);
+
+/* override_ask.c: has a handler decide; takes what it says; the deadline, or nobody is there. */
+void job_ask(struct override *o, struct job *j);
+void job_answers(struct override *o);
+void job_fall_back(struct override *o, struct job *j, const char *why);
+/* Looks whether the caller is still there. */
+void job_ask_look(struct override *o, struct job *j);
+/* Is what was resolved now the same as what the handler was asked about? */
+int job_asked_same(const struct override *o, const struct job *j);
+/* Lets the thread go on, with `result` in the place of the kernel's when `set`. -ESRCH: it is gone. */
+int job_answer(struct job *j, int set, long result);
 
 __u32 icept_cause(const struct warder_icept *ic);
 

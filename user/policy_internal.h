@@ -235,6 +235,7 @@ struct policy_override {
 	const char *option_text[WARDER_OPTIONS_MAX];
 	const char *targets; /* the patterns, joined: equal strings are equal targets */
 	const char *sources;
+	const char *handler;
 };
 
 struct policy_mount {

@@ -174,9 +174,28 @@ static void parse_bind(struct parser *ps, struct node *n, struct policy_override
 		o->bind = path;
 }
 
-static void parse_do(struct parser *ps, struct node *n, bool optional, bool *ret_skip,
-		     struct warder_override *o)
+/* do: handler:NAME, or ask, which is a handler of that name. */
+static void parse_handler(struct parser *ps, struct node *v, struct policy_override *o)
 {
+	const char *name = node_is(v, WARDER_HANDLER_ASK) ? v->text : v->text + strlen("handler:");
+	size_t len = strlen(name);
+	char buf[SHOWN_SIZE];
+
+	o->o.do_ = WARDER_DO_HANDLER;
+	o->handler = name;
+	if (!len || len >= WARDER_NAME_SIZE ||
+	    strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") != len ||
+	    (!strcmp(name, WARDER_HANDLER_ASK) && !node_is(v, WARDER_HANDLER_ASK)))
+		parser_error(ps, v,
+			     "do: expected handler:NAME of letters, digits, '.', '_' and '-' (up to %d; "
+			     "not ask), found %s",
+			     WARDER_NAME_SIZE - 1, node_shown(v, buf));
+}
+
+static void parse_do(struct parser *ps, struct node *n, bool optional, bool *ret_skip,
+		     struct policy_override *po)
+{
+	struct warder_override *o = &po->o;
 	static const char *const words[] = { "perform", "fake", "deny", "report", NULL };
 	struct node *v = map_get(n, "do"), *value = map_get(n, "value"), *err = map_get(n, "errno");
 	uint64_t number;
@@ -185,16 +204,22 @@ static void parse_do(struct parser *ps, struct node *n, bool optional, bool *ret
 
 	if (!v)
 		return;
-	if (node_is(v, "ask") || node_is(v, "continue") ||
-	    (v->type == NODE_SCALAR && !strncmp(v->text, "handler:", 8))) {
-		refuse_word(ps, v, optional, "do: %s", v->text);
+	if (node_is(v, "continue")) {
+		/* The call has been refused already: a second run of it would be another call. */
+		refuse_word(ps, v, optional, "do: continue without way: notify");
 		*ret_skip = true;
 		return;
 	}
-	word = expect_word(ps, v, "do", words);
-	if (word < 0)
-		return;
-	o->do_ = (uint32_t)word;
+	if (node_is(v, WARDER_HANDLER_ASK) ||
+	    (v->type == NODE_SCALAR && !strncmp(v->text, "handler:", 8))) {
+		parse_handler(ps, v, po);
+		word = WARDER_DO_HANDLER;
+	} else {
+		word = expect_word(ps, v, "do", words);
+		if (word < 0)
+			return;
+		o->do_ = (uint32_t)word;
+	}
 	if (value && word != WARDER_DO_FAKE && !map_get(n, "name"))
 		parser_error(ps, value, "value: only do: fake has one, and a rule on setxattr with a name");
 	else if (value && word == WARDER_DO_FAKE && expect_number(ps, value, "value", 0, INT_MAX, &number))
@@ -241,6 +266,7 @@ static void parse_manner(struct parser *ps, struct node *n, bool optional, bool 
 	static const char *const ways[] = { "handoff", "notify", NULL };
 	struct node *v = map_get(n, "late");
 	uint64_t ms;
+	uint8_t e;
 	int word;
 
 	if (v) {
@@ -264,10 +290,10 @@ static void parse_manner(struct parser *ps, struct node *n, bool optional, bool 
 	if (v)
 		parse_rate(ps, v, o);
 	v = map_get(n, "fallback");
-	if (v && !node_is(v, "errno")) {
-		refuse_word(ps, v, optional, "a fallback other than errno");
-		*ret_skip = true;
-	}
+	if (v && o->do_ != WARDER_DO_HANDLER)
+		parser_error(ps, v, "fallback: only do: ask and do: handler:NAME can be left without an answer");
+	else if (v && !node_is(v, "errno") && !parse_errno(ps, v, &e))
+		o->value = e;
 	v = map_get(n, "way");
 	if (v) {
 		word = expect_word(ps, v, "way", ways);
@@ -317,7 +343,7 @@ static void check_override_shadow(struct parser *ps, const struct node *n, size_
 static void check_types(struct parser *ps, const struct node *at, const struct fstypes *t,
 			uint32_t do_)
 {
-	for (size_t i = 0; do_ == WARDER_DO_PERFORM && i < t->count; i++)
+	for (size_t i = 0; (do_ == WARDER_DO_PERFORM || do_ == WARDER_DO_HANDLER) && i < t->count; i++)
 		for (size_t k = 0; k < ARRAY_SIZE(image_types); k++)
 			if (!strcmp(t->type[i], image_types[k]))
 				parser_error(ps, at,
@@ -538,7 +564,7 @@ void parse_override(struct parser *ps, struct node *n)
 	o.o.ops = WARDER_OVERRIDE_CALL;
 	o.o.by_userns = WARDER_BY_USERNS_CONTAINER;
 	o.o.any_target = !target;
-	parse_do(ps, n, on.optional, &skip, &o.o);
+	parse_do(ps, n, on.optional, &skip, &o);
 	parse_manner(ps, n, on.optional, &skip, &o.o);
 	/* They give nothing to anybody. */
 	if (o.o.do_ == WARDER_DO_FAKE || o.o.do_ == WARDER_DO_DENY)

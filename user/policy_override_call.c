@@ -169,7 +169,7 @@ void parse_override_values(struct parser *ps, struct node *n, uint64_t ops, stru
 		parse_priority(ps, priority, o);
 	if (name && o->o.do_ == WARDER_DO_FAKE)
 		parser_error(ps, name, "name: do: fake answers for every attribute alike");
-	else if (name || (perform && (ops & OP(SETXATTR))))
+	else if (name || ((perform || o->o.do_ == WARDER_DO_HANDLER) && ops == OP(SETXATTR)))
 		parse_attribute(ps, n, o);
 	if (perform && (ops & OP(MKNOD)) && !map_get(n, "node"))
 		parser_error(ps, n, "override: performing mknod needs node: the devices to make");

@@ -164,7 +164,8 @@ static const struct key expect_keys[] = { { "allow", false }, { "deny", false },
 
 static void read_expect_map(struct parser *ps, struct node *n, struct policy_test *t)
 {
-	static const char *const overrides[] = { "none", "perform", "fake", "deny", "report", NULL };
+	static const char *const overrides[] = { "none", "perform", "fake", "deny", "report", "ask",
+						  NULL };
 	static const char *const keys[] = { "allow", "deny", "audit" };
 	char buf[SHOWN_SIZE];
 	struct node *v;
@@ -397,6 +398,7 @@ static int run_override(const struct warder_image *img, const struct policy_test
 		[OVERRIDE_PERFORM] = TEST_OVERRIDE_PERFORM,
 		[OVERRIDE_FAKE] = TEST_OVERRIDE_FAKE,
 		[OVERRIDE_DENY] = TEST_OVERRIDE_DENY,
+		[OVERRIDE_ASK] = TEST_OVERRIDE_ASK,
 	};
 	static const __u32 flags[][2] = { { WARDER_MNT_BIND, 0x1000 },
 					  { WARDER_MNT_REMOUNT, 0x20 },
@@ -464,7 +466,7 @@ static void mark_reached(const struct warder_image *img, const struct policy_req
 static const char *override_word(enum test_override o)
 {
 	static const char *const words[] = { "any", "none", "perform", "fake", "deny",
-					    "report" };
+					    "report", "ask" };
 
 	return words[o];
 }

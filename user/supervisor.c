@@ -276,6 +276,8 @@ static int supervisor_open_sources(struct supervisor *s, struct warder_error *re
 	if (fd < 0 || source_add(s, &s->signals, fd, EPOLLIN, signals_ready))
 		return error_errno(reterr, -errno, "cannot receive signals");
 	fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (sup_handler_open(s))
+		return error_set(reterr, -ENOMEM, "no room for what handlers are asked");
 	if (fd < 0 || source_add(s, &s->outcome_source, fd, EPOLLIN, sup_event_outcomes_ready))
 		return error_errno(reterr, -errno, "cannot make an eventfd");
 	s->outcomes = calloc(SUPERVISOR_OUTCOMES_MAX, sizeof(*s->outcomes));
@@ -294,6 +296,7 @@ static int supervisor_open_kernel(struct supervisor *s, struct warder_error *ret
 	const struct override_callbacks callbacks = { .acquire = ctr_override_acquire,
 						      .release = ctr_override_release,
 						      .outcome = sup_event_outcome,
+						      .ask = sup_handler_ask,
 						      .arg = s };
 	const struct loader_options kernel = { .wait_bound_ns = s->options.wait_bound_us * 1000ull };
 	struct warder_error e = { "" };
@@ -385,11 +388,13 @@ static void supervisor_close(struct supervisor *s, int failed)
 		keep = 1;
 	source_remove(s, &s->listener);
 	override_free(s->override);
+	s->override = NULL;
 	while (s->conns)
 		conn_close(s, s->conns);
 	events_free(s->events);
 	source_remove(s, &s->event_source);
 	source_remove(s, &s->outcome_source);
+	sup_handler_free(s);
 	source_remove(s, &s->signals);
 	if (s->keyring && !keep)
 		keyring_remove_registry(s->keyring);
@@ -475,6 +480,7 @@ static void supervisor_loop(struct supervisor *s)
 		start_tick(s, now);
 		ctr_tick(s, now);
 		sup_event_tick(s, now);
+		sup_handler_tick(s);
 		loop_trim(s, now);
 		loop_check_idle(s, now);
 	}
@@ -534,7 +540,8 @@ int supervisor_run(const struct supervisor_options *options, struct warder_error
 	s->options = *options;
 	pthread_mutex_init(&s->lock, NULL);
 	s->lock_fd = s->epoll_fd = s->exe_fd = -1;
-	s->listener.fd = s->signals.fd = s->event_source.fd = s->outcome_source.fd = -1;
+	s->listener.fd = s->signals.fd = s->event_source.fd = s->outcome_source.fd =
+		s->ask_source.fd = -1;
 	supervisor_harden();
 	err = supervisor_open(s, &e);
 	supervisor_say_ready(options, err, &e);

@@ -116,6 +116,8 @@ void conn_close(struct supervisor *s, struct conn *c)
 		p = &(*p)->next;
 	if (*p)
 		*p = c->next;
+	if (*c->handler)
+		sup_handler_gone(s, c);
 	source_remove_foreign(s, &c->src, c->cid ? c->slot : CLOSER_HOST);
 	if (!c->cid)
 		s->conn_count--;

@@ -135,6 +135,31 @@ struct conn {
 	uint64_t lost; /* events this reader was too slow for */
 	uint64_t waits_cid; /* wait request: answered when that container is gone */
 	int attached; /* run: gets "exited", not "ok" */
+	/* A handler: which, in what order, of whom (0: all). Messages other than replies end it. */
+	char handler[WARDER_NAME_SIZE];
+	uint64_t order, handler_cid;
+	int observes;
+	unsigned invalid; /* answers that were none */
+};
+
+/* A call that waits for somebody's word. */
+#define SUPERVISOR_ASKS_MAX 64
+enum sup_ask_state { SUP_ASK_FREE = 0, SUP_ASK_NEW, SUP_ASK_HANDLER, SUP_ASK_PERSON };
+struct sup_ask {
+	enum sup_ask_state state; /* FREE and NEW change under lock */
+	uint64_t conn;     /* whose word it is */
+	uint64_t deadline; /* ms: later than the override thread's */
+	struct override_ask ask;
+};
+
+/* What a person has said once and for all: while this supervisor runs. */
+#define SUPERVISOR_REMEMBERED_MAX 256
+struct sup_remembered {
+	uint64_t cid;
+	uint32_t rule, call;
+	int says; /* enum override_says */
+	char target[WARDER_PATH_MAX];
+	char source[WARDER_PATH_MAX];
 };
 
 struct supervisor {
@@ -181,6 +206,10 @@ struct supervisor {
 	struct override_outcome *outcomes; /* ring, under lock */
 	size_t outcome_first, outcome_count;
 	uint64_t outcomes_dropped;
+	struct source ask_source;
+	struct sup_ask *asks; /* SUPERVISOR_ASKS_MAX */
+	struct sup_remembered *remembered;
+	size_t remembered_count;
 };
 
 /* supervisor.c */
@@ -218,6 +247,23 @@ struct json_object *reply_new(void);
 void reply_error(struct supervisor *s, struct conn *c, const struct warder_error *e);
 /* The running container that the request names; NULL with a sentence. */
 struct ctr *request_container(struct supervisor *s, struct json_object *o, struct warder_error *e);
+
+/* supervisor_handlers.c */
+int sup_handler_open(struct supervisor *s);
+void sup_handler_free(struct supervisor *s);
+/* override_callbacks.ask */
+int sup_handler_ask(void *arg, const struct override_ask *ask);
+void sup_handler_tick(struct supervisor *s);
+/* What it has not answered falls back. */
+void sup_handler_gone(struct supervisor *s, const struct conn *c);
+void handle_handler(struct supervisor *s, struct conn *c, struct json_object *o,
+		    struct control_fds *fds);
+void handle_handler_reply(struct supervisor *s, struct conn *c, struct json_object *o,
+			  struct control_fds *fds);
+void handle_ask_list(struct supervisor *s, struct conn *c, struct json_object *o,
+		     struct control_fds *fds);
+void handle_ask_answer(struct supervisor *s, struct conn *c, struct json_object *o,
+		       struct control_fds *fds);
 
 /* supervisor_keys.c */
 void handle_keyring_show(struct supervisor *s, struct conn *c, struct json_object *o,

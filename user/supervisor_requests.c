@@ -604,6 +604,13 @@ static const struct request {
 	  { "request", "name", "type", "description", NULL } },
 	{ "keyring-revoke", handle_keyring_revoke, 0, 0, 0,
 	  { "request", "name", "type", "description", NULL } },
+	{ "handler", handle_handler, 0, 1, 0,
+	  { "request", "handler", "version", "order", "observe", "name", NULL } },
+	{ "handler-reply", handle_handler_reply, 1, 0, 0,
+	  { "request", "seq", "decision", "errno", "value", "ms", NULL } },
+	{ "ask-list", handle_ask_list, 0, 0, 0, { "request", NULL } },
+	{ "ask-answer", handle_ask_answer, 0, 0, 0,
+	  { "request", "seq", "allow", "remember", NULL } },
 	{ "status", handle_status, 1, 0, 0, { "request", NULL } },
 	{ "handover", handle_handover, 0, 0, 0, { "request", NULL } },
 };
@@ -631,7 +638,7 @@ static int request_waits(struct supervisor *s, const struct conn *c)
 		if (l->conn == c->id)
 			return 1;
 	}
-	return c->waits_cid || c->subscriber;
+	return c->waits_cid || c->subscriber || *c->handler;
 }
 
 void request_dispatch(struct supervisor *s, struct conn *c, struct json_object *o,

@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * A handler's word on a call. The caller is held meanwhile, its executor is not: when the handler
+ * says that it be performed, the call is looked at anew, and what it is then must be what the
+ * handler was asked about. A handler chooses among what rules and built-in denies leave open; it
+ * widens nothing.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/wait.h>
+
+#include "cleanup.h"
+#include "override_job.h"
+
+#define ASKS_PER_CONTAINER 4
+#define ASKS_MAX 32
+#define ASK_LONGEST (60000 * MS)
+
+/* Nobody answers. The fallback is never more than the errno that there is. */
+void job_fall_back(struct override *o, struct job *j, const char *why)
+{
+	job_reason(j, "%s; the rule's fallback applies", why);
+	if (j->decision.value)
+		job_answer(j, 1, -(long)j->decision.value);
+	job_keep(o, j);
+}
+
+static unsigned asks_of(const struct override *o, __u64 cid)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < JOBS; i++)
+		n += o->job[i].state == JOB_ASKING && (!cid || o->job[i].out.cid == cid);
+	return n;
+}
+
+void job_ask(struct override *o, struct job *j)
+{
+	static struct override_ask ask;
+	__u64 now = now_ns();
+	int err;
+
+	/* Places that wait for people are not there for others. */
+	if (asks_of(o, j->out.cid) >= ASKS_PER_CONTAINER || asks_of(o, 0) >= ASKS_MAX) {
+		job_fall_back(o, j, "too many calls wait for handlers");
+		return;
+	}
+	j->asked = malloc(sizeof(*j->asked));
+	if (!j->asked || !o->cb.ask) {
+		job_fall_back(o, j, "no handler can be asked");
+		return;
+	}
+	*j->asked = o->reply;
+	memcpy(j->asked_target, j->out.target, sizeof(j->asked_target));
+	memset(&ask, 0, sizeof(ask));
+	ask.cookie = j->out.icept.cookie;
+	ask.may_perform = (__u32)j->decision.may_perform;
+	ask.deadline_ms = j->deadline > now ? (__u32)((j->deadline - now) / MS) : 0;
+	snprintf(ask.handler, sizeof(ask.handler), "%s", j->decision.handler);
+	ask.call = j->out;
+	job_leave_executor(o, j);
+	j->state = JOB_ASKING;
+	err = o->cb.ask(o->cb.arg, &ask);
+	if (err)
+		job_fall_back(o, j, "the handlers have too much to do");
+}
+
+int job_asked_same(const struct override *o, const struct job *j)
+{
+	const struct executor_reply *a = j->asked, *b = &o->reply;
+
+	return a && a->euid == b->euid && a->fsuid == b->fsuid && a->userns == b->userns &&
+	       a->mntns == b->mntns && a->start == b->start && a->host_uts == b->host_uts &&
+	       a->shared == b->shared && a->is_mount == b->is_mount && a->at_root == b->at_root &&
+	       a->mnt_flags == b->mnt_flags && a->own_fs == b->own_fs &&
+	       a->covers_kernel == b->covers_kernel && a->value_len == b->value_len &&
+	       !memcmp(&a->sched, &b->sched, sizeof(a->sched)) && !strcmp(a->fstype, b->fstype) &&
+	       !strcmp(a->source, b->source) && !strcmp(a->target, b->target) &&
+	       !strcmp(a->last, b->last) &&
+	       (a->value_len ? a->value_len > sizeof(a->data) ||
+				       !memcmp(a->data, b->data, a->value_len) :
+			       !strcmp(a->data, b->data));
+}
+
+void job_ask_look(struct override *o, struct job *j)
+{
+	int status;
+	pid_t got = waitpid(j->tid, &status, __WALL | __WNOTHREAD | WNOHANG);
+
+	if ((got == j->tid && !WIFSTOPPED(status)) || (got < 0 && errno == ECHILD)) {
+		j->seized = 0;
+		job_reason(j, "the caller was gone before it was decided");
+		job_end(o, j);
+	} else if (o->stopping) {
+		job_fall_back(o, j, "the supervisor leaves");
+	} else if (now_ns() > j->deadline) {
+		job_fall_back(o, j, "nobody answered within the deadline");
+	}
+}
+
+static void ask_defer(struct job *j, const struct override_answer *a)
+{
+	__u64 longest = j->begun + ASK_LONGEST;
+
+	j->deadline = now_ns() + (__u64)a->value * MS;
+	if (j->deadline > longest)
+		j->deadline = longest;
+}
+
+static void ask_answered(struct override *o, struct job *j, const struct override_answer *a)
+{
+	memcpy(j->said, a->why, sizeof(j->said));
+	j->said[sizeof(j->said) - 1] = '\0';
+	switch ((enum override_says)a->says) {
+	case OVERRIDE_SAYS_DEFER:
+		ask_defer(j, a);
+		return;
+	case OVERRIDE_SAYS_DENY:
+		job_reason(j, "%s: errno %d", j->said, a->value);
+		job_answer(j, 1, -(long)a->value);
+		job_end(o, j);
+		return;
+	case OVERRIDE_SAYS_FAKE:
+		job_reason(j, "%s: %d, and nothing is done", j->said, a->value);
+		job_answer(j, 1, a->value);
+		job_end(o, j);
+		return;
+	case OVERRIDE_SAYS_PERFORM:
+		if (!j->decision.may_perform) {
+			job_fall_back(o, j, "it was to be performed, which the rule does not leave open");
+			return;
+		}
+		j->granted = 1;
+		j->deadline = now_ns() + OVERRIDE_DEADLINE_MS * MS;
+		j->state = JOB_QUEUED;
+		job_start(o, j);
+		return;
+	case OVERRIDE_SAYS_NOTHING:
+		break;
+	}
+	job_fall_back(o, j, *j->said ? j->said : "no handler decided");
+}
+
+static struct job *ask_find(struct override *o, __u64 cookie)
+{
+	for (unsigned i = 0; i < JOBS; i++)
+		if (o->job[i].state == JOB_ASKING && o->job[i].out.icept.cookie == cookie)
+			return &o->job[i];
+	return NULL;
+}
+
+void job_answers(struct override *o)
+{
+	struct override_answer all[JOBS];
+	eventfd_t count;
+	unsigned n;
+
+	eventfd_read(o->answer_fd, &count);
+	pthread_mutex_lock(&o->answer_lock);
+	n = o->answers;
+	memcpy(all, o->answer, n * sizeof(*all));
+	o->answers = 0;
+	pthread_mutex_unlock(&o->answer_lock);
+	for (unsigned i = 0; i < n; i++) {
+		struct job *j = ask_find(o, all[i].cookie);
+
+		if (j)
+			ask_answered(o, j, &all[i]);
+	}
+}
+
+int override_answer(struct override *o, const struct override_answer *answer)
+{
+	int err = 0;
+
+	pthread_mutex_lock(&o->answer_lock);
+	if (o->answers < JOBS)
+		o->answer[o->answers++] = *answer;
+	else
+		err = -EAGAIN;
+	pthread_mutex_unlock(&o->answer_lock);
+	eventfd_write(o->answer_fd, 1);
+	return err;
+}
