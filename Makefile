@@ -127,7 +127,12 @@ check-suites: kernels
 	$(Q)tests/bench/selftest
 	$(Q)UNIT_BUILD=$(BUILD)/asan tests/run unit docs refusals $(KERNELS:%=vm:%)
 
-tests: $(KTEST) ## build the kernel tests
+# What the documents show as an example of a program.
+$(BUILD)/examples/%_c: docs/examples/%.c
+	@mkdir -p $(@D)
+	$(call msg,CC,$@) $(CC) $(CFLAGS) $(WARNINGS) $(if $(CI),-Werror) $< -o $@
+
+tests: $(KTEST) $(BUILD)/examples/handler_c ## build the kernel tests
 unit-tests: $(UNIT) ## build the unit tests
 
 check-unit: ## unit tests under sanitizers, natively

@@ -20,6 +20,8 @@ static const struct {
 	{ "wait", cmd_wait, "wait for a container's end" },
 	{ "events", cmd_events, "what was refused, overridden, started, ended" },
 	{ "policy", cmd_policy, "check, test, compare, learn, load and show policies" },
+	{ "supervise", cmd_supervise, "run a program that decides about refused calls" },
+	{ "ask", cmd_ask, "answer what policies leave to a person" },
 	{ "keyring", cmd_keyring, "show and change a container's keys" },
 	{ "doctor", cmd_doctor, "can this host enforce, and does it?" },
 };
