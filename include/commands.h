@@ -18,6 +18,7 @@ int cmd_kill(int argc, char **argv);
 int cmd_wait(int argc, char **argv);
 int cmd_events(int argc, char **argv);
 int cmd_supervise(int argc, char **argv);
+int cmd_top_denies(int argc, char **argv);
 int cmd_ask(int argc, char **argv);
 int cmd_keyring(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);

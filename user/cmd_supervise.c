@@ -288,7 +288,7 @@ static int supervise(struct handler *h, const char *container, uint64_t order,
 {
 	struct json_object *request;
 	struct warder *w = NULL;
-	int observes, err = hello(h, &observes, reterr);
+	int observes = 0, err = hello(h, &observes, reterr);
 
 	if (!err)
 		err = client_connect(&w, WARDER_CONNECT_START, reterr);

@@ -19,6 +19,7 @@ static const struct {
 	{ "kill", cmd_kill, "signal a container, or end all of it" },
 	{ "wait", cmd_wait, "wait for a container's end" },
 	{ "events", cmd_events, "what was refused, overridden, started, ended" },
+	{ "top-denies", cmd_top_denies, "what is refused most, and what would allow it" },
 	{ "policy", cmd_policy, "check, test, compare, learn, load and show policies" },
 	{ "supervise", cmd_supervise, "run a program that decides about refused calls" },
 	{ "ask", cmd_ask, "answer what policies leave to a person" },
@@ -37,7 +38,7 @@ static void print_help(FILE *out)
 	      "\n",
 	      out);
 	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
-		fprintf(out, "  %-9s %s\n", commands[i].name, commands[i].what);
+		fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].what);
 	fputs("\nwarder(8), warderd(8) and warder(7) tell more.\n", out);
 }
 

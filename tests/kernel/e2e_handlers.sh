@@ -115,6 +115,11 @@ has 'crw.* 1, *3 ' "and performed"
 out=$(warder events --json | grep '"operation":"mknod"' | tail -n 1)
 has 'a person has answered' "the event says by whom"
 
+# --- counted
+is 0 "refusals are counted" warder top-denies
+has ' c[0-9]*: sethostname' "with the container and the call"
+out=$(warder top-denies --json --limit 1)
+has '"count":[0-9]*,"container":' "as JSON"
+
 daemon_end
-echo "1..$((passed + failed))"
-[ "$failed" = 0 ]
+finish

@@ -114,7 +114,7 @@ static const struct policy_error errors[] = {
 	{P "override:\n  - {on: mount, type: tmpfs, do: 'handler:'}\n", 3, 34, "handler:NAME"},
 	{P "override:\n  - {on: mount, type: tmpfs, do: 'handler:a b'}\n", 3, 34, "handler:NAME"},
 	{P "override:\n  - {on: mount, type: tmpfs, do: 'handler:ask'}\n", 3, 34, "not ask"},
-	{P "override:\n  - {on: bpf, do: fake, fallback: errno}\n", 3, 33, "without an answer"},
+	{P "override:\n  - {on: bpf, do: fake, fallback: errno}\n", 3, 35, "without an answer"},
 	{P "override:\n  - {on: bpf, do: 'handler:x', fallback: EWHAT}\n", 3, 42, "EWHAT"},
 	{P "override:\n  - {on: mount, type: tmpfs, do: perform, value: 1}\n", 3, 50, "only do: fake"},
 	{P "override:\n  - {on: mount, type: tmpfs, do: fake, value: -1}\n", 3, 47, "number"},
