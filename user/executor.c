@@ -158,6 +158,8 @@ _Noreturn static void executor_main(int fd, pid_t parent)
 
 	fd = child_close_all(fd);
 	prctl(PR_SET_NAME, "warder-exec");
+	/* A child of it is seen in a container's pid namespace for a moment. */
+	prctl(PR_SET_DUMPABLE, 0);
 	/* What a container can make it compute without a break is bounded, then it is killed. */
 	setrlimit(RLIMIT_RTTIME, &(struct rlimit){ EXECUTOR_RT_MS * 1000, EXECUTOR_RT_MS * 1000 });
 	setpriority(PRIO_PROCESS, 0, -10);

@@ -77,6 +77,12 @@ static void release(void *arg, struct override_target *target)
 	(void)target;
 }
 
+static int on_ask(void *arg, const struct override_ask *ask)
+{
+	(void)arg;
+	return rig.on_ask ? rig.on_ask(ask) : -ENOENT;
+}
+
 static void outcome(void *arg, const struct override_outcome *out)
 {
 	(void)arg;
@@ -147,7 +153,7 @@ int rig_setup(void **state)
 	image = h_compile(rig_policy);
 	image_stop = h_compile(rig_policy_stop);
 	rig.callbacks = (struct override_callbacks){ .acquire = acquire, .release = release,
-						 .outcome = outcome };
+						 .outcome = outcome, .ask = on_ask };
 	h_shell("mkdir -p /mnt/scratch/a/deep /mnt/scratch/b /mnt/scratch/bind /mnt/scratch/denied "
 		"/mnt/other /srv/assets && ln -sf a /mnt/scratch/link && echo x >/srv/assets/file");
 	h_load();

@@ -29,6 +29,7 @@ extern struct rig {
 	volatile int stall; /* the next outcome holds the override thread up */
 	volatile int kill_at_acquire; /* kills `caller` when its container is looked up */
 	volatile pid_t caller; /* the last one that rig_run() started */
+	int (*on_ask)(const struct override_ask *ask); /* NULL: there are no handlers */
 	volatile __u64 watched, watched_ns; /* a cid; the latency of its last performed one */
 } rig;
 
