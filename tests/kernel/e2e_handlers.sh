@@ -71,6 +71,20 @@ handler_end
 handler=$second
 handler_end
 
+# An observer is shown the call, and what it says counts nothing.
+printf '#!/bin/sh\nread -r hello; echo "{\\"version\\": 1, \\"mode\\": \\"observe\\"}"\nwhile read -r x; do echo "$x" >>%s; echo nonsense; done\n' \
+	"$work/seen" >observer.sh
+chmod 755 observer.sh
+handler names --exec ./observer.sh
+observer=$handler
+handler names --exec "$examples/handler.sh"
+named '^blue$' blue "with an observer beside it"
+out=$(cat seen)
+has '"operation":"sethostname".*"decisions":' "the observer was shown the call"
+handler_end
+handler=$observer
+handler_end
+
 # bad TITLE REASON PROGRAM: a handler that is none; what it is asked falls back
 bad() {
 	printf '#!/bin/sh\nread -r hello; echo "{\\"version\\": 1}"\n%s\n' "$3" >bad.sh
