@@ -364,14 +364,14 @@ void handle_handler_reply(struct supervisor *s, struct conn *c, struct json_obje
 	}
 	has_seq = control_get_u64(o, "seq", UINT64_MAX, &seq, &e) == 1;
 	a = ask_of(s, c, seq, !has_seq);
+	/* Too late, or said already: nobody waits for it. */
+	if (!a && has_seq)
+		return;
 	if (!a || reply_read(o, a, &says, &value)) {
-		/* Too late, twice, or nonsense: what it is about falls back, and too much of it is enough. */
+		log_warning("handler %s: an answer is none of those offered", c->handler);
 		if (a)
 			ask_say(s, a, OVERRIDE_SAYS_NOTHING, 0, "handler ",
 				" gave an answer that is none of those offered");
-		if (!a || has_seq)
-			log_warning("handler %s: answer %llu is not one that was waited for", c->handler,
-				    (unsigned long long)seq);
 		if (++c->invalid > INVALID_MAX)
 			conn_close(s, c);
 		return;
