@@ -222,6 +222,38 @@ static void test_priority_rules(void **state)
 	KEEPS(SETPRIORITY, "not the container's", NICE(0); f.foreign = 1);
 }
 
+/* What a handler may say is decided before it is asked; its word opens nothing else. */
+static void test_handler_rules(void **state)
+{
+	static const char text_[] =
+		"policy: t\noverride:\n"
+		"  - {on: mknod, do: 'handler:h'}\n"
+		"  - {on: [sethostname, setdomainname], do: ask, fallback: EAGAIN}\n"
+		"  - {on: chroot, do: 'handler:h'}\n";
+	struct warder_image *all = img;
+
+	(void)state;
+	img = compile(text_);
+	DECIDES(SETHOSTNAME, OVERRIDE_ASK, "leaves it to ask", (void)0);
+	assert_int_equal(decision.may_perform, 1);
+	assert_int_equal(decision.value, EAGAIN);
+	assert_string_equal(decision.handler, WARDER_HANDLER_ASK);
+	PERFORMS(SETHOSTNAME, f.granted = 1);
+	DECIDES(SETHOSTNAME, OVERRIDE_ASK, NULL, f.host_uts = 1);
+	assert_int_equal(decision.may_perform, 0);
+	KEEPS(SETHOSTNAME, "the host's", f.host_uts = 1; f.granted = 1);
+	KEEPS(SETHOSTNAME, "uid 0", f.euid = 5; f.granted = 1);
+	/* Without a list of nodes there is nothing to be made. */
+	DECIDES(MKNOD, OVERRIDE_ASK, NULL, f.node_type = S_IFCHR; f.major = 1; f.minor = 3);
+	assert_int_equal(decision.may_perform, 0);
+	assert_int_equal(decision.value, 0);
+	KEEPS(MKNOD, "no limits", f.node_type = S_IFCHR; f.major = 1; f.minor = 3; f.granted = 1);
+	DECIDES(CHROOT, OVERRIDE_ASK, NULL, (void)0);
+	assert_int_equal(decision.may_perform, 0);
+	free(img);
+	img = all;
+}
+
 /* -------------------------------------------------------------------------- executors */
 
 static struct executor *ex;
@@ -750,7 +782,8 @@ int main(void)
 		cmocka_unit_test(test_umount_rules),	cmocka_unit_test(test_remount_rules),
 		cmocka_unit_test(test_move_rules),	cmocka_unit_test(test_node_rules),
 		cmocka_unit_test(test_attribute_rules), cmocka_unit_test(test_name_rules),
-		cmocka_unit_test(test_priority_rules),	WITH_CALLER(test_umount),
+		cmocka_unit_test(test_priority_rules),	cmocka_unit_test(test_handler_rules),
+		WITH_CALLER(test_umount),
 		WITH_CALLER(test_remount),		WITH_CALLER(test_move),
 		WITH_CALLER(test_propagation),		WITH_CALLER(test_mknod),
 		WITH_CALLER(test_setxattr),		WITH_CALLER(test_sethostname),

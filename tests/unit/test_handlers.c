@@ -1,0 +1,302 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* The supervisor's side of handlers, without a kernel: who is asked in what order, what their words
+ * become, and what falls back. Answers are taken from the override thread's queue. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "../../user/override_job.h"
+#include "../../user/supervisor_private.h"
+
+static struct supervisor *s;
+static struct override *o;
+static int peer[8];
+static unsigned peers;
+
+static int setup(void **state)
+{
+	(void)state;
+	s = calloc(1, sizeof(*s));
+	o = calloc(1, sizeof(*o));
+	pthread_mutex_init(&s->lock, NULL);
+	pthread_mutex_init(&o->answer_lock, NULL);
+	o->answer_fd = eventfd(0, EFD_NONBLOCK);
+	s->override = o;
+	s->epoll_fd = epoll_create1(0);
+	s->ask_source.fd = -1;
+	peers = 0;
+	log_init("test", LOG_LEVEL_ERROR);
+	return sup_handler_open(s);
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	s->override = NULL;
+	while (s->conns)
+		conn_close(s, s->conns);
+	sup_handler_free(s);
+	for (unsigned i = 0; i < peers; i++)
+		close(peer[i]);
+	close(s->epoll_fd);
+	close(o->answer_fd);
+	free(s);
+	free(o);
+	return 0;
+}
+
+static struct conn *connect_one(void)
+{
+	int pair[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair), 0);
+	assert_int_equal(conn_add(s, pair[0], NULL), 0);
+	peer[peers++] = pair[1];
+	return s->conns;
+}
+
+/* Sends a request as that connection would; the reply or NULL, to be put. */
+static struct json_object *request(struct conn *c, unsigned index, const char *text)
+{
+	struct control_fds fds = { .count = 0 };
+	struct json_object *msg = json_tokener_parse(text), *reply = NULL;
+
+	assert_non_null(msg);
+	request_dispatch(s, c, msg, &fds);
+	json_object_put(msg);
+	control_recv(peer[index], &reply, &fds, 0, MSG_DONTWAIT, NULL);
+	return reply;
+}
+
+static int ok(struct json_object *reply)
+{
+	int is = 0;
+
+	assert_non_null(reply);
+	control_get_bool(reply, "ok", &is, NULL);
+	json_object_put(reply);
+	return is;
+}
+
+static struct conn *handler(const char *text)
+{
+	struct conn *c = connect_one();
+
+	assert_int_equal(ok(request(c, peers - 1, text)), 1);
+	return c;
+}
+
+/* A call that waits, as the override thread hands it over. */
+static void ask(__u64 cookie, const char *name, int may_perform)
+{
+	static struct override_ask a;
+
+	memset(&a, 0, sizeof(a));
+	a.cookie = cookie;
+	a.may_perform = (__u32)may_perform;
+	a.deadline_ms = 5000;
+	strcpy(a.handler, name);
+	a.call.cid = 5;
+	a.call.rule = 1;
+	a.call.icept.op = WARDER_OP_SETHOSTNAME;
+	a.call.icept.call = WARDER_CALL_sethostname;
+	a.call.icept.result = -EPERM;
+	strcpy(a.call.source, "blue");
+	assert_int_equal(sup_handler_ask(s, &a), 0);
+	s->ask_source.ready(s, &s->ask_source, EPOLLIN);
+}
+
+/* What handler `index` is shown now: the call's number, 0: nothing. */
+static __u64 shown(unsigned index)
+{
+	struct control_fds fds = { .count = 0 };
+	struct json_object *msg = NULL, *intercept;
+	uint64_t seq = 0;
+
+	if (control_recv(peer[index], &msg, &fds, 0, MSG_DONTWAIT, NULL))
+		return 0;
+	assert_true(json_object_object_get_ex(msg, "intercept", &intercept));
+	assert_int_equal(control_get_u64(intercept, "seq", UINT64_MAX, &seq, NULL), 1);
+	json_object_put(msg);
+	return seq;
+}
+
+/* The one answer that there is now. */
+static void answered(__u64 cookie, int says, int value, const char *why)
+{
+	assert_int_equal(o->answers, 1);
+	assert_int_equal(o->answer[0].cookie, cookie);
+	assert_int_equal(o->answer[0].says, says);
+	assert_int_equal(o->answer[0].value, value);
+	if (!strstr(o->answer[0].why, why))
+		fail_msg("%s", o->answer[0].why);
+	o->answers = 0;
+}
+
+static void say(struct conn *c, const char *text)
+{
+	struct control_fds fds = { .count = 0 };
+	struct json_object *msg = json_tokener_parse(text);
+
+	assert_non_null(msg);
+	request_dispatch(s, c, msg, &fds);
+	json_object_put(msg);
+}
+
+#define REPLY "{\"request\": \"handler-reply\", "
+
+static void test_register(void **state)
+{
+	struct conn *c = connect_one();
+	uint64_t id = c->id;
+
+	(void)state;
+	assert_int_equal(ok(request(c, 0, "{\"request\":\"handler\",\"handler\":\"h\",\"version\":2}")), 0);
+	c = conn_find(s, id) ? c : connect_one();
+	assert_int_equal(ok(request(c, peers - 1, "{\"request\":\"handler\",\"handler\":\"ask\",\"version\":1}")), 0);
+	c = connect_one();
+	id = c->id;
+	/* No handler, no word. */
+	ask(1, "h", 1);
+	answered(1, OVERRIDE_SAYS_NOTHING, 0, "no such handler");
+	say(c, REPLY "\"seq\": 1, \"decision\": \"perform\"}");
+	assert_null(conn_find(s, id));
+	assert_int_equal(o->answers, 0);
+}
+
+static void test_chain(void **state)
+{
+	struct conn *late = handler("{\"request\":\"handler\",\"handler\":\"h\",\"version\":1,\"order\":200}");
+	struct conn *first = handler("{\"request\":\"handler\",\"handler\":\"h\",\"version\":1}");
+	struct conn *seer = handler("{\"request\":\"handler\",\"handler\":\"h\",\"version\":1,\"observe\":true}");
+
+	(void)state;
+	handler("{\"request\":\"handler\",\"handler\":\"other\",\"version\":1,\"order\":1}");
+	ask(7, "h", 1);
+	assert_int_equal(shown(1), 7);
+	assert_int_equal(shown(2), 7);
+	assert_int_equal(shown(0), 0);
+	assert_int_equal(shown(3), 0);
+	/* Somebody else's word counts nothing, nor does a word on another call. */
+	say(late, REPLY "\"seq\": 7, \"decision\": \"perform\"}");
+	say(first, REPLY "\"seq\": 8, \"decision\": \"perform\"}");
+	assert_int_equal(o->answers, 0);
+	say(first, REPLY "\"seq\": 7, \"decision\": \"pass\"}");
+	assert_int_equal(o->answers, 0);
+	assert_int_equal(shown(0), 7);
+	say(late, REPLY "\"seq\": 7, \"decision\": \"deny\", \"errno\": \"EACCES\"}");
+	answered(7, OVERRIDE_SAYS_DENY, EACCES, "handler h says so");
+	/* Twice. */
+	say(late, REPLY "\"seq\": 7, \"decision\": \"perform\"}");
+	assert_int_equal(o->answers, 0);
+	ask(9, "h", 1);
+	say(first, REPLY "\"seq\": 9, \"decision\": \"pass\"}");
+	say(late, REPLY "\"seq\": 9, \"decision\": \"pass\"}");
+	answered(9, OVERRIDE_SAYS_NOTHING, 0, "passed it on");
+	(void)seer;
+}
+
+static void test_words(void **state)
+{
+	static const struct {
+		const char *text;
+		int says, value;
+	} cases[] = {
+		{ "\"decision\": \"perform\"}", OVERRIDE_SAYS_PERFORM, 0 },
+		{ "\"decision\": \"fake\", \"value\": 7}", OVERRIDE_SAYS_FAKE, 7 },
+		{ "\"decision\": \"fake\"}", OVERRIDE_SAYS_FAKE, 0 },
+		{ "\"decision\": \"fake\", \"value\": -7}", OVERRIDE_SAYS_NOTHING, 0 },
+		{ "\"decision\": \"deny\"}", OVERRIDE_SAYS_DENY, EPERM },
+		{ "\"decision\": \"deny\", \"errno\": \"EWHAT\"}", OVERRIDE_SAYS_NOTHING, 0 },
+		{ "\"decision\": \"defer\", \"ms\": 9}", OVERRIDE_SAYS_DEFER, 9 },
+		{ "\"decision\": \"defer\", \"ms\": 60001}", OVERRIDE_SAYS_NOTHING, 0 },
+		{ "\"decision\": \"continue\"}", OVERRIDE_SAYS_NOTHING, 0 },
+		{ "\"decision\": 1}", OVERRIDE_SAYS_NOTHING, 0 },
+	};
+	struct conn *c = handler("{\"request\":\"handler\",\"handler\":\"h\",\"version\":1}");
+	char text[200];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		ask(100 + i, "h", 1);
+		snprintf(text, sizeof(text), REPLY "\"seq\": %zu, %s", 100 + i, cases[i].text);
+		say(c, text);
+		answered(100 + i, cases[i].says, cases[i].value, "");
+	}
+	/* The one that was put off waits still. */
+	say(c, REPLY "\"seq\": 106, \"decision\": \"fake\"}");
+	answered(106, OVERRIDE_SAYS_FAKE, 0, "");
+	/* Not offered. */
+	ask(200, "h", 0);
+	say(c, REPLY "\"seq\": 200, \"decision\": \"perform\"}");
+	answered(200, OVERRIDE_SAYS_NOTHING, 0, "none of those offered");
+	/* Without a number it is about the oldest. */
+	ask(300, "h", 1);
+	ask(301, "h", 1);
+	say(c, REPLY "\"decision\": \"nonsense\"}");
+	answered(300, OVERRIDE_SAYS_NOTHING, 0, "none of those offered");
+	/* It ends. */
+	conn_close(s, c);
+	answered(301, OVERRIDE_SAYS_NOTHING, 0, "ended before it answered");
+}
+
+/* Nonsense without an end ends the handler. */
+static void test_nonsense(void **state)
+{
+	struct conn *c = handler("{\"request\":\"handler\",\"handler\":\"h\",\"version\":1}");
+	uint64_t id = c->id;
+	int n = 0;
+
+	(void)state;
+	while (conn_find(s, id) && n++ < 100)
+		say(c, REPLY "\"decision\": \"nonsense\"}");
+	assert_in_range(n, 16, 18);
+}
+
+static void test_people(void **state)
+{
+	struct conn *c = connect_one();
+	struct json_object *reply, *asks;
+
+	(void)state;
+	ask(5, WARDER_HANDLER_ASK, 1);
+	ask(6, WARDER_HANDLER_ASK, 0);
+	assert_int_equal(o->answers, 0);
+	reply = request(c, 0, "{\"request\":\"ask-list\"}");
+	assert_true(json_object_object_get_ex(reply, "asks", &asks));
+	assert_int_equal(json_object_array_length(asks), 2);
+	json_object_put(reply);
+	assert_int_equal(ok(request(c, 0, "{\"request\":\"ask-answer\",\"seq\":4,\"allow\":true}")), 0);
+	assert_int_equal(ok(request(c, 0, "{\"request\":\"ask-answer\",\"seq\":6,\"allow\":true}")), 0);
+	assert_int_equal(o->answers, 0);
+	assert_int_equal(ok(request(c, 0, "{\"request\":\"ask-answer\",\"seq\":6,\"allow\":false}")), 1);
+	answered(6, OVERRIDE_SAYS_DENY, EPERM, "a person");
+	assert_int_equal(ok(request(c, 0, "{\"request\":\"ask-answer\",\"seq\":5,\"allow\":true,"
+					  "\"remember\":true}")), 1);
+	answered(5, OVERRIDE_SAYS_PERFORM, 0, "a person");
+	/* The same call of the same container. */
+	ask(8, WARDER_HANDLER_ASK, 1);
+	answered(8, OVERRIDE_SAYS_PERFORM, 0, "as answered before");
+}
+
+#define TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_register), TEST(test_chain),	TEST(test_words),
+		TEST(test_nonsense), TEST(test_people),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
