@@ -375,22 +375,16 @@ static void each_policy_has_its_mode(void **state)
 	close(passed_fd);
 }
 
-static int learned(__u32 slot)
-{
-	static char name[WARDER_PATH_MAX], detail[WARDER_PATH_MAX];
-	struct warder_event e;
-
-	return h_events_of(slot, WARDER_EVENT_LEARN, WARDER_HOOK_NONE, &e, name, detail);
-}
-
 static void one_policy_learns(void **state)
 {
+	static char name[WARDER_PATH_MAX], detail[WARDER_PATH_MAX];
 	__u32 slot = STACK("policy: strict\n" REFUSING, "policy: learning\nmode: learn\n");
+	struct warder_event e;
 
 	(void)state;
 	h_events_drop();
 	assert_int_equal(h_run((int)slot, do_file, NULL), EROFS);
-	assert_true(learned(slot) > 0);
+	assert_true(h_events_of(slot, WARDER_EVENT_LEARN, WARDER_HOOK_NONE, &e, name, detail) > 0);
 	assert_int_equal(h_run((int)slot, do_kernel, NULL), ENOSYS);
 }
 
@@ -471,7 +465,7 @@ static int exec_words(void *arg)
 
 static void each_policy_has_its_profiles(void **state)
 {
-	__u32 slot = STACK(WEB, DB), old = slot;
+	__u32 slot = STACK(WEB, DB);
 
 	(void)state;
 	assert_int_equal(READABLE(slot, "/x/program"), 3);
@@ -488,8 +482,6 @@ static void each_policy_has_its_profiles(void **state)
 	/* A policy in audit mode that would refuse the exec stops no transition of another's. */
 	slot = STACK(WEB, "policy: audits\nmode: audit\nexec: [{deny: /x/to-a}]\n");
 	assert_int_equal(READABLE(slot, "/x/to-a"), 2);
-	/* A policy without the profile that a task is in: a fault, and only of those tasks. */
-	(void)old;
 }
 
 /* ------------------------------------------------------------------------- peers */
@@ -642,6 +634,84 @@ static void one_of_several_is_replaced_at_once(void **state)
 	free(stack[1]);
 }
 
+/* Every class and the mode change at once: within a round that no reload disturbs all operations are
+ * answered alike; in any other each is answered as one of the policies says. */
+static int each_op(void *arg)
+{
+	(void)arg;
+	while (!atomic_load(&shared->stop)) {
+		unsigned long before = atomic_load(&shared->done), after, refused = 0;
+
+		for (size_t i = 0; i < sizeof(ops) / sizeof(ops[0]); i++) {
+			pid_t pid = fork();
+			int status;
+
+			if (!pid)
+				_exit(ops[i].fn((void *)(long)passed_fd));
+			if (pid < 0 || waitpid(pid, &status, 0) != pid || !WIFEXITED(status))
+				return 1;
+			refused += WEXITSTATUS(status) == ops[i].err;
+			if (WEXITSTATUS(status) && WEXITSTATUS(status) != ops[i].err)
+				atomic_fetch_add(&shared->mixtures, 1);
+			atomic_fetch_add(&shared->decisions, 1);
+		}
+		after = atomic_load(&shared->begun);
+		if (after != before)
+			continue;
+		atomic_fetch_add(&shared->whole, 1);
+		atomic_fetch_add(&shared->by[before % 3 == 1], 1);
+		if (refused != (before % 3 == 1 ? sizeof(ops) / sizeof(ops[0]) : 0))
+			atomic_fetch_add(&shared->stale, 1);
+	}
+	return 0;
+}
+
+static void a_reload_changes_every_class_and_the_mode(void **state)
+{
+	static const char *const text[3] = { WATCHING, "policy: watching\n" REFUSING,
+					     "policy: watching\n" OPEN };
+	const char *seconds = getenv("WARDER_RELOAD_SECONDS");
+	struct warder_image *base = h_compile(PERMISSIVE), *stack[3];
+	double end = now() + (seconds ? atof(seconds) : 20);
+	__u32 slot = STACK(PERMISSIVE, WATCHING);
+	struct warder_error e = { "" };
+	pid_t pid;
+
+	(void)state;
+	passed_fd = open("/x/passed", O_RDONLY);
+	memset(shared, 0, sizeof(*shared));
+	for (int i = 0; i < 3; i++) {
+		cleanup_free struct warder_image *m = h_compile(text[i]);
+		const struct warder_image *const member[] = { base, m };
+
+		assert_int_equal(image_stack(member, 2, &stack[i], &e), 0);
+	}
+	pid = h_start((int)slot, each_op, NULL);
+	while (now() < end) {
+		unsigned long n = atomic_load(&shared->begun) + 1, whole = shared->whole;
+
+		atomic_store(&shared->begun, n);
+		if (loader_publish(h_load(), slot, stack[n % 3], &e))
+			fail_msg("%s", e.text);
+		atomic_store(&shared->done, n);
+		/* Until a round has passed, and into the next one. */
+		while (shared->whole == whole && now() < end)
+			usleep(10000);
+		usleep((useconds_t)(n % 7) * 10000);
+	}
+	atomic_store(&shared->stop, 1);
+	assert_int_equal(h_wait(pid), 0);
+	print_message("# %lu decisions; %lu reloads; %lu rounds within one, %lu of them refused\n",
+		      shared->decisions, shared->done, shared->whole, shared->by[1]);
+	assert_int_equal(shared->mixtures, 0);
+	assert_int_equal(shared->stale, 0);
+	assert_true(shared->by[0] > 1 && shared->by[1] > 1 && shared->done > 5);
+	for (int i = 0; i < 3; i++)
+		free(stack[i]);
+	free(base);
+	close(passed_fd);
+}
+
 /* ----------------------------------------------------------------------- counters */
 
 static __u64 hits(__u32 slot, __u32 rule)
@@ -716,6 +786,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(peers_are_under_each_of_their_policies),
 		cmocka_unit_test(rules_of_every_policy_count),
 		cmocka_unit_test(one_of_several_is_replaced_at_once),
+		cmocka_unit_test(a_reload_changes_every_class_and_the_mode),
 	};
 
 	if (!strncmp(argv[0], "/x/", 3))
