@@ -15,7 +15,7 @@
 #include <linux/types.h>
 #endif
 
-#define WARDER_ABI_VERSION 4
+#define WARDER_ABI_VERSION 5
 
 /* ------------------------------------------------------------------ limits */
 
@@ -649,7 +649,7 @@ _Static_assert(sizeof(struct warder_wait) == 16, "wait layout");
 
 /* ------------------------------------------------------------------ events */
 
-#define WARDER_EVENT_VERSION 3
+#define WARDER_EVENT_VERSION 4
 
 enum warder_event_type {
 	WARDER_EVENT_VERDICT = 1, /* denied, would-be denied, or reported */

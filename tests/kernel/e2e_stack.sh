@@ -81,6 +81,10 @@ is 125 "run: one of them does not exist" warder run --policy web.yaml --policy n
 sed 's/m1/m2/; s,/m/,/n/,' m1.yaml >m2.yaml
 is 125 "run: more mount rules than a container can have" warder run --policy m1.yaml --policy m2.yaml -- /bin/true
 has '80 mount or override rules, at most 64' "run: says which limit"
+for list in '[]' '["a","b","c","d","e"]' '[7]' '"web"' '[""]' '["web"],"policy":"web"'; do
+	is 0 "control: policies $list" test_control_socket ask /run/warder/control.sock "{\"request\":\"run\",\"spec\":{},\"policies\":$list}"
+	has '"ok":false' "control: is refused"
+done
 is 0 "run: nothing of all this stays" warder policy list --json
 hasnot '"strict"\|"m1"\|"web"' "run: no policy"
 
