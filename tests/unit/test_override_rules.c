@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* Overrides of calls other than new mounts: what rules, built-in denies and the policy's own denies
+ * say of them, on made-up facts. */
+#include <errno.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+
+#include <cmocka.h>
+
+#include "../../user/override_internal.h"
+#include "warder_decide.h"
+
+static const char policy_text[] =
+	"policy: t\n"
+	"defaults: {namespace: allow}\n"
+	"mount:\n"
+	"  - deny: [umount, move]\n"
+	"    target: /mnt/denied/**\n"
+	"file:\n"
+	"  - {deny: [mknod, xattr], path: /mnt/secret/**}\n"
+	"override:\n"
+	"  - {on: umount, target: [/mnt/s/**, /mnt/denied/**], do: perform}\n"
+	"  - {on: remount, target: /mnt/s/**, options: {size: '<=64M'}, do: perform}\n"
+	"  - {on: move, source: /mnt/s/**, target: /mnt/t/**, do: perform}\n"
+	"  - {on: propagation, target: /mnt/s/**, do: perform}\n"
+	"  - {on: mknod, node: ['c 1:3', 'b 7:0'], do: perform}\n"
+	"  - {on: setxattr, do: perform}\n"
+	"  - {on: setxattr, name: trusted.x, value: '1', do: perform}\n"
+	"  - {on: [sethostname, setdomainname], do: perform}\n"
+	"  - {on: [sched_setscheduler, setpriority], priority: {realtime: '<=10', nice: '>=-5'}, "
+	"do: perform}\n";
+
+static struct warder_image *img;
+
+static struct warder_image *compile(const char *text)
+{
+	struct policy_diags diags = { 0 };
+	struct warder_image *image = NULL;
+	struct policy *p = NULL;
+
+	if (policy_parse("t.yaml", text, strlen(text), NULL, &p, &diags) ||
+	    policy_compile(p, &image, &diags)) {
+		policy_diags_print(&diags, stderr);
+		fail_msg("the policy does not compile");
+	}
+	policy_diags_done(&diags);
+	policy_free(p);
+	return image;
+}
+
+/* ------------------------------------------------------------------------ decisions */
+
+static struct override_decision decision;
+
+static struct override_facts facts(__u32 op)
+{
+	return (struct override_facts){
+		.op = op,
+		.relation = WARDER_BY_USERNS_CONTAINER,
+		.cause = WARDER_CAUSE_CAPABILITY,
+		.same_mntns = 1,
+		.is_mount = 1,
+		.fstype = "tmpfs",
+		.source = "",
+		.data = "",
+		.value = "",
+		.target = "/mnt/s/a",
+	};
+}
+
+static void decides(int line, struct override_facts f, int action, const char *reason)
+{
+	override_decide(img, &f, &decision);
+	if (decision.action != action || (reason && !strstr(decision.reason, reason)))
+		fail_msg("line %d: %d, %s", line, decision.action, decision.reason);
+}
+
+#define DECIDES(op, action, reason, ...)                       \
+	do {                                                   \
+		struct override_facts f = facts(WARDER_OP_##op); \
+		__VA_ARGS__;                                   \
+		decides(__LINE__, f, action, reason);          \
+	} while (0)
+#define PERFORMS(op, ...) DECIDES(op, OVERRIDE_PERFORM, NULL, __VA_ARGS__)
+#define KEEPS(op, reason, ...) DECIDES(op, OVERRIDE_KEEP, reason, __VA_ARGS__)
+
+static void test_umount_rules(void **state)
+{
+	(void)state;
+	PERFORMS(UMOUNT, (void)0);
+	KEEPS(UMOUNT, "does not allow the target", f.target = "/mnt/other");
+	KEEPS(UMOUNT, "never overridden", f.target = "/mnt/denied/x");
+	KEEPS(UMOUNT, "never overridden", f.object = "/mnt/denied/x");
+	KEEPS(UMOUNT, "host's", f.host_mntns = 1);
+	KEEPS(UMOUNT, "of its own", f.same_mntns = 0);
+	KEEPS(UMOUNT, "shared", f.shared = 1);
+	KEEPS(UMOUNT, "MNT_FORCE", f.umount_flags = MNT_FORCE);
+	KEEPS(UMOUNT, "root of the mount namespace", f.at_root = 1);
+	KEEPS(UMOUNT, "runtimes mask", f.covers_kernel = 1);
+	KEEPS(UMOUNT, "uid 0", f.euid = 1000);
+}
+
+static void test_remount_rules(void **state)
+{
+	(void)state;
+	PERFORMS(MOUNT, f.flags = MS_REMOUNT; f.own_fs = 1; f.data = "size=1M");
+	assert_string_equal(decision.options, "size=1048576");
+	assert_int_equal(decision.attr, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
+	assert_int_equal(decision.attr_clear, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOEXEC);
+	/* What is left out stays as it is. */
+	PERFORMS(MOUNT, f.flags = MS_REMOUNT | MS_NOATIME; f.own_fs = 1);
+	assert_string_equal(decision.options, "");
+	assert_int_equal(decision.attr_clear & MOUNT_ATTR__ATIME, MOUNT_ATTR__ATIME);
+	KEEPS(MOUNT, "bounds option size", f.flags = MS_REMOUNT; f.own_fs = 1; f.data = "size=65M");
+	KEEPS(MOUNT, "own", f.flags = MS_REMOUNT);
+	PERFORMS(MOUNT, f.flags = MS_REMOUNT | MS_BIND | MS_RDONLY);
+	KEEPS(MOUNT, "read-only", f.flags = MS_REMOUNT | MS_BIND; f.mnt_flags = MS_RDONLY);
+	PERFORMS(MOUNT, f.flags = MS_REMOUNT | MS_BIND; f.mnt_flags = MS_RDONLY; f.own_fs = 1);
+	KEEPS(MOUNT, "noexec", f.flags = MS_REMOUNT | MS_BIND; f.mnt_flags = MS_NOEXEC; f.own_fs = 1);
+	KEEPS(MOUNT, "flag", f.flags = MS_REMOUNT | MS_BIND | MS_LAZYTIME);
+	KEEPS(MOUNT, "of its own", f.flags = MS_REMOUNT | MS_BIND; f.same_mntns = 0);
+	KEEPS(MOUNT, "root of", f.flags = MS_REMOUNT | MS_BIND; f.at_root = 1);
+}
+
+static void test_move_rules(void **state)
+{
+	(void)state;
+	PERFORMS(MOUNT, f.flags = MS_MOVE; f.from = "/mnt/s/a"; f.target = "/mnt/t/a");
+	KEEPS(MOUNT, "source /mnt/x", f.flags = MS_MOVE; f.from = "/mnt/x"; f.target = "/mnt/t/a");
+	KEEPS(MOUNT, "source without a name", f.flags = MS_MOVE; f.target = "/mnt/t/a");
+	KEEPS(MOUNT, "target", f.flags = MS_MOVE; f.from = "/mnt/s/a"; f.target = "/mnt/s/b");
+	KEEPS(MOUNT, "never", f.flags = MS_MOVE; f.from = "/mnt/denied/a"; f.target = "/mnt/t/a");
+	KEEPS(MOUNT, "mask", f.flags = MS_MOVE; f.from = "/mnt/s/a"; f.target = "/mnt/t/a";
+	      f.covers_kernel = 1);
+	KEEPS(MOUNT, "shared", f.flags = MS_MOVE; f.from = "/mnt/s/a"; f.target = "/mnt/t/a";
+	      f.shared = 1);
+	PERFORMS(MOUNT, f.flags = MS_SHARED);
+	KEEPS(MOUNT, "target", f.flags = MS_SHARED; f.target = "/mnt/t/a");
+}
+
+static void test_node_rules(void **state)
+{
+	(void)state;
+	PERFORMS(MKNOD, f.node_type = S_IFCHR; f.major = 1; f.minor = 3);
+	PERFORMS(MKNOD, f.node_type = S_IFBLK; f.major = 7);
+	KEEPS(MKNOD, "list node b 1:3", f.node_type = S_IFBLK; f.major = 1; f.minor = 3);
+	KEEPS(MKNOD, "list node c 1:5", f.node_type = S_IFCHR; f.major = 1; f.minor = 5);
+	KEEPS(MKNOD, "list", f.node_type = S_IFREG; f.major = 1; f.minor = 3);
+	/* Numbers that the packed form would cut. */
+	KEEPS(MKNOD, "list", f.node_type = S_IFCHR; f.major = 0x1001; f.minor = 3);
+	KEEPS(MKNOD, "never", f.node_type = S_IFCHR; f.major = 1; f.minor = 3; f.target = "/mnt/secret/n");
+	KEEPS(MKNOD, "no name", f.node_type = S_IFCHR; f.major = 1; f.minor = 3; f.target = NULL);
+}
+
+static void test_attribute_rules(void **state)
+{
+	(void)state;
+	PERFORMS(SETXATTR, f.source = "trusted.overlay.opaque"; f.value = "y"; f.value_len = 1);
+	PERFORMS(SETXATTR, f.source = "trusted.x"; f.value = "1"; f.value_len = 1);
+	KEEPS(SETXATTR, "attribute trusted.x", f.source = "trusted.x"; f.value = "2"; f.value_len = 1);
+	KEEPS(SETXATTR, "another value", f.source = "trusted.overlay.opaque"; f.value = "y\0"; f.value_len = 2);
+	KEEPS(SETXATTR, "list attribute trusted.y", f.source = "trusted.y"; f.value = "1"; f.value_len = 1);
+	KEEPS(SETXATTR, "list", f.source = "trusted.x=1"; f.value = ""; f.value_len = 0);
+	KEEPS(SETXATTR, "never", f.source = "trusted.x"; f.value = "1"; f.value_len = 1;
+	      f.target = "/mnt/secret/n");
+	KEEPS(SETXATTR, "no name", f.source = "trusted.x"; f.value = "1"; f.value_len = 1;
+	      f.target = NULL);
+}
+
+static void test_name_rules(void **state)
+{
+	static const char denied[] = "policy: t\nkernel: [{deny: [hostname]}]\n"
+				     "override: [{on: sethostname, do: perform}]\n";
+	struct warder_image *all = img;
+
+	(void)state;
+	PERFORMS(SETHOSTNAME, (void)0);
+	PERFORMS(SETDOMAINNAME, (void)0);
+	KEEPS(SETHOSTNAME, "the host's", f.host_uts = 1);
+	img = compile(denied);
+	KEEPS(SETHOSTNAME, "never overridden", (void)0);
+	free(img);
+	img = all;
+}
+
+static void test_priority_rules(void **state)
+{
+	(void)state;
+#define RT(n) f.sched = (struct executor_sched) { .tid = 5, .policy = SCHED_FIFO, .realtime = n }
+#define NICE(n) f.sched = (struct executor_sched) { .tid = 5, .nice = n, .sets_nice = 1 }
+	PERFORMS(SCHED_SETSCHEDULER, RT(10));
+	KEEPS(SCHED_SETSCHEDULER, "bounds real-time priorities by 10", RT(11));
+	KEEPS(SCHED_SETSCHEDULER, "reset", RT(10); f.sched.flags = 8);
+	KEEPS(SCHED_SETSCHEDULER, "fifo", RT(10); f.sched.policy = 6);
+	KEEPS(SCHED_SETSCHEDULER, "not the container's", RT(10); f.foreign = 1);
+	PERFORMS(SETPRIORITY, NICE(-5));
+	KEEPS(SETPRIORITY, "bounds nice by -5", NICE(-6));
+	KEEPS(SETPRIORITY, "more than one", NICE(0); f.sched.tid = 0);
+	KEEPS(SETPRIORITY, "not the container's", NICE(0); f.foreign = 1);
+}
+
+/* What a handler may say is decided before it is asked; its word opens nothing else. */
+static void test_handler_rules(void **state)
+{
+	static const char text_[] =
+		"policy: t\noverride:\n"
+		"  - {on: mknod, do: 'handler:h'}\n"
+		"  - {on: [sethostname, setdomainname], do: ask, fallback: EAGAIN}\n"
+		"  - {on: chroot, do: 'handler:h'}\n";
+	struct warder_image *all = img;
+
+	(void)state;
+	img = compile(text_);
+	DECIDES(SETHOSTNAME, OVERRIDE_ASK, "leaves it to ask", (void)0);
+	assert_int_equal(decision.may_perform, 1);
+	assert_int_equal(decision.value, EAGAIN);
+	assert_string_equal(decision.handler, WARDER_HANDLER_ASK);
+	PERFORMS(SETHOSTNAME, f.granted = 1);
+	DECIDES(SETHOSTNAME, OVERRIDE_ASK, NULL, f.host_uts = 1);
+	assert_int_equal(decision.may_perform, 0);
+	KEEPS(SETHOSTNAME, "the host's", f.host_uts = 1; f.granted = 1);
+	KEEPS(SETHOSTNAME, "uid 0", f.euid = 5; f.granted = 1);
+	/* Without a list of nodes there is nothing to be made. */
+	DECIDES(MKNOD, OVERRIDE_ASK, NULL, f.node_type = S_IFCHR; f.major = 1; f.minor = 3);
+	assert_int_equal(decision.may_perform, 0);
+	assert_int_equal(decision.value, 0);
+	KEEPS(MKNOD, "no limits", f.node_type = S_IFCHR; f.major = 1; f.minor = 3; f.granted = 1);
+	DECIDES(CHROOT, OVERRIDE_ASK, NULL, (void)0);
+	assert_int_equal(decision.may_perform, 0);
+	free(img);
+	img = all;
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	img = compile(policy_text);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	free(img);
+	return 0;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_umount_rules),	cmocka_unit_test(test_remount_rules),
+		cmocka_unit_test(test_move_rules),	cmocka_unit_test(test_node_rules),
+		cmocka_unit_test(test_attribute_rules), cmocka_unit_test(test_name_rules),
+		cmocka_unit_test(test_priority_rules),	cmocka_unit_test(test_handler_rules),
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
