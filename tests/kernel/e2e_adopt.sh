@@ -28,7 +28,7 @@ POLICY
 
 # A process that opens what it is asked to, and says with which errno. `threads`: four that do, each
 # asked by itself. `storm`: children that fork, leave their session and their parents, and fork again,
-# all of it for less than half a second; what runs once the container exists tries the secret.
+# all of it for a fifth of a second; what runs once the container exists tries the secret.
 cat > asker.py <<'PY'
 import os, sys, time, _thread
 where, mode = sys.argv[1], sys.argv[2]
@@ -72,7 +72,7 @@ def storm():
         if os.fork() == 0:
             if os.fork() == 0:
                 os.setsid()
-                end = time.time() + 0.4
+                end = time.time() + 0.2
                 while time.time() < end:
                     if os.fork() == 0:
                         tried()
@@ -97,7 +97,7 @@ elif mode == "threads":
         _thread.start_new_thread(serve, (str(i),))
     time.sleep(100000)
 elif mode == "storm":
-    for i in range(3):
+    for i in range(2):
         if os.fork() == 0:
             storm()
     while True:
@@ -315,11 +315,11 @@ for how in pid ns cgroup; do
 		;;
 	esac
 	# What ran away before does not live so long.
-	sleep 3
+	sleep 1
 	: > "$dir/adopted"
 	await test -s "$dir/denied"
 	ok $? "storm $how: it tries"
-	sleep 3
+	sleep 1
 	out=$(ls -l "$dir"; warder list)
 	[ ! -e "$dir/leak" ]
 	ok $? "storm $how: and nothing of it can"

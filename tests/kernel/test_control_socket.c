@@ -391,7 +391,9 @@ static void test_run_requests(void **state)
 	check_text("{\"request\":\"run\",\"spec\":{\"argv\":[\"x\"]},\"policy\":\"no-such\"}", 0,
 		   "no-such");
 	check_text("{\"request\":\"run\",\"spec\":{\"argv\":[\"x\"]},\"policy\":\"n\","
-		   "\"image\":true}", 0, "descriptors");
+		   "\"image\":true}", 0, "policy name or an image");
+	check_text("{\"request\":\"run\",\"spec\":{\"argv\":[\"x\"]},\"image\":true}", 0,
+		   "descriptor is missing");
 	check_text("{\"request\":\"run\",\"spec\":{\"argv\":[\"x\"]},\"policy\":\"n\","
 		   "\"stdio\":true}", 0, "descriptors");
 	/* More arguments than there may be. */
@@ -420,7 +422,8 @@ static void test_wrong_fds(void **state)
 {
 	static const char load[] = "{\"request\":\"policy-load\"}";
 	static const char list[] = "{\"request\":\"list\"}";
-	static char junk[WARDER_IMAGE_SIZE + 1];
+	/* As much as the images of one request may have, and a byte. */
+	static char junk[WARDER_LAYERS_MAX * WARDER_IMAGE_SIZE + 1];
 	int many[CONTROL_FDS_MAX], fd, pipes[2];
 
 	(void)state;
@@ -455,7 +458,10 @@ static void test_wrong_fds(void **state)
 	check_refused(load, sizeof(load) - 1, &fd, 1, 0, "1 to");
 	close(fd);
 	fd = sealed(junk, sizeof(junk) - 1);
-	check_refused(load, sizeof(load) - 1, &fd, 1, 0, "");
+	check_refused(load, sizeof(load) - 1, &fd, 1, 0, "magic");
+	close(fd);
+	fd = sealed(junk, WARDER_IMAGE_SIZE + 1);
+	check_refused(load, sizeof(load) - 1, &fd, 1, 0, "magic");
 	close(fd);
 	fd = sealed("x", 1);
 	check_refused(load, sizeof(load) - 1, &fd, 1, 0, "");
