@@ -2,6 +2,7 @@
 # One makefile, all output in build/. `make help` lists the targets.
 
 BUILD    ?= build
+BPF_BUILD ?= $(BUILD)# of BPF objects and skeletons: variants of user space share them
 V        ?= 0
 CC       ?= gcc
 BPF_CC   ?= clang-16
@@ -16,9 +17,9 @@ msg = $(if $(filter 1,$(V)),,@printf '  %-8s %s\n' '$(1)' '$(patsubst $(BUILD)/%
 PKGS     := libbpf yaml-0.1 json-c libcap libseccomp
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla \
             -Wpointer-arith -Wwrite-strings -Wundef -Wformat=2 -Werror=unused-function
-CFLAGS   ?= -O2 -g
+CFLAGS   ?= $(if $(SANITIZE),-O1,-O2) -g
 ALL_CFLAGS := -std=gnu17 -D_GNU_SOURCE $(CFLAGS) $(WARNINGS) $(if $(CI),-Werror) \
-              -fno-strict-aliasing -fvisibility=hidden -fPIC -pthread -Iinclude -Iuser -I$(BUILD) \
+              -fno-strict-aliasing -fvisibility=hidden -fPIC -pthread -Iinclude -Iuser -I$(BPF_BUILD) \
               $(shell pkg-config --cflags $(PKGS) 2>/dev/null) \
               $(if $(SANITIZE),-fsanitize=address -fsanitize=undefined -fno-sanitize-recover=all)
 LDLIBS   := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lkeyutils -lelf -lz -pthread
@@ -34,10 +35,10 @@ BPF_CFLAGS := -target bpf -D__TARGET_ARCH_x86 -mcpu=v3 -O2 -g -Wall -Wextra -Wer
 PROGRAMS  := warder warderd
 LIB_SRC   := $(filter-out user/main.c user/warderd.c,$(wildcard user/*.c))
 LIB_OBJ   := $(LIB_SRC:user/%.c=$(BUILD)/obj/%.o)
-SKELETON  := $(BUILD)/warder.skel.h
-BPF_OBJ   := $(patsubst bpf/%.bpf.c,$(BUILD)/bpf/%.bpf.o,$(wildcard bpf/*.bpf.c))
+SKELETON  := $(BPF_BUILD)/warder.skel.h
+BPF_OBJ   := $(patsubst bpf/%.bpf.c,$(BPF_BUILD)/bpf/%.bpf.o,$(wildcard bpf/*.bpf.c))
 PROBE_SRC := $(wildcard tests/kernel/*.bpf.c)
-PROBE_SKEL := $(PROBE_SRC:tests/kernel/%.bpf.c=$(BUILD)/%.skel.h)
+PROBE_SKEL := $(PROBE_SRC:tests/kernel/%.bpf.c=$(BPF_BUILD)/%.skel.h)
 UNIT      := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/test_*.c))
 KTEST     := $(patsubst tests/kernel/%.c,$(BUILD)/tests/kernel/%,$(wildcard tests/kernel/test_*.c))
 KHELP_OBJ := $(patsubst tests/kernel/%.c,$(BUILD)/tests/kernel/%.o,$(filter-out $(wildcard tests/kernel/test_*.c tests/kernel/*.bpf.c),$(wildcard tests/kernel/*.c)))
@@ -57,22 +58,22 @@ deps: ## install missing packages (Debian 12, root)
 	$(Q)dist/install-deps
 
 # ---------------------------------------------------------------------- BPF
-$(BUILD)/bpf/%.bpf.o: bpf/%.bpf.c $(wildcard bpf/*.h) vmlinux.h $(wildcard include/warder_*.h)
+$(BPF_BUILD)/bpf/%.bpf.o: bpf/%.bpf.c $(wildcard bpf/*.h) vmlinux.h $(wildcard include/warder_*.h)
 	@mkdir -p $(@D)
 	$(call msg,BPF,$@) $(BPF_CC) $(BPF_CFLAGS) -c $< -o $@
 
 # Both files share maps: linked into one object, one skeleton.
-$(BUILD)/bpf/warder.o: $(BPF_OBJ)
+$(BPF_BUILD)/bpf/warder.o: $(BPF_OBJ)
 	$(call msg,BPFLINK,$@) $(BPFTOOL) gen object $@ $(BPF_OBJ)
 
-$(SKELETON): $(BUILD)/bpf/warder.o
+$(SKELETON): $(BPF_BUILD)/bpf/warder.o
 	$(call msg,SKEL,$@) $(BPFTOOL) gen skeleton $< name warder_bpf > $@
 
-$(BUILD)/bpf/tests/%.bpf.o: tests/kernel/%.bpf.c $(wildcard tests/kernel/*.h bpf/*.h) vmlinux.h $(wildcard include/warder_*.h)
+$(BPF_BUILD)/bpf/tests/%.bpf.o: tests/kernel/%.bpf.c $(wildcard tests/kernel/*.h bpf/*.h) vmlinux.h $(wildcard include/warder_*.h)
 	@mkdir -p $(@D)
 	$(call msg,BPF,$@) $(BPF_CC) $(BPF_CFLAGS) -Itests/kernel -c $< -o $@
 
-$(BUILD)/%.skel.h: $(BUILD)/bpf/tests/%.bpf.o
+$(BPF_BUILD)/%.skel.h: $(BPF_BUILD)/bpf/tests/%.bpf.o
 	$(call msg,SKEL,$@) $(BPFTOOL) gen skeleton $< name $* > $@
 
 # ------------------------------------------------------------- user space
@@ -121,7 +122,7 @@ check-all: ## as check, on all four kernels
 
 check-suites: kernels
 	$(Q)$(MAKE) --no-print-directory -j$(JOBS) all tests
-	$(Q)$(MAKE) --no-print-directory -j$(JOBS) SANITIZE=1 BUILD=$(BUILD)/asan unit-tests
+	$(Q)$(MAKE) --no-print-directory -j$(JOBS) SANITIZE=1 BUILD=$(BUILD)/asan BPF_BUILD=$(BUILD) unit-tests
 	$(Q)tests/check-style
 	$(Q)tests/check-vmlinux
 	$(Q)tests/bench/selftest
@@ -136,7 +137,7 @@ tests: $(KTEST) $(BUILD)/examples/handler_c ## build the kernel tests
 unit-tests: $(UNIT) ## build the unit tests
 
 check-unit: ## unit tests under sanitizers, natively
-	$(Q)$(MAKE) --no-print-directory SANITIZE=1 BUILD=$(BUILD)/asan unit-tests
+	$(Q)$(MAKE) --no-print-directory SANITIZE=1 BUILD=$(BUILD)/asan BPF_BUILD=$(BUILD) unit-tests
 	$(Q)UNIT_BUILD=$(BUILD)/asan tests/run unit
 
 check-vm: all tests ## kernel tests on KERNELS (default: 6.1 latest); KTESTS=test_file,... chooses
