@@ -551,8 +551,12 @@ void adopt_tick(struct supervisor *s, struct ctr *c, uint64_t now)
 			return;
 		c->next_pass = now + ADOPT_LOOK_GONE_MS;
 	}
-	if (!members_list(s, c->cid, &list) && !list.count)
-		ctr_end(s, c, c->status);
+	if (members_list(s, c->cid, &list) || list.count)
+		return;
+	/* All are gone before its first process has told that it is. */
+	if (!c->init_gone)
+		ctr_exit_status(s, c, &c->status);
+	ctr_end(s, c, c->status);
 }
 
 int adopt_open_cgroup(const struct ctr *c)

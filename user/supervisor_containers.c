@@ -196,7 +196,7 @@ int ctr_wait_status(int pidfd, int *ret_status)
 }
 
 /* Of somebody else's child, or of one that was reaped already: BPF has recorded it. Else 137. */
-static void ctr_exit_status(struct supervisor *s, const struct ctr *c, int *ret_status)
+void ctr_exit_status(struct supervisor *s, const struct ctr *c, int *ret_status)
 {
 	struct warder_stats st;
 

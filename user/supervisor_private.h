@@ -364,6 +364,8 @@ struct json_object *ctr_to_json(struct supervisor *s, struct ctr *c, int all);
 int ctr_override_acquire(void *arg, __u64 cid, __u32 slot, struct override_target *ret);
 void ctr_override_release(void *arg, struct override_target *target);
 int ctr_wait_status(int pidfd, int *ret_status);
+/* As BPF has recorded it of the first process; 137 if it has not. */
+void ctr_exit_status(struct supervisor *s, const struct ctr *c, int *ret_status);
 
 /* supervisor_socket.c */
 void ctr_listen(struct supervisor *s, struct ctr *c, int fd);
