@@ -76,24 +76,16 @@ static int reconfigure(const struct operation *op, const struct executor_request
 		       struct executor_reply *reply)
 {
 	cleanup_close int fs = fspick(op->target, "", FSPICK_EMPTY_PATH | FSPICK_CLOEXEC);
+	int err;
 
 	if (fs < 0)
 		return fail(reply, -errno, "the file system cannot be picked");
 	if (fsconfig(fs, FSCONFIG_SET_FLAG,
 		     warder_mount_flags(op->arg[3]) & MS_RDONLY ? "ro" : "rw", NULL, 0))
 		return fail(reply, -errno, "the file system refuses ro or rw");
-	for (const char *o = req->text; *o; o += strlen(o) + 1) {
-		char key[64];
-		size_t len = strcspn(o, "=");
-
-		if (len >= sizeof(key))
-			return fail(reply, -EINVAL, "an option's name is too long");
-		memcpy(key, o, len);
-		key[len] = '\0';
-		if (fsconfig(fs, o[len] ? FSCONFIG_SET_STRING : FSCONFIG_SET_FLAG, key,
-			     o[len] ? o + len + 1 : NULL, 0))
-			return fail(reply, -errno, "the file system refuses option %s", key);
-	}
+	err = set_options(fs, req, reply);
+	if (err)
+		return err;
 	if (fsconfig(fs, FSCONFIG_CMD_RECONFIGURE, NULL, NULL, 0))
 		return fail(reply, -errno, "the file system refuses to be remounted so");
 	return 0;

@@ -40,6 +40,10 @@ int mountinfo_find(FILE *mountinfo, __u64 id, struct mount_line *ret);
 /* Of the executor itself, in whatever mount namespace it is; NULL: it cannot be read. */
 FILE *mountinfo_own(const struct executor_home *home);
 
+/* Hands req->text, options one after the other, to a file system that is being made or remounted.
+ * executor_mount.c */
+int set_options(int fs, const struct executor_request *req, struct executor_reply *reply);
+
 /* The steps: executor_resolve.c, executor_call.c. */
 void resolve(struct operation *op, const struct executor_home *home,
 	     const struct executor_request *req, struct executor_reply *reply);

@@ -101,6 +101,23 @@ int bind_source_open(const char *path, int *ret_fd, char *why, size_t size)
 
 /* ------------------------------------------------------------------------- make */
 
+int set_options(int fs, const struct executor_request *req, struct executor_reply *reply)
+{
+	for (const char *o = req->text; *o; o += strlen(o) + 1) {
+		char key[64];
+		size_t len = strcspn(o, "=");
+
+		if (len >= sizeof(key))
+			return fail(reply, -EINVAL, "an option's name is too long");
+		memcpy(key, o, len);
+		key[len] = '\0';
+		if (fsconfig(fs, o[len] ? FSCONFIG_SET_STRING : FSCONFIG_SET_FLAG, key,
+			     o[len] ? o + len + 1 : NULL, 0))
+			return fail(reply, -errno, "the file system refuses option %s", key);
+	}
+	return 0;
+}
+
 /* A new superblock in the host's user namespace, mounted nowhere. With `own`, the root belongs
  * to the container's root. */
 static int make_superblock(const struct executor_request *req, const struct operation *own,
@@ -108,7 +125,7 @@ static int make_superblock(const struct executor_request *req, const struct oper
 {
 	cleanup_close int fs = fsopen(req->fstype, FSOPEN_CLOEXEC);
 	char id[16];
-	int fd;
+	int fd, err;
 
 	if (fs < 0)
 		return fail(reply, -errno, "the kernel does not know type %.31s", req->fstype);
@@ -122,18 +139,9 @@ static int make_superblock(const struct executor_request *req, const struct oper
 		if (fsconfig(fs, FSCONFIG_SET_STRING, "gid", id, 0))
 			return fail(reply, -errno, "option gid is refused");
 	}
-	for (const char *o = req->text; *o; o += strlen(o) + 1) {
-		char key[64];
-		size_t len = strcspn(o, "=");
-
-		if (len >= sizeof(key))
-			return fail(reply, -EINVAL, "an option's name is too long");
-		memcpy(key, o, len);
-		key[len] = '\0';
-		if (fsconfig(fs, o[len] ? FSCONFIG_SET_STRING : FSCONFIG_SET_FLAG, key,
-			     o[len] ? o + len + 1 : NULL, 0))
-			return fail(reply, -errno, "the file system refuses option %s", key);
-	}
+	err = set_options(fs, req, reply);
+	if (err)
+		return err;
 	if (fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0))
 		return fail(reply, -errno, "the file system cannot be made");
 	fd = fsmount(fs, FSMOUNT_CLOEXEC, req->attr);

@@ -69,29 +69,31 @@ static int loader_open_iter(struct loader *l, const char *name, int *ret_fd,
 	return 0;
 }
 
+/* NULL with *ret_err and its sentence. */
+static void *loader_map_one(const struct loader *l, enum loader_fd fd, size_t size,
+			    const char *what, int *ret_err, struct warder_error *reterr)
+{
+	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, l->map_fd[fd], 0);
+
+	if (p != MAP_FAILED)
+		return p;
+	*ret_err = error_errno(reterr, -errno, "cannot map the %s", what);
+	return NULL;
+}
+
 static int loader_map_memory(struct loader *l, struct warder_error *reterr)
 {
-	size_t page = sysconf(_SC_PAGESIZE);
-	void *p;
+	int err = 0;
 
-	l->host_size = (sizeof(struct warder_host) + page - 1) & ~(page - 1);
-	l->waits_size = (WARDER_WAITS_MAX * sizeof(struct warder_wait) + page - 1) & ~(page - 1);
-	p = mmap(NULL, l->host_size, PROT_READ | PROT_WRITE, MAP_SHARED, l->map_fd[LOADER_FD_HOST],
-		 0);
-	if (p == MAP_FAILED)
-		return error_errno(reterr, -errno, "cannot map the host record");
-	l->host = p;
-	p = mmap(NULL, l->waits_size, PROT_READ | PROT_WRITE, MAP_SHARED,
-		 l->map_fd[LOADER_FD_WAITS], 0);
-	if (p == MAP_FAILED)
-		return error_errno(reterr, -errno, "cannot map the claim words");
-	l->waits = p;
-	l->adopt_size = (sizeof(struct warder_adopt) + page - 1) & ~(page - 1);
-	p = mmap(NULL, l->adopt_size, PROT_READ | PROT_WRITE, MAP_SHARED,
-		 l->map_fd[LOADER_FD_ADOPT], 0);
-	if (p == MAP_FAILED)
-		return error_errno(reterr, -errno, "cannot map the record of adoptions");
-	l->adopt = p;
+	l->host = loader_map_one(l, LOADER_FD_HOST, sizeof(*l->host), "host record", &err, reterr);
+	if (!err)
+		l->waits = loader_map_one(l, LOADER_FD_WAITS, LOADER_WAITS_SIZE, "claim words", &err,
+					  reterr);
+	if (!err)
+		l->adopt = loader_map_one(l, LOADER_FD_ADOPT, sizeof(*l->adopt),
+					  "record of adoptions", &err, reterr);
+	if (err)
+		return err;
 	if (l->host->abi != WARDER_ABI_VERSION)
 		return error_set(reterr, -EBUSY,
 				 "%s belongs to a warder with ABI version %u, this one has %u: stop "
@@ -179,11 +181,11 @@ void loader_free(struct loader *l)
 	if (!l)
 		return;
 	if (l->host)
-		munmap(l->host, l->host_size);
+		munmap(l->host, sizeof(*l->host));
 	if (l->waits)
-		munmap(l->waits, l->waits_size);
+		munmap(l->waits, LOADER_WAITS_SIZE);
 	if (l->adopt)
-		munmap(l->adopt, l->adopt_size);
+		munmap(l->adopt, sizeof(*l->adopt));
 	for (int i = 0; i < LOADER_FD__MAX; i++)
 		if (l->map_fd[i] >= 0)
 			close(l->map_fd[i]);

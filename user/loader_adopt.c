@@ -44,16 +44,11 @@ static void adopt_forget_kin(struct loader *l)
 static __u64 adopt_misses(struct loader *l, const struct warder_adopt *what)
 {
 	const char *follower = what->cgroup ? "warder_adopt_move" : "warder_adopt_exit";
+	const struct loader_prog *p = what->pidns ? NULL : loader_find_program(l, follower);
+	struct bpf_prog_info info = {};
+	__u32 len = sizeof(info);
 
-	for (size_t i = 0; !what->pidns && i < l->progs; i++) {
-		struct bpf_prog_info info = {};
-		__u32 len = sizeof(info);
-
-		if (!strcmp(l->prog[i].name, follower) &&
-		    !bpf_obj_get_info_by_fd(l->prog[i].prog_fd, &info, &len))
-			return info.recursion_misses;
-	}
-	return 0;
+	return p && !bpf_obj_get_info_by_fd(p->prog_fd, &info, &len) ? info.recursion_misses : 0;
 }
 
 int loader_adopt_begin(struct loader *l, const struct warder_adopt *what,
@@ -65,7 +60,7 @@ int loader_adopt_begin(struct loader *l, const struct warder_adopt *what,
 	int err;
 
 	for (size_t i = 0; i < ARRAY_SIZE(programs); i++) {
-		if (!loader_program_is_loaded(l, programs[i]))
+		if (!loader_find_program(l, programs[i]))
 			return error_set(
 				reterr, -EOPNOTSUPP,
 				"this kernel has no place for the program %s, without which "
@@ -143,12 +138,10 @@ int loader_adopt_pass(struct loader *l, enum warder_adopt_mode mode, loader_memb
 
 int loader_adopt_end(struct loader *l, struct warder_error *reterr)
 {
-	static const struct warder_adopt none;
 	int lost = __atomic_load_n(&l->adopt->lost, __ATOMIC_SEQ_CST) != 0;
 	int missed = adopt_misses(l, l->adopt) != l->adopt_misses;
 
-	adopt_write(l, &none);
-	adopt_forget_kin(l);
+	loader_adopt_reset(l);
 	loader_adopt_hold(l, LOADER_ADOPT_KEEP, NULL);
 	if (lost)
 		return error_set(

@@ -44,7 +44,7 @@
 #define NEED_ADOPTING (1u << 12) /* one is being adopted */
 #define NEED_OPS 16
 #define NEED_OP(op) (1ull << (NEED_OPS + (op)))
-#define NEED_ALL_CLASSES ((1ull << 11) - 1)
+#define NEED_ALL_CLASSES ((__u64)NEED_ADOPTED - 1)
 
 /* Programs that not every container needs. `vital`: a policy that needs one cannot be enforced
  * without it; the others have another place that does the same on kernels without them. */
@@ -419,12 +419,12 @@ void loader_close_programs(struct loader *l)
 
 /* ----------------------------------------------------------------------- checks */
 
-int loader_program_is_loaded(const struct loader *l, const char *name)
+struct loader_prog *loader_find_program(const struct loader *l, const char *name)
 {
 	for (size_t i = 0; i < l->progs; i++)
 		if (!strcmp(l->prog[i].name, name))
-			return 1;
-	return 0;
+			return &l->prog[i];
+	return NULL;
 }
 
 int loader_check_image(struct loader *l, const struct warder_image *img,
@@ -438,7 +438,7 @@ int loader_check_image(struct loader *l, const struct warder_image *img,
 		const struct warder_rule *r;
 
 		if (!table[i].vital || !(table[i].needs & needs) ||
-		    loader_program_is_loaded(l, table[i].name))
+		    loader_find_program(l, table[i].name))
 			continue;
 		for (__u32 n = 1; !rule && (r = image_rule(img, n)); n++)
 			if (r->class_ == table[i].class_)
@@ -469,12 +469,12 @@ int loader_adopt_hold(struct loader *l, enum loader_adopt_need need, struct ward
 
 int loader_is_attached(struct loader *l, const char *name)
 {
+	const struct loader_prog *p = loader_find_program(l, name);
 	int attached = -ENOENT;
 
 	pthread_mutex_lock(&l->publish_lock);
-	for (size_t i = 0; i < l->progs; i++)
-		if (!strcmp(l->prog[i].name, name))
-			attached = l->prog[i].link_fd >= 0;
+	if (p)
+		attached = p->link_fd >= 0;
 	pthread_mutex_unlock(&l->publish_lock);
 	return attached;
 }

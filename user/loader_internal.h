@@ -45,6 +45,9 @@ extern const char *const loader_map_names[LOADER_FD__MAX];
 #define LOADER_PIN_ITER_TASK "warder_iter_task"
 #define LOADER_PROGS_MAX 256
 
+/* Bytes of all claim words. */
+#define LOADER_WAITS_SIZE (WARDER_WAITS_MAX * sizeof(struct warder_wait))
+
 struct loader_prog {
 	char name[64];
 	__u64 needs; /* see loader_attach.c */
@@ -67,9 +70,6 @@ struct loader {
 	struct warder_host *host;
 	struct warder_wait *waits;
 	struct warder_adopt *adopt; /* shared with BPF: __atomic builtins */
-	size_t host_size; /* of the mappings */
-	size_t waits_size;
-	size_t adopt_size;
 	pthread_mutex_t names_lock;   /* the iterator's slot, and the table of recorded mounts */
 	pthread_mutex_t publish_lock; /* policies and what is attached for them */
 };
@@ -83,8 +83,8 @@ void loader_close_programs(struct loader *l);
 int loader_attach(struct loader *l, __u64 needs, struct warder_error *reterr);
 int loader_detach(struct loader *l, size_t most);
 __u64 loader_image_needs(const struct warder_image *img);
-/* Is a program of that name loaded on this kernel? */
-int loader_program_is_loaded(const struct loader *l, const char *name);
+/* NULL: this kernel has no place for it. */
+struct loader_prog *loader_find_program(const struct loader *l, const char *name);
 /* Is it attached whatever is published? */
 int loader_program_is_for_all(const char *name);
 

@@ -590,13 +590,15 @@ static void decide_rules(const struct warder_image *img, const struct override_f
 	int near_index = -1;
 
 	for (unsigned i = 0; i < WARDER_OVERRIDES_MAX && i < img->h.override_.count; i++) {
-		enum near n = rule_try(img, i, f, *req, &sets, ret->options, sizeof(ret->options),
-				       why, sizeof(why));
+		int *first = &match[override_rule_at(img, i)->layer % WARDER_LAYERS_MAX];
+		enum near n;
 
+		if (*first >= 0)
+			continue;
+		n = rule_try(img, i, f, *req, &sets, ret->options, sizeof(ret->options), why,
+			     sizeof(why));
 		if (n == NEAR_MATCH) {
-			int *first = &match[override_rule_at(img, i)->layer % WARDER_LAYERS_MAX];
-
-			*first = *first < 0 ? (int)i : *first;
+			*first = (int)i;
 			continue;
 		}
 		ret->reported |= n == NEAR_REPORT;
@@ -608,7 +610,7 @@ static void decide_rules(const struct warder_image *img, const struct override_f
 	}
 	chosen = match_choose(img, match);
 	if (chosen >= 0) {
-		/* Others were tried since: its options once more. */
+		/* Rules of other policies were tried since: its options once more. */
 		rule_try(img, (unsigned)chosen, f, *req, &sets, ret->options, sizeof(ret->options),
 			 why, sizeof(why));
 		decide_by_rule(img, (unsigned)chosen, f, m, by_default, ret);

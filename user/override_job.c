@@ -535,6 +535,19 @@ static int job_target_is_named(struct override *o, struct job *j)
 	return !strcmp(*name ? name : "/", j->out.target);
 }
 
+/* It is done: the caller sees success, or it is taken back by `back`. */
+static void job_deliver(struct override *o, struct job *j,
+			void (*back)(struct override *o, struct job *j))
+{
+	if (job_answer(j, 1, 0)) {
+		job_reason(j, "the caller was gone before it could be told");
+		back(o, j);
+		return;
+	}
+	journal_clear(o->journal, job_index(o, j));
+	job_end(o, j);
+}
+
 /* After PERFORM: what the kernel said of it is what the caller sees. */
 static void job_performed(struct override *o, struct job *j)
 {
@@ -563,13 +576,7 @@ static void job_performed(struct override *o, struct job *j)
 		job_take_back(o, j);
 		return;
 	}
-	if (job_answer(j, 1, 0)) {
-		job_reason(j, "the caller was gone before it could be told");
-		job_take_back(o, j);
-		return;
-	}
-	journal_clear(o->journal, job_index(o, j));
-	job_end(o, j);
+	job_deliver(o, j, job_take_back);
 }
 
 /* After TAKE_BACK. */
@@ -645,13 +652,7 @@ static void job_attached(struct override *o, struct job *j)
 		job_undo(o, j);
 		return;
 	}
-	if (job_answer(j, 1, 0)) {
-		job_reason(j, "the caller was gone before it could be told");
-		job_undo(o, j);
-		return;
-	}
-	journal_clear(o->journal, job_index(o, j));
-	job_end(o, j);
+	job_deliver(o, j, job_undo);
 }
 
 /* After UNDO or REVOKE. */
