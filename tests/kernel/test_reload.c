@@ -5,18 +5,16 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/mman.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "reload_rig.h"
 
 /* ------------------------------------------------------------------- attaching */
 
@@ -122,22 +120,6 @@ static void programs_follow_the_policies(void **state)
 	"  - deny: [rename]\n    path: /x/new\n    errno: EROFS\n"                       \
 	"  - deny: [link]\n    path: /x/old\n    errno: EROFS\n"
 
-struct shared {
-	/* Reloads begun and done: policy A is published by even ones. */
-	_Atomic unsigned long begun, done;
-	_Atomic int stop;
-	_Atomic unsigned long decisions, whole, mixtures, stale;
-	_Atomic unsigned long by_a, by_b;
-};
-
-static struct shared *shared;
-
-/* 0: by A, 1: by B, -1: by neither. */
-static int by_errno(long result)
-{
-	return result >= 0 ? -1 : errno == EPERM ? 0 : errno == EROFS ? 1 : -1;
-}
-
 /* Things that A refuses and B allows. */
 static int chroot_is_by(void)
 {
@@ -147,37 +129,17 @@ static int chroot_is_by(void)
 static int hammer(void *arg)
 {
 	(void)arg;
-	while (!atomic_load(&shared->stop)) {
-		unsigned long before = atomic_load(&shared->done), after;
+	while (!atomic_load(&reload->stop)) {
+		unsigned long before = atomic_load(&reload->done);
 		int by[4], n = 0;
 
-		by[n++] = by_errno(open("/x/f", O_RDWR | O_CLOEXEC));
-		by[n++] = by_errno(rename("/x/old", "/x/new"));
-		by[n++] = by_errno(link("/x/old", "/x/new"));
+		by[n++] = reload_by(open("/x/f", O_RDWR | O_CLOEXEC), EPERM, EROFS);
+		by[n++] = reload_by(rename("/x/old", "/x/new"), EPERM, EROFS);
+		by[n++] = reload_by(link("/x/old", "/x/new"), EPERM, EROFS);
 		by[n++] = chroot_is_by();
-		after = atomic_load(&shared->begun);
-		for (int i = 0; i < n; i++) {
-			atomic_fetch_add(&shared->decisions, 1);
-			if (by[i] < 0)
-				atomic_fetch_add(&shared->mixtures, 1);
-			else
-				atomic_fetch_add(by[i] ? &shared->by_b : &shared->by_a, 1);
-			/* Nothing was replaced meanwhile: all are by the policy that holds. */
-			if (after == before && by[i] != (int)(before & 1))
-				atomic_fetch_add(&shared->stale, 1);
-		}
-		if (after == before)
-			atomic_fetch_add(&shared->whole, 1);
+		reload_judge(before, by, n);
 	}
 	return 0;
-}
-
-static double now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
 #define HAMMERS 3
@@ -185,8 +147,8 @@ static double now(void)
 /* Enough of each to count on. */
 static int seen_enough(void)
 {
-	return shared->by_a > 3000 && shared->by_b > 3000 && shared->whole > 1000 &&
-	       atomic_load(&shared->done) > 40;
+	return reload->by[0] > 3000 && reload->by[1] > 3000 && reload->whole > 1000 &&
+	       atomic_load(&reload->done) > 40;
 }
 
 /* At most 20 s; WARDER_RELOAD_SECONDS: that long. */
@@ -195,43 +157,36 @@ static void no_decision_mixes_two_policies(void **state)
 	const char *seconds = getenv("WARDER_RELOAD_SECONDS");
 	cleanup_free struct warder_image *a = h_compile(POLICY_A), *b = h_compile(POLICY_B);
 	const struct warder_image *const policy[2] = { a, b };
-	double end = now() + (seconds ? atof(seconds) : 20);
+	double end = reload_end(20);
 	__u32 slot = h_container(POLICY_A);
 	pid_t pid[HAMMERS];
 
 	(void)state;
 	for (long i = 0; i < HAMMERS; i++)
 		pid[i] = h_start(slot, hammer, (void *)i);
-	while (now() < end && (seconds || !seen_enough())) {
-		unsigned long n = atomic_load(&shared->begun) + 1;
-		struct warder_error e = { "" };
+	while (reload_now() < end && (seconds || !seen_enough())) {
+		unsigned long n = reload_next(slot, policy, 2);
 
-		atomic_store(&shared->begun, n);
-		if (loader_publish(h_load(), slot, policy[n & 1], &e))
-			fail_msg("%s", e.text);
-		atomic_store(&shared->done, n);
 		/* Leaves some time without a reload, which is when a stale decision shows. */
 		if (n % 8 == 0)
 			usleep(20000);
 	}
-	atomic_store(&shared->stop, 1);
+	atomic_store(&reload->stop, 1);
 	for (int i = 0; i < HAMMERS; i++)
 		assert_int_equal(h_wait(pid[i]), 0);
 	print_message("# %lu decisions, %lu by A, %lu by B; %lu reloads; %lu rounds within one\n",
-		      shared->decisions, shared->by_a, shared->by_b, shared->done, shared->whole);
-	assert_int_equal(shared->mixtures, 0);
-	assert_int_equal(shared->stale, 0);
-	assert_true(shared->by_a > 100 && shared->by_b > 100 && shared->whole > 100);
-	assert_true(shared->done > 20);
+		      reload->decisions, reload->by[0], reload->by[1], reload->done, reload->whole);
+	assert_int_equal(reload->mixtures, 0);
+	assert_int_equal(reload->stale, 0);
+	assert_true(reload->by[0] > 100 && reload->by[1] > 100 && reload->whole > 100);
+	assert_true(reload->done > 20);
 }
 
 static int make_files(void **state)
 {
 	(void)state;
 	h_shell("mkdir -p /x && touch /x/f /x/old");
-	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
-		      -1, 0);
-	return shared == MAP_FAILED;
+	return reload_open();
 }
 
 int main(void)

@@ -11,7 +11,6 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,10 +22,10 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "reload_rig.h"
 
 /* ------------------------------------------------------------------ containers */
 
@@ -537,53 +536,21 @@ static void peers_are_under_each_of_their_policies(void **state)
 #define BEFORE "policy: before\nmode: audit\nfile: [{deny: read, path: /x/f}]\n"
 #define BEHIND "policy: behind\nfile: [{deny: read, path: /x/always, errno: EIO}]\n"
 
-struct shared {
-	_Atomic unsigned long begun, done; /* as in test_reload.c: A by even ones */
-	_Atomic int stop;
-	_Atomic unsigned long decisions, mixtures, stale, lost, whole, by[2];
-};
-
-static struct shared *shared;
-
-static int by_errno(long result, int a, int b)
-{
-	return result >= 0 ? -1 : errno == a ? 0 : errno == b ? 1 : -1;
-}
-
 static int hammer(void *arg)
 {
 	(void)arg;
-	while (!atomic_load(&shared->stop)) {
-		unsigned long before = atomic_load(&shared->done), after;
+	while (!atomic_load(&reload->stop)) {
+		unsigned long before = atomic_load(&reload->done);
 		int by[3], n = 0;
 
-		by[n++] = by_errno(open("/x/f", O_RDWR | O_CLOEXEC), EPERM, EROFS);
-		by[n++] = by_errno(rename("/x/old", "/x/new"), EPERM, EROFS);
+		by[n++] = reload_by(open("/x/f", O_RDWR | O_CLOEXEC), EPERM, EROFS);
+		by[n++] = reload_by(rename("/x/old", "/x/new"), EPERM, EROFS);
 		by[n++] = chroot("/") ? 0 : 1; /* refused by A only */
 		if (open("/x/always", O_RDONLY | O_CLOEXEC) >= 0 || errno != EIO)
-			atomic_fetch_add(&shared->lost, 1);
-		after = atomic_load(&shared->begun);
-		for (int i = 0; i < n; i++) {
-			atomic_fetch_add(&shared->decisions, 1);
-			if (by[i] < 0)
-				atomic_fetch_add(&shared->mixtures, 1);
-			else
-				atomic_fetch_add(&shared->by[by[i]], 1);
-			if (after == before && by[i] != (int)(before & 1))
-				atomic_fetch_add(&shared->stale, 1);
-		}
-		if (after == before)
-			atomic_fetch_add(&shared->whole, 1);
+			atomic_fetch_add(&reload->lost, 1);
+		reload_judge(before, by, n);
 	}
 	return 0;
-}
-
-static double now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
 #define HAMMERS 3
@@ -591,17 +558,16 @@ static double now(void)
 /* `each` of both answers and `whole` rounds: enough to count on. */
 static int seen_enough(unsigned long each, unsigned long whole)
 {
-	return shared->by[0] > each && shared->by[1] > each && shared->whole > whole &&
-	       shared->done > 20;
+	return reload->by[0] > each && reload->by[1] > each && reload->whole > whole &&
+	       reload->done > 20;
 }
 
 /* WARDER_RELOAD_SECONDS: that long. */
 static void one_of_several_is_replaced_at_once(void **state)
 {
-	const char *seconds = getenv("WARDER_RELOAD_SECONDS");
 	struct warder_image *m[4] = { h_compile(BEFORE), h_compile(SWAP_A), h_compile(BEHIND),
 				      h_compile(SWAP_B) };
-	double end = now() + (seconds ? atof(seconds) : 0);
+	double end = reload_end(0);
 	__u32 slot = STACK(BEFORE, SWAP_A, BEHIND);
 	struct warder_image *stack[2];
 	struct warder_error e = { "" };
@@ -615,24 +581,18 @@ static void one_of_several_is_replaced_at_once(void **state)
 	}
 	for (long i = 0; i < HAMMERS; i++)
 		pid[i] = h_start((int)slot, hammer, NULL);
-	while (now() < end || !seen_enough(1000, 200)) {
-		unsigned long n = atomic_load(&shared->begun) + 1;
-
-		atomic_store(&shared->begun, n);
-		if (loader_publish(h_load(), slot, stack[n & 1], &e))
-			fail_msg("%s", e.text);
-		atomic_store(&shared->done, n);
-		if (n % 8 == 0)
+	while (reload_now() < end || !seen_enough(1000, 200)) {
+		if (reload_next(slot, (const struct warder_image *const *)stack, 2) % 8 == 0)
 			usleep(20000);
 	}
-	atomic_store(&shared->stop, 1);
+	atomic_store(&reload->stop, 1);
 	for (int i = 0; i < HAMMERS; i++)
 		assert_int_equal(h_wait(pid[i]), 0);
 	print_message("# %lu decisions, %lu by A, %lu by B; %lu reloads; %lu rounds within one\n",
-		      shared->decisions, shared->by[0], shared->by[1], shared->done, shared->whole);
-	assert_int_equal(shared->mixtures, 0);
-	assert_int_equal(shared->stale, 0);
-	assert_int_equal(shared->lost, 0);
+		      reload->decisions, reload->by[0], reload->by[1], reload->done, reload->whole);
+	assert_int_equal(reload->mixtures, 0);
+	assert_int_equal(reload->stale, 0);
+	assert_int_equal(reload->lost, 0);
 	assert_true(seen_enough(1000, 200));
 	for (int i = 0; i < 4; i++)
 		free(m[i]);
@@ -645,8 +605,8 @@ static void one_of_several_is_replaced_at_once(void **state)
 static int each_op(void *arg)
 {
 	(void)arg;
-	while (!atomic_load(&shared->stop)) {
-		unsigned long before = atomic_load(&shared->done), after, refused = 0;
+	while (!atomic_load(&reload->stop)) {
+		unsigned long before = atomic_load(&reload->done), after, refused = 0;
 
 		for (size_t i = 0; i < sizeof(ops) / sizeof(ops[0]); i++) {
 			pid_t pid = fork();
@@ -658,16 +618,16 @@ static int each_op(void *arg)
 				return 1;
 			refused += WEXITSTATUS(status) == ops[i].err;
 			if (WEXITSTATUS(status) && WEXITSTATUS(status) != ops[i].err)
-				atomic_fetch_add(&shared->mixtures, 1);
-			atomic_fetch_add(&shared->decisions, 1);
+				atomic_fetch_add(&reload->mixtures, 1);
+			atomic_fetch_add(&reload->decisions, 1);
 		}
-		after = atomic_load(&shared->begun);
+		after = atomic_load(&reload->begun);
 		if (after != before)
 			continue;
-		atomic_fetch_add(&shared->whole, 1);
-		atomic_fetch_add(&shared->by[before % 3 == 1], 1);
+		atomic_fetch_add(&reload->whole, 1);
+		atomic_fetch_add(&reload->by[before % 3 == 1], 1);
 		if (refused != (before % 3 == 1 ? sizeof(ops) / sizeof(ops[0]) : 0))
-			atomic_fetch_add(&shared->stale, 1);
+			atomic_fetch_add(&reload->stale, 1);
 	}
 	return 0;
 }
@@ -676,9 +636,8 @@ static void a_reload_changes_every_class_and_the_mode(void **state)
 {
 	static const char *const text[3] = { WATCHING, "policy: watching\n" REFUSING,
 					     "policy: watching\n" OPEN };
-	const char *seconds = getenv("WARDER_RELOAD_SECONDS");
 	struct warder_image *base = h_compile(PERMISSIVE), *stack[3];
-	double end = now() + (seconds ? atof(seconds) : 0);
+	double end = reload_end(0);
 	__u32 slot = STACK(PERMISSIVE, WATCHING);
 	struct warder_error e = { "" };
 	siginfo_t si = { .si_pid = 0 };
@@ -686,7 +645,7 @@ static void a_reload_changes_every_class_and_the_mode(void **state)
 
 	(void)state;
 	passed_fd = open("/x/passed", O_RDONLY);
-	memset(shared, 0, sizeof(*shared));
+	reload_reset();
 	for (int i = 0; i < 3; i++) {
 		cleanup_free struct warder_image *m = h_compile(text[i]);
 		const struct warder_image *const member[] = { base, m };
@@ -695,29 +654,26 @@ static void a_reload_changes_every_class_and_the_mode(void **state)
 	}
 	pid = h_start((int)slot, each_op, NULL);
 	/* As long as it takes: in emulation a round can last seconds. */
-	while (now() < end || !(shared->by[0] > 2 && shared->by[1] > 2)) {
-		unsigned long n = atomic_load(&shared->begun) + 1, whole = shared->whole;
+	while (reload_now() < end || !(reload->by[0] > 2 && reload->by[1] > 2)) {
+		unsigned long whole = reload->whole;
+		unsigned long n = reload_next(slot, (const struct warder_image *const *)stack, 3);
 
-		atomic_store(&shared->begun, n);
-		if (loader_publish(h_load(), slot, stack[n % 3], &e))
-			fail_msg("%s", e.text);
-		atomic_store(&shared->done, n);
 		/* Until a round has passed, and into the next one. */
 		do
 			usleep(10000);
-		while (shared->whole == whole && !waitid(P_PID, (id_t)pid, &si,
+		while (reload->whole == whole && !waitid(P_PID, (id_t)pid, &si,
 							 WEXITED | WNOHANG | WNOWAIT) && !si.si_pid);
 		if (si.si_pid)
 			break;
 		usleep((useconds_t)(n % 7) * 10000);
 	}
-	atomic_store(&shared->stop, 1);
+	atomic_store(&reload->stop, 1);
 	assert_int_equal(h_wait(pid), 0);
 	print_message("# %lu decisions; %lu reloads; %lu rounds within one, %lu of them refused\n",
-		      shared->decisions, shared->done, shared->whole, shared->by[1]);
-	assert_int_equal(shared->mixtures, 0);
-	assert_int_equal(shared->stale, 0);
-	assert_true(shared->by[0] > 1 && shared->by[1] > 1);
+		      reload->decisions, reload->done, reload->whole, reload->by[1]);
+	assert_int_equal(reload->mixtures, 0);
+	assert_int_equal(reload->stale, 0);
+	assert_true(reload->by[0] > 1 && reload->by[1] > 1);
 	for (int i = 0; i < 3; i++)
 		free(stack[i]);
 	free(base);
@@ -782,9 +738,7 @@ static int prepare(void **state)
 	h_write("/x/script-b", "#!/x/to-b\n");
 	h_write("/x/to-script", "#!/x/to-both\n");
 	h_shell("chmod 755 /x/script-b /x/to-script");
-	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
-		      -1, 0);
-	return shared == MAP_FAILED;
+	return reload_open();
 }
 
 int main(int argc, char **argv)

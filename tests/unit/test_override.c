@@ -25,6 +25,7 @@
 #include "../../user/override_internal.h"
 #include "calls.h"
 #include "cleanup.h"
+#include "executor_step.h"
 #include "warder_decide.h"
 
 static const char policy_text[] =
@@ -370,20 +371,7 @@ static struct executor_reply reply;
 static void step(struct executor *ex, enum executor_step s, int fd)
 {
 	req.step = s;
-	req.cookie++;
-	assert_int_equal(executor_send(ex, &req, fd), 0);
-	for (int i = 0; i < 2000; i++) {
-		int err = executor_receive(ex, &reply);
-
-		if (err == -EAGAIN) {
-			usleep(1000);
-			continue;
-		}
-		assert_int_equal(err, 0);
-		assert_true(reply.cookie == req.cookie);
-		return;
-	}
-	fail_msg("no answer to step %d", s);
+	executor_step(ex, &req, fd, 2000, &reply);
 }
 
 static void request_resolve(struct caller *c, const char *target)

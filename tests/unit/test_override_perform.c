@@ -29,6 +29,7 @@
 
 #include "../../user/override_internal.h"
 #include "cleanup.h"
+#include "executor_step.h"
 #include "warder_decide.h"
 
 static struct executor_pool *pool;
@@ -42,20 +43,7 @@ static pid_t caller;
 static void step(enum executor_step s)
 {
 	req.step = s;
-	req.cookie++;
-	assert_int_equal(executor_send(ex, &req, -1), 0);
-	for (int i = 0; i < 5000; i++) {
-		int err = executor_receive(ex, &reply);
-
-		if (err == -EAGAIN) {
-			usleep(1000);
-			continue;
-		}
-		assert_int_equal(err, 0);
-		assert_true(reply.cookie == req.cookie);
-		return;
-	}
-	fail_msg("no answer to step %d", s);
+	executor_step(ex, &req, -1, 5000, &reply);
 }
 
 static int caller_main(int ready)
