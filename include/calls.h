@@ -17,6 +17,10 @@ const char *call_op_performed(__u32 op);
 
 /* "mount", "fsetxattr"; "unknown" for another number. */
 const char *call_name(__u32 call);
+/* The operation of the system call with that name of `len` bytes; WARDER_OP_NONE: none has it. */
+__u32 call_op_of(const char *name, size_t len);
+/* Its number among the 64-bit ones; 0: it has none there. */
+unsigned call_number(__u32 call);
 /* One letter for each argument, see warder_calls.h; "" for another number. */
 const char *call_arguments(__u32 call);
 /* Which of the arguments is the n-th (from 0) of that kind; -1: none. */

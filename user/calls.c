@@ -61,6 +61,20 @@ const char *call_name(__u32 call)
 	return call < WARDER_CALL__MAX && calls[call].name ? calls[call].name : "unknown";
 }
 
+__u32 call_op_of(const char *name, size_t len)
+{
+	for (__u32 call = 0; call < WARDER_CALL__MAX; call++)
+		if (calls[call].name && strlen(calls[call].name) == len &&
+		    !memcmp(calls[call].name, name, len))
+			return calls[call].op;
+	return WARDER_OP_NONE;
+}
+
+unsigned call_number(__u32 call)
+{
+	return call < WARDER_CALL__MAX ? calls[call].nr64 : 0;
+}
+
 const char *call_arguments(__u32 call)
 {
 	return call < WARDER_CALL__MAX && calls[call].arguments ? calls[call].arguments : "";

@@ -10,8 +10,8 @@
 #include <sys/wait.h>
 #include <time.h>
 
+#include "calls.h"
 #include "cleanup.h"
-#include "warder_abi.h"
 
 #define FILTERS_MAX 256	      /* of one process */
 #define FILTER_STOP_TRIES 200 /* of 10 ms */
@@ -247,16 +247,6 @@ static int filters_refuse(const struct filters *f, int nr)
 
 int filter_read_refused(pid_t pid, char *buf, size_t size)
 {
-	static const struct {
-		const char *name;
-		int nr;
-	} calls[] = {
-#define FILTER_CALL(name, op, errnos, cap, args, nr64, ...) { #name, nr64 },
-#define FILTER_CALL_32(...)
-		WARDER_CALLS(FILTER_CALL, FILTER_CALL_32)
-#undef FILTER_CALL
-#undef FILTER_CALL_32
-	};
 	cleanup(filters_done) struct filters f = { .count = 0 };
 	size_t used = 0;
 	int err;
@@ -267,12 +257,12 @@ int filter_read_refused(pid_t pid, char *buf, size_t size)
 		return err;
 	err = filters_read(pid, &f);
 	ptrace(PTRACE_DETACH, pid, NULL, NULL);
-	for (size_t i = 0; !err && i < ARRAY_SIZE(calls); i++) {
-		int n;
+	for (__u32 call = 0; !err && call < WARDER_CALL__MAX; call++) {
+		int nr = (int)call_number(call), n;
 
-		if (!filters_refuse(&f, calls[i].nr))
+		if (!nr || !filters_refuse(&f, nr))
 			continue;
-		n = snprintf(buf + used, size - used, "%s%s", used ? " " : "", calls[i].name);
+		n = snprintf(buf + used, size - used, "%s%s", used ? " " : "", call_name(call));
 		if (n < 0 || (size_t)n >= size - used)
 			return -E2BIG;
 		used += (size_t)n;

@@ -12,20 +12,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "calls.h"
 #include "cleanup.h"
 
 #define CALL_PREFIX "warder_call"
 #define WORKER "warder_call_refused"
 #define WORKER_UNUSED "warder_callu_refused"
-
-static const struct {
-	const char *name;
-	__u32 op;
-} calls[] = {
-#define CALL_NAMED(name, op, ...) { #name, WARDER_OP_##op },
-	WARDER_CALLS(CALL_NAMED, CALL_NAMED)
-#undef CALL_NAMED
-};
 
 int loader_call_is_worker(const char *program)
 {
@@ -41,10 +33,7 @@ __u32 loader_call_op(const char *program)
 	name += *name == 'u';
 	if (strncmp(name, "64_", 3) && strncmp(name, "32_", 3))
 		return WARDER_OP_NONE;
-	for (size_t i = 0; i < ARRAY_SIZE(calls); i++)
-		if (!strcmp(name + 3, calls[i].name))
-			return calls[i].op;
-	return WARDER_OP_NONE;
+	return call_op_of(name + 3, strlen(name + 3));
 }
 
 /* What the function's only argument is called: "regs", or "__unused" where the entry's weak

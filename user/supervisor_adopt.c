@@ -102,10 +102,11 @@ static int members_judge(struct supervisor *s, const struct members *list, const
 	for (size_t k = 0; k < ARRAY_SIZE(reasons); k++) {
 		for (size_t i = 0; i < list->count; i++) {
 			const struct warder_member *m = &list->m[i];
-			struct ctr *other = ctr_find_cid(s, m->cid);
+			const struct ctr *other;
 
 			if (reasons[k].flag ? !(m->flags & reasons[k].flag) : !m->cid)
 				continue;
+			other = ctr_find_cid(s, m->cid);
 			return error_set(e, -EPERM, "%s cannot be adopted: process %u %s%s%s", what,
 					 m->tgid, reasons[k].text, reasons[k].flag ? "" : " ",
 					 reasons[k].flag ? ""

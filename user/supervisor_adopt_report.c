@@ -118,24 +118,14 @@ static struct json_object *report_overrides(const struct warder_image *img)
 /* Of those system calls, the ones that this policy's override rules speak of. */
 static struct json_object *report_refused(const char *refused, const struct warder_image *img)
 {
-	static const struct {
-		const char *name;
-		__u32 op;
-	} calls[] = {
-#define REPORT_CALL(name, op, ...) { #name, WARDER_OP_##op },
-		WARDER_CALLS(REPORT_CALL, REPORT_CALL)
-#undef REPORT_CALL
-	};
 	struct json_object *list = json_object_new_array();
 
 	for (const char *p = refused; *p; p += strspn(p, " ")) {
 		size_t n = strcspn(p, " ");
+		__u32 op = call_op_of(p, n);
 
-		for (size_t i = 0; i < ARRAY_SIZE(calls); i++) {
-			if (strlen(calls[i].name) == n && !strncmp(calls[i].name, p, n) &&
-			    (img->h.override_ops & (1ull << calls[i].op)))
-				json_object_array_add(list, json_object_new_string_len(p, (int)n));
-		}
+		if (op && (img->h.override_ops & (1ull << op)))
+			json_object_array_add(list, json_object_new_string_len(p, (int)n));
 		p += n;
 	}
 	return list;
