@@ -348,20 +348,22 @@ static __always_inline int event_send(const struct warder_verdict *v, const stru
 
 /*
  * Sends the event of a verdict of the container in `slot` (none: the fault counter is all there
- * is); `sc` may be NULL: no name then, and a small record. Verified once for each program.
+ * is); `sc` may be NULL: no name then, and a small record. Returns 1 if it found no place in the
+ * ring. What is learned is outside the container's budget. Verified once for each program.
  */
 __noinline __weak int event_emit(const struct warder_verdict *v, const struct hook_facts *f,
-				 struct scratch *sc, __u32 slot)
+				 struct scratch *sc, __u32 slot, __u32 type)
 {
 	struct subject s = { .slot = slot };
 
 	s.ctr = bpf_map_lookup_elem(&warder_ctrs, &slot);
 	s.stats = bpf_map_lookup_elem(&warder_stats, &slot);
-	if (!v || !f || !s.ctr || !s.stats || !event_budget(&s, bpf_ktime_get_ns()))
+	if (!v || !f || !s.ctr || !s.stats)
+		return 0;
+	if (type == WARDER_EVENT_VERDICT && !event_budget(&s, bpf_ktime_get_ns()))
 		return 0;
 	s.tag = task_tag(bpf_get_current_task_btf(), &s.fault);
-	event_send(v, f, sc, &s, WARDER_EVENT_VERDICT);
-	return 0;
+	return event_send(v, f, sc, &s, type);
 }
 
 #include "learn.bpf.h"
@@ -470,7 +472,7 @@ static __always_inline int hook_end(struct subject *s, const struct warder_verdi
 		if (s->img->h.layers > 1)
 			hit_count_layers(s->img, v);
 		if (subject_learns(s)) {
-			learn_note(v, f, sc, s->slot);
+			learn(v, f, sc, s->slot);
 			/* What is recorded once is not reported each time; of a stack some policies
 			 * may only be learned. */
 			if (v->action == WARDER_AUDIT && !(v->against & ~s->img->h.quiet))
@@ -478,7 +480,7 @@ static __always_inline int hook_end(struct subject *s, const struct warder_verdi
 		}
 	}
 	if (report)
-		event_emit(v, f, sc, s->ctr ? s->slot : ~0u);
+		event_emit(v, f, sc, s->ctr ? s->slot : ~0u, WARDER_EVENT_VERDICT);
 	if (sc)
 		scratch_give(sc);
 	if (v->action == WARDER_ALLOW)

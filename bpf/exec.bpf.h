@@ -70,7 +70,7 @@ static __always_inline void exec_report_traced(__u32 id)
 	n = profile_search(s.img, id);
 	v.profile = n > 0 ? n - 1 : 0;
 	f.arg[0] = 1;
-	event_emit(&v, &f, NULL, s.slot);
+	event_emit(&v, &f, NULL, s.slot, WARDER_EVENT_VERDICT);
 }
 
 /*

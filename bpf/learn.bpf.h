@@ -117,9 +117,11 @@ static __always_inline struct warder_learn *learn_entry(struct subject *s,
 	return bpf_map_lookup_elem(&warder_learn, key);
 }
 
-/* Records a request of the current task, of the container in `slot`. */
+/* Records a request of the current task, of the container in `slot`. Returns 1 if it is of a kind
+ * that was not reported yet, and takes it for reported from here on. With `forget`: its report was
+ * lost, and the next one of its kind comes in its place. */
 __noinline __weak int learn_note(const struct warder_verdict *v, const struct hook_facts *f,
-				 struct scratch *sc, __u32 slot)
+				 struct scratch *sc, __u32 slot, __u32 forget)
 {
 	struct warder_learn_key key = {
 		.hash = { 0xcbf29ce484222325ull, 0x84222325cbf29ce4ull },
@@ -130,9 +132,8 @@ __noinline __weak int learn_note(const struct warder_verdict *v, const struct ho
 	struct warder_learn *known;
 	__u32 mask;
 
-	s.ctr = bpf_map_lookup_elem(&warder_ctrs, &slot);
 	s.stats = bpf_map_lookup_elem(&warder_stats, &slot);
-	if (!v || !f || !s.ctr || !s.stats)
+	if (!v || !f || !s.stats)
 		return 0;
 	s.tag = task_tag(bpf_get_current_task_btf(), &s.fault);
 	if (sc) {
@@ -149,13 +150,24 @@ __noinline __weak int learn_note(const struct warder_verdict *v, const struct ho
 		fault_count(WARDER_FAULT_LEARN_FULL);
 		return 0;
 	}
+	if (forget) {
+		__sync_fetch_and_and(&known->seen, ~mask);
+		return 0;
+	}
 	__sync_fetch_and_add(&known->count, 1);
 	if ((known->seen & mask) == mask)
 		return 0;
-	/* Two CPUs may both report it; none may fail to. */
-	if (!event_send(v, f, sc, &s, WARDER_EVENT_LEARN))
-		__sync_fetch_and_or(&known->seen, mask);
-	return 0;
+	/* Two CPUs may both report it. None may fail to: one that skips it while the other one's
+	 * report is lost is itself followed by a request that does not. */
+	__sync_fetch_and_or(&known->seen, mask);
+	return 1;
+}
+
+static __always_inline void learn(const struct warder_verdict *v, const struct hook_facts *f,
+				  struct scratch *sc, __u32 slot)
+{
+	if (learn_note(v, f, sc, slot, 0) && event_emit(v, f, sc, slot, WARDER_EVENT_LEARN))
+		learn_note(v, f, sc, slot, 1);
 }
 
 #endif

@@ -225,7 +225,7 @@ static __always_inline int unix_judge_peer(struct subject *s, struct hook_facts 
 		return hook_end(s, &v, f, sc);
 	/* What one policy of a stack lets pass, another may refuse by the name. */
 	if (v.action != WARDER_DENY && v.report)
-		event_emit(&v, f, sc, s->slot);
+		event_emit(&v, f, sc, s->slot, WARDER_EVENT_VERDICT);
 	named = unix_decide_name(s, sc, name, op, &v);
 	if (!cid && (!named || supervisor)) {
 		warder_verdict_allow(&v);

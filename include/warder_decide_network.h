@@ -154,23 +154,41 @@ WARDER_ENGINE_GLOBAL __u32 warder_net_try(const struct warder_image *img,
 	return warder_found(best, at, deny);
 }
 
+/* Rules that warder_net_part() tries: the verifier walks them, and the parts, in every program. */
+#define WARDER_NET_PART 16u
+
+_Static_assert(64 % WARDER_NET_PART == 0, "a part lies in one word of a profile's set");
+
+/* The same for the profile's rules from number `first` on, as many as there are in a part. */
+WARDER_ENGINE_GLOBAL __u32 warder_net_part(const struct warder_image *img, __u64 pr_first,
+					   const struct warder_address *a, __u32 op, __u32 best)
+{
+	__u32 first = (__u32)pr_first;
+	__u64 set;
+
+	if (!img || !a)
+		return best;
+	set = image_u64(img, (pr_first >> 32) +
+				     (__u32)__builtin_offsetof(struct warder_profile, net_rules) +
+				     first / 64 * 8) >> (first & 63);
+	for (__u32 i = 0; i < WARDER_NET_PART; i++)
+		if (set >> i & 1)
+			best = warder_net_try(img, a, op, first + i, best);
+	return best;
+}
+
 /* The deciding rule's entry as a byte offset, a deny before an allow; 0: none. */
 WARDER_ENGINE_GLOBAL int warder_net_find(const struct warder_image *img, __u32 pr,
 					 const struct warder_address *a, __u32 op)
 {
 	__u32 found = 0;
-	__u64 set = 0;
 
 	if (!img || !a)
 		return 0;
-	for (__u32 i = 0; i < WARDER_NET_RULES_MAX; i++) {
+	for (__u32 i = 0; i < WARDER_NET_RULES_MAX; i += WARDER_NET_PART) {
 		if (i >= img->h.net.count)
 			break;
-		if (!(i & 63))
-			set = image_u64(img, pr + (__u32)__builtin_offsetof(struct warder_profile,
-									    net_rules) + i / 8);
-		if (set >> (i & 63) & 1)
-			found = warder_net_try(img, a, op, i, found);
+		found = warder_net_part(img, (__u64)pr << 32 | i, a, op, found);
 	}
 	return (int)(found & ~WARDER_FOUND_DENY);
 }

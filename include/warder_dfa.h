@@ -80,10 +80,12 @@ WARDER_ENGINE __u64 warder_load8(const void *at)
 
 /* --------------------------------------------------------------------- DFA */
 
-/* Rounds of warder_walk_rounds(): the verifier walks each of them, and the calls of it each once,
- * in every program anew. */
-#define WARDER_WALK_ROUNDS 16u
-#define WARDER_WALK_CALLS (WARDER_PATH_MAX / WARDER_WALK_ROUNDS)
+/* Rounds of warder_walk_rounds(), calls of it by warder_walk_part(), and of that by warder_walk():
+ * the verifier walks each of them once, in every program anew. In one loop it took half of what it
+ * took for a file's hook. */
+#define WARDER_WALK_ROUNDS 4u
+#define WARDER_WALK_CALLS 32u
+#define WARDER_WALK_PARTS (WARDER_PATH_MAX / WARDER_WALK_ROUNDS / WARDER_WALK_CALLS)
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "bytes are compared eight at a time");
 #define WARDER_BYTES(x) ((x) * 0x0101010101010101ull)
@@ -94,24 +96,10 @@ struct warder_node_words {
 	__u64 more; /* other | accept << 32 */
 };
 
-/* Offsets of what a walk reads again and again. */
-struct warder_walker {
-	__u32 node, edge, class_of;
-};
-
-/* A walk stays in the layer of its state. */
-WARDER_ENGINE void warder_walker_init(const struct warder_image *img, struct warder_walker *w,
-				      __u32 state)
-{
-	w->node = img->h.node.offset;
-	w->edge = img->h.edge.offset;
-	w->class_of = img->h.class_of.offset + (WARDER_STATE_LAYER(state) << 8);
-}
-
 WARDER_ENGINE struct warder_node_words warder_node(const struct warder_image *img,
-						   const struct warder_walker *w, __u32 node)
+						   __u32 node)
 {
-	__u32 at = w->node + node * (__u32)sizeof(struct warder_node);
+	__u32 at = img->h.node.offset + node * (__u32)sizeof(struct warder_node);
 	struct warder_node_words n;
 
 	WARDER_OPAQUE(at);
@@ -121,19 +109,20 @@ WARDER_ENGINE struct warder_node_words warder_node(const struct warder_image *im
 	return n;
 }
 
-/* Where `byte` leads from a SPAN, TABLE or PATCH, or from a STOP that a chain refers to. */
-WARDER_ENGINE __u32 warder_row(const struct warder_image *img, const struct warder_walker *w,
-			       __u32 node, __u64 way, __u32 patched, __u32 byte)
+/* Where `byte` leads from a SPAN, TABLE or PATCH, or from a STOP that a chain refers to. A walk
+ * stays in the layer of its state. */
+WARDER_ENGINE __u32 warder_row(const struct warder_image *img, __u32 layer, __u32 node, __u64 way,
+			       __u32 patched, __u32 byte)
 {
-	__u32 class_ = image_u8(img, w->class_of + byte);
-	__u64 edge = image_u64(img, w->edge + 8 * ((__u32)way + class_));
+	__u32 class_ = image_u8(img, img->h.class_of.offset + (layer << 8) + byte);
+	__u64 edge = image_u64(img, img->h.edge.offset + 8 * ((__u32)way + class_));
 
 	if ((__u32)edge == node)
 		return edge >> 32;
 	if (!patched)
 		return way >> 32;
-	way = warder_node(img, w, patched).way;
-	edge = image_u64(img, w->edge + 8 * ((__u32)way + class_));
+	way = warder_node(img, patched).way;
+	edge = image_u64(img, img->h.edge.offset + 8 * ((__u32)way + class_));
 	return ((__u32)edge == patched ? edge : way) >> 32;
 }
 
@@ -165,18 +154,17 @@ WARDER_ENGINE_GLOBAL __u64 warder_walk_rounds(const struct warder_image *img,
 					      const struct warder_text *text, __u32 off, __u32 end,
 					      __u32 state)
 {
-	struct warder_walker w;
-
 	if (!img || !text)
 		return WARDER_WALKED(end, WARDER_STATE_DEAD);
-	warder_walker_init(img, &w, state);
 	for (__u32 i = 0; i < WARDER_WALK_ROUNDS; i++) {
 		struct warder_node_words n;
 		__u32 at = off, kind, node = state >> 8, patched = 0;
 
+		/* The header's fields are not to be kept on the stack, of which there is too little. */
+		WARDER_OPAQUE(img);
 		if (off >= end)
 			break;
-		n = warder_node(img, &w, node);
+		n = warder_node(img, node);
 		kind = n.more >> 56;
 		if (kind == WARDER_NODE_STOP)
 			return WARDER_WALKED(end, state);
@@ -207,7 +195,7 @@ WARDER_ENGINE_GLOBAL __u64 warder_walk_rounds(const struct warder_image *img,
 					continue;
 				}
 				node = (__u32)n.more;
-				n = warder_node(img, &w, node);
+				n = warder_node(img, node);
 			} else {
 				same = warder_zero_bytes(warder_find_bytes(
 					x, n.more & 0xff, n.more >> 8 & 0xff));
@@ -223,10 +211,28 @@ WARDER_ENGINE_GLOBAL __u64 warder_walk_rounds(const struct warder_image *img,
 		} else if (kind == WARDER_NODE_PATCH) {
 			patched = (__u32)n.more;
 		}
-		state = warder_row(img, &w, node, n.way, patched, (__u8)text->b[at]);
+		state = warder_row(img, WARDER_STATE_LAYER(state), node, n.way, patched,
+				   (__u8)text->b[at]);
 		off++;
 	}
 	return WARDER_WALKED(off, state);
+}
+
+/* The same for a number of calls. */
+WARDER_ENGINE_GLOBAL __u64 warder_walk_part(const struct warder_image *img,
+					    const struct warder_text *text, __u32 off, __u32 end,
+					    __u32 state)
+{
+	__u64 walked = WARDER_WALKED(off, state);
+
+	if (!img || !text)
+		return WARDER_WALKED(end, WARDER_STATE_DEAD);
+	for (__u32 i = 0; i < WARDER_WALK_CALLS; i++) {
+		if ((__u32)walked >= end)
+			break;
+		walked = warder_walk_rounds(img, text, (__u32)walked, end, walked >> 32);
+	}
+	return walked;
 }
 
 /* Reads text[off, off+len) from `state`; len is at most WARDER_PATH_MAX - 1, more is dead. */
@@ -238,10 +244,10 @@ WARDER_ENGINE_GLOBAL __u32 warder_walk(const struct warder_image *img, const str
 
 	if (!img || !text || len >= WARDER_PATH_MAX)
 		return WARDER_STATE_DEAD;
-	for (__u32 i = 0; i < WARDER_WALK_CALLS; i++) {
+	for (__u32 i = 0; i < WARDER_WALK_PARTS; i++) {
 		if ((__u32)walked >= end)
 			break;
-		walked = warder_walk_rounds(img, text, (__u32)walked, end, walked >> 32);
+		walked = warder_walk_part(img, text, (__u32)walked, end, walked >> 32);
 	}
 	return walked >> 32;
 }
@@ -250,13 +256,11 @@ WARDER_ENGINE_GLOBAL __u32 warder_walk(const struct warder_image *img, const str
 WARDER_ENGINE_GLOBAL __u32 warder_state_below(const struct warder_image *img, __u32 state)
 {
 	__u32 node = state >> 8, position = state & 0xff, kind;
-	struct warder_walker w;
 	struct warder_node_words n;
 
 	if (!img)
 		return WARDER_STATE_DEAD;
-	warder_walker_init(img, &w, state);
-	n = warder_node(img, &w, node);
+	n = warder_node(img, node);
 	kind = n.more >> 56;
 	if (kind == WARDER_NODE_STOP)
 		return state;
@@ -264,9 +268,10 @@ WARDER_ENGINE_GLOBAL __u32 warder_state_below(const struct warder_image *img, __
 		if (image_u8(img, ((__u32)n.way >> 8) + position) == '/')
 			return position + 1 == ((__u32)n.way & 0xff) ? n.way >> 32 : state + 1;
 		node = (__u32)n.more;
-		n = warder_node(img, &w, node);
+		n = warder_node(img, node);
 	}
-	return warder_row(img, &w, node, n.way, kind == WARDER_NODE_PATCH ? (__u32)n.more : 0, '/');
+	return warder_row(img, WARDER_STATE_LAYER(state), node, n.way,
+			  kind == WARDER_NODE_PATCH ? (__u32)n.more : 0, '/');
 }
 
 /* Byte offset of the accept record of a state. Record 0 is the empty one. */

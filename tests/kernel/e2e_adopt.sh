@@ -4,7 +4,7 @@
 # shellcheck source=tests/kernel/lib.sh
 . "$(dirname "$0")/lib.sh"
 daemon_absent
-unset SHARED_DAEMON
+unset SHARED_DAEMON # it is killed, and relieved
 cd "$work" || exit 1
 chmod 755 "$work"
 echo treasure > "$work/secret"
@@ -461,5 +461,6 @@ await nobody inner
 wait "$c" 2>/dev/null
 
 rm -rf "$work"
+SHARED_DAEMON=1 # whoever comes next finds it
 daemon_end
 finish
