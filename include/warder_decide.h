@@ -224,12 +224,14 @@ WARDER_ENGINE_GLOBAL int warder_verdict_join(const struct warder_image *img, __u
 }
 
 /* `join`, with `pr`, a variable, at each further layer's entry; `v` is layer 0's verdict. Each is
- * joined by a global function: BPF's verifier walks that once, and not for each layer. */
+ * joined by a global function: BPF's verifier walks that once, and not for each layer. Those of 7.x
+ * look at it for each place of a call: the loop stays one. */
 #define WARDER_JOIN_LAYERS(img, pr, v, join)                                                  \
 	do {                                                                                  \
 		if (!warder_layer_next(img, pr))                                              \
 			break;                                                                \
 		warder_verdict_begin(img, pr, v);                                             \
+		WARDER_NO_UNROLL                                                              \
 		for (__u32 layer_ = 1; layer_ < WARDER_LAYERS_MAX; layer_++) {                \
 			(pr) = warder_layer_next(img, pr);                                    \
 			if (!(pr))                                                            \

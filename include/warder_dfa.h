@@ -16,10 +16,12 @@
 /* Keeps the compiler from proving a mask redundant and dropping it: the verifier may not
  * have the same proof. */
 #define WARDER_OPAQUE(x) asm volatile("" : "+r"(x))
+#define WARDER_NO_UNROLL _Pragma("clang loop unroll(disable)")
 #else
 #define WARDER_ENGINE_GLOBAL static inline
 #define WARDER_ENGINE static inline
 #define WARDER_OPAQUE(x) ((void)0)
+#define WARDER_NO_UNROLL
 #endif
 
 /* errno values by their kernel ABI numbers: BPF has no errno.h. */
