@@ -600,6 +600,13 @@ static void one_of_several_is_replaced_at_once(void **state)
 	free(stack[1]);
 }
 
+/* In turn: only the second one refuses. */
+static const char *const switched[] = { WATCHING, "policy: watching\n" REFUSING,
+					"policy: watching\n" OPEN,
+					"policy: watching\nmode: learn\n" REFUSING };
+#define SWITCHED (sizeof(switched) / sizeof(switched[0]))
+#define SWITCHED_REFUSES(reloads) ((reloads) % SWITCHED == 1)
+
 /* Every class and the mode change at once: within a round that no reload disturbs all operations are
  * answered alike; in any other each is answered as one of the policies says. */
 static int each_op(void *arg)
@@ -625,8 +632,8 @@ static int each_op(void *arg)
 		if (after != before)
 			continue;
 		atomic_fetch_add(&reload->whole, 1);
-		atomic_fetch_add(&reload->by[before % 3 == 1], 1);
-		if (refused != (before % 3 == 1 ? sizeof(ops) / sizeof(ops[0]) : 0))
+		atomic_fetch_add(&reload->by[SWITCHED_REFUSES(before)], 1);
+		if (refused != (SWITCHED_REFUSES(before) ? sizeof(ops) / sizeof(ops[0]) : 0))
 			atomic_fetch_add(&reload->stale, 1);
 	}
 	return 0;
@@ -634,9 +641,7 @@ static int each_op(void *arg)
 
 static void a_reload_changes_every_class_and_the_mode(void **state)
 {
-	static const char *const text[3] = { WATCHING, "policy: watching\n" REFUSING,
-					     "policy: watching\n" OPEN };
-	struct warder_image *base = h_compile(PERMISSIVE), *stack[3];
+	struct warder_image *base = h_compile(PERMISSIVE), *stack[SWITCHED];
 	double end = reload_end(0);
 	__u32 slot = STACK(PERMISSIVE, WATCHING);
 	struct warder_error e = { "" };
@@ -646,8 +651,8 @@ static void a_reload_changes_every_class_and_the_mode(void **state)
 	(void)state;
 	passed_fd = open("/x/passed", O_RDONLY);
 	reload_reset();
-	for (int i = 0; i < 3; i++) {
-		cleanup_free struct warder_image *m = h_compile(text[i]);
+	for (size_t i = 0; i < SWITCHED; i++) {
+		cleanup_free struct warder_image *m = h_compile(switched[i]);
 		const struct warder_image *const member[] = { base, m };
 
 		assert_int_equal(image_stack(member, 2, &stack[i], &e), 0);
@@ -656,7 +661,8 @@ static void a_reload_changes_every_class_and_the_mode(void **state)
 	/* As long as it takes: in emulation a round can last seconds. */
 	while (reload_now() < end || !(reload->by[0] > 2 && reload->by[1] > 2)) {
 		unsigned long whole = reload->whole;
-		unsigned long n = reload_next(slot, (const struct warder_image *const *)stack, 3);
+		unsigned long n = reload_next(slot, (const struct warder_image *const *)stack,
+					      SWITCHED);
 
 		/* Until a round has passed, and into the next one. */
 		do
@@ -674,7 +680,7 @@ static void a_reload_changes_every_class_and_the_mode(void **state)
 	assert_int_equal(reload->mixtures, 0);
 	assert_int_equal(reload->stale, 0);
 	assert_true(reload->by[0] > 1 && reload->by[1] > 1);
-	for (int i = 0; i < 3; i++)
+	for (size_t i = 0; i < SWITCHED; i++)
 		free(stack[i]);
 	free(base);
 	close(passed_fd);
