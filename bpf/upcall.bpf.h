@@ -171,11 +171,24 @@ static __noinline int upcall_judge_new(struct subject *s, struct hook_facts *f, 
 	return 0;
 }
 
-/* The wanted key is there, or refused: the handler may not have ended yet. */
-SEC("fentry/complete_request_key")
-int BPF_PROG(warder_upcall_end, struct key *auth)
+/*
+ * The upcall is answered, or given up: its authorisation key is revoked when the handler has ended
+ * (complete_request_key() in security/keys/request_key.c, which compilers put into its caller, so
+ * that a program on it never runs), or goes with a refusal.
+ */
+SEC("fentry/key_revoke")
+int BPF_PROG(warder_upcall_end, struct key *key)
 {
-	upcall_end(auth);
+	upcall_end(key);
+	return 0;
+}
+
+SEC("fentry/key_reject_and_link")
+int BPF_PROG(warder_upcall_reject, struct key *key, __u32 timeout, __u32 error, struct key *ring,
+	     struct key *auth)
+{
+	if (auth)
+		upcall_end(auth);
 	return 0;
 }
 

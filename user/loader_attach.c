@@ -107,6 +107,7 @@ static const struct {
 	{ "warder_key_alloc", NEED_ALWAYS, WARDER_CLASS_KEYRING, 1 },
 	{ "warder_key_payload", NEED_ALWAYS, WARDER_CLASS_KEYRING, 1 },
 	{ "warder_upcall_end", NEED_ALWAYS, WARDER_CLASS_KEYRING, 0 }, /* else when it is freed */
+	{ "warder_upcall_reject", NEED_ALWAYS, WARDER_CLASS_KEYRING, 0 },
 	{ "warder_msg_queue_free", NEED_ALWAYS, WARDER_CLASS_IPC, 1 },
 	{ "warder_shm_free", NEED_ALWAYS, WARDER_CLASS_IPC, 1 },
 	{ "warder_sem_free", NEED_ALWAYS, WARDER_CLASS_IPC, 1 },

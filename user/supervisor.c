@@ -31,6 +31,7 @@
 #endif
 
 #define HANDOVER_SECONDS 20
+#define LOCK_WAIT_SECONDS 120 /* for one that starts to be asked: as long as clients wait for it */
 #define LOCK_TRIES 100
 #define SUPERVISOR_FDS 16384 /* each container: 6 and its connections; the control socket */
 
@@ -118,7 +119,8 @@ static int lock_try(const char *path)
 	}
 }
 
-/* Asks the one that runs to make room. */
+/* Asks the one that runs to make room: 1 if it does, 0 if it did not answer: it is leaving, or not up
+ * yet. */
 static int lock_ask_handover(const char *run_dir, struct warder_error *reterr)
 {
 	cleanup_json struct json_object *request = json_object_new_object(), *reply = NULL;
@@ -132,7 +134,7 @@ static int lock_ask_handover(const char *run_dir, struct warder_error *reterr)
 	snprintf(path, sizeof(path), "%s/%s", run_dir, CONTROL_SOCKET);
 	sock = control_connect(path, NULL);
 	if (sock < 0)
-		return 0; /* it is leaving, or not up yet: the lock will tell */
+		return 0;
 	setsockopt(sock, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
 	control_put_string(request, "request", "handover");
 	if (control_send(sock, request, NULL, 0, 0) ||
@@ -141,7 +143,7 @@ static int lock_ask_handover(const char *run_dir, struct warder_error *reterr)
 	control_fds_done(&fds);
 	control_get_bool(reply, "ok", &ok, NULL);
 	control_get_string(reply, "error", &error, NULL);
-	return ok ? 0 :
+	return ok ? 1 :
 		    error_set(reterr, -EBUSY, "another supervisor runs and does not hand over: %s",
 			      error ? error : "?");
 }
@@ -149,21 +151,25 @@ static int lock_ask_handover(const char *run_dir, struct warder_error *reterr)
 static int lock_take(struct supervisor *s, struct warder_error *reterr)
 {
 	const struct timespec pause_time = { .tv_nsec = 20000000 };
+	uint64_t end = supervisor_now_ms() + LOCK_WAIT_SECONDS * 1000;
 	char path[PATH_MAX];
-	int fd, err;
+	int fd, asked = 0;
 
 	snprintf(path, sizeof(path), "%s/lock", s->run_dir);
 	fd = lock_try(path);
 	if (fd == -EBUSY && s->options.on_demand)
 		return error_set(reterr, -EALREADY, "another supervisor runs");
-	if (fd == -EBUSY) {
-		err = lock_ask_handover(s->run_dir, reterr);
-		if (err)
-			return err;
-		for (int i = 0; fd == -EBUSY && i < HANDOVER_SECONDS * 50; i++) {
-			nanosleep(&pause_time, NULL);
-			fd = lock_try(path);
+	/* One that is still starting cannot be asked yet; one that was asked has less time. */
+	while (fd == -EBUSY && supervisor_now_ms() < end) {
+		if (!asked) {
+			asked = lock_ask_handover(s->run_dir, reterr);
+			if (asked < 0)
+				return asked;
+			if (asked)
+				end = supervisor_now_ms() + HANDOVER_SECONDS * 1000;
 		}
+		nanosleep(&pause_time, NULL);
+		fd = lock_try(path);
 	}
 	if (fd == -EBUSY)
 		return error_set(reterr, -EBUSY,

@@ -121,6 +121,9 @@ is 137 "enter: 128 + signal" warder enter bob -- /bin/sh -c 'kill -9 $$'
 is 0 "enter: a terminal" warder enter -t bob -- /bin/sh -c 'test -t 0 && test -t 1 && test -t 2'
 is 0 "enter: standard input" sh -c 'echo from-outside | warder enter bob -- cat'
 has '^from-outside$' "enter: was read"
+# Another one stays: who asks is served by a supervisor on demand, which leaves after the last
+# container and takes all programs with it.
+is 0 "end: another container" warder run -d --name stays --policy none -- /bin/sleep 100000
 warder kill --signal KILL bob >/dev/null &
 kill_daemon
 killed() {
@@ -129,6 +132,7 @@ killed() {
 }
 await killed
 is 125 "end, killed meanwhile: it is gone" warder inspect bob
+is 0 "end, killed meanwhile: the other one is not" warder kill --all stays
 is 125 "kill: a name whose container is gone" warder kill bob
 is 0 "the name is free again" warder run --name bob --policy none -- /bin/true
 
