@@ -160,48 +160,90 @@ int BPF_PROG(warder_file_mprotect, struct vm_area_struct *vma, unsigned long req
 
 /* ------------------------------------------------------ where no hook can refuse */
 
-/* What the kernel is about to make executable, and writable, of the current task's own. */
-static __always_inline void memory_judge_or_kill(__u32 hook, __u64 arg)
+/*
+ * What the kernel is about to make executable, and writable, of the current task's own.
+ *
+ * Programs on functions are not as reliable as those of hooks: where the kernel can be preempted it
+ * leaves one out that another task is in the middle of on that CPU. So each function has two, one
+ * where it begins and one where it ends, and the second judges what the first has not. `which`:
+ * WARDER_JUDGED_*, `end`: the function has returned.
+ */
+static __always_inline void memory_judge_or_kill(__u32 which, int end, __u32 hook, __u64 arg)
 {
-	if (switch_judge(WARDER_BITS_MEMORY, MEMORY(WRITE_EXEC) | MEMORY(ANONYMOUS_EXEC), hook, arg))
+	struct warder_task *tag;
+	__u32 fault, judged = 0;
+
+	tag = task_tag(bpf_get_current_task_btf(), &fault);
+	if (!tag && !fault)
+		return;
+	if (tag) {
+		judged = tag->judged & which;
+		tag->judged = end ? tag->judged & ~which : tag->judged | which;
+	}
+	if (!(end && judged) &&
+	    switch_judge(WARDER_BITS_MEMORY, MEMORY(WRITE_EXEC) | MEMORY(ANONYMOUS_EXEC), hook, arg))
 		bpf_send_signal(MEMORY_SIGKILL);
 }
 
 /* A new program's stack, set up when the exec cannot fail any more: executable if the program's
  * header says so, or because everything readable is to be. */
-SEC("fentry/setup_arg_pages")
-int BPF_PROG(warder_stack_exec, struct linux_binprm *bprm, unsigned long top, int executable)
+static __always_inline void memory_stack(int executable, int end)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 
-	if (executable != MEMORY_EXSTACK_ENABLE_X &&
-	    (executable != MEMORY_EXSTACK_DEFAULT ||
-	     !(task->personality & MEMORY_READ_IMPLIES_EXEC)))
-		return 0;
-	if (current_is_tagged())
-		memory_judge_or_kill(WARDER_HOOK_BPRM_COMMIT, executable);
+	if (executable == MEMORY_EXSTACK_ENABLE_X ||
+	    (executable == MEMORY_EXSTACK_DEFAULT &&
+	     (task->personality & MEMORY_READ_IMPLIES_EXEC)))
+		memory_judge_or_kill(WARDER_JUDGED_STACK, end, WARDER_HOOK_BPRM_COMMIT, executable);
+}
+
+SEC("fentry/setup_arg_pages")
+int BPF_PROG(warder_stack_exec, struct linux_binprm *bprm, unsigned long top, int executable)
+{
+	memory_stack(executable, 0);
+	return 0;
+}
+
+SEC("fexit/setup_arg_pages")
+int BPF_PROG(warder_stack_exec_end, struct linux_binprm *bprm, unsigned long top, int executable,
+	     int ret)
+{
+	memory_stack(executable, 1);
 	return 0;
 }
 
 /* From then on brk(2) would make executable memory. */
-static __always_inline void memory_personality(__u32 wanted)
+static __always_inline void memory_personality(__u32 wanted, int end)
 {
-	if (wanted != MEMORY_PERSONALITY_QUERY && (wanted & MEMORY_READ_IMPLIES_EXEC) &&
-	    current_is_tagged())
-		memory_judge_or_kill(WARDER_HOOK_PERSONALITY, wanted);
+	if (wanted != MEMORY_PERSONALITY_QUERY && (wanted & MEMORY_READ_IMPLIES_EXEC))
+		memory_judge_or_kill(WARDER_JUDGED_PERSONALITY, end, WARDER_HOOK_PERSONALITY, wanted);
 }
 
 SEC("fentry/__x64_sys_personality")
 int BPF_PROG(warder_personality, const struct pt_regs *regs)
 {
-	memory_personality(regs->di);
+	memory_personality(regs->di, 0);
+	return 0;
+}
+
+SEC("fexit/__x64_sys_personality")
+int BPF_PROG(warder_personality_end, const struct pt_regs *regs, long ret)
+{
+	memory_personality(regs->di, 1);
 	return 0;
 }
 
 SEC("fentry/__ia32_sys_personality")
 int BPF_PROG(warder_personality_32, const struct pt_regs *regs)
 {
-	memory_personality(regs->bx);
+	memory_personality(regs->bx, 0);
+	return 0;
+}
+
+SEC("fexit/__ia32_sys_personality")
+int BPF_PROG(warder_personality_32_end, const struct pt_regs *regs, long ret)
+{
+	memory_personality(regs->bx, 1);
 	return 0;
 }
 

@@ -123,8 +123,7 @@ static __always_inline __u32 namespace_type(struct file *file)
 }
 
 /* setns(2) asks what its descriptor is before anything else. */
-SEC("fentry/proc_ns_file")
-int BPF_PROG(warder_proc_ns_file, struct file *file)
+static __always_inline void namespace_note(struct file *file)
 {
 	struct warder_task *tag;
 	__u32 fault;
@@ -133,10 +132,25 @@ int BPF_PROG(warder_proc_ns_file, struct file *file)
 	/* A tag that cannot be read is a fault in lsm/capable, too. */
 	tag = task_tag(bpf_get_current_task_btf(), &fault);
 	if (!tag)
-		return 0;
+		return;
 	call_get(&c);
 	if (c.nr == NR_SETNS)
 		tag->ns_flags = namespace_type(file);
+}
+
+SEC("fentry/proc_ns_file")
+int BPF_PROG(warder_proc_ns_file, struct file *file)
+{
+	namespace_note(file);
+	return 0;
+}
+
+/* The same again: one of the two may be left out, see memory_judge_or_kill(), and what an earlier
+ * call had noted would stand. */
+SEC("fexit/proc_ns_file")
+int BPF_PROG(warder_proc_ns_file_end, struct file *file, int ret)
+{
+	namespace_note(file);
 	return 0;
 }
 

@@ -281,7 +281,8 @@ struct warder_task {
 	__u32 cap_userns;  /* inode number of the user namespace it was asked in */
 	__u32 rule;        /* the rule that refused, or 0 */
 	__u64 wait_cookie; /* of the intercept this thread waits for, or 0 */
-	__u16 perfmon;     /* 1: CAP_PERFMON was refused last, see capability.bpf.h */
+	__u8 perfmon;      /* 1: CAP_PERFMON was refused last, see capability.bpf.h */
+	__u8 judged;       /* WARDER_JUDGED_*: at the start of the kernel's function, not yet at its end */
 	__u16 call;        /* enum warder_call: the supervised one that was refused just now */
 	__u32 profile;     /* number in the policy's table; valid if profile_id is that entry's */
 	__u32 profile_id;  /* struct warder_profile.id; 0: top */
@@ -296,6 +297,9 @@ _Static_assert(sizeof(struct warder_task) == 72, "task layout");
 
 #define WARDER_TASK_COUNTED (1u << 0) /* in warder_stats.tasks */
 #define WARDER_TASK_EXITED (1u << 1)  /* its exit was seen */
+
+#define WARDER_JUDGED_STACK (1u << 0)
+#define WARDER_JUDGED_PERSONALITY (1u << 1)
 
 /* What refused the system call under way, strongest last: a later, weaker one does not
  * replace a stronger one. */

@@ -101,10 +101,41 @@ static void doctor_gaps(struct report *r)
 		report_add(r, "coverage", 0, "every class of rules has its hooks");
 }
 
+/* Programs that the kernel left out: bad where nothing makes it good. */
+static void doctor_skipped(struct report *r, struct json_object *status)
+{
+	struct json_object *all;
+	int bad = 0;
+
+	if (!json_object_object_get_ex(status, "skipped", &all))
+		return;
+	for (size_t i = 0; i < json_object_array_length(all); i++) {
+		struct json_object *o = json_object_array_get_idx(all, i);
+		int override = json_object_get_boolean(json_object_object_get(o, "override"));
+		const char *program, *made_good = NULL;
+		uint64_t count;
+		char text[256];
+
+		if (control_get_string(o, "program", &program, NULL) != 1 ||
+		    control_get_u64(o, "count", UINT64_MAX, &count, NULL) != 1)
+			continue;
+		control_get_string(o, "made_good", &made_good, NULL);
+		snprintf(text, sizeof(text), "the kernel skipped %s %llu times, busy with it on that "
+			 "CPU: %s", program, (unsigned long long)count,
+			 override  ? "as many refused calls kept their errno" :
+			 made_good ? made_good :
+				     "what it does was not done then");
+		report_add(r, override ? "overrides" : "recursion", !override && !made_good, text);
+		bad |= !override && !made_good;
+	}
+	if (!bad)
+		report_add(r, "recursion", 0, "the kernel skipped no program that nothing replaces");
+}
+
 static void doctor_faults(struct report *r, struct json_object *status)
 {
 	struct json_object *faults;
-	uint64_t misses = 0, unasked = 0, lost = 0;
+	uint64_t lost = 0;
 	char text[256];
 	int any = 0;
 
@@ -123,16 +154,7 @@ static void doctor_faults(struct report *r, struct json_object *status)
 		if (!any)
 			report_add(r, "faults", 0, "none in any hook");
 	}
-	if (control_get_u64(status, "recursion_misses", UINT64_MAX, &misses, NULL) == 1) {
-		snprintf(text, sizeof(text), "the kernel skipped a program %llu times",
-			 (unsigned long long)misses);
-		report_add(r, "recursion", misses != 0, text);
-	}
-	if (control_get_u64(status, "override_misses", UINT64_MAX, &unasked, NULL) == 1 && unasked) {
-		snprintf(text, sizeof(text), "%llu refused calls kept their errno: their CPU was "
-			 "busy with another one", (unsigned long long)unasked);
-		report_add(r, "overrides", 0, text);
-	}
+	doctor_skipped(r, status);
 	if (control_get_u64(status, "events_lost", UINT64_MAX, &lost, NULL) == 1) {
 		snprintf(text, sizeof(text), "%llu events of running containers were lost",
 			 (unsigned long long)lost);

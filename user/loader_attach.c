@@ -60,8 +60,11 @@ static const struct {
 	{ "warder_mmap_file", NEED_MAP_EXEC | NEED_MEMORY, WARDER_CLASS_MEMORY, 1 },
 	{ "warder_file_mprotect", NEED_MAP_EXEC | NEED_MEMORY, WARDER_CLASS_MEMORY, 1 },
 	{ "warder_stack_exec", NEED_MEMORY, WARDER_CLASS_MEMORY, 0 },
+	{ "warder_stack_exec_end", NEED_MEMORY, WARDER_CLASS_MEMORY, 0 },
 	{ "warder_personality", NEED_MEMORY, WARDER_CLASS_MEMORY, 0 },
+	{ "warder_personality_end", NEED_MEMORY, WARDER_CLASS_MEMORY, 0 },
 	{ "warder_personality_32", NEED_MEMORY, WARDER_CLASS_MEMORY, 0 },
+	{ "warder_personality_32_end", NEED_MEMORY, WARDER_CLASS_MEMORY, 0 },
 	{ "warder_shm_exec", NEED_MEMORY, WARDER_CLASS_MEMORY, 1 },
 	{ "warder_file_lock", NEED_LOCK, WARDER_CLASS_FILE, 1 },
 	{ "warder_path_notify", NEED_WATCH, WARDER_CLASS_FILE, 1 },
@@ -92,6 +95,7 @@ static const struct {
 	{ "warder_userns_create", NEED_NAMESPACE, WARDER_CLASS_NAMESPACE, 1 },
 	{ "warder_task_namespaces", NEED_NAMESPACE, WARDER_CLASS_NAMESPACE, 1 },
 	{ "warder_proc_ns_file", NEED_NAMESPACE, WARDER_CLASS_NAMESPACE, 0 },
+	{ "warder_proc_ns_file_end", NEED_NAMESPACE, WARDER_CLASS_NAMESPACE, 0 },
 	/* Bookkeeping that must go on while there is anything to keep: a child's tag, and entries
 	 * of objects whose memory can be used again. */
 	{ "warder_task_alloc", NEED_ALWAYS, WARDER_CLASS_IDENTITY, 1 },
@@ -492,25 +496,74 @@ int loader_each_program(struct loader *l, int (*fn)(const char *name, int attach
 	return stop;
 }
 
-/* Programs that only note why the kernel refused, and carry a refusal on to the supervisor. */
-static int program_is_for_overrides(const char *name)
+/* ------------------------------------------------------------- what was left out */
+
+/* Programs whose work is done another way where the kernel leaves one out. */
+static const struct {
+	const char *name, *made_good;
+} made_good[] = {
+	{ "warder_process_exit", "an exit is counted when the task is freed" },
+	{ "warder_adopt_exit", "an adoption looks for itself whether one was" },
+	{ "warder_adopt_move", "an adoption looks for itself whether one was" },
+	{ "warder_key_free", "a key is forgotten when its memory is used again" },
+	{ "warder_upcall_end", "an upcall ends when its key is freed" },
+	{ "warder_upcall_reject", "an upcall ends when its key is freed" },
+};
+
+#define TWIN "_end" /* of a program that does the same at its function's end */
+
+static __u64 program_misses(const struct loader_prog *p)
 {
-	return loader_call_op(name) || !strcmp(name, "warder_cap_capable");
+	struct bpf_prog_info info = {};
+	__u32 len = sizeof(info);
+
+	return bpf_obj_get_info_by_fd(p->prog_fd, &info, &len) ? 0 : info.recursion_misses;
 }
 
-int loader_get_misses(struct loader *l, __u64 *ret_misses, __u64 *ret_overrides)
+/* Does the program at a function's other end make good what this one missed? Where both were left
+ * out now and then, that can have been the same call. */
+static int program_has_twin(struct loader *l, const char *name)
 {
-	int err = 0;
+	size_t len = strlen(name), tail = strlen(TWIN);
+	const struct loader_prog *p;
+	char twin[96];
 
-	*ret_misses = 0;
-	*ret_overrides = 0;
-	for (size_t i = 0; !err && i < l->progs; i++) {
-		struct bpf_prog_info info = {};
-		__u32 len = sizeof(info);
+	if (len > tail && !strcmp(name + len - tail, TWIN))
+		snprintf(twin, sizeof(twin), "%.*s", (int)(len - tail), name);
+	else
+		snprintf(twin, sizeof(twin), "%s" TWIN, name);
+	p = loader_find_program(l, twin);
+	return p && !program_misses(p);
+}
 
-		err = bpf_obj_get_info_by_fd(l->prog[i].prog_fd, &info, &len);
-		*(program_is_for_overrides(l->prog[i].name) ? ret_overrides : ret_misses) +=
-			info.recursion_misses;
+static const char *program_made_good(struct loader *l, const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(made_good); i++)
+		if (!strcmp(made_good[i].name, name))
+			return made_good[i].made_good;
+	return program_has_twin(l, name) ? "it is done at the function's other end" : NULL;
+}
+
+int loader_each_miss(struct loader *l,
+		     void (*fn)(const char *name, __u64 count, enum loader_miss kind,
+				const char *made_good, void *arg),
+		     void *arg)
+{
+	int found = 0;
+
+	for (size_t i = 0; i < l->progs; i++) {
+		const char *name = l->prog[i].name, *how = NULL;
+		__u64 count = program_misses(&l->prog[i]);
+		enum loader_miss kind = LOADER_MISS_OVERRIDE;
+
+		if (!count)
+			continue;
+		found++;
+		if (!loader_call_op(name) && strcmp(name, "warder_cap_capable")) {
+			how = program_made_good(l, name);
+			kind = how ? LOADER_MISS_MADE_GOOD : LOADER_MISS_LOST;
+		}
+		fn(name, count, kind, how, arg);
 	}
-	return err;
+	return found;
 }

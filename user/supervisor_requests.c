@@ -610,11 +610,24 @@ static void handle_policy_show(struct supervisor *s, struct conn *c, struct json
 
 /* ------------------------------------------------------------------- the supervisor */
 
+static void status_add_miss(const char *name, __u64 count, enum loader_miss kind,
+			    const char *made_good, void *arg)
+{
+	struct json_object *o = json_object_new_object();
+
+	control_put_string(o, "program", name);
+	control_put_u64(o, "count", count);
+	control_put_bool(o, "override", kind == LOADER_MISS_OVERRIDE);
+	if (made_good)
+		control_put_string(o, "made_good", made_good);
+	json_object_array_add(arg, o);
+}
+
 static void handle_status(struct supervisor *s, struct conn *c, struct json_object *o,
 			  struct control_fds *fds)
 {
-	struct json_object *r = reply_new(), *faults;
-	__u64 counts[WARDER_FAULT__MAX], misses = 0, unasked = 0;
+	struct json_object *r = reply_new(), *faults, *skipped;
+	__u64 counts[WARDER_FAULT__MAX];
 	unsigned containers = 0, dropped = 0;
 
 	(void)o;
@@ -642,9 +655,10 @@ static void handle_status(struct supervisor *s, struct conn *c, struct json_obje
 			control_put_u64(faults, fault_name((__u32)i), counts[i]);
 		json_object_object_add(r, "faults", faults);
 	}
-	if (s->loader && !loader_get_misses(s->loader, &misses, &unasked)) {
-		control_put_u64(r, "recursion_misses", misses);
-		control_put_u64(r, "override_misses", unasked);
+	if (s->loader) {
+		skipped = json_object_new_array();
+		loader_each_miss(s->loader, status_add_miss, skipped);
+		json_object_object_add(r, "skipped", skipped);
 	}
 	conn_reply(s, c, r, -1);
 }

@@ -8,6 +8,7 @@
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -452,6 +453,43 @@ static void test_without_a_hook(void **state)
 	assert_int_equal(h_run((int)no_anonymous, ask_personality, NULL), 0);
 }
 
+#define OFTEN 4000
+#define THREADS 16
+
+static void *implied_often(void *arg)
+{
+	(void)arg;
+	for (int i = 0; i < OFTEN; i++)
+		if (personality(READ_IMPLIES_EXEC) < 0)
+			_exit(BROKEN);
+	return NULL;
+}
+
+static int implied_at_once(void *arg)
+{
+	pthread_t t[THREADS];
+
+	(void)arg;
+	for (int i = 0; i < THREADS; i++)
+		if (pthread_create(&t[i], NULL, implied_often, NULL))
+			return BROKEN;
+	for (int i = 0; i < THREADS; i++)
+		pthread_join(t[i], NULL);
+	return 0;
+}
+
+/* Where the kernel can be preempted it leaves out programs that another task is in the middle of.
+ * None of these calls may go unjudged, and none is judged twice. */
+static void test_none_left_out(void **state)
+{
+	__u64 before = h_stats(audit).audited;
+
+	(void)state;
+	assert_int_equal(h_run((int)audit, implied_at_once, NULL), 0);
+	/* Each needs two switches. */
+	assert_int_equal(h_stats(audit).audited - before, 2 * THREADS * OFTEN);
+}
+
 /* With it from outside: what is readable becomes executable, and is judged so. */
 static int implied_map(void *arg)
 {
@@ -490,7 +528,7 @@ int main(void)
 		cmocka_unit_test(test_anonymous),      cmocka_unit_test(test_both_at_once),
 		cmocka_unit_test(test_files),	       cmocka_unit_test(test_shm),
 		cmocka_unit_test(test_fileless),       cmocka_unit_test(test_without_a_hook),
-		cmocka_unit_test(test_implied),
+		cmocka_unit_test(test_none_left_out),  cmocka_unit_test(test_implied),
 	};
 
 	return cmocka_run_group_tests(tests, prepare, NULL);
