@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Overrides by handoff: intercepts in, answers out. Runs in a thread of its own, which is the
- * tracer of every thread it answers, and hands everything that can block to executor
- * processes. See docs/OVERRIDES.md for the claim protocol.
+ * Overrides by handoff and by seccomp notification: intercepts in, answers out. Runs in a thread of
+ * its own, which is the tracer of every thread it answers by handoff, and hands everything that can
+ * block to executor processes. See docs/OVERRIDES.md for the claim protocol.
  */
 #ifndef WARDER_OVERRIDE_H
 #define WARDER_OVERRIDE_H
@@ -91,6 +91,22 @@ int override_start(struct override *o, struct warder_error *reterr);
 /* The answer to an ask. Thread-safe, does not wait; one that comes too late, or twice, is dropped.
  * -EAGAIN: too many at once, this one is lost and the deadline will answer. */
 int override_answer(struct override *o, const struct override_answer *answer);
+/*
+ * Has what the seccomp filter behind `listener` asks about answered for the container: that filter was
+ * put on its tasks with override_filter_install(). Takes the descriptor, also when it fails; it is
+ * closed when the last of those tasks has ended. Thread-safe, does not wait. -EAGAIN: too many at once.
+ */
+int override_listen(struct override *o, __u64 cid, __u32 slot, int listener);
+
+/* Does some rule of the image speak of what only such a filter can answer? */
+int override_needs_filter(const struct warder_image *img);
+/*
+ * Puts the filter on the calling process, which must be single-threaded and have CAP_SYS_ADMIN in its
+ * user namespace: calls of the new mount API wait for an answer from then on, in it and in everything
+ * that it starts. Needs Linux 5.19. The listener, or -errno.
+ */
+int override_filter_install(struct warder_error *reterr);
+
 /* Answers what is under way with its original errno, stops thread and executors. NULL is fine. */
 void override_free(struct override *o);
 

@@ -90,15 +90,7 @@ static void job_stopped(struct override *o, struct job *j)
 		job_keep(o, j);
 		return;
 	}
-	if (o->cb.acquire(o->cb.arg, j->out.cid, j->out.icept.h.slot, &j->target)) {
-		job_reason(j, "the container is gone");
-		job_keep(o, j);
-		return;
-	}
-	j->acquired = 1;
-	if (loader_get_container(o->loader, j->target.slot, &j->ctr) || j->ctr.cid != j->out.cid ||
-	    (j->ctr.userns_owned && j->target.userns_fd < 0)) {
-		job_reason(j, "the container's record cannot be read");
+	if (job_admit(o, j)) {
 		job_keep(o, j);
 		return;
 	}
@@ -506,6 +498,7 @@ static void *override_thread(void *arg)
 
 		__atomic_store_n(&host->heartbeat, o->stopping ? 0 : now, __ATOMIC_RELEASE);
 		sleep = jobs_tick(o);
+		notify_tick(o);
 		if (o->reports)
 			sleep = sleep < POLL_SOON ? sleep : POLL_SOON;
 		if (o->stopping && (!jobs_under_way(o) || now > stop_at))
@@ -517,10 +510,13 @@ static void *override_thread(void *arg)
 		o->batch = 0;
 		ring_buffer__consume(o->ring);
 		for (int i = 0; i < n; i++) {
-			if (ev[i].data.u32 >= EVENT_JOB) {
+			if (ev[i].data.u32 >= EVENT_LISTENER) {
+				notify_ready(o, ev[i].data.u32 - EVENT_LISTENER, ev[i].events);
+			} else if (ev[i].data.u32 >= EVENT_JOB) {
 				job_reply(o, &o->job[ev[i].data.u32 - EVENT_JOB]);
 			} else if (ev[i].data.u32 == EVENT_ANSWER) {
 				job_answers(o);
+				notify_take_new(o);
 			} else if (ev[i].data.u32 == EVENT_STOP && !o->stopping) {
 				o->stopping = 1;
 				stop_at = now_ns() + FREE_WITHIN;
@@ -556,7 +552,9 @@ int override_new(struct override **ret, struct loader *loader,
 	o->epoll = o->stop_fd = o->kick_epoll = o->answer_fd = -1;
 	sem_init(&o->begun, 0, 0);
 	pthread_mutex_init(&o->answer_lock, NULL);
-	err = journal_open(&o->journal, path, reterr);
+	err = notify_new(&o->notify);
+	if (!err)
+		err = journal_open(&o->journal, path, reterr);
 	if (err)
 		goto fail;
 	err = executor_pool_new(&o->pool, executors, reterr);
@@ -623,6 +621,7 @@ void override_free(struct override *o)
 	ring_buffer__free(o->ring);
 	executor_pool_free(o->pool);
 	journal_close(o->journal);
+	notify_free(o->notify);
 	cleanup_close_p(&o->epoll);
 	cleanup_close_p(&o->stop_fd);
 	cleanup_close_p(&o->kick_epoll);

@@ -103,7 +103,7 @@ void job_leave_executor(struct override *o, struct job *j)
 	j->inflight = 0;
 }
 
-static int job_send(struct job *j, struct override *o, enum executor_step step, int fd)
+int job_send(struct job *j, struct override *o, enum executor_step step, int fd)
 {
 	int err;
 
@@ -122,22 +122,46 @@ static void job_release(struct override *o, struct job *j)
 	j->acquired = 0;
 }
 
-/* Tells how it ended and forgets the job. */
-void job_end(struct override *o, struct job *j)
+void job_drop(struct override *o, struct job *j)
 {
 	job_leave_executor(o, j);
-	j->out.latency_ns = now_ns() - j->out.icept.h.time;
-	o->cb.outcome(o->cb.arg, &j->out);
+	notify_leave(o, j);
 	job_release(o, j);
 	free(j->asked);
 	j->asked = NULL;
 	j->state = j->seized ? JOB_REAPING : JOB_FREE;
 }
 
+/* Tells how it ended and forgets the job. */
+void job_end(struct override *o, struct job *j)
+{
+	job_leave_executor(o, j);
+	j->out.latency_ns = now_ns() - j->out.icept.h.time;
+	o->cb.outcome(o->cb.arg, &j->out);
+	job_drop(o, j);
+}
+
+int job_admit(struct override *o, struct job *j)
+{
+	if (o->cb.acquire(o->cb.arg, j->out.cid, j->out.icept.h.slot, &j->target)) {
+		job_reason(j, "the container is gone");
+		return -ENOENT;
+	}
+	j->acquired = 1;
+	if (loader_get_container(o->loader, j->target.slot, &j->ctr) || j->ctr.cid != j->out.cid ||
+	    (j->ctr.userns_owned && j->target.userns_fd < 0)) {
+		job_reason(j, "the container's record cannot be read");
+		return -ESRCH;
+	}
+	return 0;
+}
+
 int job_answer(struct job *j, int set, long result)
 {
 	int err = 0;
 
+	if (j->listener)
+		return notify_answer(j, set, result);
 	if (!j->seized || !j->stopped)
 		return -ESRCH;
 	if (set) {
@@ -290,7 +314,7 @@ static void facts_mount(struct override *o, struct job *j, struct override_facts
 {
 	const struct executor_reply *r = &o->reply;
 
-	f->flags = warder_mount_flags(j->out.icept.arg[3]);
+	f->flags = j->listener ? j->mount_flags : warder_mount_flags(j->out.icept.arg[3]);
 	f->is_mount = r->is_mount;
 	f->at_root = r->at_root;
 	f->mnt_flags = r->mnt_flags;
@@ -361,6 +385,7 @@ static void facts_fill(struct override *o, struct job *j, struct override_facts 
 	f->relation = r->relation;
 	f->cause = icept_cause(&j->out.icept);
 	f->candidates = j->out.icept.candidates;
+	f->profile = j->profile;
 	f->same_mntns = r->mntns == j->ctr.mntns;
 	f->host_mntns = r->mntns == r->home_mntns;
 	f->shared = (int)r->shared;
@@ -483,13 +508,16 @@ static void job_resolved(struct override *o, struct job *j)
 	struct override_facts f = { 0 };
 	struct job_names names = { 0 };
 
+	if (j->listener && !notify_resolved(o, j))
+		return;
 	if (r->error) {
 		snprintf(j->out.target, sizeof(j->out.target), "%s", r->target);
 		job_reason(j, "%s", r->what);
 		job_keep(o, j);
 		return;
 	}
-	if (r->start != j->out.icept.start / (1000000000ull / (__u64)sysconf(_SC_CLK_TCK))) {
+	if (!j->listener &&
+	    r->start != j->out.icept.start / (1000000000ull / (__u64)sysconf(_SC_CLK_TCK))) {
 		job_reason(j, "the thread's number belongs to another thread now");
 		job_keep(o, j);
 		return;
@@ -708,6 +736,8 @@ void job_start(struct override *o, struct job *j)
 	job_addresses(&o->req, ic);
 	o->req.perform = (__u32)override_must_resolve(j->target.image, ic->candidates);
 	o->req.userns = j->ctr.userns;
+	if (j->listener)
+		notify_request(o, j, &o->req);
 	epoll_ctl(o->epoll, EPOLL_CTL_ADD, executor_fd(j->ex), &ev);
 	if (job_send(j, o, EXECUTOR_RESOLVE, -1))
 		job_executor_lost(o, j, "the executor died");
@@ -744,6 +774,9 @@ void job_reply(struct override *o, struct job *j)
 		break;
 	case JOB_TAKING_BACK:
 		job_taken_back(o, j);
+		break;
+	case JOB_GIVING:
+		notify_given(o, j);
 		break;
 	case JOB_UNDOING:
 	case JOB_REVOKING:

@@ -106,6 +106,8 @@ struct ctr {
 	uint64_t clears_seen; /* of S, when C was last linked into it */
 	int rings_broken;     /* it could not be, and that has been said */
 	int identity; /* a record is in the kernel's table */
+	int notify;   /* 1: a seccomp filter asks this supervisor about the new mount API; -1: one asks,
+		       * and nobody answers any more */
 	int64_t created; /* realtime, seconds */
 	char **mounts; /* paths */
 	size_t mount_count;
@@ -132,6 +134,7 @@ struct launch {
 	pid_t pid;
 	int pidfd;
 	int pty;
+	int filter; /* listener of its seccomp filter, -1: none */
 	int ready, released;
 	uint64_t deadline; /* ms, until the release */
 	struct container_spec *spec; /* enter: owned */

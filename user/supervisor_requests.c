@@ -316,6 +316,8 @@ struct json_object *ctr_to_json(struct supervisor *s, struct ctr *c, int all)
 		json_object_object_add(o, "policies", ctr_policies_to_json(s, c));
 	control_put_bool(o, "adopted", c->adopted);
 	control_put_bool(o, "foreign", c->foreign);
+	control_put_string(o, "new_mount_api", c->notify > 0 ? "asked" :
+					       c->notify < 0 ? "lost" : NULL);
 	if (c->foreign) {
 		control_put_bool(o, "init_gone", c->init_gone);
 		if (c->before)
