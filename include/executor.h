@@ -66,6 +66,8 @@ struct executor_request {
 	__u32 dev_minor;
 	__u32 patient; /* RESOLVE: 1: the whole operation without real-time priority */
 	__u32 cloexec; /* GIVE */
+	__u32 asked;   /* RESOLVE: 1: a seccomp filter asks; may the caller do it by itself? */
+	__u32 named;   /* RESOLVE: 1: names are wanted, as paths from the folder that comes along */
 	__u32 pad;
 	__u64 notify;  /* GIVE: id of the notification */
 	__u64 mnt_id;
@@ -137,6 +139,9 @@ struct executor_reply {
 	char target[EXECUTOR_TEXT_SIZE];
 	char data[EXECUTOR_TEXT_SIZE];
 	char last[EXECUTOR_LAST_SIZE]; /* the name in the folder fd2 */
+	/* RESOLVE with `named`: of fd and fd2; empty: none. ATTACH and PERFORM: of the target again. */
+	char name[EXECUTOR_TEXT_SIZE];
+	char name2[EXECUTOR_TEXT_SIZE];
 };
 
 struct executor_pool;
@@ -188,6 +193,7 @@ struct operation {
 	int parent; /* the folder of `last` */
 	int second; /* what is moved */
 	int uts;
+	int names;  /* the folder that names begin at */
 	__u32 root_uid; /* of the caller's user namespace, in the host's */
 	__u32 root_gid;
 	/* What is performed: the copies that were decided on. */

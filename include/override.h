@@ -22,6 +22,8 @@ struct override_target {
 	const struct warder_image *image;
 	int userns_fd; /* owned user namespace of the container (borrowed), -1: the host's */
 	int root_fd;   /* O_PATH on the container's root directory (borrowed), -1: unknown */
+	/* Without a loader, which knows these: inode numbers of its namespaces. */
+	__u32 userns, mntns;
 };
 
 /* How an intercept ended, for the event. */
@@ -72,6 +74,9 @@ struct override_callbacks {
 	/* Hands a call to a handler; must not wait. 0, or -errno when it cannot be handed on. NULL: there
 	 * are no handlers. Called from the override thread. */
 	int (*ask)(void *arg, const struct override_ask *ask);
+	/* A listener of override_listen() is not there any more. NULL: nobody minds. Called from the
+	 * override thread. */
+	void (*unlisten)(void *arg, __u64 cid, __u32 slot);
 	void *arg;
 };
 
@@ -82,7 +87,11 @@ struct override_options {
 	const char *journal; /* NULL: OVERRIDE_JOURNAL; its folder is made when it is missing */
 };
 
-/* Forks the executors, so call it before threads are started. */
+/*
+ * Forks the executors, so call it before threads are started. Without a `loader` (NULL) nothing is
+ * handed over by BPF, and containers have no tags: only what override_listen() is told of is answered.
+ * Names are then paths from the container's root_fd, which must be there.
+ */
 int override_new(struct override **ret, struct loader *loader,
 		 const struct override_callbacks *callbacks,
 		 const struct override_options *options, struct warder_error *reterr);

@@ -433,6 +433,8 @@ int executor_receive(struct executor *ex, struct executor_reply *ret)
 	ret->target[sizeof(ret->target) - 1] = '\0';
 	ret->data[sizeof(ret->data) - 1] = '\0';
 	ret->last[sizeof(ret->last) - 1] = '\0';
+	ret->name[sizeof(ret->name) - 1] = '\0';
+	ret->name2[sizeof(ret->name2) - 1] = '\0';
 	return 0;
 }
 

@@ -65,6 +65,15 @@ void mount_facts(struct operation *op, const struct executor_home *home, int fd,
 void mount_place(struct operation *op, const struct executor_home *home,
 		 const struct mount_line *line, struct executor_reply *reply);
 
+/*
+ * The path of `fd` from op->names, "" if there is none: it is not below it, or (`again`) what the path
+ * leads to is something else. That cannot be asked once something is mounted there.
+ */
+void name_tell(const struct operation *op, const struct executor_home *home, int fd, int again,
+	       char *to, size_t size);
+/* Has the caller the capability that this call is about? */
+void caller_capable(const struct operation *op, const char *status, struct executor_reply *reply);
+
 /* Hands req->text, options one after the other, to a file system that is being made or remounted.
  * executor_mount.c */
 int set_options(int fs, const struct executor_request *req, struct executor_reply *reply);
@@ -72,7 +81,7 @@ int set_options(int fs, const struct executor_request *req, struct executor_repl
 /* The steps: executor_resolve.c, executor_notify.c, executor_call.c. */
 void resolve(struct operation *op, const struct executor_home *home,
 	     const struct executor_request *req, struct executor_reply *reply);
-void resolve_notified(struct operation *op, const struct caller *c, const char *status,
+void resolve_notified(struct operation *op, const struct caller *c,
 		      const struct executor_request *req, struct executor_reply *reply);
 /* EXECUTOR_GIVE */
 void give_descriptor(const struct executor_request *req, int listener, int fd,

@@ -8,10 +8,12 @@
 #include <linux/capability.h>
 #include <linux/kcmp.h>
 #include <linux/nsfs.h>
+#include <linux/openat2.h>
 #include <linux/seccomp.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 
 #include "cleanup.h"
@@ -37,15 +39,17 @@ static int userns_parent(int fd)
  * its effective set counts, and it has everything in a namespace that it made from its own. What
  * cannot be followed counts as no: then the kernel is asked.
  */
-static void caller_capable(const struct operation *op, const char *status,
-			   struct executor_reply *reply)
+void caller_capable(const struct operation *op, const char *status, struct executor_reply *reply)
 {
 	const char *caps = strstr(status, "\nCapEff:"), *uids = strstr(status, "\nUid:");
 	__u64 effective = caps ? strtoull(caps + 8, NULL, 16) : 0;
 	cleanup_close int at = ioctl(op->mntns, NS_GET_USERNS);
+	cleanup_free char *comm = proc_read(op->tid, "comm");
 	unsigned ruid = 0, euid = (unsigned)-1;
 	uid_t owner;
 
+	if (comm)
+		snprintf(reply->comm, sizeof(reply->comm), "%.*s", (int)strcspn(comm, "\n"), comm);
 	if (uids)
 		sscanf(uids, "\nUid: %u %u", &ruid, &euid);
 	reply->mnt_userns = at < 0 ? 0 : fd_ino(at);
@@ -66,6 +70,39 @@ static void caller_capable(const struct operation *op, const char *status,
 		close(at);
 		at = up;
 	}
+}
+
+/* ---------------------------------------------------------------------------- names */
+
+void name_tell(const struct operation *op, const struct executor_home *home, int fd, int again,
+	       char *to, size_t size)
+{
+	struct open_how how = { .flags = O_PATH | O_NOFOLLOW | O_CLOEXEC,
+				.resolve = RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS };
+	cleanup_close int seen = -1;
+	struct stat a, b;
+	char link[32];
+	ssize_t got;
+
+	to[0] = '\0';
+	if (op->names < 0 || fd < 0)
+		return;
+	snprintf(link, sizeof(link), "fd/%d", fd);
+	/* The kernel tells paths from the reader's root. */
+	if (fchdir(op->names) || chroot("."))
+		got = -1;
+	else
+		got = readlinkat(home->self, link, to, size - 1);
+	if (got > 0 && again) {
+		to[got] = '\0';
+		seen = (int)syscall(SYS_openat2, AT_FDCWD, to, &how, sizeof(how));
+	}
+	come_home(home);
+	to[got > 0 ? got : 0] = '\0';
+	/* Outside of that root a path looks like any other: it must lead back. */
+	if (again && (seen < 0 || fstat(seen, &a) || fstat(fd, &b) || a.st_dev != b.st_dev ||
+		      a.st_ino != b.st_ino))
+		to[0] = '\0';
 }
 
 /* ------------------------------------------------------------------ which descriptor */
@@ -188,10 +225,13 @@ static void resolve_move_mount(struct operation *op, const struct caller *c,
 {
 	__u32 flags = (__u32)req->arg[4];
 	struct mount_line line;
-	int err = copy_string(req->tid, req->arg[1], reply->source, sizeof(reply->source), 0);
+	int err = !req->arg[1] && !(flags & MOVE_MOUNT_F_EMPTY_PATH) ? -EFAULT : 0;
 
-	if (!err && ((!req->arg[1] && !(flags & MOVE_MOUNT_F_EMPTY_PATH)) ||
-		     (!req->arg[3] && !(flags & MOVE_MOUNT_T_EMPTY_PATH))))
+	if (!err)
+		err = copy_string(req->tid, req->arg[1], reply->source, sizeof(reply->source), 0);
+	if (!err && !reply->source[0] && (flags & MOVE_MOUNT_F_EMPTY_PATH))
+		reply->held = held_find(req, (__s32)req->arg[0]);
+	if (!err && !req->arg[3] && !(flags & MOVE_MOUNT_T_EMPTY_PATH))
 		err = -EFAULT;
 	if (!err)
 		err = copy_string(req->tid, req->arg[3], reply->target, sizeof(reply->target), 0);
@@ -199,8 +239,6 @@ static void resolve_move_mount(struct operation *op, const struct caller *c,
 		fail(reply, err, "its arguments cannot be read");
 		return;
 	}
-	if (!reply->source[0] && (flags & MOVE_MOUNT_F_EMPTY_PATH))
-		reply->held = held_find(req, (__s32)req->arg[0]);
 	op->target = walk_end(c, (__s32)req->arg[2], reply->target,
 			      !!(flags & MOVE_MOUNT_T_EMPTY_PATH),
 			      !!(flags & MOVE_MOUNT_T_SYMLINKS), "the target", reply);
@@ -232,14 +270,9 @@ static void resolve_path(const struct executor_request *req, char *to, size_t si
 		fail(reply, err, "its arguments cannot be read");
 }
 
-void resolve_notified(struct operation *op, const struct caller *c, const char *status,
+void resolve_notified(struct operation *op, const struct caller *c,
 		      const struct executor_request *req, struct executor_reply *reply)
 {
-	cleanup_free char *comm = proc_read(req->tid, "comm");
-
-	if (comm)
-		snprintf(reply->comm, sizeof(reply->comm), "%.*s", (int)strcspn(comm, "\n"), comm);
-	caller_capable(op, status, reply);
 	switch (req->call) {
 	case WARDER_CALL_fsopen:
 		resolve_fsopen(req, reply);

@@ -736,8 +736,10 @@ void resolve(struct operation *op, const struct executor_home *home,
 	op->call = req->call;
 	memcpy(op->arg, req->arg, sizeof(op->arg));
 
+	if (req->asked)
+		caller_capable(op, status, reply);
 	if (call_needs_notify(req->call)) {
-		resolve_notified(op, &c, status, req, reply);
+		resolve_notified(op, &c, req, reply);
 		return;
 	}
 	if (req->op == WARDER_OP_MOUNT) {

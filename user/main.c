@@ -26,6 +26,7 @@ static const struct {
 	{ "supervise", cmd_supervise, "run a program that decides about refused calls" },
 	{ "ask", cmd_ask, "answer what policies leave to a person" },
 	{ "keyring", cmd_keyring, "show and change a container's keys" },
+	{ "oci", cmd_oci, "answer for containers of other runtimes" },
 	{ "doctor", cmd_doctor, "can this host enforce, and does it?" },
 };
 

@@ -96,7 +96,8 @@ struct share {
 struct notify;
 
 struct override {
-	struct loader *loader;
+	struct loader *loader; /* NULL: nothing is handed over by BPF */
+	__u64 cookie; /* without a loader: the last one */
 	struct notify *notify;
 	struct override_callbacks cb;
 	struct executor_pool *pool;
@@ -177,6 +178,19 @@ int job_admit(struct override *o, struct job *j);
 void job_drop(struct override *o, struct job *j);
 /* One step of its executor; 0 or -errno. */
 int job_send(struct job *j, struct override *o, enum executor_step step, int fd);
+
+/* override_world.c. Never used again in a boot. */
+__u64 world_cookie(struct override *o);
+/* The container's record into j->ctr. */
+int world_record(struct override *o, struct job *j);
+/* The name as rules have it, for descriptor `fd` of the executor, which the last reply is about. */
+int world_name(struct override *o, struct job *j, int fd, char *name, size_t size);
+/* A mount was made, and will be at `path`; or it was moved. */
+int world_made(struct override *o, struct job *j, int fd, const char *path,
+	       struct warder_error *reterr);
+int world_moved(struct override *o, struct job *j, const char *from, const char *to);
+/* Whose task that is. */
+int world_task(struct override *o, const struct job *j, pid_t tgid, struct warder_task *ret);
 
 /* override_notify.c: calls that seccomp filters ask about. */
 int notify_new(struct notify **ret);

@@ -169,6 +169,8 @@ static void listener_close(struct override *o, struct listener *l)
 	for (unsigned i = 0; last && i < TOKENS; i++)
 		if (o->notify->token[i] && o->notify->token[i]->cid == l->cid)
 			token_free(o->notify, i);
+	if (o->cb.unlisten)
+		o->cb.unlisten(o->cb.arg, l->cid, l->slot);
 }
 
 static void listener_add(struct override *o, __u64 cid, __u32 slot, int fd)
@@ -187,6 +189,8 @@ static void listener_add(struct override *o, __u64 cid, __u32 slot, int fd)
 		log_warning("overrides: too many seccomp filters to answer for; a command that was "
 			    "entered cannot use the new mount API");
 		close(fd);
+		if (o->cb.unlisten)
+			o->cb.unlisten(o->cb.arg, cid, slot);
 		return;
 	}
 	*l = (struct listener){ .fd = fd, .cid = cid, .slot = slot, .left = RATE_BURST,
@@ -242,8 +246,8 @@ static void icept_fill(struct override *o, struct job *j, const struct listener 
 	ic->h.cid = l->cid;
 	ic->h.slot = l->slot;
 	ic->h.tid = ic->h.tgid = req->pid;
-	ic->cookie = __atomic_fetch_add(&loader_host(o->loader)->cookie, 1, __ATOMIC_RELAXED) + 1;
-	ic->op = WARDER_OP_MOUNT;
+	ic->cookie = world_cookie(o);
+	ic->op = call_op_of(call_name(call), strlen(call_name(call)));
 	ic->call = call;
 	ic->nr = (__u32)req->data.nr;
 	ic->compat = req->data.arch == AUDIT_ARCH_I386;
@@ -255,6 +259,15 @@ static void icept_fill(struct override *o, struct job *j, const struct listener 
 	ic->cap = 21; /* CAP_SYS_ADMIN */
 	j->out.cid = l->cid;
 	j->out.result = ic->result;
+}
+
+/* Of others' filters: those calls on mounts besides whose rights are asked of in one way. What BPF
+ * hands over when it is refused is left to that. */
+static int can_answer(const struct override *o, __u32 call)
+{
+	return call_needs_notify(call) ||
+	       (!o->loader && (call == WARDER_CALL_mount || call == WARDER_CALL_umount ||
+			       call == WARDER_CALL_oldumount));
 }
 
 /* Takes one call off the listener. 0: there is none. */
@@ -276,7 +289,7 @@ static int listener_receive(struct override *o, struct listener *l)
 	else if (in.n.data.arch == AUDIT_ARCH_I386)
 		call = call_from_number((unsigned)in.n.data.nr, 1);
 	/* pid 0: a task that our pid namespace does not see. */
-	j = in.n.pid && call_needs_notify(call) ? job_new(o) : NULL;
+	j = in.n.pid && can_answer(o, call) ? job_new(o) : NULL;
 	if (!j) {
 		send_continue(l, in.n.id);
 		return 1;
@@ -288,6 +301,8 @@ static int listener_receive(struct override *o, struct listener *l)
 	j->begun = now_ns();
 	j->deadline = j->begun + OVERRIDE_DEADLINE_MS * MS;
 	icept_fill(o, j, l, &in.n, call);
+	if (call == WARDER_CALL_mount)
+		j->mount_flags = warder_mount_flags(in.n.data.args[3]);
 	if (job_admit(o, j)) {
 		job_keep(o, j);
 		return 1;
@@ -451,6 +466,8 @@ static int token_new(struct override *o, __u64 cid, int is_mount, struct token *
 
 void notify_request(struct override *o, struct job *j, struct executor_request *req)
 {
+	req->asked = 1;
+	req->perform = 1; /* which rules can match is not known before */
 	req->holder = getpid();
 	req->helds = 0;
 	for (unsigned i = 0; i < TOKENS && req->helds < EXECUTOR_HELD_MAX; i++) {
@@ -722,19 +739,18 @@ static int on_move_mount(struct override *o, struct job *j)
 static int learn_caller(struct override *o, struct job *j)
 {
 	const struct executor_reply *r = &o->reply;
-	cleanup_close int pidfd = r->tgid > 0 ? (int)syscall(SYS_pidfd_open, r->tgid, 0) : -1;
 	struct warder_icept *ic = &j->out.icept;
 	struct warder_task task;
 	int err;
 
-	err = pidfd < 0 ? -ESRCH : loader_get_task(o->loader, pidfd, &task);
+	ic->h.tgid = (__u32)r->tgid;
+	err = world_task(o, j, r->tgid, &task);
 	if (!notify_is_alive(j))
 		return -ESRCH;
 	/* A filter is inherited as a tag is: whoever has one without the other is none of ours. */
 	if (err || task.cid != j->out.cid)
 		return -EPERM;
 	j->profile = task.profile_id ? task.profile : 0;
-	ic->h.tgid = (__u32)r->tgid;
 	ic->h.uid = r->euid;
 	memcpy(ic->h.comm, r->comm, sizeof(ic->h.comm));
 	ic->euid = r->euid;
@@ -794,6 +810,8 @@ int notify_resolved(struct override *o, struct job *j)
 		job_drop(o, j);
 		return 0;
 	}
+	if (!call_needs_notify(j->out.icept.call))
+		return 1;
 	if (j->token || j->out.icept.call == WARDER_CALL_fsopen ||
 	    j->out.icept.call == WARDER_CALL_open_tree) {
 		if (!j->token && r->error) {
