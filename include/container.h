@@ -141,7 +141,8 @@ int container_seal_exe(struct warder_error *reterr);
 int container_launch(const struct container_launch *l, int *ret_sock, pid_t *ret_pid,
 		     struct warder_error *reterr);
 
-/* main() of a program that launches calls this first: does not return in a builder. */
+/* main() of a program that launches calls this first: does not return in a builder, nor in the
+ * keeper (keeper.h). */
 void container_builder_main(int argc, char **argv);
 
 /* ------------------------------------------ shared by the builder's source files */

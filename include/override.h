@@ -82,7 +82,18 @@ struct override_callbacks {
 
 #define OVERRIDE_JOURNAL "/run/warder/override.journal"
 
+/* A notification that has been taken up, or was the last time: written by the override thread, read by
+ * whoever must answer it should this process die. The last entry is for those that are passed on at
+ * once. */
+struct override_inflight {
+	__u64 cid; /* 0: none yet */
+	__u64 id;
+};
+#define OVERRIDE_INFLIGHT 65
+#define OVERRIDE_INFLIGHT_SIZE (OVERRIDE_INFLIGHT * sizeof(struct override_inflight))
+
 struct override_options {
+	struct override_inflight *inflight; /* OVERRIDE_INFLIGHT of them; NULL: nobody reads it */
 	unsigned executors;  /* 0: 4, at most EXECUTORS_MAX */
 	const char *journal; /* NULL: OVERRIDE_JOURNAL; its folder is made when it is missing */
 };

@@ -28,6 +28,7 @@
 #include "cleanup.h"
 #include "container.h"
 #include "control.h"
+#include "keeper.h"
 #include "override.h"
 
 /* As placed by container_launch(). */
@@ -431,6 +432,7 @@ void container_builder_main(int argc, char **argv)
 	struct builder b = { .sock = FD_SOCK, .userns_fd = -1, .self_fd = -1 };
 	cleanup_close int score = -1;
 
+	keeper_main(argc, argv);
 	if (argc != 1 || strcmp(argv[0], "warder-init"))
 		return;
 	prctl(PR_SET_DUMPABLE, 0);

@@ -553,6 +553,7 @@ int override_new(struct override **ret, struct loader *loader,
 		return -ENOMEM;
 	o->loader = loader;
 	o->cb = *callbacks;
+	o->inflight = options ? options->inflight : NULL;
 	o->epoll = o->stop_fd = o->kick_epoll = o->answer_fd = -1;
 	sem_init(&o->begun, 0, 0);
 	pthread_mutex_init(&o->answer_lock, NULL);

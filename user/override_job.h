@@ -99,6 +99,7 @@ struct override {
 	struct loader *loader; /* NULL: nothing is handed over by BPF */
 	__u64 cookie; /* without a loader: the last one */
 	struct notify *notify;
+	struct override_inflight *inflight; /* may be NULL */
 	struct override_callbacks cb;
 	struct executor_pool *pool;
 	struct journal *journal;

@@ -29,7 +29,7 @@
 #define LISTENERS_PER_CONTAINER 32 /* the first process's, and one for each command that is entered */
 #define TOKENS 256
 #define TOKENS_PER_CONTAINER EXECUTOR_HELD_MAX
-#define NEW_MAX 32
+#define NEW_MAX LISTENERS
 #define RATE_PER_SECOND 200ull /* of one listener; more wait in the kernel */
 #define RATE_BURST 64
 #define NOTIFY_SIZE 512 /* of the kernel's struct seccomp_notif, which may grow */
@@ -261,6 +261,18 @@ static void icept_fill(struct override *o, struct job *j, const struct listener 
 	j->out.result = ic->result;
 }
 
+/* For the case that we die. An old id does no harm, it is answered once. */
+static void inflight_note(struct override *o, const struct listener *l, unsigned i, __u64 id)
+{
+	_Static_assert(OVERRIDE_INFLIGHT == JOBS + 1, "one for each job, and one more");
+
+	if (!o->inflight)
+		return;
+	__atomic_store_n(&o->inflight[i].cid, 0, __ATOMIC_RELEASE);
+	__atomic_store_n(&o->inflight[i].id, id, __ATOMIC_RELEASE);
+	__atomic_store_n(&o->inflight[i].cid, l->cid, __ATOMIC_RELEASE);
+}
+
 /* Of others' filters: those calls on mounts besides whose rights are asked of in one way. What BPF
  * hands over when it is refused is left to that. */
 static int can_answer(const struct override *o, __u32 call)
@@ -290,6 +302,7 @@ static int listener_receive(struct override *o, struct listener *l)
 		call = call_from_number((unsigned)in.n.data.nr, 1);
 	/* pid 0: a task that our pid namespace does not see. */
 	j = in.n.pid && can_answer(o, call) ? job_new(o) : NULL;
+	inflight_note(o, l, j ? job_index(o, j) : JOBS, in.n.id);
 	if (!j) {
 		send_continue(l, in.n.id);
 		return 1;

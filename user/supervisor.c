@@ -217,7 +217,7 @@ static int supervisor_make_dirs(struct supervisor *s, struct warder_error *reter
 static void supervisor_remove_dirs(struct supervisor *s)
 {
 	static const char *const files[] = { CONTROL_SOCKET, "containers/exited.json",
-					     "override.journal" };
+					     "override.journal", KEEPER_SOCKET };
 	static const char *const dirs[] = { "containers", "stage.mask", "stage" };
 	char path[PATH_MAX];
 
@@ -305,6 +305,7 @@ static int supervisor_open_kernel(struct supervisor *s, struct warder_error *ret
 						      .ask = sup_handler_ask,
 						      .arg = s };
 	const struct loader_options kernel = { .wait_bound_ns = s->options.wait_bound_us * 1000ull };
+	struct override_options overrides = { 0 };
 	struct warder_error e = { "" };
 	int err;
 
@@ -321,8 +322,12 @@ static int supervisor_open_kernel(struct supervisor *s, struct warder_error *ret
 	} else if (err) {
 		return error_set(reterr, err, "%s", e.text);
 	}
+	err = sup_notify_open(s, reterr);
+	if (err)
+		return err;
 	/* Executors are forked here: no thread exists yet, and no container is open. */
-	err = override_new(&s->override, s->loader, &callbacks, NULL, reterr);
+	overrides.inflight = s->inflight;
+	err = override_new(&s->override, s->loader, &callbacks, &overrides, reterr);
 	if (err)
 		return err;
 	err = events_new(&s->events, s->loader, sup_event_record, s, reterr);
@@ -330,6 +335,7 @@ static int supervisor_open_kernel(struct supervisor *s, struct warder_error *ret
 		return err;
 	sup_policy_adopt(s);
 	ctr_adopt_all(s);
+	sup_notify_adopt(s);
 	sup_policy_sweep(s);
 	/* The one before may have left more attached. */
 	supervisor_trim_later(s);
@@ -396,6 +402,7 @@ static void supervisor_close(struct supervisor *s, int failed)
 	source_remove(s, &s->listener);
 	override_free(s->override);
 	s->override = NULL;
+	sup_notify_close(s);
 	while (s->conns)
 		conn_close(s, s->conns);
 	events_free(s->events);
@@ -546,7 +553,7 @@ int supervisor_run(const struct supervisor_options *options, struct warder_error
 		return error_set(reterr, -ENOMEM, "out of memory");
 	s->options = *options;
 	pthread_mutex_init(&s->lock, NULL);
-	s->lock_fd = s->epoll_fd = s->exe_fd = -1;
+	s->lock_fd = s->epoll_fd = s->exe_fd = s->inflight_fd = -1;
 	s->listener.fd = s->signals.fd = s->event_source.fd = s->outcome_source.fd =
 		s->ask_source.fd = -1;
 	supervisor_harden();

@@ -19,6 +19,7 @@
 #include "container.h"
 #include "control.h"
 #include "events.h"
+#include "keeper.h"
 #include "keyring.h"
 #include "loader.h"
 #include "override.h"
@@ -199,6 +200,9 @@ struct supervisor {
 
 	struct loader *loader; /* NULL in unit tests */
 	struct override *override;
+	struct keeper *keeper; /* NULL: no container has a filter */
+	int inflight_fd; /* memfd with what is being answered, mapped at: */
+	struct override_inflight *inflight;
 	struct keyring *keyring; /* NULL: kernel without keys */
 	struct events *events;
 	char keyring_reason[256];
@@ -360,6 +364,13 @@ int ctr_save(struct supervisor *s, struct ctr *c, struct warder_error *reterr);
 void ctr_end(struct supervisor *s, struct ctr *c, int status);
 void ctr_tick(struct supervisor *s, uint64_t now);
 void ctr_adopt_all(struct supervisor *s);
+/* supervisor_notify.c: the listeners of seccomp filters, with a copy at the keeper. */
+int sup_notify_open(struct supervisor *s, struct warder_error *reterr);
+/* Takes the listener; what is asked is answered from now on. */
+int sup_notify_add(struct supervisor *s, struct ctr *c, int listener, struct warder_error *reterr);
+/* Those that a supervisor before us has left at the keeper. */
+void sup_notify_adopt(struct supervisor *s);
+void sup_notify_close(struct supervisor *s);
 void ctr_rings_mend(struct supervisor *s, struct ctr *c);
 void ctr_rings_look(struct supervisor *s, struct ctr *c);
 void ctr_free_all(struct supervisor *s);

@@ -403,9 +403,9 @@ static int launch_tag(struct supervisor *s, struct launch *l, struct warder_erro
 			return error_errno(reterr, err, "cannot tag the container's process");
 	}
 	if (l->filter >= 0 && s->override) {
-		err = override_listen(s->override, c->cid, c->slot, take_fd(&l->filter));
+		err = sup_notify_add(s, c, take_fd(&l->filter), reterr);
 		if (err)
-			return error_errno(reterr, err, "cannot watch the filter for the new mount API");
+			return err;
 		if (!l->enter)
 			c->notify = 1;
 	}
