@@ -187,6 +187,12 @@ _Static_assert(sizeof(struct warder_option) == 32, "option layout");
 #define WARDER_CAUSE_LSM 2u        /* another security module, or anything else */
 #define WARDER_CAUSE_BASELINE 4u   /* the baseline: only of rules that grant nothing */
 
+enum warder_way {
+	WARDER_WAY_ANY = 0,
+	WARDER_WAY_HANDOFF, /* BPF has seen the kernel refuse it */
+	WARDER_WAY_NOTIFY,  /* a seccomp filter asks before the kernel has seen it */
+};
+
 struct warder_override {
 	__u32 op;      /* enum warder_op */
 	__u32 ops;     /* WARDER_MNT_* for mount */
@@ -207,7 +213,7 @@ struct warder_override {
 	__u32 rule;
 	__u8 options;  /* used entries of option[] */
 	__u8 layer;    /* of a stack: whose rule it is */
-	__u16 pad;
+	__u16 way;     /* enum warder_way: of calls that come in which way */
 	__u32 by_profile; /* number of the caller's profile (of a stack: its part), 0: top; or ANY */
 	char type[WARDER_FSTYPE_SIZE];
 	struct warder_option option[WARDER_OPTIONS_MAX];

@@ -292,6 +292,12 @@ static enum near rule_try(const struct warder_image *img, unsigned i,
 		snprintf(why, size, "speaks of another operation");
 		return NEAR_OP;
 	}
+	if (r->way && f->way && r->way != f->way) {
+		snprintf(why, size, r->way == WARDER_WAY_NOTIFY ?
+			 "is for the new mount API only (way: notify)" :
+			 "is not for the new mount API (way: handoff)");
+		return NEAR_OP;
+	}
 	if (r->do_ == WARDER_DO_REPORT) {
 		snprintf(why, size, "has such calls reported only");
 		return NEAR_REPORT;

@@ -27,6 +27,7 @@ int override_needs_filter(const struct warder_image *img)
 		const struct warder_override *r = override_rule_at(img, i);
 
 		if (r->op == WARDER_OP_MOUNT && r->do_ != WARDER_DO_REPORT &&
+		    r->way != WARDER_WAY_HANDOFF &&
 		    (r->ops & (WARDER_MNT_NEW | WARDER_MNT_BIND | WARDER_MNT_MOVE)))
 			return 1;
 	}

@@ -15,6 +15,7 @@ struct override_facts {
 	__u32 fsuid;
 	__u32 relation; /* WARDER_BY_USERNS_*, 0: neither */
 	__u32 cause;    /* WARDER_CAUSE_* */
+	__u32 way;      /* enum warder_way; ANY: not known, rules of either can match */
 	int same_mntns; /* 1: the container's own mount namespace */
 	int host_mntns; /* 1: it is the supervisor's */
 	int shared;     /* 1: the mount would show up on the host */

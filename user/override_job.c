@@ -373,6 +373,9 @@ static void facts_fill(struct override *o, struct job *j, struct override_facts 
 	f->cause = icept_cause(&j->out.icept);
 	f->candidates = j->out.icept.candidates;
 	f->profile = j->profile;
+	/* An agent's mount(2) comes by a filter, too, and is nonetheless no other call for that. */
+	f->way = call_needs_notify(f->op == WARDER_OP_MOUNT ? j->out.icept.call : WARDER_CALL_NONE) ?
+			 WARDER_WAY_NOTIFY : WARDER_WAY_HANDOFF;
 	f->same_mntns = r->mntns == j->ctr.mntns;
 	f->host_mntns = r->mntns == r->home_mntns;
 	f->shared = (int)r->shared;

@@ -558,6 +558,7 @@ static void facts_open(struct override *o, struct job *j, const struct fs_mount 
 		.fsuid = r->fsuid,
 		.relation = r->relation,
 		.cause = WARDER_CAUSE_CAPABILITY,
+		.way = WARDER_WAY_NOTIFY,
 		.same_mntns = r->mntns == j->ctr.mntns,
 		.host_mntns = r->mntns == r->home_mntns,
 		.open = 1,
@@ -630,23 +631,25 @@ static void on_fsconfig(struct override *o, struct job *j)
 		.value = r->has_value ? r->data : NULL,
 		.aux = (__s32)j->out.icept.arg[4],
 	};
-	int err = fs_config_check(&f), created = c->phase;
+	enum fs_context_phase before = c->phase;
+	int err = fs_config_check(&f);
 
 	/* Of text that cannot be read the kernel only speaks when all else is right. */
 	if (!err && r->error)
 		err = r->error;
 	if (!err)
 		err = fs_context_config(c, &f);
-	if (err || c->phase == (enum fs_context_phase)created) {
+	if (err || c->phase == before) {
 		quiet(o, j, err);
 		return;
 	}
 	/* All options are known: what no rule allows is refused here, where programs expect it. */
 	memcpy(j->out.icept.type, c->mount.fstype, sizeof(j->out.icept.type));
-	if (may_go_on(o, j, &c->mount))
-		quiet(o, j, 0);
-	else
-		c->phase = FS_CONTEXT_MOUNTED; /* spent, as a context is that failed */
+	c->phase = FS_CONTEXT_MOUNTED; /* spent, as a context is that failed */
+	if (!may_go_on(o, j, &c->mount))
+		return; /* nothing of the job is there any more */
+	c->phase = FS_CONTEXT_CREATED;
+	quiet(o, j, 0);
 }
 
 static void on_fsmount(struct override *o, struct job *j)

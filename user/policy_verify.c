@@ -199,11 +199,14 @@ static const char *verify_override(const struct warder_image *img, const struct 
 	if ((o->cause & WARDER_CAUSE_BASELINE) && o->do_ != WARDER_DO_FAKE &&
 	    o->do_ != WARDER_DO_DENY)
 		return "cause of an override";
-	if (o->do_ > WARDER_DO_HANDLER || o->pad ||
+	if (o->do_ > WARDER_DO_HANDLER || o->way > WARDER_WAY_NOTIFY ||
+	    (o->way == WARDER_WAY_NOTIFY &&
+	     (o->op != WARDER_OP_MOUNT ||
+	      (o->ops & ~(WARDER_MNT_NEW | WARDER_MNT_BIND | WARDER_MNT_MOVE)))) ||
 	    !o->handler != (o->do_ != WARDER_DO_HANDLER) || !string_is_fine(img, o->handler) || o->late > WARDER_LATE_STOP || !o->cause ||
 	    (o->cause & ~(WARDER_CAUSE_CAPABILITY | WARDER_CAUSE_LSM | WARDER_CAUSE_BASELINE)) ||
 	    (o->by_userns & ~(WARDER_BY_USERNS_CONTAINER | WARDER_BY_USERNS_NESTED)) ||
-	    o->any_target > 1 || !o->deadline_ms || o->layer || o->pad ||
+	    o->any_target > 1 || !o->deadline_ms || o->layer ||
 	    (o->by_profile != WARDER_BY_ANY_PROFILE && o->by_profile >= img->h.profile.count))
 		return "action of an override";
 	if (o->do_ == WARDER_DO_HANDLER && o->value && !errno_is_fine(o->value))

@@ -266,6 +266,34 @@ static void test_bind(void **state)
 	assert_int_equal(umount2("/mnt/scratch/bind", 0), 0);
 }
 
+/* A rule can be for one of the two ways only. */
+static void test_way(void **state)
+{
+	static const char *const text[] = {
+		"policy: t\noverride: [{on: mount, type: tmpfs, target: /mnt/**, do: perform, "
+		"way: handoff}]\n",
+		"policy: t\noverride: [{on: mount, type: tmpfs, target: /mnt/**, do: perform, "
+		"way: notify}]\n",
+	};
+	struct new_mount m = { .type = "tmpfs", .source = "none", .target = "/mnt/scratch/a" };
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		struct warder_image *img = h_compile(text[i]);
+		__u32 slot = rig_container(text[i]);
+
+		rig.image = img;
+		if (i == 0) {
+			refused(slot, new_mount, &m, EPERM, 1, "is not for the new mount API");
+		} else {
+			assert_int_equal(run(slot, new_mount, &m), 0);
+			assert_int_equal(umount2("/mnt/scratch/a", 0), 0);
+		}
+		rig.image = NULL;
+		free(img);
+	}
+}
+
 /* By somebody who has the capability the kernel is asked, and nothing is told. */
 static int plain_open(void *arg)
 {
@@ -519,7 +547,7 @@ static void test_killed(void **state)
 		usleep((useconds_t)(i * 4000));
 		kill(pid, SIGKILL);
 		assert_int_not_equal(rig_wait(pid), 1);
-		usleep(300000);
+		usleep(100000);
 		/* Mounted or not, never half. */
 		while (rig_mounted("/mnt/scratch/b", NULL, 0))
 			assert_int_equal(umount2("/mnt/scratch/b", 0), 0);
@@ -586,7 +614,8 @@ int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_tmpfs),	  cmocka_unit_test(test_refused),
-		cmocka_unit_test(test_bind),	  cmocka_unit_test(test_capable),
+		cmocka_unit_test(test_bind),	  cmocka_unit_test(test_way),
+		cmocka_unit_test(test_capable),
 		cmocka_unit_test(test_arguments), cmocka_unit_test(test_many),
 		cmocka_unit_test(test_another_container),
 		cmocka_unit_test(test_race),	  cmocka_unit_test(test_killed),

@@ -184,6 +184,8 @@ static void test_needed(void **state)
 	} cases[] = {
 		{ "{on: mount, type: tmpfs, do: perform}", 1 },
 		{ "{on: mount, type: tmpfs, do: deny}", 1 },
+		{ "{on: mount, type: tmpfs, do: perform, way: notify}", 1 },
+		{ "{on: mount, type: tmpfs, do: perform, way: handoff}", 0 },
 		{ "{on: mount, bind: /srv, target: /a, do: perform}", 1 },
 		{ "{on: move, source: /a, target: /b, do: perform}", 1 },
 		{ "{on: umount, target: /a, do: perform}", 0 },

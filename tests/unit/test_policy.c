@@ -136,7 +136,7 @@ static const struct policy_error errors[] = {
 	 "number"},
 	{P "override:\n  - {on: mount, type: tmpfs, do: perform, by: {profile: x}}\n", 3, 57,
 	 "out of `profiles:`"},
-	{P "override:\n  - {on: mount, type: tmpfs, do: perform, way: notify}\n", 3, 48, "not enforced"},
+	{P "override:\n  - {on: sethostname, do: perform, way: notify}\n", 3, 41, "only rules on mount and move"},
 	{P "keyring: {join: sticky}\n", 2, 17, "not enforced"},
 	{P "keyring: {join: x}\n", 2, 17, "lazy, sticky, deny"},
 	{P "keyring: {quota: {keys: 0}}\n", 2, 25, "number"},
