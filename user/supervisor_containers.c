@@ -352,6 +352,8 @@ void ctr_end(struct supervisor *s, struct ctr *c, int status)
 	pthread_mutex_unlock(&s->lock);
 	c->status = status;
 	c->dying_since = supervisor_now_ms();
+	/* Before the kill, which cannot end those who wait for an answer. */
+	sup_upcall_cancel(s, c->cid);
 	if (c->identity)
 		ctr_publish(s, c, c->foreign ? WARDER_CTR_RELEASED : WARDER_CTR_DEAD);
 	if (c->cgroup_fd >= 0)

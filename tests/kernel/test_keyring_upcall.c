@@ -21,6 +21,7 @@
 #define POLICY_ALL 202   /* everything to the host */
 #define POLICY_AUDIT 203 /* as the first, in audit mode */
 #define POLICY_DENY 204  /* names what it denies */
+#define POLICY_QUEUE 205 /* everything to a queue */
 
 #define MARKER "/tmp/warder-upcall-ran"
 #define GATE "/tmp/warder-upcall-go"
@@ -196,6 +197,21 @@ static void test_who_answers(void **state)
 	assert_int_equal(run_under(POLICY_ALL, child_asks), 0);
 	assert_int_equal(ran(), 1);
 	assert_int_equal(run_under(POLICY_AUDIT, child_asks), 0);
+	assert_int_equal(ran(), 1);
+}
+
+/* What is a queue's the host's own program does not get, whoever it asks: it has not put itself into
+ * the record. With warder's lines in its configuration it must be able to. */
+static void test_queue_is_not_the_hosts(void **state)
+{
+	(void)state;
+	assert_int_equal(handlers_make(), 0);
+	unlink(MARKER);
+	assert_int_equal(run_under(POLICY_QUEUE, child_asks_in_vain), 0);
+	assert_int_equal(ran(), 0);
+	__atomic_store_n(&loader_host(box_loader)->upcalls_by_lines, 1, __ATOMIC_RELEASE);
+	assert_int_equal(run_under(POLICY_QUEUE, child_asks), 0);
+	__atomic_store_n(&loader_host(box_loader)->upcalls_by_lines, 0, __ATOMIC_RELEASE);
 	assert_int_equal(ran(), 1);
 }
 
@@ -421,13 +437,16 @@ static int group_setup(void **state)
 	       box_publish(POLICY_AUDIT, "policy: audited\nmode: audit\n"
 					 "keyring: {join: deny, upcalls: [{type: dns_resolver, to: host}]}\n") ||
 	       box_publish(POLICY_DENY, "policy: denied\nkeyring: {join: deny, upcalls: [{type: '*', to: host}, "
-					"{type: user, to: deny}]}\n");
+					"{type: user, to: deny}]}\n") ||
+	       box_publish(POLICY_QUEUE, "policy: queued\nkeyring: {upcalls: [{type: '*', to: queue, "
+					 "else: host}]}\n");
 }
 
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_bytes),	     cmocka_unit_test(test_who_answers),
+		cmocka_unit_test(test_queue_is_not_the_hosts),
 		cmocka_unit_test(test_forged_types), cmocka_unit_test(test_pending),
 		cmocka_unit_test(test_record),	     cmocka_unit_test(test_join_denied),
 		cmocka_unit_test(test_events),
