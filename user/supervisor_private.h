@@ -307,6 +307,8 @@ void handle_keyring_queue(struct supervisor *s, struct conn *c, struct json_obje
 /* supervisor_upcall.c */
 int sup_upcall_open(struct supervisor *s, struct warder_error *reterr);
 void sup_upcall_close(struct supervisor *s);
+/* Does a loaded policy leave upcalls to queues? */
+int sup_upcall_is_needed(struct supervisor *s);
 /* Which way the host's upcalls take; the hooks must know. */
 void sup_upcall_look_at_host(struct supervisor *s);
 void sup_upcall_tick(struct supervisor *s, uint64_t now);

@@ -52,7 +52,7 @@ static int proc_text(pid_t pid, const char *what, char *buf, size_t size)
 	return 0;
 }
 
-int queue_proc_status(pid_t pid, struct upcall_status *ret)
+int sup_queue_proc_status(pid_t pid, struct upcall_status *ret)
 {
 	char text[8192];
 	int err = proc_text(pid, "status", text, sizeof(text));
@@ -77,14 +77,14 @@ static uint32_t proc_namespace(pid_t pid, const char *what)
 }
 
 /* Is `pid` that daemon or one of its descendants? What it starts to answer must not wait for it. */
-int queue_is_own(const struct sup_queue *q, pid_t pid)
+int sup_queue_is_own(const struct sup_queue *q, pid_t pid)
 {
 	for (int i = 0; i < ANCESTORS_MAX && pid > 1; i++) {
 		struct upcall_status st;
 
 		if (pid == q->pid)
 			return 1;
-		if (queue_proc_status(pid, &st))
+		if (sup_queue_proc_status(pid, &st))
 			return 0;
 		pid = st.ppid;
 	}
@@ -92,7 +92,7 @@ int queue_is_own(const struct sup_queue *q, pid_t pid)
 }
 
 /* The number of `pid` in the pid namespace that the daemon is in; 0: it has none there. */
-pid_t queue_pid_as_seen(const struct sup_queue *q, pid_t pid)
+pid_t sup_queue_pid_as_seen(const struct sup_queue *q, pid_t pid)
 {
 	struct upcall_status mine, theirs;
 	uint32_t wanted;
@@ -101,7 +101,7 @@ pid_t queue_pid_as_seen(const struct sup_queue *q, pid_t pid)
 
 	if (!q->q.userns)
 		return pid;
-	if (queue_proc_status(q->pid, &theirs) || queue_proc_status(pid, &mine) ||
+	if (sup_queue_proc_status(q->pid, &theirs) || sup_queue_proc_status(pid, &mine) ||
 	    mine.depth < theirs.depth)
 		return 0;
 	wanted = proc_namespace(q->pid, "ns/pid");
@@ -140,7 +140,7 @@ static int queue_judge(struct supervisor *s, const struct conn *c, const struct 
 		return error_set(e, -EPERM, "a queue is registered on a connection that the daemon "
 					    "itself made to container.sock");
 	q->q.userns = proc_namespace(q->pid, "ns/user");
-	if (!q->q.userns || queue_proc_status(q->pid, &st) ||
+	if (!q->q.userns || sup_queue_proc_status(q->pid, &st) ||
 	    proc_idmap(q->pid, "uid_map", &q->uids) || proc_idmap(q->pid, "gid_map", &q->gids) ||
 	    syscall(SYS_pidfd_send_signal, pidfd, 0, NULL, 0))
 		return error_set(e, -EPERM, "the process that connected cannot be looked at");
@@ -244,7 +244,7 @@ void handle_keyring_queue(struct supervisor *s, struct conn *c, struct json_obje
 	conn_reply(s, c, r, -1);
 }
 
-void queue_conn_gone(struct supervisor *s, const struct conn *c)
+void sup_queue_conn_gone(struct supervisor *s, const struct conn *c)
 {
 	struct sup_queue **p = &s->queues;
 
@@ -261,7 +261,7 @@ void queue_conn_gone(struct supervisor *s, const struct conn *c)
 }
 
 /* The first one after (rank, id), NULL: none. */
-struct sup_queue *queue_next(struct supervisor *s, const struct upcall_origin *o, uint32_t *rank,
+struct sup_queue *sup_queue_next(struct supervisor *s, const struct upcall_origin *o, uint32_t *rank,
 			     uint64_t *id)
 {
 	struct sup_queue *best = NULL;

@@ -633,6 +633,7 @@ static void handle_status(struct supervisor *s, struct conn *c, struct json_obje
 	control_put_bool(r, "keyrings", s->keyring != NULL);
 	if (!s->keyring)
 		control_put_string(r, "keyrings_reason", s->keyring_reason);
+	control_put_bool(r, "queues", sup_upcall_is_needed(s));
 	control_put_int(r, "containers", containers);
 	control_put_u64(r, "events_lost", dropped);
 	control_put_u64(r, "outcomes_lost", s->outcomes_dropped);

@@ -124,7 +124,7 @@ static int queue_show(struct supervisor *s, const struct sup_queue *q, struct up
 	control_put_string(in, "type", u->ask.type);
 	upcall_put_bytes(in, "description", u->ask.description, strlen(u->ask.description));
 	upcall_put_bytes(in, "callout", u->ask.callout, u->ask.callout_len);
-	control_put_int(in, "pid", queue_pid_as_seen(q, (pid_t)u->record.tgid));
+	control_put_int(in, "pid", sup_queue_pid_as_seen(q, (pid_t)u->record.tgid));
 	control_put_u64(in, "uid", inside ? upcall_idmap_inside(&q->uids, u->ask.uid) : u->ask.uid);
 	control_put_u64(in, "gid", inside ? upcall_idmap_inside(&q->gids, u->ask.gid) : u->ask.gid);
 	control_put_string(in, "by", u->record.by == WARDER_UPCALL_BY_KERNEL ? "kernel" : "program");
@@ -148,8 +148,8 @@ static void upcall_route(struct supervisor *s, struct upcall *u)
 	o.levels = u->record.levels <= WARDER_USERNS_MAX ? u->record.levels : WARDER_USERNS_MAX;
 	memcpy(o.type, u->ask.type, strnlen(u->ask.type, sizeof(o.type) - 1));
 	u->conn = 0;
-	while ((q = queue_next(s, &o, &u->rank, &u->queue_id))) {
-		if (q->q.userns && queue_is_own(q, (pid_t)u->record.tgid))
+	while ((q = sup_queue_next(s, &o, &u->rank, &u->queue_id))) {
+		if (q->q.userns && sup_queue_is_own(q, (pid_t)u->record.tgid))
 			continue;
 		u->conn = q->conn;
 		if (!queue_show(s, q, u))
@@ -276,6 +276,18 @@ void sup_upcall_close(struct supervisor *s)
 	source_remove(s, &s->upcall_listener);
 	while (s->upcalls)
 		upcall_free(s, s->upcalls);
+}
+
+int sup_upcall_is_needed(struct supervisor *s)
+{
+	for (uint32_t i = 0; i < WARDER_POLICIES_MAX; i++) {
+		const struct warder_image *img = s->policy[i].image ? sup_policy_image(s, i) : NULL;
+
+		for (unsigned k = 0; img && k < WARDER_UPCALLS_MAX && img->h.upcall[k].rule; k++)
+			if (img->h.upcall[k].to == WARDER_UPCALL_QUEUE)
+				return 1;
+	}
+	return 0;
 }
 
 /* Lines in the ordinary program's configuration need that it may get the authority first. */
@@ -423,7 +435,7 @@ void handle_keyring_answer(struct supervisor *s, struct conn *c, struct json_obj
 
 void sup_upcall_conn_gone(struct supervisor *s, struct conn *c)
 {
-	queue_conn_gone(s, c);
+	sup_queue_conn_gone(s, c);
 	c->queues = 0;
 	for (struct upcall *u = s->upcalls; u; u = u->next) {
 		if (u->conn != c->id || u->said)
@@ -464,7 +476,7 @@ void sup_upcall_tick(struct supervisor *s, uint64_t now)
 		if (!u->message || now < u->looked + LOOK_MS)
 			continue;
 		u->looked = now;
-		if (!queue_proc_status((pid_t)u->record.tid, &st) && st.killed)
+		if (!sup_queue_proc_status((pid_t)u->record.tid, &st) && st.killed)
 			upcall_cancel(s, u, ENOKEY, 0, "the requester was killed");
 	}
 }

@@ -20,11 +20,11 @@ struct sup_queue {
 	struct upcall_idmap uids, gids;
 };
 
-int queue_proc_status(pid_t pid, struct upcall_status *ret);
-int queue_is_own(const struct sup_queue *q, pid_t pid);
-pid_t queue_pid_as_seen(const struct sup_queue *q, pid_t pid);
-void queue_conn_gone(struct supervisor *s, const struct conn *c);
-struct sup_queue *queue_next(struct supervisor *s, const struct upcall_origin *o, uint32_t *rank,
+int sup_queue_proc_status(pid_t pid, struct upcall_status *ret);
+int sup_queue_is_own(const struct sup_queue *q, pid_t pid);
+pid_t sup_queue_pid_as_seen(const struct sup_queue *q, pid_t pid);
+void sup_queue_conn_gone(struct supervisor *s, const struct conn *c);
+struct sup_queue *sup_queue_next(struct supervisor *s, const struct upcall_origin *o, uint32_t *rank,
 			     uint64_t *id);
 
 #endif
