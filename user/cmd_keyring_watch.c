@@ -48,7 +48,7 @@ static const char usage[] =
 struct job {
 	uint64_t seq; /* 0: free */
 	pid_t pid;
-	int out;      /* what it says; -1: it sets the key up itself */
+	int out;      /* what it says; -1: all of that is read, or it sets the key up itself */
 	char text[LINE_SIZE];
 	size_t used;
 };
@@ -114,12 +114,11 @@ static void job_reap(struct watch *w, struct job *j)
 {
 	int status = 0, good;
 
-	if (j->out >= 0)
-		waitpid(j->pid, &status, 0);
-	else if (waitpid(j->pid, &status, WNOHANG) != j->pid)
+	/* One that lives on with its output closed is ended with the upcall. */
+	if (waitpid(j->pid, &status, WNOHANG) != j->pid)
 		return;
 	good = WIFEXITED(status) && WEXITSTATUS(status) == 0;
-	if (j->out < 0)
+	if (w->takes)
 		/* What it left undone is over now, not at the deadline; else this is not heard. */
 		answer_simply(w, j->seq, "negate");
 	else if (good)
@@ -140,8 +139,11 @@ static void job_read(struct watch *w, struct job *j)
 	/* One that says more than any answer has is none. */
 	if (j->used == sizeof(j->text))
 		kill(j->pid, SIGKILL);
-	if (n <= 0 || j->used == sizeof(j->text))
-		job_reap(w, j);
+	if (n > 0 && j->used < sizeof(j->text))
+		return;
+	close(j->out);
+	j->out = -1;
+	job_reap(w, j);
 }
 
 static void job_cancel(struct watch *w, uint64_t seq)
@@ -155,15 +157,6 @@ static void job_cancel(struct watch *w, uint64_t seq)
 		waitpid(j->pid, NULL, 0);
 		job_end(j);
 	}
-}
-
-static void child_signals(void)
-{
-	sigset_t none;
-
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-	signal(SIGPIPE, SIG_DFL);
 }
 
 /* PROGRAM OP KEY UID GID THREAD PROCESS SESSION */
@@ -192,16 +185,17 @@ static int job_start(struct watch *w, struct job *j, uint64_t seq, struct json_o
 		in, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE, &len);
 	ssize_t n = 0;
 
+	j->out = -1;
 	if (!w->takes && (pipe2(to, O_CLOEXEC) || pipe2(from, O_CLOEXEC)))
 		return -errno;
 	j->pid = fork();
 	if (j->pid == 0) {
+		signal(SIGPIPE, SIG_DFL);
 		if (!w->takes) {
 			dup2(to[0], 0);
 			dup2(from[1], 1);
 			execlp(w->program, w->program, (char *)NULL);
 		} else {
-			child_signals();
 			exec_request_key(w->program, in);
 		}
 		log_error("cannot run %s: %s", w->program, strerror(errno));
@@ -344,14 +338,14 @@ static int watch_loop(struct watch *w, struct warder_error *reterr)
 		struct pollfd p[2 + JOBS_MAX] = { { .fd = warder_queue_fd(w->q), .events = POLLIN },
 						  { .fd = w->program ? -1 : w->input, .events = POLLIN } };
 		struct json_object *o = NULL;
-		int takes = 0;
+		int ends = 0;
 
 		for (int i = 0; i < JOBS_MAX; i++) {
 			p[2 + i].fd = w->jobs[i].seq ? w->jobs[i].out : -1;
 			p[2 + i].events = POLLIN;
-			takes |= w->jobs[i].seq && w->jobs[i].out < 0;
+			ends |= w->jobs[i].seq && w->jobs[i].out < 0;
 		}
-		if (poll(p, ARRAY_SIZE(p), takes ? 20 : -1) < 0 && errno != EINTR)
+		if (poll(p, ARRAY_SIZE(p), ends ? 20 : -1) < 0 && errno != EINTR)
 			return error_errno(reterr, -errno, "poll");
 		for (int i = 0; i < JOBS_MAX; i++) {
 			if (p[2 + i].revents)

@@ -25,6 +25,22 @@ static int ring_has(int32_t ring, int32_t serial)
 	return 0;
 }
 
+/*
+ * Is it there, and not still being asked for? To read one that is would wait for an upcall, which waits
+ * for us. Once set up it stays so. "1a2b3c4d I--Q--- ..."
+ */
+static int is_set_up(int32_t serial)
+{
+	cleanup_fclose FILE *f = fopen("/proc/keys", "re");
+	char line[512], wanted[16];
+
+	snprintf(wanted, sizeof(wanted), "%08x I", (unsigned)serial);
+	while (f && fgets(line, sizeof(line), f))
+		if (!strncmp(line, wanted, strlen(wanted)))
+			return 1;
+	return 0;
+}
+
 /* Is there a given key of that name which the container may use, but not read? Tags are kept by
  * address, which user space does not know: so all are looked through. */
 static int given_is_opaque(struct keyring *k, uint64_t cid, uint64_t hash)
@@ -80,6 +96,8 @@ int keyring_copy_key(struct keyring *k, uint64_t cid, const struct keyring_rings
 		return err;
 	if (k->loader && (given_is_opaque(k, cid, hash) || grant_is_opaque(k, cid, serial)))
 		return error_set(reterr, -EACCES, "the container may not read key %d", serial);
+	if (!is_set_up(serial))
+		return error_set(reterr, -ENOKEY, "key %d is being asked for itself", serial);
 	n = keyctl_read(serial, buf, size);
 	if (n < 0)
 		return error_errno(reterr, -errno, "cannot read key %d", serial);

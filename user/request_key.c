@@ -26,6 +26,7 @@
 #include <sys/fsuid.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <syslog.h>
 #include <time.h>
@@ -103,6 +104,7 @@ static int run_ordinary(char **argv, int is_line)
 		return 1;
 	argv[0] = (char *)"/sbin/request-key";
 	signals_are(SIG_DFL);
+	setitimer(ITIMER_REAL, &(struct itimerval){ .it_value = { .tv_sec = 0 } }, NULL);
 	execv(REQUEST_KEY_ORDINARY, argv);
 	syslog(LOG_ERR, "warder-request-key: cannot run " REQUEST_KEY_ORDINARY ": %m");
 	return 1;
@@ -186,6 +188,25 @@ static int is_over(void)
 }
 
 /* ------------------------------------------------------------------------- the queue */
+
+static void on_alarm(int sig)
+{
+	(void)sig;
+}
+
+/* A container can name a ring that is itself being asked for, and the kernel waits for such: not
+ * beyond the deadline. Again and again, as the first signal may come just before a wait. */
+static void alarm_at_deadline(const struct upcall *u)
+{
+	const struct sigaction act = { .sa_handler = on_alarm };
+	uint64_t now = now_ms(), ms = u->deadline > now ? u->deadline - now : 1;
+	const struct itimerval timer = { .it_value = { .tv_sec = (time_t)(ms / 1000),
+						       .tv_usec = (suseconds_t)(ms % 1000) * 1000 },
+					 .it_interval = { .tv_usec = 100000 } };
+
+	sigaction(SIGALRM, &act, NULL);
+	setitimer(ITIMER_REAL, &timer, NULL);
+}
 
 static int supervisor_connect(void)
 {
@@ -301,6 +322,7 @@ static int upcall_main(struct upcall *u, char **argv, int is_line)
 		return 1;
 	}
 	u->deadline = u->record.time / 1000000 + u->record.deadline + SLACK_MS;
+	alarm_at_deadline(u);
 	sock = supervisor_connect();
 	if (sock < 0)
 		return answer_otherwise(u, argv, is_line);

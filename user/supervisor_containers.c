@@ -276,6 +276,7 @@ static void ctr_finish(struct supervisor *s, struct ctr *c)
 	source_remove(s, &c->init);
 	conn_listener_remove(s, c);
 	conn_close_container(s, c->cid);
+	sup_queue_container_gone(s, c->cid);
 	if (c->has_rings && s->keyring)
 		keyring_destroy(s->keyring, c->cid, &c->rings);
 	if (c->identity && s->loader) {

@@ -303,6 +303,7 @@ void handle_ask_answer(struct supervisor *s, struct conn *c, struct json_object 
 /* supervisor_queue.c */
 void handle_keyring_queue(struct supervisor *s, struct conn *c, struct json_object *o,
 			  struct control_fds *fds);
+void sup_queue_container_gone(struct supervisor *s, uint64_t cid);
 
 /* supervisor_upcall.c */
 int sup_upcall_open(struct supervisor *s, struct warder_error *reterr);

@@ -260,6 +260,20 @@ void sup_queue_conn_gone(struct supervisor *s, const struct conn *c)
 	}
 }
 
+/* Daemons of the host's that serve a container which is gone: by their ends they hear of it. */
+void sup_queue_container_gone(struct supervisor *s, uint64_t cid)
+{
+	struct sup_queue *q = s->queues;
+
+	while (q) {
+		struct conn *c = q->q.cid == cid ? conn_find(s, q->conn) : NULL;
+
+		if (c)
+			conn_close(s, c); /* and with it this one, and others */
+		q = c ? s->queues : q->next;
+	}
+}
+
 /* The first one after (rank, id), NULL: none. */
 struct sup_queue *sup_queue_next(struct supervisor *s, const struct upcall_origin *o, uint32_t *rank,
 			     uint64_t *id)

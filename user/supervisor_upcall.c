@@ -26,6 +26,7 @@ struct upcall {
 	struct upcall *next;
 	struct source src;
 	uint64_t seq;
+	pid_t pid;     /* of request-key */
 	char *message; /* `ask` points into it; NULL: not asked yet */
 	struct upcall_ask ask;
 	struct warder_upcall_record record;
@@ -169,6 +170,9 @@ static int upcall_begin(struct supervisor *s, struct upcall *u, size_t len)
 	if (loader_get_upcall(s->loader, (__u32)u->ask.serial, &u->record) ||
 	    u->record.to != WARDER_UPCALL_QUEUE)
 		return -ENOENT;
+	/* It has put itself into the record: nobody else hears what is answered. */
+	if (u->record.handler != (__u32)u->pid)
+		return -EPERM;
 	u->deadline = u->record.time / 1000000 + u->record.deadline;
 	ctr = ctr_find_cid(s, u->record.cid);
 	if (!ctr || ctr->state == CTR_DYING) {
@@ -230,7 +234,7 @@ static void upcall_accept(struct supervisor *s, struct source *src, uint32_t eve
 	int fd = accept4(src->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK), size = 2 * UPCALL_MESSAGE_MAX;
 	struct upcall *u = NULL;
 	uid_t uid;
-	pid_t pid;
+	pid_t pid = 0;
 
 	(void)events;
 	if (fd < 0)
@@ -244,6 +248,7 @@ static void upcall_accept(struct supervisor *s, struct source *src, uint32_t eve
 		free(u);
 		return;
 	}
+	u->pid = pid;
 	u->seq = ++s->upcall_next;
 	u->deadline = supervisor_now_ms() + WARDER_UPCALL_DEADLINE_DEFAULT;
 	u->next = s->upcalls;
@@ -336,6 +341,8 @@ static int answer_link(struct supervisor *s, const struct upcall *u, int64_t key
 static int answer_read(struct supervisor *s, struct json_object *o, const struct upcall *u,
 		       const struct sup_queue *q, struct upcall_verdict *v, struct warder_error *e)
 {
+	static const char *const keys[] = { "request", "seq", "verb", "payload", "payload_hex", "seconds",
+					    "errno", "key", "ring", NULL };
 	static char payload[UPCALL_PAYLOAD_MAX];
 	const char *verb = NULL, *name = NULL;
 	uint64_t seconds = 0;
@@ -343,6 +350,8 @@ static int answer_read(struct supervisor *s, struct json_object *o, const struct
 	size_t len = 0;
 	int found = upcall_get_bytes(o, "payload", payload, sizeof(payload), &len, e), timed;
 
+	if (control_check_keys(o, keys, e))
+		return -EINVAL;
 	timed = control_get_u64(o, "seconds", UPCALL_SECONDS_MAX, &seconds, e);
 	if (found < 0 || timed < 0 || control_get_string(o, "verb", &verb, e) != 1 ||
 	    control_get_string(o, "errno", &name, e) < 0 ||

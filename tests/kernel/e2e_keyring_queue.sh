@@ -6,7 +6,7 @@
 # shellcheck source=tests/kernel/lib.sh
 . "$(dirname "$0")/lib.sh"
 cd "$work" || exit 1
-END_LIMIT=240
+END_LIMIT=150
 warder request-key undo
 daemon_start
 mkdir v && chmod 777 v
@@ -54,7 +54,7 @@ words() {
 	chmod 755 answer
 	rm -f queue.err
 	warder keyring watch <pipe 2>queue.err | ./answer >pipe &
-	until grep -q 'is there' queue.err; do sleep 0.1; done
+	until grep -q . queue.err; do sleep 0.1; done
 }
 words_end() {
 	kill $(pidof warder) 2>/dev/null
@@ -84,13 +84,20 @@ policy=queued
 run_inside() { # run_inside NAME [OPTION]... : inside.sh and then v/NAME.sh
 	name=$1
 	shift
-	cat v/inside.sh "$name.part" >"v/$name.sh"
+	{ cat v/inside.sh "$name.part" && echo exit 0; } >"v/$name.sh"
 	rm -f v/out v/queues
-	is 0 "$name: inside" warder run --name "$name" --policy "$policy.yaml" --volume "$work/v:/tmp/v" "$@" -- /bin/sh "/tmp/v/$name.sh"
+	timeout -s KILL $END_LIMIT warder run --name "$name" --policy "$policy.yaml" --volume "$work/v:/tmp/v" "$@" -- \
+		/bin/sh -x "/tmp/v/$name.sh" >"$name.log" 2>&1
+	got=$?
+	out=$(tail -n 20 "$name.log")
+	[ $got = 0 ]
+	ok $? "$name: inside"
+	[ $got = 0 ] || warder kill --all "$name"
 	[ ! -s v/out ] || out=$(cat v/out)
 }
 
 # --- /sbin/request-key is the ordinary one
+is 0 "a policy with queues" warder policy load queued.yaml
 cat >none.part <<'PART'
 queue --type user --exec /tmp/v/program
 ask ordinary user good:0
@@ -111,7 +118,7 @@ is 0 "request-key show: diverted" warder request-key show
 has "is warder's" "it says so"
 out=$(warder doctor)
 has "ok  *request-key .*warder's" "doctor says so"
-out=$(keyctl pipe "$(keyctl request2 user debug:host callout @s)" 2>&1)
+out=$(keyctl session - sh -c 'keyctl pipe $(keyctl request2 user debug:host callout @s)' 2>&1)
 has '^Debug callout' "the host's own upcalls go to the ordinary program"
 
 # --- every answer, and the daemons that give none
@@ -177,16 +184,23 @@ ask next logon next:1
 words_end
 # More at once than `pending`.
 queue --exec /tmp/v/slow --type logon
-for i in 1 2 3; do keyctl request2 logon slow:$i x @s 2>/dev/null & done
+slow=
+for i in 1 2 3; do
+	keyctl request2 logon slow:$i x @s 2>/dev/null &
+	slow="$slow $!"
+done
 sleep 1
 ask full logon slow:4
-wait $(jobs -p | grep -v $queue) 2>/dev/null
+wait $slow
 queue_end
 # The container's own request-key, which takes the authority.
 queue --exec /sbin/request-key.ordinary --request-key
 ask own user debug:own
 ask ownrefused user debug:rejected
 ask ownnone user nothing:1
+queue_end
+queue --type logon --exec /tmp/v/slow --request-key
+ask held logon take:1
 queue_end
 PART
 rm -f v/asked
@@ -219,6 +233,7 @@ has '^next: .*not permitted' "and is not taken for the next one's"
 has '^full: .*quota' "more than the policy lets wait: EDQUOT"
 has '^own: Debug callout own' "the container's own request-key sets the key up"
 has '^ownrefused: .*rejected by service' "and refuses"
+has '^held: .*timed out' "a daemon that takes a key and does nothing with it: the deadline"
 has "^ownnone: .*$nokey" "and knows nothing of others"
 
 # --- the host, another container, a user namespace, the end
@@ -243,8 +258,6 @@ exec sleep 1000
 PART
 rm -f v/asked v/go v/out v/queues
 cat v/inside.sh hosts.part >v/hosts.sh
-is 0 "a container with a user namespace" warder run --detach --name hosts --userns --policy queued.yaml -- /bin/sleep 1000
-is 0 "it ends" warder kill hosts
 out=$(warder run --detach --name hosts --policy queued.yaml --volume "$work/v:/tmp/v" -- /bin/sh /tmp/v/hosts.sh 2>&1)
 cat >hostprogram <<'PROGRAM'
 #!/bin/sh
@@ -282,6 +295,88 @@ gone() { ! warder inspect hosts >/dev/null 2>&1; }
 await gone
 [ $(($(cut -d. -f1 /proc/uptime) - end)) -lt 8 ]
 ok $? "without waiting for their deadlines"
+
+# --- in a user namespace of its own: other ids, and rings that are its own
+cat >userns.part <<'PART'
+cd /tmp
+printf '#!/bin/sh\nread -r q; echo "{\\"verb\\": \\"instantiate\\", \\"payload\\": \\"$(echo "$q" | sed "s/.*.uid.:\([0-9]*\),.gid.:\([0-9]*\),.*/uid \\1 gid \\2/")\\"}"\n' >p
+chmod 755 p
+for how in "/tmp/p" "/sbin/request-key.ordinary --request-key"; do
+	warder keyring watch --exec $how 2>err &
+	queue=$!
+	until grep -q . err; do sleep 0.1; done
+	keyctl pipe $(keyctl request2 user debug:userns.$queue own @s)
+	echo
+	kill $queue
+	wait $queue
+done
+exit 0
+PART
+is 0 "userns: inside" warder run --name userns --userns --policy queued.yaml -- /bin/sh -c "$(cat userns.part)"
+has '^uid 0 gid 0$' "userns: the requester's ids are those inside"
+has '^Debug own$' "userns: its own request-key takes the authority"
+
+# --- one floods, another's upcalls go on: compared with as many processes that only compute
+cat >flood.yaml <<'POLICY'
+policy: flood
+keyring:
+  quota: {keys: 100000, bytes: 10000000}
+  upcalls: [{type: user, to: queue, deadline: 60s}]
+POLICY
+program=$(command -v test_keyring_upcall)
+cat >v/flood.sh <<PART
+until [ -e /tmp/v/spin ]; do sleep 0.1; done
+$program spin 4 & spinner=\$!
+until [ -e /tmp/v/flood ]; do sleep 0.1; done
+kill \$(pidof test_keyring_upcall)
+$program flood 10000 4
+PART
+rm -f v/spin v/flood
+is 0 "one that floods" warder run --detach --name flood --policy flood.yaml --volume "$work/v:/tmp/v" -- /bin/sh /tmp/v/flood.sh
+is 0 "one that asks" warder run --detach --name asks --policy flood.yaml -- /bin/sleep 1000
+warder keyring watch --all --exec "$work/hostprogram" 2>watch.err &
+watch=$!
+await grep -q 'is there' watch.err
+touch v/spin
+sleep 2
+spun=$(warder enter asks -- "$program" times 7 spun)
+touch v/flood
+sleep 2
+flooded=$(warder enter asks -- "$program" times 7 flooded)
+out="an upcall takes $spun us beside 4 processes that compute, $flooded us beside 4 that flood"
+echo "# $out"
+[ "${spun%% *}" -gt 0 ] && [ "${flooded%% *}" -gt 0 ] && [ "${flooded%% *}" -le $((2 * ${spun%% *})) ]
+ok $? "a flood of upcalls costs others' no more than twice the time"
+warder kill --all flood
+kill $watch
+wait $watch 2>/dev/null
+
+# --- by the library, and what it costs beside the ordinary program
+"$program" serve asks >served 2>&1 &
+serve=$!
+await grep -q serving served
+is 0 "libwarder: answered" warder enter asks -- /bin/sh -c 'keyctl pipe $(keyctl request2 user lib:yes who @s)'
+has '^answer$' "libwarder: the payload"
+is 1 "libwarder: refused" warder enter asks -- keyctl request2 user lib:no who @s
+has 'ermission denied' "libwarder: with its errno"
+await grep -q lib:no served
+out=$(cat served)
+has '^user lib:yes who 0 asks 0$' "libwarder: it was told who asked for what"
+queued=$(warder enter asks -- "$program" times 9 queued)
+kill $serve
+wait $serve 2>/dev/null
+warder kill --all asks
+mv /etc/request-key.conf request-key.conf
+echo 'create user plain.* * /usr/bin/keyctl instantiate %k answer %S' >/etc/request-key.conf
+plain=$(PATH=/sbin:$PATH "$program" times 9 plain)
+warder request-key undo
+ordinary=$("$program" times 9 plain.again)
+warder request-key divert
+mv request-key.conf /etc/request-key.conf
+out="an upcall takes $ordinary us by the ordinary program, $plain us by it behind warder's, $queued us by a queue"
+echo "# $out"
+[ "${queued%% *}" -gt 0 ] && [ "${ordinary%% *}" -gt 0 ] && [ "${queued%% *}" -le $((2 * ${ordinary%% *})) ]
+ok $? "an upcall by a queue costs little more than one by the ordinary program"
 
 # --- else: host, and a supervisor that is killed
 cat >fallback.part <<'PART'

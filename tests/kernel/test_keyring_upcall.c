@@ -13,9 +13,11 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "keyring_box.h"
+#include "warder.h"
 
 #define POLICY_NONE 201  /* says nothing of keys */
 #define POLICY_ALL 202   /* everything to the host */
@@ -442,7 +444,102 @@ static int group_setup(void **state)
 					 "else: host}]}\n");
 }
 
-int main(void)
+/* ------------------------------------------------------------ for e2e_keyring_queue.sh */
+
+/* flood CALLS PROCESSES: each of them asks for so many keys that are not there. */
+static int flood(int calls, int processes)
+{
+	char name[48];
+
+	for (int p = 0; p < processes; p++) {
+		if (fork())
+			continue;
+		for (int i = 0; i < calls; i++) {
+			snprintf(name, sizeof(name), "flood:%d.%d", getpid(), i);
+			request_key("user", name, "x", KEY_SPEC_SESSION_KEYRING);
+		}
+		_exit(0);
+	}
+	while (wait(NULL) > 0)
+		;
+	return 0;
+}
+
+/* spin PROCESSES: as many, and nothing to do. */
+static int spin(int processes)
+{
+	for (int p = 0; p < processes; p++)
+		if (!fork())
+			for (;;)
+				getppid();
+	pause();
+	return 0;
+}
+
+static int compare_times(const void *a, const void *b)
+{
+	const long *x = a, *y = b;
+
+	return *x < *y ? -1 : *x > *y;
+}
+
+/* serve NAME: a daemon of the host's, by the library: "answer" for every key of type user. What is
+ * asked is said, and "no" is refused. */
+static int serve(const char *container)
+{
+	struct warder_upcall_asked a = { .struct_size = sizeof(a) };
+	struct warder_queue *q = NULL;
+	char error[256] = "";
+	int err = warder_queue_open(&q, container, 0, error, sizeof(error));
+
+	if (!err)
+		err = warder_queue_serve(q, "user", error, sizeof(error));
+	if (err) {
+		fprintf(stderr, "%s\n", error);
+		return 1;
+	}
+	printf("serving\n");
+	fflush(stdout);
+	while (!(err = warder_queue_next(q, &a, -1, error, sizeof(error))) || err == -EAGAIN) {
+		if (err || a.what != WARDER_UPCALL_ASKED)
+			continue;
+		printf("%s %s %s %u %s %d\n", a.type, a.description, (const char *)a.callout, a.uid,
+		       a.container, a.by_kernel);
+		fflush(stdout);
+		if (!strcmp(a.description, "lib:no"))
+			warder_queue_reject(q, a.seq, "EACCES", 1);
+		else
+			warder_queue_instantiate(q, a.seq, "answer", 6, 0);
+	}
+	printf("%s\n", error);
+	warder_queue_close(q);
+	return 0;
+}
+
+/* times COUNT PREFIX: median us of an upcall that is answered; 0 if one is not. */
+static int times(int count, const char *prefix)
+{
+	long us[64];
+	char name[64];
+
+	for (int i = 0; i < count && i < 64; i++) {
+		struct timespec a, b;
+
+		snprintf(name, sizeof(name), "%s.%d", prefix, i);
+		clock_gettime(CLOCK_MONOTONIC, &a);
+		if (request_key("user", name, "x", KEY_SPEC_SESSION_KEYRING) < 0) {
+			printf("0 %s\n", strerror(errno));
+			return 1;
+		}
+		clock_gettime(CLOCK_MONOTONIC, &b);
+		us[i] = (b.tv_sec - a.tv_sec) * 1000000 + (b.tv_nsec - a.tv_nsec) / 1000;
+	}
+	qsort(us, (size_t)count, sizeof(us[0]), compare_times);
+	printf("%ld\n", us[count / 2]);
+	return 0;
+}
+
+int main(int argc, char **argv)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_bytes),	     cmocka_unit_test(test_who_answers),
@@ -452,5 +549,13 @@ int main(void)
 		cmocka_unit_test(test_events),
 	};
 
+	if (argc == 4 && !strcmp(argv[1], "flood"))
+		return flood(atoi(argv[2]), atoi(argv[3]));
+	if (argc == 3 && !strcmp(argv[1], "spin"))
+		return spin(atoi(argv[2]));
+	if (argc == 3 && !strcmp(argv[1], "serve"))
+		return serve(argv[2]);
+	if (argc == 4 && !strcmp(argv[1], "times"))
+		return times(atoi(argv[2]), argv[3]);
 	return cmocka_run_group_tests(tests, group_setup, box_group_teardown);
 }

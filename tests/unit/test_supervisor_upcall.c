@@ -316,6 +316,7 @@ static void test_bad_answers(void **state)
 		"\"verb\": \"take\"",
 		"\"verb\": 1",
 		"\"payload\": \"x\"",
+		"\"verb\": \"negate\", \"more\": 1",
 	};
 	struct conn *c = serve(ctr, "");
 	uint64_t id = c->id;
@@ -383,6 +384,15 @@ static void test_ends(void **state)
 	conn_close(s, c);
 	assert_int_equal(asked(other, "upcall"), 5);
 	assert_int_equal(told(handler, &v), 0);
+	/* The container is gone: so are connections that serve it alone. */
+	c = serve(NULL, ", \"name\": \"web\"");
+	say(c, SERVE ", \"name\": \"web\", \"type\": \"user\"}");
+	sup_queue_container_gone(s, 6);
+	assert_int_equal(ok(peers - 1), 1);
+	sup_queue_container_gone(s, 5);
+	assert_int_equal(recv(peer[peers - 1], &v, 1, 0), 0);
+	assert_non_null(s->queues);
+	assert_null(s->queues->next);
 }
 
 static void test_take(void **state)
@@ -455,6 +465,11 @@ static void test_bad_asks(void **state)
 	/* The host's own, or one that has just ended. */
 	record.to = WARDER_UPCALL_HOST;
 	handler = ask("second");
+	assert_int_equal(s->upcall_count, 1);
+	/* Another process than the one that is in the record. */
+	record.to = WARDER_UPCALL_QUEUE;
+	record.handler = 12345;
+	handler = ask("third");
 	assert_int_equal(s->upcall_count, 1);
 }
 
