@@ -22,7 +22,9 @@
 #define UPCALL_PAYLOAD_MAX 16384
 #define UPCALL_MESSAGE_MAX 32768
 #define UPCALL_SECONDS_MAX 86400 /* that a refusal may stay */
-#define UPCALL_REFUSED_SECONDS 1 /* that one stays which nobody gave a time: it damps a loop */
+/* That one stays which nobody gave a time: it damps a loop. No errno but ENOKEY stays for less: the
+ * kernel counts whole seconds, and makes ENOKEY of one that has lapsed before it looks. */
+#define UPCALL_REFUSED_SECONDS 2
 
 /* A name whose ring a daemon makes to take a key; the number is told to the daemon alone. */
 #define UPCALL_RING_FORMAT "_warder.q.%016llx"

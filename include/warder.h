@@ -216,7 +216,7 @@ WARDER_API int warder_queue_instantiate(struct warder_queue *q, uint64_t seq, co
  * first session keyring, and that the container may read. It is a copy: the kernel cannot hand out
  * another key than the one that it made. */
 WARDER_API int warder_queue_link(struct warder_queue *q, uint64_t seq, int32_t key);
-/* Refuses with `name` ("EACCES"); the same request gets it at once for so many seconds. */
+/* Refuses with `name` ("EACCES"); the same request gets it at once for so many seconds, 2 at least. */
 WARDER_API int warder_queue_reject(struct warder_queue *q, uint64_t seq, const char *name,
 				   uint32_t seconds);
 /* The same with ENOKEY. */

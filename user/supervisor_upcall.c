@@ -374,7 +374,8 @@ static int answer_read(struct supervisor *s, struct json_object *o, const struct
 			return error_set(e, -EINVAL, "reject: the errno's name is missing or unknown");
 		v->verb = UPCALL_REJECT;
 		v->err = (uint32_t)err;
-		v->seconds = timed ? v->seconds : UPCALL_REFUSED_SECONDS;
+		if (!timed || (err != ENOKEY && v->seconds < UPCALL_REFUSED_SECONDS))
+			v->seconds = UPCALL_REFUSED_SECONDS;
 	} else if (!strcmp(verb, "take") && ring && !u->taking) {
 		v->verb = UPCALL_TAKE;
 		v->ring = (int32_t)ring;

@@ -25,11 +25,11 @@ policy: fallback
 keyring: {upcalls: [{type: user, to: queue, else: host, deadline: 8s}]}
 POLICY
 
-# What the shell inside knows: ask NAME TYPE DESCRIPTION: "NAME: what it got"
+# What the shell inside knows: ask NAME TYPE DESCRIPTION [CALLOUT]: "NAME: what it got"
 cat >v/inside.sh <<'SHELL'
 cd /tmp/v || exit 1
 ask() {
-	got=$(keyctl request2 $2 $3 "callout $1" @s 2>&1) && [ $2 = user ] && got=$(keyctl pipe $got)
+	got=$(keyctl request2 $2 $3 "${4:-callout $1}" @s 2>&1) && [ $2 = user ] && got=$(keyctl pipe $got)
 	echo "$1: $got" >>out
 }
 # queue ARG...: a daemon in the background
@@ -126,7 +126,7 @@ cat >answers.part <<'PART'
 ask nobody user good:1
 queue --exec /tmp/v/program
 ask after user good:2
-sleep 1.5
+sleep 3
 ask again user good:1
 ask hex user hex:1
 ask bad user bad:1
@@ -138,11 +138,11 @@ ask loop user loop:1
 keyctl add user have it @s >link
 ask link user link:1
 ask short user short:1
-sleep 3
+sleep 4
 ask expired user none:1
 warder keyring watch --type '*' 2>&1 </dev/null | head -n 1 | sed 's/^/second: /' >>out
 warder keyring watch --type .user 2>&1 </dev/null | sed 's/^/type: /' >>out
-setpriv --reuid 1000 --clear-groups warder keyring watch --type user 2>&1 </dev/null | sed 's/^/uid: /' >>out
+/usr/bin/setpriv --reuid 1000 --clear-groups /usr/local/bin/warder keyring watch --type user 2>&1 </dev/null | sed 's/^/uid: /' >>out
 sh -c 'echo $$ >/tmp/v/pid; exec keyctl request2 user good:pid x @s' >/dev/null
 echo "pid: $(grep good:pid asked | sed 's/.*"pid":\([0-9]*\),"uid":\([0-9]*\),.*/\1 \2/') $(cat pid)" >>out
 queue_end
@@ -196,7 +196,7 @@ queue_end
 # The container's own request-key, which takes the authority.
 queue --exec /sbin/request-key.ordinary --request-key
 ask own user debug:own
-ask ownrefused user debug:rejected
+ask ownrefused user debug:refused rejected
 ask ownnone user nothing:1
 queue_end
 queue --type logon --exec /tmp/v/slow --request-key
