@@ -439,7 +439,9 @@ static const char *verify_upcalls(const struct warder_image *img)
 			return "rule of an upcall";
 		if (u->to >= WARDER_UPCALL__MAX || rule->deny != (u->to == WARDER_UPCALL_DENY) ||
 		    !u->by || u->by > (WARDER_UPCALL_BY_PROGRAM | WARDER_UPCALL_BY_KERNEL) ||
-		    u->layer || u->deadline || !padded_is_fine(u->type, sizeof(u->type)))
+		    u->layer || u->pad || (u->to != WARDER_UPCALL_QUEUE && (u->deadline || u->otherwise)) ||
+		    u->deadline > WARDER_UPCALL_DEADLINE_MAX || u->otherwise > WARDER_UPCALL_HOST ||
+		    !padded_is_fine(u->type, sizeof(u->type)))
 			return "conditions of an upcall";
 		if (any && u->type[0])
 			return "order of upcalls";

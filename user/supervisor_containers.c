@@ -277,6 +277,7 @@ static void ctr_finish(struct supervisor *s, struct ctr *c)
 	source_remove(s, &c->init);
 	conn_listener_remove(s, c);
 	conn_close_container(s, c->cid);
+	sup_queue_container_gone(s, c->cid);
 	if (c->has_rings && s->keyring)
 		keyring_destroy(s->keyring, c->cid, &c->rings);
 	if (c->identity && s->loader) {
@@ -353,6 +354,8 @@ void ctr_end(struct supervisor *s, struct ctr *c, int status)
 	pthread_mutex_unlock(&s->lock);
 	c->status = status;
 	c->dying_since = supervisor_now_ms();
+	/* Before the kill, which cannot end those who wait for an answer. */
+	sup_upcall_cancel(s, c->cid);
 	if (c->identity)
 		ctr_publish(s, c, c->foreign ? WARDER_CTR_RELEASED : WARDER_CTR_DEAD);
 	if (c->cgroup_fd >= 0)

@@ -163,6 +163,7 @@ struct conn {
 	uint64_t order, handler_cid;
 	int observes;
 	unsigned invalid; /* answers that were none */
+	unsigned queues;  /* types of keys whose upcalls it serves */
 };
 
 /* A call that waits for somebody's word. */
@@ -237,6 +238,13 @@ struct supervisor {
 	struct sup_ask *asks; /* SUPERVISOR_ASKS_MAX */
 	struct sup_remembered *remembered;
 	size_t remembered_count;
+
+	struct source upcall_listener;
+	struct upcall *upcalls; /* under way */
+	unsigned upcall_count;
+	uint64_t upcall_next;
+	struct sup_queue *queues;
+	uint64_t queue_next;
 };
 
 /* supervisor.c */
@@ -298,6 +306,27 @@ void handle_ask_list(struct supervisor *s, struct conn *c, struct json_object *o
 		     struct control_fds *fds);
 void handle_ask_answer(struct supervisor *s, struct conn *c, struct json_object *o,
 		       struct control_fds *fds);
+
+/* supervisor_queue.c */
+void handle_keyring_queue(struct supervisor *s, struct conn *c, struct json_object *o,
+			  struct control_fds *fds);
+void sup_queue_container_gone(struct supervisor *s, uint64_t cid);
+
+/* supervisor_upcall.c */
+int sup_upcall_open(struct supervisor *s, struct warder_error *reterr);
+void sup_upcall_close(struct supervisor *s);
+/* Does a loaded policy leave upcalls to queues? */
+int sup_upcall_is_needed(struct supervisor *s);
+/* Which way the host's upcalls take; the hooks must know. */
+void sup_upcall_look_at_host(struct supervisor *s);
+void sup_upcall_tick(struct supervisor *s, uint64_t now);
+/* What it has not answered goes to the next one. */
+void sup_upcall_conn_gone(struct supervisor *s, struct conn *c);
+void sup_upcall_cancel(struct supervisor *s, uint64_t cid);
+void handle_request_key(struct supervisor *s, struct conn *c, struct json_object *o,
+			struct control_fds *fds);
+void handle_keyring_answer(struct supervisor *s, struct conn *c, struct json_object *o,
+			   struct control_fds *fds);
 
 /* supervisor_keys.c */
 void handle_keyring_show(struct supervisor *s, struct conn *c, struct json_object *o,
