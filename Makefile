@@ -127,12 +127,10 @@ check-all: ## as check, on all four kernels
 	$(Q)$(MAKE) --no-print-directory check KERNELS="6.1 6.12 6.18 latest"
 
 check-suites: kernels
-	$(Q)$(MAKE) --no-print-directory -j$(JOBS) all tests
-	$(Q)$(MAKE) --no-print-directory -j$(JOBS) SANITIZE=1 BUILD=$(BUILD)/asan BPF_BUILD=$(BUILD) unit-tests
 	$(Q)tests/check-style
-	$(Q)tests/check-vmlinux
-	$(Q)tests/bench/selftest
-	$(Q)UNIT_BUILD=$(BUILD)/asan tests/run unit docs refusals $(KERNELS:%=vm:%)
+	$(Q)$(MAKE) --no-print-directory -j$(JOBS) all tests
+	$(Q)UNIT_BUILD=$(BUILD)/asan UNIT_MAKE="$(MAKE) --no-print-directory -j$(JOBS) SANITIZE=1 BUILD=$(BUILD)/asan \
+		BPF_BUILD=$(BUILD) unit-tests" tests/run refusals unit docs tools $(KERNELS:%=vm:%)
 
 # What the documents show as an example of a program.
 $(BUILD)/examples/%_c: docs/examples/%.c
