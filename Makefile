@@ -31,9 +31,9 @@ BPF_CFLAGS := -target bpf -D__TARGET_ARCH_x86 -mcpu=v3 -O2 -g -Wall -Wextra -Wer
               -Iinclude -Ibpf -I. -idirafter /usr/include/x86_64-linux-gnu
 
 # ------------------------------------------------------------------ sources
-# user/main.c and user/warderd.c are the programs; all else is the library.
-PROGRAMS  := warder warderd
-LIB_SRC   := $(filter-out user/main.c user/warderd.c,$(wildcard user/*.c))
+# user/main.c, user/warderd.c and user/request_key.c are the programs; all else is the library.
+PROGRAMS  := warder warderd warder-request-key
+LIB_SRC   := $(filter-out user/main.c user/warderd.c user/request_key.c,$(wildcard user/*.c))
 LIB_OBJ   := $(LIB_SRC:user/%.c=$(BUILD)/obj/%.o)
 SKELETON  := $(BPF_BUILD)/warder.skel.h
 BPF_OBJ   := $(patsubst bpf/%.bpf.c,$(BPF_BUILD)/bpf/%.bpf.o,$(wildcard bpf/*.bpf.c))
@@ -95,6 +95,12 @@ $(BUILD)/warder: $(BUILD)/obj/main.o $(BUILD)/libwarder.a
 
 $(BUILD)/warderd: $(BUILD)/obj/warderd.o $(BUILD)/libwarder.a
 	$(call msg,LD,$@) $(CC) $(LDFLAGS) $^ $(LDLIBS) -o $@
+
+# Static and small: the kernel starts it for each upcall. Without sanitizers, which would be neither.
+$(BUILD)/warder-request-key: user/request_key.c user/upcall.c include/upcall.h include/request_key.h $(wildcard include/warder_*.h)
+	@mkdir -p $(@D)
+	$(call msg,LD,$@) $(CC) -std=gnu17 -D_GNU_SOURCE -Os $(WARNINGS) $(if $(CI),-Werror) -fno-strict-aliasing \
+	  -Iinclude -static -Wl,--gc-sections -ffunction-sections user/request_key.c user/upcall.c -o $@
 
 # -------------------------------------------------------------------- tests
 # Fixtures hand string literals to a child as its `void *`.

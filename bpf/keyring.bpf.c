@@ -669,6 +669,7 @@ static __always_inline int key_join_is_denied(const struct subject *s)
  * The supervisor possesses every S. A container may hang rings into its S, some hundred of them
  * cross-linked in layers, and the kernel would walk all paths through them for each key that
  * the supervisor names. It needs nothing from below those rings: they are not searched for it.
+ * Others are kept from what an upcall's queue is to answer.
  */
 static __noinline int key_permission_untagged(void *ctx)
 {
@@ -677,16 +678,18 @@ static __noinline int key_permission_untagged(void *ctx)
 	__u32 zero = 0;
 	__u64 at = 0;
 
-	host = bpf_map_lookup_elem(&warder_host, &zero);
-	if (!host || host->supervisor != bpf_get_current_pid_tgid() >> 32)
-		return 0;
 	if (bpf_get_func_arg(ctx, 0, &at))
 		return 0;
 	at &= ~1ull;
 	tag = bpf_map_lookup_elem(&warder_keys, &at);
 	if (!tag || tag->kind != WARDER_KEY_OWN)
 		return 0;
-	return key_look_is_ring((struct key *)at);
+	host = bpf_map_lookup_elem(&warder_host, &zero);
+	if (host && host->supervisor == bpf_get_current_pid_tgid() >> 32)
+		return key_look_is_ring((struct key *)at);
+	if (host && host->upcalls_by_lines)
+		return 0;
+	return upcall_is_kept_from((struct key *)at);
 }
 
 SEC("lsm/key_permission")

@@ -300,7 +300,7 @@ struct override_call {
 #define CALLS_SIZE 64 /* a power of two, so that an index can be masked */
 _Static_assert(WARDER_CALL__MAX <= CALLS_SIZE, "calls");
 #define CALL_OP(name, op, ...) [WARDER_CALL_##name] = WARDER_OP_##op,
-const __u8 call_op[CALLS_SIZE] = { WARDER_CALLS(CALL_OP, CALL_OP) };
+const __u8 call_op[CALLS_SIZE] = { WARDER_CALLS(CALL_OP, CALL_OP, CALL_OP) };
 
 static __always_inline void icept_fill(struct warder_icept *ic, struct subject *s,
 				       struct task_struct *task, const struct override_call *c,
@@ -561,7 +561,8 @@ static __always_inline int call_ended(void *ctx, long ret, __u32 call, int denie
 	CALL_ENTRIES(32_, name, function32, errnos)
 #define CALL_32(name, op, errnos, cap, args, nr32, function32)                                \
 	CALL_ENTRIES(32_, name, function32, errnos)
+#define CALL_NONE(...)
 
-WARDER_CALLS(CALL_BOTH, CALL_32)
+WARDER_CALLS(CALL_BOTH, CALL_32, CALL_NONE)
 
 #endif

@@ -97,7 +97,7 @@ static __always_inline __u64 upcall_max(const struct subject *s)
 
 /* Counts and records it; 0, or the errno with which it is refused. */
 static __noinline int upcall_record(struct subject *s, struct key *auth, __u64 serial_by,
-				  __u32 rule)
+				    __u32 rule, __u32 route)
 {
 	__u32 serial = (__u32)serial_by;
 	struct warder_upcall_record *r;
@@ -113,7 +113,11 @@ static __noinline int upcall_record(struct subject *s, struct key *auth, __u64 s
 			r->slot = s->slot;
 			r->auth = (__u64)auth;
 			r->by = serial_by >> 32;
-			r->to = WARDER_UPCALL_HOST;
+			r->to = WARDER_ROUTE_TO(route);
+			r->otherwise = WARDER_ROUTE_OTHERWISE(route);
+			r->deadline = WARDER_ROUTE_DEADLINE(route);
+			if (!r->deadline)
+				r->deadline = WARDER_UPCALL_DEADLINE_DEFAULT;
 			r->rule = rule;
 			upcall_fill(r);
 			return 0;
@@ -125,7 +129,7 @@ static __noinline int upcall_record(struct subject *s, struct key *auth, __u64 s
 	return WARDER_EDQUOT;
 }
 
-/* The policy's part: who answers. */
+/* The policy's part: who answers, as a WARDER_UPCALL_ROUTE(); -1 when it cannot be asked. */
 __noinline __weak int upcall_judge(const struct warder_image *img, __u64 target, __u32 by,
 				   struct warder_verdict *v)
 {
@@ -137,7 +141,7 @@ __noinline __weak int upcall_judge(const struct warder_image *img, __u64 target,
 						    name)) < 0)
 		return -1;
 	warder_decide_upcall(img, &type, by, v);
-	return 0;
+	return (int)type.route;
 }
 
 /*
@@ -150,25 +154,45 @@ static __noinline int upcall_judge_new(struct subject *s, struct hook_facts *f, 
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct key *target = (struct key *)s->tag->last_key;
 	__u32 serial = (__u32)upcall_serial(auth), by = WARDER_UPCALL_BY_KERNEL;
-	int err;
+	int route = -1, err;
 
 	f->arg[0] = serial;
 	if (f->access == WARDER_KEY_OP_REQUEST && task->cred == task->real_cred)
 		by = WARDER_UPCALL_BY_PROGRAM;
-	if (!serial || !target || (__u32)BPF_CORE_READ(target, serial) != serial ||
-	    upcall_judge(s->img, (__u64)target, by, v)) {
+	if (serial && target && (__u32)BPF_CORE_READ(target, serial) == serial)
+		route = upcall_judge(s->img, (__u64)target, by, v);
+	if (route == -1) {
 		warder_verdict_fault(v, WARDER_FAULT_ARGUMENT, WARDER_EACCES);
 		return 0;
 	}
 	if (v->action == WARDER_DENY)
 		return 0;
-	err = upcall_record(s, auth, (__u64)by << 32 | serial, v->rule);
+	err = upcall_record(s, auth, (__u64)by << 32 | serial, v->rule, (__u32)route);
 	if (!err)
 		return 0;
 	warder_verdict_allow(v);
 	warder_verdict_deny(v, WARDER_WHY_BASELINE, err);
 	f->arg[1] = upcall_max(s);
 	return 0;
+}
+
+/*
+ * A process of the host looks for this key to assume the authority that it stands for. What a
+ * policy leaves to a queue is not for the host's handlers, whichever of them /sbin/request-key
+ * chooses: only warder's own, which has put itself into the record, gets it.
+ */
+static __noinline int upcall_is_kept_from(struct key *auth)
+{
+	struct warder_upcall_record *r;
+	struct key_look look = {};
+	__u32 serial;
+
+	if (key_look_at(auth, &look) || !look.auth)
+		return 0;
+	serial = (__u32)upcall_serial(auth);
+	r = bpf_map_lookup_elem(&warder_upcalls, &serial);
+	return r && r->auth == (__u64)auth && r->to == WARDER_UPCALL_QUEUE &&
+	       r->handler != bpf_get_current_pid_tgid() >> 32;
 }
 
 /*

@@ -21,6 +21,10 @@ const char *call_name(__u32 call);
 __u32 call_op_of(const char *name, size_t len);
 /* Its number among the 64-bit ones; 0: it has none there. */
 unsigned call_number(__u32 call);
+/* Is it seen by seccomp notification only? */
+int call_needs_notify(__u32 call);
+/* The call with that number; compat: among the 32-bit ones. WARDER_CALL_NONE: none. */
+__u32 call_from_number(unsigned nr, int compat);
 /* One letter for each argument, see warder_calls.h; "" for another number. */
 const char *call_arguments(__u32 call);
 /* Which of the arguments is the n-th (from 0) of that kind; -1: none. */

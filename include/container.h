@@ -102,6 +102,7 @@ enum container_fd {
 	CONTAINER_FD_ROOT, /* O_PATH on the container's root */
 	CONTAINER_FD_LISTEN, /* /run/warder/container.sock, listening; not yet if made anew */
 	CONTAINER_FD_SELF, /* our end of WARDER_FD */
+	CONTAINER_FD_FILTER, /* listener of the seccomp filter for the new mount API */
 };
 
 struct container_msg {
@@ -130,6 +131,7 @@ struct container_launch {
 	pid_t foreign; /* first process of an adopted container: its root is entered, too */
 	int survey;    /* only report what there is: mount points and the root */
 	int filters;   /* with survey: and what the seccomp filters of `foreign` refuse */
+	int notify;    /* its policy has rules that need the seccomp filter of overrides */
 	const char *stage_dir; /* an empty folder to mount on, in the builder's own namespace */
 };
 
@@ -139,7 +141,8 @@ int container_seal_exe(struct warder_error *reterr);
 int container_launch(const struct container_launch *l, int *ret_sock, pid_t *ret_pid,
 		     struct warder_error *reterr);
 
-/* main() of a program that launches calls this first: does not return in a builder. */
+/* main() of a program that launches calls this first: does not return in a builder, nor in the
+ * keeper (keeper.h). */
 void container_builder_main(int argc, char **argv);
 
 /* ------------------------------------------ shared by the builder's source files */
@@ -162,6 +165,7 @@ struct builder {
 	uint64_t socket_mntns; /* inode number; 0: a container or a command is started */
 	uint64_t foreign; /* pid of an adopted container's first process, 0: not one */
 	int survey, filters;
+	int notify;
 };
 
 /* Tells the supervisor and exits. */

@@ -23,6 +23,7 @@
 
 #define EXECUTOR_VALUE_SIZE 256 /* of an extended attribute: a longer one is not looked at */
 #define EXECUTOR_LAST_SIZE 256  /* NAME_MAX and a NUL */
+#define EXECUTOR_HELD_MAX 16    /* descriptors that a caller's can be compared with */
 
 enum executor_step {
 	EXECUTOR_RESOLVE = 1, /* copy the arguments, find the target; replies with facts, fd */
@@ -33,6 +34,8 @@ enum executor_step {
 	EXECUTOR_REVOKE,      /* take off a mount that the journal names */
 	EXECUTOR_PERFORM,     /* every other call: carry out what was resolved, as decided */
 	EXECUTOR_TAKE_BACK,   /* what PERFORM did, where that is possible */
+	EXECUTOR_GIVE,        /* answer notification `notify` with a descriptor of one's own: waits until
+			       * the caller has run. Two fds come along: listener, descriptor */
 };
 
 /* A step. Every field not named for a step is ignored by it. */
@@ -50,6 +53,11 @@ struct executor_request {
 	__u32 perform; /* RESOLVE: 1: some rule may have it performed; else the copies are for people */
 	__u32 attr_clear; /* PERFORM: MOUNT_ATTR_* to take off */
 	__u32 userns; /* RESOLVE: inode number of the container's user namespace */
+	/* RESOLVE of what a seccomp filter asks about: descriptors of process `holder` that stand for
+	 * contexts and mounts; of which is the call? */
+	__s32 holder;
+	__u32 helds;
+	__s32 held[EXECUTOR_HELD_MAX];
 	__u32 ops;    /* MAKE: WARDER_MNT_NEW or WARDER_MNT_BIND */
 	__u32 attr;   /* MAKE, PERFORM: MOUNT_ATTR_* to set */
 	__u32 owned;  /* MAKE: 1: the container owns a user namespace; its fd comes along */
@@ -57,6 +65,11 @@ struct executor_request {
 	__u32 dev_major;
 	__u32 dev_minor;
 	__u32 patient; /* RESOLVE: 1: the whole operation without real-time priority */
+	__u32 cloexec; /* GIVE */
+	__u32 asked;   /* RESOLVE: 1: a seccomp filter asks; may the caller do it by itself? */
+	__u32 named;   /* RESOLVE: 1: names are wanted, as paths from the folder that comes along */
+	__u32 pad;
+	__u64 notify;  /* GIVE: id of the notification */
 	__u64 mnt_id;
 	char fstype[WARDER_FSTYPE_SIZE];  /* MAKE */
 	char name[EXECUTOR_SOURCE_SIZE];  /* MAKE: what mountinfo shows as source */
@@ -84,7 +97,8 @@ struct executor_reply {
 		      * executor */
 	__s32 fd2;   /* RESOLVE: the folder that `last` is in (a new node, what is unmounted), or
 		      * what is moved; -1: none */
-	__u32 kernel; /* PERFORM: 1: `error` is the kernel's answer to the operation itself */
+	__u32 kernel; /* PERFORM: 1: `error` is the kernel's answer to the operation itself. RESOLVE
+		       * of what a filter asks about: it is what the caller is to see */
 	/* RESOLVE: the caller. Ids are in its own user namespace, -1 where unmapped. */
 	__u32 euid;
 	__u32 fsuid;
@@ -103,17 +117,31 @@ struct executor_reply {
 	__u32 covers_kernel; /* 1: it lies on a proc or sysfs */
 	__u32 value_len; /* RESOLVE: bytes of `data` that count */
 	struct executor_sched sched;
+	/* RESOLVE of what a seccomp filter asks about */
+	__s32 held;        /* index into the request's, -1: of none of them */
+	__s32 tgid;
+	__u32 capable;     /* 1: the caller has the capability by itself */
+	__u32 mnt_userns;  /* the user namespace that its mount namespace belongs to */
+	__u32 has_key;     /* fsconfig: `source` and `data` are there */
+	__u32 has_value;
+	__u64 attr_set;    /* mount_setattr */
+	__u64 attr_clear;
+	__u64 propagation;
 	/* MAKE */
 	__u64 mnt_id;
 	__u32 dev_major;
 	__u32 dev_minor;
 	char what[128];
+	char comm[16]; /* RESOLVE of what a filter asks about */
 	/* RESOLVE: the copies; empty for NULL */
 	char fstype[EXECUTOR_TEXT_SIZE];
 	char source[EXECUTOR_TEXT_SIZE];
 	char target[EXECUTOR_TEXT_SIZE];
 	char data[EXECUTOR_TEXT_SIZE];
 	char last[EXECUTOR_LAST_SIZE]; /* the name in the folder fd2 */
+	/* RESOLVE with `named`: of fd and fd2; empty: none. ATTACH and PERFORM: of the target again. */
+	char name[EXECUTOR_TEXT_SIZE];
+	char name2[EXECUTOR_TEXT_SIZE];
 };
 
 struct executor_pool;
@@ -133,6 +161,8 @@ void executor_abandon(struct executor_pool *pool, struct executor *ex);
 
 /* 0 or -errno; fd may be -1 and stays the caller's. Does not block. */
 int executor_send(struct executor *ex, const struct executor_request *req, int fd);
+/* The same with two. */
+int executor_send_two(struct executor *ex, const struct executor_request *req, int fd, int fd2);
 /* 0, -EAGAIN, -EPIPE when the executor is dead. Does not block. */
 int executor_receive(struct executor *ex, struct executor_reply *ret);
 /* Readable when a reply waits or the executor is dead. */
@@ -163,6 +193,7 @@ struct operation {
 	int parent; /* the folder of `last` */
 	int second; /* what is moved */
 	int uts;
+	int names;  /* the folder that names begin at */
 	__u32 root_uid; /* of the caller's user namespace, in the host's */
 	__u32 root_gid;
 	/* What is performed: the copies that were decided on. */

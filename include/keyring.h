@@ -96,6 +96,12 @@ int keyring_link_key(struct keyring *k, uint64_t cid, const struct keyring_rings
 int keyring_unlink_key(struct keyring *k, uint64_t cid, const struct keyring_rings *rings,
 		       const char *type, const char *description, struct warder_error *reterr);
 
+/* The payload of a key that is linked in C or S, for a container that asked for one of that type: only
+ * what the container may read itself, else -EACCES. -EMSGSIZE: longer than `size`. */
+int keyring_copy_key(struct keyring *k, uint64_t cid, const struct keyring_rings *rings,
+		     int32_t serial, const char *type, void *buf, size_t size, size_t *ret_len,
+		     struct warder_error *reterr);
+
 struct keyring_key {
 	int32_t serial;
 	char type[32];

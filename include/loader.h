@@ -72,6 +72,8 @@ int loader_get_faults(struct loader *l, __u64 ret_counts[WARDER_FAULT__MAX]);
 int loader_tag_task(struct loader *l, int pidfd, __u64 cid, __u32 slot);
 /* -ENOENT: untagged. */
 int loader_get_task(struct loader *l, int pidfd, struct warder_task *ret);
+/* Who asked for the key with that serial, while the upcall is under way; -ENOENT. */
+int loader_get_upcall(struct loader *l, __u32 serial, struct warder_upcall_record *ret);
 
 /*
  * Adoption: tags for tasks that run already, and taking tags away. One at a time.

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Overrides by handoff: intercepts in, answers out. Runs in a thread of its own, which is the
- * tracer of every thread it answers, and hands everything that can block to executor
- * processes. See docs/OVERRIDES.md for the claim protocol.
+ * Overrides by handoff and by seccomp notification: intercepts in, answers out. Runs in a thread of
+ * its own, which is the tracer of every thread it answers by handoff, and hands everything that can
+ * block to executor processes. See docs/OVERRIDES.md for the claim protocol.
  */
 #ifndef WARDER_OVERRIDE_H
 #define WARDER_OVERRIDE_H
@@ -22,6 +22,8 @@ struct override_target {
 	const struct warder_image *image;
 	int userns_fd; /* owned user namespace of the container (borrowed), -1: the host's */
 	int root_fd;   /* O_PATH on the container's root directory (borrowed), -1: unknown */
+	/* Without a loader, which knows these: inode numbers of its namespaces. */
+	__u32 userns, mntns;
 };
 
 /* How an intercept ended, for the event. */
@@ -72,17 +74,35 @@ struct override_callbacks {
 	/* Hands a call to a handler; must not wait. 0, or -errno when it cannot be handed on. NULL: there
 	 * are no handlers. Called from the override thread. */
 	int (*ask)(void *arg, const struct override_ask *ask);
+	/* A listener of override_listen() is not there any more. NULL: nobody minds. Called from the
+	 * override thread. */
+	void (*unlisten)(void *arg, __u64 cid, __u32 slot);
 	void *arg;
 };
 
 #define OVERRIDE_JOURNAL "/run/warder/override.journal"
 
+/* A notification that has been taken up, or was the last time: written by the override thread, read by
+ * whoever must answer it should this process die. The last entry is for those that are passed on at
+ * once. */
+struct override_inflight {
+	__u64 cid; /* 0: none yet */
+	__u64 id;
+};
+#define OVERRIDE_INFLIGHT 65
+#define OVERRIDE_INFLIGHT_SIZE (OVERRIDE_INFLIGHT * sizeof(struct override_inflight))
+
 struct override_options {
+	struct override_inflight *inflight; /* OVERRIDE_INFLIGHT of them; NULL: nobody reads it */
 	unsigned executors;  /* 0: 4, at most EXECUTORS_MAX */
 	const char *journal; /* NULL: OVERRIDE_JOURNAL; its folder is made when it is missing */
 };
 
-/* Forks the executors, so call it before threads are started. */
+/*
+ * Forks the executors, so call it before threads are started. Without a `loader` (NULL) nothing is
+ * handed over by BPF, and containers have no tags: only what override_listen() is told of is answered.
+ * Names are then paths from the container's root_fd, which must be there.
+ */
 int override_new(struct override **ret, struct loader *loader,
 		 const struct override_callbacks *callbacks,
 		 const struct override_options *options, struct warder_error *reterr);
@@ -91,6 +111,22 @@ int override_start(struct override *o, struct warder_error *reterr);
 /* The answer to an ask. Thread-safe, does not wait; one that comes too late, or twice, is dropped.
  * -EAGAIN: too many at once, this one is lost and the deadline will answer. */
 int override_answer(struct override *o, const struct override_answer *answer);
+/*
+ * Has what the seccomp filter behind `listener` asks about answered for the container: that filter was
+ * put on its tasks with override_filter_install(). Takes the descriptor, also when it fails; it is
+ * closed when the last of those tasks has ended. Thread-safe, does not wait. -EAGAIN: too many at once.
+ */
+int override_listen(struct override *o, __u64 cid, __u32 slot, int listener);
+
+/* Does some rule of the image speak of what only such a filter can answer? */
+int override_needs_filter(const struct warder_image *img);
+/*
+ * Puts the filter on the calling process, which must be single-threaded and have CAP_SYS_ADMIN in its
+ * user namespace: calls of the new mount API wait for an answer from then on, in it and in everything
+ * that it starts. Needs Linux 5.19. The listener, or -errno.
+ */
+int override_filter_install(struct warder_error *reterr);
+
 /* Answers what is under way with its original errno, stops thread and executors. NULL is fine. */
 void override_free(struct override *o);
 

@@ -151,6 +151,85 @@ typedef int (*warder_event_fn)(const char *json, void *arg);
 WARDER_API int warder_events(struct warder *w, const char *container, int follow,
 			     warder_event_fn fn, void *arg, char *error, size_t size);
 
+/* ------------------------------------------------------------------ queues of keys
+ *
+ * A daemon that answers key upcalls: requests for keys that are not there, which a policy leaves to
+ * a queue (`keyring: {upcalls: [{type: user, to: queue}]}`). It runs in the container, as its root or
+ * with CAP_SYS_ADMIN in its user namespace, and sees what is asked in that user namespace and those
+ * below; or on the host, as root. The nearest queue is asked first. All that is asked was made up by
+ * a program of the container unless `by_kernel` is set. What the daemon itself and its descendants
+ * ask for does not go to its own queue.
+ *
+ * Each upcall is answered once, by its `seq`; an answer to one that is over is ignored. An answer
+ * that the supervisor does not understand hands the upcall to the next queue, and is told as
+ * WARDER_UPCALL_CANCELLED; too many end the connection. A struct warder_queue belongs to one thread
+ * at a time. The kernel must have keys (CONFIG_KEYS), and /sbin/request-key must be warder's or have
+ * lines that lead there: `warder request-key`.
+ */
+struct warder_queue;
+
+#define WARDER_QUEUE_INSIDE 1 /* this process is in a container: its own, by its socket */
+
+/* Connects. `container`: whose upcalls, on the host; NULL: those of all containers; with
+ * WARDER_QUEUE_INSIDE it must be NULL. -ENOENT, -ECONNREFUSED: no supervisor runs, or there is no such
+ * container. Nothing is asked before warder_queue_serve(). */
+WARDER_API int warder_queue_open(struct warder_queue **ret, const char *container, int flags,
+				 char *error, size_t size);
+/* NULL is fine. What it has not answered goes to the next queue. */
+WARDER_API void warder_queue_close(struct warder_queue *q);
+/* Registers for keys of a type, NULL: of any; up to 16 times. Fails when another daemon serves the
+ * same type at the same place, or this process has no say in its user namespace. */
+WARDER_API int warder_queue_serve(struct warder_queue *q, const char *type, char *error, size_t size);
+/* For poll(2): readable when warder_queue_next() may have something. */
+WARDER_API int warder_queue_fd(const struct warder_queue *q);
+
+enum warder_upcall_what {
+	WARDER_UPCALL_ASKED = 1,
+	WARDER_UPCALL_CANCELLED, /* only `seq` and `reason` are set: no answer is needed any more */
+};
+struct warder_upcall_asked {
+	size_t struct_size; /* sizeof(struct warder_upcall_asked), set by the caller */
+	enum warder_upcall_what what;
+	uint64_t seq;
+	int32_t key; /* serial of the wanted key */
+	const char *type, *description;
+	const void *callout; /* the requester's words; a NUL follows */
+	size_t callout_len;
+	int by_kernel; /* a part of the kernel asks, for a task */
+	pid_t pid;     /* of the requester, as this process sees it; 0: it has no number here */
+	uid_t uid;     /* the same; 65534: it has none here */
+	gid_t gid;
+	uint32_t deadline_ms;  /* that are left; then the requester gets ETIMEDOUT */
+	int32_t ring[3];       /* the requester's thread, process and session keyring; 0: none */
+	const char *container; /* on the host: its name; else NULL */
+	const char *reason;
+};
+/* The next one; strings are valid until the next call. timeout in ms, -1: waits for ever. -EAGAIN:
+ * none within that time. -ENODATA: the supervisor is gone: open again. */
+WARDER_API int warder_queue_next(struct warder_queue *q, struct warder_upcall_asked *ret,
+				 int timeout_ms, char *error, size_t size);
+
+/* Gives the key this payload, at most 16384 bytes; it expires after `seconds`, 0: never. */
+WARDER_API int warder_queue_instantiate(struct warder_queue *q, uint64_t seq, const void *payload,
+					size_t len, uint32_t seconds);
+/* Gives it the payload of a key of the same type that is linked in the container's keyring or in its
+ * first session keyring, and that the container may read. It is a copy: the kernel cannot hand out
+ * another key than the one that it made. */
+WARDER_API int warder_queue_link(struct warder_queue *q, uint64_t seq, int32_t key);
+/* Refuses with `name` ("EACCES"); the same request gets it at once for so many seconds, 2 at least. */
+WARDER_API int warder_queue_reject(struct warder_queue *q, uint64_t seq, const char *name,
+				   uint32_t seconds);
+/* The same with ENOKEY. */
+WARDER_API int warder_queue_negate(struct warder_queue *q, uint64_t seq, uint32_t seconds);
+/* To the next queue; after the last one it is as the policy's `else` says. */
+WARDER_API int warder_queue_pass(struct warder_queue *q, uint64_t seq);
+/* Takes the authority over the key: this process, and what it starts, may then call keyctl(2)
+ * KEYCTL_ASSUME_AUTHORITY, KEYCTL_INSTANTIATE and KEYCTL_REJECT with its serial, and see the keyrings
+ * of the requester while it does. The first time this process gets a session keyring of its own, in
+ * which the old one is linked. Blocks until it is there. It ends with the deadline, too; who cannot
+ * answer refuses with warder_queue_negate(). */
+WARDER_API int warder_queue_take(struct warder_queue *q, uint64_t seq, char *error, size_t size);
+
 #ifdef __cplusplus
 }
 #endif

@@ -15,7 +15,7 @@
 #include <linux/types.h>
 #endif
 
-#define WARDER_ABI_VERSION 5
+#define WARDER_ABI_VERSION 6
 
 /* ------------------------------------------------------------------ limits */
 
@@ -458,12 +458,16 @@ struct warder_upcall_record {
 	__u32 by;     /* WARDER_UPCALL_BY_* */
 	__u32 to;     /* enum warder_upcall_to */
 	__u32 rule;   /* of the policy, 0: none */
-	__u32 deadline; /* ms, 0: the built-in */
+	__u32 otherwise; /* of a queue that nobody serves: WARDER_UPCALL_DENY or _HOST */
+	__u32 deadline; /* of a queue: ms */
+	/* Process that may answer in the host's name: written by warder's request-key. Without it no
+	 * process of the host gets the authority over a key that is a queue's. */
+	__u32 handler;
 	__u32 netns;  /* inode numbers */
 	__u32 levels; /* user namespaces: the requester's own first, then its parents */
 	__u32 userns[WARDER_USERNS_MAX];
 };
-_Static_assert(sizeof(struct warder_upcall_record) == 40 + 9 * 4 + 33 * 4, "upcall layout");
+_Static_assert(sizeof(struct warder_upcall_record) == 40 + 11 * 4 + 33 * 4, "upcall layout");
 
 /* What a keyring event was about, in `access` of struct warder_event; keyctl(2) operations are
  * WARDER_KEY_OP_KEYCTL plus the number; 0: none of the key system calls. */
@@ -634,8 +638,11 @@ struct warder_host {
 	/* A bit for each policy slot that may hold an image: set before it is published, cleared
 	 * after it is gone. To look into a slot costs a grace period on old kernels. */
 	__u64 published[WARDER_POLICIES_MAX / 64];
+	__u32 upcalls_by_lines; /* 1: the ordinary request-key comes before warder's, and may have the
+	                         * authority over what is a queue's; written by the supervisor */
+	__u32 pad;
 };
-_Static_assert(sizeof(struct warder_host) == 104, "host layout");
+_Static_assert(sizeof(struct warder_host) == 112, "host layout");
 
 /* warder_waits: array, mapped by the supervisor: the claim word of each waiting intercept. */
 enum warder_wait_state {

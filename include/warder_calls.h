@@ -47,14 +47,16 @@ _Static_assert(WARDER_OP__MAX <= 40, "a program's needs are one word, see loader
 
 /*
  * The entries: X(name, OP, errnos, capability, arguments, nr64, nr32, function of the 32-bit entry);
- * the 64-bit entry is __x64_sys_NAME. X32 has no 64-bit entry.
+ * the 64-bit entry is __x64_sys_NAME. X32 has no 64-bit entry. XN(name, OP, arguments, nr), with
+ * that number in both, is seen by seccomp notification only: its result is a descriptor, or is about
+ * one, which nobody could give to a thread that has been refused already.
  *
  *   errnos      which refusals are looked at: P is EPERM, A EPERM or EACCES
  *   capability  what the kernel asks for, for people
  *   arguments   one letter each: p path, s string, d number, x flags in hexadecimal, f descriptor,
  *               n device number, m mode, * memory that is not shown
  */
-#define WARDER_CALLS(X, X32)                                                                      \
+#define WARDER_CALLS(X, X32, XN)                                                                  \
 	X(mount, MOUNT, P, "SYS_ADMIN", "spsx*", 165, 21, __ia32_sys_mount)                       \
 	X(umount, UMOUNT, P, "SYS_ADMIN", "px", 166, 52, __ia32_sys_umount)                       \
 	X32(oldumount, UMOUNT, P, "SYS_ADMIN", "p", 22, __ia32_sys_oldumount)                     \
@@ -92,13 +94,20 @@ _Static_assert(WARDER_OP__MAX <= 40, "a program's needs are one word, see loader
 	X(open_by_handle_at, OPEN_BY_HANDLE_AT, P, "DAC_READ_SEARCH", "f*x", 304, 342,            \
 	  __ia32_compat_sys_open_by_handle_at)                                                    \
 	X(quotactl, QUOTACTL, P, "SYS_ADMIN", "xpd*", 179, 131, __ia32_sys_quotactl)              \
-	X(keyctl, KEYCTL, A, "SYS_ADMIN", "dxxxx", 250, 288, __ia32_compat_sys_keyctl)
+	X(keyctl, KEYCTL, A, "SYS_ADMIN", "dxxxx", 250, 288, __ia32_compat_sys_keyctl)            \
+	XN(open_tree, MOUNT, "fsx", 428)                                                          \
+	XN(move_mount, MOUNT, "fsfpx", 429)                                                       \
+	XN(fsopen, MOUNT, "sx", 430)                                                              \
+	XN(fsconfig, MOUNT, "fdssd", 431)                                                         \
+	XN(fsmount, MOUNT, "fxx", 432)                                                            \
+	XN(fspick, MOUNT, "fpx", 433)                                                             \
+	XN(mount_setattr, MOUNT, "fpx*d", 442)
 
 /* Numbers of the entries, for records; 0 is none. */
 enum warder_call {
 	WARDER_CALL_NONE = 0,
 #define WARDER_CALL_NAME(name, ...) WARDER_CALL_##name,
-	WARDER_CALLS(WARDER_CALL_NAME, WARDER_CALL_NAME)
+	WARDER_CALLS(WARDER_CALL_NAME, WARDER_CALL_NAME, WARDER_CALL_NAME)
 #undef WARDER_CALL_NAME
 	WARDER_CALL__MAX,
 };

@@ -15,7 +15,36 @@ struct warder_upcall_type {
 		char name[WARDER_UPCALL_TYPE_SIZE]; /* NUL-padded */
 		__u64 word[2];
 	};
+	__u32 route; /* decided: WARDER_UPCALL_ROUTE(), of several layers what all of them allow */
 };
+
+/* Who answers, in one number: a BPF function has one result. */
+#define WARDER_UPCALL_ROUTE(to, otherwise, deadline) \
+	((__u32)(to) | (__u32)(otherwise) << 8 | (__u32)(deadline) << 16)
+#define WARDER_ROUTE_TO(route) ((route)&0xff)
+#define WARDER_ROUTE_OTHERWISE(route) ((route) >> 8 & 0xff)
+#define WARDER_ROUTE_DEADLINE(route) ((route) >> 16) /* ms, 0: the built-in */
+
+/* What two layers allow together: a queue where one says so, the host only where both do. */
+WARDER_ENGINE __u32 warder_route_join(__u32 a, __u32 b)
+{
+	__u32 to = WARDER_UPCALL_QUEUE, otherwise = WARDER_UPCALL_DENY, ms, other;
+
+	if (WARDER_ROUTE_TO(a) == WARDER_UPCALL_DENY || WARDER_ROUTE_TO(b) == WARDER_UPCALL_DENY)
+		return WARDER_UPCALL_ROUTE(WARDER_UPCALL_DENY, 0, 0);
+	if (WARDER_ROUTE_TO(a) == WARDER_UPCALL_HOST && WARDER_ROUTE_TO(b) == WARDER_UPCALL_HOST)
+		to = WARDER_UPCALL_HOST;
+	else if ((WARDER_ROUTE_TO(a) == WARDER_UPCALL_HOST ||
+		  WARDER_ROUTE_OTHERWISE(a) == WARDER_UPCALL_HOST) &&
+		 (WARDER_ROUTE_TO(b) == WARDER_UPCALL_HOST ||
+		  WARDER_ROUTE_OTHERWISE(b) == WARDER_UPCALL_HOST))
+		otherwise = WARDER_UPCALL_HOST;
+	ms = WARDER_ROUTE_DEADLINE(a);
+	other = WARDER_ROUTE_DEADLINE(b);
+	if (!ms || (other && other < ms))
+		ms = other;
+	return WARDER_UPCALL_ROUTE(to, otherwise, ms);
+}
 
 /* By words: of a comparison by bytes the verifier follows every combination of outcomes. */
 #define WARDER_UPCALL_TYPE_IS(t, text)                                                             \
@@ -39,18 +68,17 @@ WARDER_ENGINE int warder_upcall_type_is_kernels(const struct warder_upcall_type 
 
 /*
  * Decides who answers a request for a key of type `t`, made by `by` (one WARDER_UPCALL_BY_* bit), by
- * the entries of one layer: the number of the one that says so, WARDER_UPCALLS_MAX for none. Where
- * no rule speaks, the kernel's own requests go to the host, as without warder, and a program's
- * nowhere.
+ * the entries of one layer: a WARDER_UPCALL_ROUTE(). Where no rule speaks, the kernel's own requests
+ * go to the host, as without warder, and a program's nowhere.
  */
 WARDER_ENGINE_GLOBAL int warder_layer_upcall(const struct warder_image *img, __u32 pr,
 					     const struct warder_upcall_type *t, __u32 by,
 					     struct warder_verdict *v)
 {
-	__u32 found = WARDER_UPCALLS_MAX, to = WARDER_UPCALL_DENY, layer;
+	__u32 to = WARDER_UPCALL_DENY, otherwise = WARDER_UPCALL_DENY, deadline = 0, found = 0, layer;
 
 	if (!img || !t || !v)
-		return WARDER_UPCALLS_MAX;
+		return WARDER_UPCALL_DENY;
 	layer = WARDER_PROFILE_U32(img, pr, layer);
 	warder_verdict_allow(v);
 	for (__u32 i = 0; i < WARDER_UPCALLS_MAX; i++) {
@@ -62,48 +90,53 @@ WARDER_ENGINE_GLOBAL int warder_layer_upcall(const struct warder_image *img, __u
 		    ((u->word[0] | u->word[1]) &&
 		     (u->word[0] != t->word[0] || u->word[1] != t->word[1])))
 			continue;
-		found = i;
+		found = 1;
 		to = u->to;
+		otherwise = u->otherwise;
+		deadline = u->deadline;
 		v->rule = u->rule;
 		v->why = WARDER_WHY_RULE;
 		break;
 	}
-	if (found == WARDER_UPCALLS_MAX && by == WARDER_UPCALL_BY_KERNEL)
+	if (!found && by == WARDER_UPCALL_BY_KERNEL)
 		to = WARDER_UPCALL_HOST;
-	if (by == WARDER_UPCALL_BY_PROGRAM && warder_upcall_type_is_kernels(t) &&
-	    to != WARDER_UPCALL_DENY) {
-		v->rule = 0;
-		warder_verdict_deny(v, WARDER_WHY_BASELINE, WARDER_ENOKEY);
-	} else if (to == WARDER_UPCALL_DENY) {
-		warder_verdict_deny(v, v->why, WARDER_ENOKEY);
+	if (by == WARDER_UPCALL_BY_PROGRAM && warder_upcall_type_is_kernels(t)) {
+		otherwise = WARDER_UPCALL_DENY;
+		if (to == WARDER_UPCALL_HOST) {
+			to = WARDER_UPCALL_DENY;
+			v->rule = 0;
+			v->why = WARDER_WHY_BASELINE;
+		}
 	}
+	if (to == WARDER_UPCALL_DENY)
+		warder_verdict_deny(v, v->why, WARDER_ENOKEY);
 	warder_verdict_finish(img, pr, v);
-	return (int)found;
+	/* Audit mode lets pass what a rule refuses: to the host, as it would go without warder. */
+	if (to == WARDER_UPCALL_DENY && v->action != WARDER_DENY)
+		to = WARDER_UPCALL_HOST;
+	return (int)WARDER_UPCALL_ROUTE(to, otherwise, deadline);
 }
 
 WARDER_ENGINE_GLOBAL int warder_join_upcall(const struct warder_image *img, __u32 pr,
-					    const struct warder_upcall_type *t, __u32 by,
+					    struct warder_upcall_type *t, __u32 by,
 					    struct warder_verdict *v)
 {
 	struct warder_verdict w;
 
 	if (!img || !t || !v)
 		return 0;
-	warder_layer_upcall(img, pr, t, by, &w);
+	t->route = warder_route_join(t->route, (__u32)warder_layer_upcall(img, pr, t, by, &w));
 	return warder_verdict_join(img, pr, v, &w);
 }
 
-/* The same for the whole image: profiles share their upcalls, so it is the top one's chain. The
- * entry is layer 0's. */
-WARDER_ENGINE __u32 warder_decide_upcall(const struct warder_image *img,
-					 const struct warder_upcall_type *t, __u32 by,
-					 struct warder_verdict *v)
+/* The same for the whole image: profiles share their upcalls, so it is the top one's chain. */
+WARDER_ENGINE void warder_decide_upcall(const struct warder_image *img, struct warder_upcall_type *t,
+					__u32 by, struct warder_verdict *v)
 {
 	__u32 pr = warder_profile_at(img, 0);
-	__u32 found = (__u32)warder_layer_upcall(img, pr, t, by, v);
 
+	t->route = (__u32)warder_layer_upcall(img, pr, t, by, v);
 	WARDER_JOIN_LAYERS(img, pr, v, warder_join_upcall(img, pr, t, by, v));
-	return found;
 }
 
 /* May the container's tasks take another session keyring, by joining or from a child? */

@@ -7,7 +7,7 @@
 #define WARDER_IMAGE_H
 
 #define WARDER_IMAGE_MAGIC 0x31445257u /* "WRD1" */
-#define WARDER_IMAGE_VERSION 5
+#define WARDER_IMAGE_VERSION 6
 #define WARDER_IMAGE_SIZE (4u << 20)
 /* Every access to an image is masked to its fixed size: a malformed offset reads garbage,
  * never memory outside, and both sides refuse a malformed image before it is used. */
@@ -187,6 +187,12 @@ _Static_assert(sizeof(struct warder_option) == 32, "option layout");
 #define WARDER_CAUSE_LSM 2u        /* another security module, or anything else */
 #define WARDER_CAUSE_BASELINE 4u   /* the baseline: only of rules that grant nothing */
 
+enum warder_way {
+	WARDER_WAY_ANY = 0,
+	WARDER_WAY_HANDOFF, /* BPF has seen the kernel refuse it */
+	WARDER_WAY_NOTIFY,  /* a seccomp filter asks before the kernel has seen it */
+};
+
 struct warder_override {
 	__u32 op;      /* enum warder_op */
 	__u32 ops;     /* WARDER_MNT_* for mount */
@@ -207,7 +213,7 @@ struct warder_override {
 	__u32 rule;
 	__u8 options;  /* used entries of option[] */
 	__u8 layer;    /* of a stack: whose rule it is */
-	__u16 pad;
+	__u16 way;     /* enum warder_way: of calls that come in which way */
 	__u32 by_profile; /* number of the caller's profile (of a stack: its part), 0: top; or ANY */
 	char type[WARDER_FSTYPE_SIZE];
 	struct warder_option option[WARDER_OPTIONS_MAX];
@@ -360,12 +366,15 @@ enum warder_keys_join {
 enum warder_upcall_to {
 	WARDER_UPCALL_DENY = 0,
 	WARDER_UPCALL_HOST,  /* the host's own request-key, with the host's identity */
+	WARDER_UPCALL_QUEUE, /* a daemon that serves the container, never the host's handlers */
 	WARDER_UPCALL__MAX,
 };
 #define WARDER_UPCALL_BY_PROGRAM 1u /* request_key(2): type, description and callout are its words */
 #define WARDER_UPCALL_BY_KERNEL 2u  /* a part of the kernel that acts for a task: a resolver, NFS */
 #define WARDER_UPCALLS_MAX 16
 #define WARDER_UPCALL_TYPE_SIZE 16
+#define WARDER_UPCALL_DEADLINE_MAX 60000   /* ms */
+#define WARDER_UPCALL_DEADLINE_DEFAULT 5000
 struct warder_upcall {
 	union {
 		char type[WARDER_UPCALL_TYPE_SIZE]; /* NUL-padded; all NUL: any */
@@ -375,7 +384,9 @@ struct warder_upcall {
 	__u8 to;    /* enum warder_upcall_to */
 	__u8 by : 4; /* WARDER_UPCALL_BY_* */
 	__u8 layer : 4;
-	__u32 deadline; /* ms, 0: the built-in */
+	__u16 deadline; /* of a queue, ms; 0: the built-in */
+	__u8 otherwise; /* of a queue, when nobody serves it: WARDER_UPCALL_DENY or _HOST */
+	__u8 pad;
 };
 _Static_assert(sizeof(struct warder_upcall) == 24, "upcall layout");
 

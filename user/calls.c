@@ -27,15 +27,19 @@ static const struct {
 	const char *arguments;
 	unsigned nr64; /* 0: there is no such entry */
 	unsigned nr32;
+	int notify; /* 1: seen by seccomp notification only */
 } calls[WARDER_CALL__MAX] = {
 #define CALL_ROW(name, op, errnos, cap, arguments, nr64, nr32, function)                      \
 	[WARDER_CALL_##name] = { #name, WARDER_OP_##op, ERRNOS_##errnos, cap, arguments,      \
-				 nr64, nr32 },
+				 nr64, nr32, 0 },
 #define CALL_ROW32(name, op, errnos, cap, arguments, nr32, function)                          \
-	[WARDER_CALL_##name] = { #name, WARDER_OP_##op, ERRNOS_##errnos, cap, arguments, 0, nr32 },
-	WARDER_CALLS(CALL_ROW, CALL_ROW32)
+	[WARDER_CALL_##name] = { #name, WARDER_OP_##op, ERRNOS_##errnos, cap, arguments, 0, nr32, 0 },
+#define CALL_ROW_NOTIFY(name, op, arguments, nr)                                              \
+	[WARDER_CALL_##name] = { #name, WARDER_OP_##op, ERRNOS_P, "SYS_ADMIN", arguments, nr, nr, 1 },
+	WARDER_CALLS(CALL_ROW, CALL_ROW32, CALL_ROW_NOTIFY)
 #undef CALL_ROW
 #undef CALL_ROW32
+#undef CALL_ROW_NOTIFY
 };
 
 const char *call_op_word(__u32 op)
@@ -73,6 +77,19 @@ __u32 call_op_of(const char *name, size_t len)
 unsigned call_number(__u32 call)
 {
 	return call < WARDER_CALL__MAX ? calls[call].nr64 : 0;
+}
+
+int call_needs_notify(__u32 call)
+{
+	return call < WARDER_CALL__MAX && calls[call].notify;
+}
+
+__u32 call_from_number(unsigned nr, int compat)
+{
+	for (__u32 call = WARDER_CALL_NONE + 1; call < WARDER_CALL__MAX; call++)
+		if (nr && (compat ? calls[call].nr32 : calls[call].nr64) == nr)
+			return call;
+	return WARDER_CALL_NONE;
 }
 
 const char *call_arguments(__u32 call)
@@ -181,7 +198,10 @@ void call_print_matrix(FILE *f)
 				snprintf(nr64, sizeof(nr64), "%u", calls[call].nr64);
 			fprintf(f, "| `%s` | `%s` | %s, %u | %s | %s | %s |\n", ops[op].word,
 				calls[call].name, nr64, calls[call].nr32, calls[call].errnos,
-				calls[call].capability, *ops[op].performed ? ops[op].performed : "no");
+				calls[call].capability,
+				calls[call].notify	? "by notification, see below" :
+				*ops[op].performed ? ops[op].performed :
+						     "no");
 		}
 	}
 }

@@ -15,6 +15,7 @@
 #include "calls.h"
 #include "loader.h"
 #include "policy.h"
+#include "request_key.h"
 
 static const char usage[] =
 	"usage: warder doctor [--json | --calls]\n"
@@ -190,13 +191,41 @@ static void doctor_adopted(struct report *r, struct warder *w)
 	}
 }
 
+/* Only a problem where a policy leaves upcalls to a queue. */
+static void doctor_request_key(struct report *r, int queues)
+{
+	enum request_key_state state = request_key_state();
+	char line[512] = "", where[300] = "", text[1024];
+
+	if (state == REQUEST_KEY_DIVERTED) {
+		report_add(r, "request-key", access(REQUEST_KEY_ORDINARY, X_OK) != 0,
+			   access(REQUEST_KEY_ORDINARY, X_OK) ?
+				   REQUEST_KEY " is warder's, and the ordinary program is not there: "
+				   "the host's own requests for keys are refused" :
+				   REQUEST_KEY " is warder's: queues get what policies leave to them");
+		return;
+	}
+	if (state == REQUEST_KEY_NONE) {
+		report_add(r, "request-key", queues,
+			   queues ? REQUEST_KEY " is the ordinary program: what policies leave to queues is "
+					       "refused; see `warder request-key --help`" :
+				    REQUEST_KEY " is the ordinary program; no policy needs another");
+		return;
+	}
+	if (request_key_winner("user", "something", line, sizeof(line), where, sizeof(where)))
+		snprintf(where, sizeof(where), "no line");
+	snprintf(text, sizeof(text), "lines of " REQUEST_KEY_LINES " lead to warder; a better one of the "
+		 "host's answers itself. For user keys wins %.280s", where);
+	report_add(r, "request-key", 0, text);
+}
+
 static void doctor_supervisor(struct report *r)
 {
 	cleanup_json struct json_object *status = NULL;
 	struct warder_error e = { "" };
 	struct warder *w = NULL;
 	int64_t pid = 0, containers = 0;
-	int err, enforcing = 0, on_demand = 0, rings = 0;
+	int err, enforcing = 0, on_demand = 0, rings = 0, queues = 0;
 	char text[256];
 
 	err = client_connect(&w, 0, &e);
@@ -205,6 +234,9 @@ static void doctor_supervisor(struct report *r)
 	if (!err)
 		doctor_adopted(r, w);
 	warder_close(w);
+	if (!err)
+		control_get_bool(status, "queues", &queues, NULL);
+	doctor_request_key(r, queues);
 	if (err && client_is_pinned()) {
 		report_add(r, "supervisor", 1,
 			   "programs are attached but no supervisor runs: policies are enforced, "

@@ -21,6 +21,7 @@ static const char usage[] =
 	"       warder keyring link [--may LIST] NAME SERIAL    let it use a key of the host\n"
 	"       warder keyring unlink NAME TYPE DESC            take a key out of its keyring\n"
 	"       warder keyring revoke NAME TYPE DESC            end a key wherever it is linked\n"
+	"       warder keyring watch [OPTION]... [NAME]         answer its requests for keys: --help\n"
 	"\n"
 	"  --may LIST     what the container may do with it: search (so that the kernel can use it\n"
 	"                 for the container), view, read, link, write; of a key that is added by\n"
@@ -263,6 +264,8 @@ int cmd_keyring(int argc, char **argv)
 
 	if (argc == 2 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h")))
 		return fputs(usage, stdout) < 0;
+	if (argc > 1 && !strcmp(argv[1], "watch"))
+		return cmd_keyring_watch(argc - 1, argv + 1);
 	if (argc < 3)
 		return fail_usage();
 	verb = argv[1];

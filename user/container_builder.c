@@ -28,6 +28,8 @@
 #include "cleanup.h"
 #include "container.h"
 #include "control.h"
+#include "keeper.h"
+#include "override.h"
 
 /* As placed by container_launch(). */
 enum { FD_SOCK = 3, FD_CONFIG, FD_CGROUP, FD_PIDFD };
@@ -260,6 +262,17 @@ static void init_report_mounts(struct builder *b)
 	builder_report_mounts(b, f);
 }
 
+static void init_filter(struct builder *b)
+{
+	struct warder_error e = { "" };
+	int fd = override_filter_install(&e);
+
+	if (fd < 0)
+		builder_fail(b, 125, "%s", e.text);
+	builder_report_fd(b, CONTAINER_FD_FILTER, fd);
+	close(fd);
+}
+
 static void init_main(struct builder *b)
 {
 	int root, pair[2];
@@ -300,6 +313,9 @@ static void init_main(struct builder *b)
 		init_make_terminal(b);
 	if (!b->enter)
 		init_report_mounts(b);
+	/* Needs CAP_SYS_ADMIN. Of what init itself does from here on, nothing waits for it. */
+	if (b->notify)
+		init_filter(b);
 	/* Before the tag: what this needs (CAP_SETPCAP, CAP_SETUID) is warder's to use, and the
 	 * container's policy may refuse it. */
 	builder_drop_privileges(b);
@@ -314,7 +330,7 @@ static void builder_read_config(struct builder *b)
 {
 	static const char *const keys[] = { "name", "cid", "uid_base", "enter", "stage", "spec",
 					    "socket_mntns", "foreign", "survey", "filters",
-					    NULL };
+					    "notify", NULL };
 	static char text[2 * CONTROL_MESSAGE_MAX];
 	struct json_object *o, *spec = NULL;
 	struct warder_error e = { "" };
@@ -335,6 +351,7 @@ static void builder_read_config(struct builder *b)
 	    control_get_u64(o, "foreign", INT32_MAX, &b->foreign, &e) != 1 ||
 	    control_get_bool(o, "survey", &b->survey, &e) != 1 ||
 	    control_get_bool(o, "filters", &b->filters, &e) != 1 ||
+	    control_get_bool(o, "notify", &b->notify, &e) != 1 ||
 	    (!json_object_object_get_ex(o, "spec", &spec) && !b->socket_mntns && !b->survey) ||
 	    (spec && container_spec_from_json(spec, &b->spec, &e)))
 		builder_fail(b, 125, "the launch configuration is damaged: %s", e.text);
@@ -415,6 +432,7 @@ void container_builder_main(int argc, char **argv)
 	struct builder b = { .sock = FD_SOCK, .userns_fd = -1, .self_fd = -1 };
 	cleanup_close int score = -1;
 
+	keeper_main(argc, argv);
 	if (argc != 1 || strcmp(argv[0], "warder-init"))
 		return;
 	prctl(PR_SET_DUMPABLE, 0);

@@ -616,7 +616,7 @@ static void put_call(struct json_object *o, const struct warder_icept *ic, const
 {
 	char buf[512];
 
-	if (ic->op == WARDER_OP_MOUNT)
+	if (ic->op == WARDER_OP_MOUNT && !call_needs_notify(ic->call))
 		return;
 	call_render(ic, path, text, buf, sizeof(buf));
 	put_bytes(o, "call", buf, strlen(buf));

@@ -22,6 +22,7 @@
 #include <sys/wait.h>
 
 #include "cleanup.h"
+#include "executor_internal.h"
 
 #define EXECUTOR_PRIORITY 5 /* SCHED_RR; the override thread has 10 */
 #define EXECUTOR_RT_MS 200
@@ -187,8 +188,8 @@ _Noreturn static void executor_main(int fd, pid_t parent)
 	umask(0);
 	operation_init(&op);
 	for (;;) {
-		int came;
-		ssize_t got = message_receive(fd, &req, sizeof(req), &came, 1, 0);
+		int came[2];
+		ssize_t got = message_receive(fd, &req, sizeof(req), came, 2, 0);
 
 		if (got == -EINTR)
 			continue;
@@ -202,9 +203,12 @@ _Noreturn static void executor_main(int fd, pid_t parent)
 			executor_hurry(0);
 		else if (req.step == EXECUTOR_DROP)
 			executor_hurry(1);
-		operation_step(&op, &home, &req, came, &reply);
-		if (came >= 0)
-			close(came);
+		if (req.step == EXECUTOR_GIVE)
+			give_descriptor(&req, came[0], came[1], &reply);
+		else
+			operation_step(&op, &home, &req, came[0], &reply);
+		close_fd(&came[0]);
+		close_fd(&came[1]);
 		if (req.step != EXECUTOR_DROP &&
 		    message_send(fd, &reply, sizeof(reply), NULL, 0, 0) != sizeof(reply))
 			_exit(1);
@@ -404,6 +408,15 @@ int executor_send(struct executor *ex, const struct executor_request *req, int f
 	return -errno;
 }
 
+int executor_send_two(struct executor *ex, const struct executor_request *req, int fd, int fd2)
+{
+	const int fds[2] = { fd, fd2 };
+
+	if (message_send(ex->fd, req, sizeof(*req), fds, 2, MSG_DONTWAIT) == sizeof(*req))
+		return 0;
+	return -errno;
+}
+
 int executor_receive(struct executor *ex, struct executor_reply *ret)
 {
 	ssize_t got = recv(ex->fd, ret, sizeof(*ret), MSG_DONTWAIT);
@@ -414,11 +427,14 @@ int executor_receive(struct executor *ex, struct executor_reply *ret)
 		return -EPIPE;
 	/* The executor read these from a container: the ends are ours to make sure of. */
 	ret->what[sizeof(ret->what) - 1] = '\0';
+	ret->comm[sizeof(ret->comm) - 1] = '\0';
 	ret->fstype[sizeof(ret->fstype) - 1] = '\0';
 	ret->source[sizeof(ret->source) - 1] = '\0';
 	ret->target[sizeof(ret->target) - 1] = '\0';
 	ret->data[sizeof(ret->data) - 1] = '\0';
 	ret->last[sizeof(ret->last) - 1] = '\0';
+	ret->name[sizeof(ret->name) - 1] = '\0';
+	ret->name2[sizeof(ret->name2) - 1] = '\0';
 	return 0;
 }
 

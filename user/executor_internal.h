@@ -40,13 +40,52 @@ int mountinfo_find(FILE *mountinfo, __u64 id, struct mount_line *ret);
 /* Of the executor itself, in whatever mount namespace it is; NULL: it cannot be read. */
 FILE *mountinfo_own(const struct executor_home *home);
 
+/* Whose call it is, and from where its paths begin. */
+struct caller {
+	const struct executor_home *home;
+	pid_t tid, tgid;
+	int root, cwd;
+	__u32 fsuid, fsgid;
+};
+
+/* executor_resolve.c: the caller's memory. NULL is "". -EFAULT; -ENAMETOOLONG: no NUL within size. */
+int copy_string(pid_t tid, __u64 address, char *to, size_t size, int cut);
+int copy_bytes(pid_t tid, __u64 address, void *to, size_t len);
+/* The caller's descriptor `n`, O_PATH; thread: of that thread's table, else of the leader's. */
+int own_fd(const struct caller *c, int thread, int n);
+/* O_PATH on what `path` leads the caller to, from `base` (-1: its directory). -errno, told. */
+int walk(const struct caller *c, int base, const char *path, int flags, const char *what,
+	 struct executor_reply *reply);
+/* Would what is mounted at `fd` show up on the host? */
+void target_is_shared(const struct operation *op, const struct executor_home *home, int fd,
+		      struct executor_reply *reply);
+/* What the mount at `fd` is, and where it is attached: for what changes it. */
+void mount_facts(struct operation *op, const struct executor_home *home, int fd,
+		 struct mount_line *line, struct executor_reply *reply);
+void mount_place(struct operation *op, const struct executor_home *home,
+		 const struct mount_line *line, struct executor_reply *reply);
+
+/*
+ * The path of `fd` from op->names, "" if there is none: it is not below it, or (`again`) what the path
+ * leads to is something else. That cannot be asked once something is mounted there.
+ */
+void name_tell(const struct operation *op, const struct executor_home *home, int fd, int again,
+	       char *to, size_t size);
+/* Has the caller the capability that this call is about? */
+void caller_capable(const struct operation *op, const char *status, struct executor_reply *reply);
+
 /* Hands req->text, options one after the other, to a file system that is being made or remounted.
  * executor_mount.c */
 int set_options(int fs, const struct executor_request *req, struct executor_reply *reply);
 
-/* The steps: executor_resolve.c, executor_call.c. */
+/* The steps: executor_resolve.c, executor_notify.c, executor_call.c. */
 void resolve(struct operation *op, const struct executor_home *home,
 	     const struct executor_request *req, struct executor_reply *reply);
+void resolve_notified(struct operation *op, const struct caller *c,
+		      const struct executor_request *req, struct executor_reply *reply);
+/* EXECUTOR_GIVE */
+void give_descriptor(const struct executor_request *req, int listener, int fd,
+		     struct executor_reply *reply);
 void perform(struct operation *op, const struct executor_home *home,
 	     const struct executor_request *req, struct executor_reply *reply);
 void perform_undo(struct operation *op, const struct executor_home *home,

@@ -24,7 +24,7 @@ void operation_init(struct operation *op)
 {
 	memset(op, 0, sizeof(*op));
 	op->mntns = op->userns = op->target = op->mount = op->parent = op->second = op->uts =
-		-1;
+		op->names = -1;
 	op->root_uid = op->root_gid = (__u32)-1;
 }
 
@@ -37,6 +37,7 @@ void operation_done(struct operation *op)
 	close_fd(&op->parent);
 	close_fd(&op->second);
 	close_fd(&op->uts);
+	close_fd(&op->names);
 	operation_init(op);
 }
 
@@ -432,13 +433,17 @@ void operation_step(struct operation *op, const struct executor_home *home,
 	switch ((enum executor_step)req->step) {
 	case EXECUTOR_RESOLVE:
 		operation_done(op);
+		op->names = req->named && fd >= 0 ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : -1;
 		resolve(op, home, req, reply);
+		name_tell(op, home, op->target, 1, reply->name, sizeof(reply->name));
+		name_tell(op, home, reply->fd2, 1, reply->name2, sizeof(reply->name2));
 		return;
 	case EXECUTOR_MAKE:
 		make(op, home, req, fd, reply);
 		return;
 	case EXECUTOR_ATTACH:
 		attach(op, home, reply);
+		name_tell(op, home, op->target, 0, reply->name, sizeof(reply->name));
 		return;
 	case EXECUTOR_UNDO:
 		undo_mount(op, home, reply);
@@ -451,10 +456,13 @@ void operation_step(struct operation *op, const struct executor_home *home,
 		return;
 	case EXECUTOR_PERFORM:
 		perform(op, home, req, reply);
+		name_tell(op, home, op->target, 0, reply->name, sizeof(reply->name));
 		return;
 	case EXECUTOR_TAKE_BACK:
 		perform_undo(op, home, reply);
 		return;
+	case EXECUTOR_GIVE: /* needs two descriptors: executor_main() */
+		break;
 	}
 	fail(reply, -EINVAL, "no such step");
 }

@@ -22,6 +22,7 @@
 #include <sys/vfs.h>
 #include <sys/wait.h>
 
+#include "calls.h"
 #include "cleanup.h"
 #include "executor_internal.h"
 #include "warder_decide.h"
@@ -29,13 +30,6 @@
 #define USERNS_DEPTH 33
 #define HOSTNAME_MAX 64 /* __NEW_UTS_LEN */
 #define PROC_ROOT_INO 1
-
-struct caller {
-	const struct executor_home *home;
-	pid_t tid, tgid;
-	int root, cwd;
-	__u32 fsuid, fsgid;
-};
 
 /* Number `n` (from 0) of the line of status that begins with `key`. */
 static __u32 status_number(const char *status, const char *key, int n)
@@ -99,7 +93,7 @@ static __u32 userns_relation(int fd, __u32 own)
 
 /* Copies a string of at most `size` - 1 bytes; what is not mapped ends it as it would in the
  * kernel: -EFAULT before a NUL, unless `cut` (mount data, of which the kernel takes a page). */
-static int copy_string(pid_t tid, __u64 address, char *to, size_t size, int cut)
+int copy_string(pid_t tid, __u64 address, char *to, size_t size, int cut)
 {
 	const size_t page = 4096;
 	size_t used = 0;
@@ -140,7 +134,7 @@ static int copy_string(pid_t tid, __u64 address, char *to, size_t size, int cut)
 }
 
 /* Exactly `len` bytes. */
-static int copy_bytes(pid_t tid, __u64 address, void *to, size_t len)
+int copy_bytes(pid_t tid, __u64 address, void *to, size_t len)
 {
 	struct iovec local = { .iov_base = to, .iov_len = len };
 	struct iovec remote = { .iov_base = (void *)(uintptr_t)address, .iov_len = len };
@@ -206,7 +200,7 @@ static int sees_proc(const struct caller *c)
 	       st.st_ino == PROC_ROOT_INO;
 }
 
-static int own_fd(const struct caller *c, int thread, int n)
+int own_fd(const struct caller *c, int thread, int n)
 {
 	char name[32];
 	int fd;
@@ -221,8 +215,8 @@ static int own_fd(const struct caller *c, int thread, int n)
  * lead to when they are followed, so only those to the caller's own descriptors are, and it is
  * that descriptor's object, taken once. -errno, and `what` filled.
  */
-static int walk(const struct caller *c, int base, const char *path, int flags, const char *what,
-		struct executor_reply *reply)
+int walk(const struct caller *c, int base, const char *path, int flags, const char *what,
+	 struct executor_reply *reply)
 {
 	cleanup_close int from = -1;
 	int thread, n, err;
@@ -319,8 +313,8 @@ static int line_of(const struct operation *op, const struct executor_home *home,
 	return err;
 }
 
-static void target_is_shared(const struct operation *op, const struct executor_home *home, int fd,
-			     struct executor_reply *reply)
+void target_is_shared(const struct operation *op, const struct executor_home *home, int fd,
+		      struct executor_reply *reply)
 {
 	cleanup_fclose FILE *ours = fopen("/proc/self/mountinfo", "re");
 	struct mount_line line;
@@ -329,8 +323,8 @@ static void target_is_shared(const struct operation *op, const struct executor_h
 }
 
 /* What the mount at `fd` is, for those that change it. */
-static void mount_facts(struct operation *op, const struct executor_home *home, int fd,
-			struct mount_line *line, struct executor_reply *reply)
+void mount_facts(struct operation *op, const struct executor_home *home, int fd,
+		 struct mount_line *line, struct executor_reply *reply)
 {
 	cleanup_fclose FILE *ours = fopen("/proc/self/mountinfo", "re");
 	struct statx stx;
@@ -354,8 +348,8 @@ static void mount_facts(struct operation *op, const struct executor_home *home, 
  * told, because a descriptor on the mount itself would keep it busy. A mount point cannot be
  * renamed; whether it still is this mount is seen again at the end.
  */
-static void mount_place(struct operation *op, const struct executor_home *home,
-			const struct mount_line *line, struct executor_reply *reply)
+void mount_place(struct operation *op, const struct executor_home *home,
+		 const struct mount_line *line, struct executor_reply *reply)
 {
 	struct open_how how = { .flags = O_PATH | O_DIRECTORY | O_CLOEXEC,
 				.resolve = RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS };
@@ -733,6 +727,8 @@ void resolve(struct operation *op, const struct executor_home *home,
 	reply->relation = userns_relation(op->userns, req->userns);
 	reply->mntns = fd_ino(op->mntns);
 	reply->home_mntns = home->mntns_ino;
+	reply->tgid = c.tgid;
+	reply->held = -1;
 	op->root_uid = map_id(uids, 0, 1);
 	op->root_gid = map_id(gids, 0, 1);
 	op->tid = req->tid;
@@ -740,6 +736,12 @@ void resolve(struct operation *op, const struct executor_home *home,
 	op->call = req->call;
 	memcpy(op->arg, req->arg, sizeof(op->arg));
 
+	if (req->asked)
+		caller_capable(op, status, reply);
+	if (call_needs_notify(req->call)) {
+		resolve_notified(op, &c, req, reply);
+		return;
+	}
 	if (req->op == WARDER_OP_MOUNT) {
 		resolve_mount(op, &c, req, reply);
 		return;

@@ -260,7 +260,8 @@ int filter_read_refused(pid_t pid, char *buf, size_t size)
 	for (__u32 call = 0; !err && call < WARDER_CALL__MAX; call++) {
 		int nr = (int)call_number(call), n;
 
-		if (!nr || !filters_refuse(&f, nr))
+		/* Those that are asked about by a filter of our own only are another matter. */
+		if (!nr || call_needs_notify(call) || !filters_refuse(&f, nr))
 			continue;
 		n = snprintf(buf + used, size - used, "%s%s", used ? " " : "", call_name(call));
 		if (n < 0 || (size_t)n >= size - used)

@@ -465,6 +465,11 @@ int loader_get_task(struct loader *l, int pidfd, struct warder_task *ret)
 	return bpf_map_lookup_elem(l->map_fd[LOADER_FD_TASKS], &pidfd, ret);
 }
 
+int loader_get_upcall(struct loader *l, __u32 serial, struct warder_upcall_record *ret)
+{
+	return bpf_map_lookup_elem(l->map_fd[LOADER_FD_UPCALLS], &serial, ret);
+}
+
 int loader_open_socket_to(struct loader *l, int sock_fd, __u64 cid)
 {
 	/* struct sock_tag of maps.bpf.h */

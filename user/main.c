@@ -26,6 +26,8 @@ static const struct {
 	{ "supervise", cmd_supervise, "run a program that decides about refused calls" },
 	{ "ask", cmd_ask, "answer what policies leave to a person" },
 	{ "keyring", cmd_keyring, "show and change a container's keys" },
+	{ "oci", cmd_oci, "answer for containers of other runtimes" },
+	{ "request-key", cmd_request_key, "who answers the kernel's requests for keys" },
 	{ "doctor", cmd_doctor, "can this host enforce, and does it?" },
 };
 
@@ -40,7 +42,7 @@ static void print_help(FILE *out)
 	      "\n",
 	      out);
 	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
-		fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].what);
+		fprintf(out, "  %-11s %s\n", commands[i].name, commands[i].what);
 	fputs("\nwarder(8), warderd(8) and warder(7) tell more.\n", out);
 }
 

@@ -90,15 +90,7 @@ static void job_stopped(struct override *o, struct job *j)
 		job_keep(o, j);
 		return;
 	}
-	if (o->cb.acquire(o->cb.arg, j->out.cid, j->out.icept.h.slot, &j->target)) {
-		job_reason(j, "the container is gone");
-		job_keep(o, j);
-		return;
-	}
-	j->acquired = 1;
-	if (loader_get_container(o->loader, j->target.slot, &j->ctr) || j->ctr.cid != j->out.cid ||
-	    (j->ctr.userns_owned && j->target.userns_fd < 0)) {
-		job_reason(j, "the container's record cannot be read");
+	if (job_admit(o, j)) {
 		job_keep(o, j);
 		return;
 	}
@@ -349,10 +341,10 @@ static void icept_report(struct override *o, const struct warder_icept *ic)
  * waits has come meanwhile, and the rest is told after that. */
 static void reports_tell(struct override *o)
 {
-	struct warder_host *host = loader_host(o->loader);
+	struct warder_host *host = o->loader ? loader_host(o->loader) : NULL;
 	unsigned told = 0;
 
-	while (told < o->reports && !__atomic_load_n(&host->waiting, __ATOMIC_ACQUIRE))
+	while (told < o->reports && host && !__atomic_load_n(&host->waiting, __ATOMIC_ACQUIRE))
 		icept_report(o, &o->report[told++]);
 	o->reports -= told;
 	memmove(o->report, o->report + told, o->reports * sizeof(*o->report));
@@ -476,7 +468,9 @@ static void journal_recover(struct override *o)
 static void *override_thread(void *arg)
 {
 	struct override *o = arg;
-	struct warder_host *host = loader_host(o->loader);
+	/* Without BPF nobody looks at it. */
+	static struct warder_host nobody;
+	struct warder_host *host = o->loader ? loader_host(o->loader) : &nobody;
 	struct sched_param param = { .sched_priority = 10 };
 	__u64 stop_at = 0;
 	int err;
@@ -493,7 +487,8 @@ static void *override_thread(void *arg)
 		sem_post(&o->begun);
 		return NULL;
 	}
-	kicker_start(o);
+	if (o->loader)
+		kicker_start(o);
 	boost_recover(o);
 	journal_recover(o);
 	__atomic_store_n(&host->heartbeat, now_ns(), __ATOMIC_RELEASE);
@@ -506,6 +501,7 @@ static void *override_thread(void *arg)
 
 		__atomic_store_n(&host->heartbeat, o->stopping ? 0 : now, __ATOMIC_RELEASE);
 		sleep = jobs_tick(o);
+		notify_tick(o);
 		if (o->reports)
 			sleep = sleep < POLL_SOON ? sleep : POLL_SOON;
 		if (o->stopping && (!jobs_under_way(o) || now > stop_at))
@@ -515,12 +511,16 @@ static void *override_thread(void *arg)
 		__atomic_add_fetch(&o->turns, 1, __ATOMIC_RELEASE);
 		/* Claims first: for them somebody holds a CPU. */
 		o->batch = 0;
-		ring_buffer__consume(o->ring);
+		if (o->ring)
+			ring_buffer__consume(o->ring);
 		for (int i = 0; i < n; i++) {
-			if (ev[i].data.u32 >= EVENT_JOB) {
+			if (ev[i].data.u32 >= EVENT_LISTENER) {
+				notify_ready(o, ev[i].data.u32 - EVENT_LISTENER, ev[i].events);
+			} else if (ev[i].data.u32 >= EVENT_JOB) {
 				job_reply(o, &o->job[ev[i].data.u32 - EVENT_JOB]);
 			} else if (ev[i].data.u32 == EVENT_ANSWER) {
 				job_answers(o);
+				notify_take_new(o);
 			} else if (ev[i].data.u32 == EVENT_STOP && !o->stopping) {
 				o->stopping = 1;
 				stop_at = now_ns() + FREE_WITHIN;
@@ -553,10 +553,13 @@ int override_new(struct override **ret, struct loader *loader,
 		return -ENOMEM;
 	o->loader = loader;
 	o->cb = *callbacks;
+	o->inflight = options ? options->inflight : NULL;
 	o->epoll = o->stop_fd = o->kick_epoll = o->answer_fd = -1;
 	sem_init(&o->begun, 0, 0);
 	pthread_mutex_init(&o->answer_lock, NULL);
-	err = journal_open(&o->journal, path, reterr);
+	err = notify_new(&o->notify);
+	if (!err)
+		err = journal_open(&o->journal, path, reterr);
 	if (err)
 		goto fail;
 	err = executor_pool_new(&o->pool, executors, reterr);
@@ -566,13 +569,16 @@ int override_new(struct override **ret, struct loader *loader,
 	o->kick_epoll = epoll_create1(EPOLL_CLOEXEC);
 	o->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	o->answer_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	o->ring = ring_buffer__new(loader_map_fd(loader, LOADER_MAP_INTERCEPTS), on_icept, o, NULL);
-	if (o->epoll < 0 || o->stop_fd < 0 || o->kick_epoll < 0 || o->answer_fd < 0 || !o->ring) {
+	if (loader)
+		o->ring = ring_buffer__new(loader_map_fd(loader, LOADER_MAP_INTERCEPTS), on_icept, o,
+					   NULL);
+	if (o->epoll < 0 || o->stop_fd < 0 || o->kick_epoll < 0 || o->answer_fd < 0 ||
+	    (loader && !o->ring)) {
 		err = error_errno(reterr, -errno, "cannot read the ring of intercepts");
 		goto fail;
 	}
 	ev.data.u32 = EVENT_RING;
-	if (epoll_ctl(o->epoll, EPOLL_CTL_ADD, ring_buffer__epoll_fd(o->ring), &ev)) {
+	if (loader && epoll_ctl(o->epoll, EPOLL_CTL_ADD, ring_buffer__epoll_fd(o->ring), &ev)) {
 		err = error_errno(reterr, -errno, "cannot wait for intercepts");
 		goto fail;
 	}
@@ -623,6 +629,7 @@ void override_free(struct override *o)
 	ring_buffer__free(o->ring);
 	executor_pool_free(o->pool);
 	journal_close(o->journal);
+	notify_free(o->notify);
 	cleanup_close_p(&o->epoll);
 	cleanup_close_p(&o->stop_fd);
 	cleanup_close_p(&o->kick_epoll);

@@ -87,9 +87,12 @@ int job_asked_same(const struct override *o, const struct job *j)
 void job_ask_look(struct override *o, struct job *j)
 {
 	int status;
-	pid_t got = waitpid(j->tid, &status, __WALL | __WNOTHREAD | WNOHANG);
+	pid_t got = j->listener ? 0 : waitpid(j->tid, &status, __WALL | __WNOTHREAD | WNOHANG);
 
-	if ((got == j->tid && !WIFSTOPPED(status)) || (got < 0 && errno == ECHILD)) {
+	if (j->listener && !notify_is_alive(j)) {
+		job_reason(j, "the caller was gone before it was decided");
+		job_end(o, j);
+	} else if ((got == j->tid && !WIFSTOPPED(status)) || (got < 0 && errno == ECHILD)) {
 		j->seized = 0;
 		job_reason(j, "the caller was gone before it was decided");
 		job_end(o, j);

@@ -292,6 +292,12 @@ static enum near rule_try(const struct warder_image *img, unsigned i,
 		snprintf(why, size, "speaks of another operation");
 		return NEAR_OP;
 	}
+	if (r->way && f->way && r->way != f->way) {
+		snprintf(why, size, r->way == WARDER_WAY_NOTIFY ?
+			 "is for the new mount API only (way: notify)" :
+			 "is not for the new mount API (way: handoff)");
+		return NEAR_OP;
+	}
 	if (r->do_ == WARDER_DO_REPORT) {
 		snprintf(why, size, "has such calls reported only");
 		return NEAR_REPORT;
@@ -311,7 +317,11 @@ static enum near rule_try(const struct warder_image *img, unsigned i,
 			 !f->from ? "without a name" : *f->from ? f->from : "/");
 		return NEAR_SOURCE;
 	}
-	if (!f->unresolved && !r->any_target && !(sets->targets >> i & 1)) {
+	if (f->open && !r->any_target && r->do_ == WARDER_DO_DENY) {
+		snprintf(why, size, "refuses only some targets");
+		return NEAR_TARGET;
+	}
+	if (!f->unresolved && !f->open && !r->any_target && !(sets->targets >> i & 1)) {
 		if (f->target)
 			snprintf(why, size, "does not allow the target %.*s", NAME_SHOWN,
 				 *f->target ? f->target : "/");
@@ -319,14 +329,14 @@ static enum near rule_try(const struct warder_image *img, unsigned i,
 			snprintf(why, size, "needs a target with a name, and this one has none");
 		return NEAR_TARGET;
 	}
-	if ((f->flags & r->require) != r->require) {
+	if (!f->open && (f->flags & r->require) != r->require) {
 		const char *name = mount_flag_name(r->require & ~f->flags &
 						   -(r->require & ~f->flags));
 
 		snprintf(why, size, "requires flag %s", name ? name : "?");
 		return NEAR_FLAGS;
 	}
-	if (f->flags & r->forbid) {
+	if (!f->open && (f->flags & r->forbid)) {
 		const char *name = mount_flag_name(f->flags & r->forbid & -(f->flags & r->forbid));
 
 		snprintf(why, size, "forbids flag %s", name ? name : "?");
@@ -379,9 +389,9 @@ static const char *built_in_deny(const struct override_facts *f, const struct wa
 		return "the caller's mount namespace is the host's";
 	if (!f->same_mntns && !(r->by_userns & WARDER_BY_USERNS_NESTED))
 		return "the caller is in a mount namespace of its own, which only userns: nested allows";
-	if (f->shared)
+	if (!f->open && f->shared)
 		return "the target's mount is shared with the host";
-	if (!f->target)
+	if (!f->open && !f->target)
 		return "the target has no name in the container";
 	if (ops == WARDER_MNT_NEW)
 		return type_refused(f->fstype);
@@ -455,7 +465,7 @@ static __u32 mount_denied(const struct warder_image *img, __u32 pr, struct warde
 
 	m.targets = 0;
 	/* Of a call that is only reported nobody has looked at the target. */
-	m.unnamed = !name && !f->unresolved;
+	m.unnamed = !name && !f->unresolved && !f->open;
 	if (name && strlen(name) < WARDER_TEXT_SIZE) {
 		strcpy(text.b, name);
 		m.targets = warder_target_set(img, pr, &text, WARDER_START_MOUNT_TARGET, 0,

@@ -15,10 +15,12 @@ struct override_facts {
 	__u32 fsuid;
 	__u32 relation; /* WARDER_BY_USERNS_*, 0: neither */
 	__u32 cause;    /* WARDER_CAUSE_* */
+	__u32 way;      /* enum warder_way; ANY: not known, rules of either can match */
 	int same_mntns; /* 1: the container's own mount namespace */
 	int host_mntns; /* 1: it is the supervisor's */
 	int shared;     /* 1: the mount would show up on the host */
 	int unresolved; /* 1: only type and flags are known: reported, not asked */
+	int open; /* 1: target and flags of the mount are not known yet: can a rule still match? */
 	/* Rules that the kernel found possible: it knew the caller's profile. 0: not known, the
 	 * caller is in profile number `profile`. */
 	__u64 candidates;
@@ -87,6 +89,14 @@ const struct warder_override *override_rule_at(const struct warder_image *img, u
 
 /* May the rules of that set have the call performed, or do they look at more than who calls? */
 int override_must_resolve(const struct warder_image *img, __u64 set);
+
+/* ------------------------------------------------------------ override_filter.c */
+
+struct sock_filter;
+/* The program that override_filter_install() loads, at most `max` instructions of it. 0 or -errno. */
+int override_filter_build(struct sock_filter *program, size_t max, size_t *ret_len);
+
+#define OVERRIDE_FILTER_MAX 256
 
 /* ------------------------------------------------ override_decide_call.c, for override_decide.c */
 

@@ -103,7 +103,7 @@ void job_leave_executor(struct override *o, struct job *j)
 	j->inflight = 0;
 }
 
-static int job_send(struct job *j, struct override *o, enum executor_step step, int fd)
+int job_send(struct job *j, struct override *o, enum executor_step step, int fd)
 {
 	int err;
 
@@ -122,22 +122,46 @@ static void job_release(struct override *o, struct job *j)
 	j->acquired = 0;
 }
 
-/* Tells how it ended and forgets the job. */
-void job_end(struct override *o, struct job *j)
+void job_drop(struct override *o, struct job *j)
 {
 	job_leave_executor(o, j);
-	j->out.latency_ns = now_ns() - j->out.icept.h.time;
-	o->cb.outcome(o->cb.arg, &j->out);
+	notify_leave(o, j);
 	job_release(o, j);
 	free(j->asked);
 	j->asked = NULL;
 	j->state = j->seized ? JOB_REAPING : JOB_FREE;
 }
 
+/* Tells how it ended and forgets the job. */
+void job_end(struct override *o, struct job *j)
+{
+	job_leave_executor(o, j);
+	j->out.latency_ns = now_ns() - j->out.icept.h.time;
+	o->cb.outcome(o->cb.arg, &j->out);
+	job_drop(o, j);
+}
+
+int job_admit(struct override *o, struct job *j)
+{
+	if (o->cb.acquire(o->cb.arg, j->out.cid, j->out.icept.h.slot, &j->target)) {
+		job_reason(j, "the container is gone");
+		return -ENOENT;
+	}
+	j->acquired = 1;
+	if (world_record(o, j) || j->ctr.cid != j->out.cid ||
+	    (j->ctr.userns_owned && j->target.userns_fd < 0)) {
+		job_reason(j, "the container's record cannot be read");
+		return -ESRCH;
+	}
+	return 0;
+}
+
 int job_answer(struct job *j, int set, long result)
 {
 	int err = 0;
 
+	if (j->listener)
+		return notify_answer(j, set, result);
 	if (!j->seized || !j->stopped)
 		return -ESRCH;
 	if (set) {
@@ -243,26 +267,13 @@ __u32 icept_cause(const struct warder_icept *ic)
 						      WARDER_CAUSE_CAPABILITY;
 }
 
-/* The target's name as hooks see it, for descriptor `fd` of the executor. */
-static int job_name(struct override *o, struct job *j, int fd, char *name, size_t size)
-{
-	struct warder_fd_record rec;
-	int err = loader_get_fd(o->loader, executor_pid(j->ex), fd, (int)j->target.slot, &rec, name,
-				size);
-
-	if (err)
-		return err;
-	return rec.name_len < 0 ? -ENOENT : 0;
-}
-
 /* Is the thread that a priority is set of in the caller's container? Threads of a process are all
  * in one. */
 static __u32 job_is_foreign(struct override *o, const struct job *j, const struct executor_sched *s)
 {
-	cleanup_close int pidfd = s->tid ? (int)syscall(SYS_pidfd_open, s->tgid, 0) : -1;
 	struct warder_task task;
 
-	return pidfd < 0 || loader_get_task(o->loader, pidfd, &task) || task.cid != j->out.cid;
+	return !s->tid || world_task(o, j, s->tgid, &task) || task.cid != j->out.cid;
 }
 
 /* Names that rules speak of: of the target, or of what will be `last` in a folder. */
@@ -274,7 +285,7 @@ struct job_names {
 static int job_name_below(struct override *o, struct job *j, int fd, const char *last, char *name,
 			  size_t size)
 {
-	int err = job_name(o, j, fd, name, WARDER_PATH_MAX);
+	int err = world_name(o, j, fd, name, WARDER_PATH_MAX);
 	size_t len = strlen(name);
 
 	if (err)
@@ -290,16 +301,16 @@ static void facts_mount(struct override *o, struct job *j, struct override_facts
 {
 	const struct executor_reply *r = &o->reply;
 
-	f->flags = warder_mount_flags(j->out.icept.arg[3]);
+	f->flags = j->listener ? j->mount_flags : warder_mount_flags(j->out.icept.arg[3]);
 	f->is_mount = r->is_mount;
 	f->at_root = r->at_root;
 	f->mnt_flags = r->mnt_flags;
 	f->own_fs = r->own_fs;
 	f->covers_kernel = r->covers_kernel;
-	if (r->fd >= 0 && !job_name(o, j, r->fd, n->target, WARDER_PATH_MAX))
+	if (r->fd >= 0 && !world_name(o, j, r->fd, n->target, WARDER_PATH_MAX))
 		f->target = n->target;
 	if (warder_mount_op(f->flags) == WARDER_MNT_MOVE && r->fd2 >= 0 &&
-	    !job_name(o, j, r->fd2, n->other, sizeof(n->other)))
+	    !world_name(o, j, r->fd2, n->other, sizeof(n->other)))
 		f->from = n->other;
 }
 
@@ -316,7 +327,7 @@ static void facts_call(struct override *o, struct job *j, struct override_facts 
 		f->at_root = r->at_root;
 		f->covers_kernel = r->covers_kernel;
 		f->umount_flags = j->out.icept.call == WARDER_CALL_oldumount ? 0 : (__u32)arg[1];
-		if (r->fd >= 0 && !job_name(o, j, r->fd, n->other, sizeof(n->other)))
+		if (r->fd >= 0 && !world_name(o, j, r->fd, n->other, sizeof(n->other)))
 			f->object = n->other;
 		/* What is no mount is refused by the kernel: its own name will do. */
 		if (r->fd2 < 0)
@@ -335,7 +346,7 @@ static void facts_call(struct override *o, struct job *j, struct override_facts 
 	case WARDER_OP_SETXATTR:
 		f->value = r->data;
 		f->value_len = r->value_len;
-		if (r->fd >= 0 && !job_name(o, j, r->fd, n->target, WARDER_PATH_MAX))
+		if (r->fd >= 0 && !world_name(o, j, r->fd, n->target, WARDER_PATH_MAX))
 			f->target = n->target;
 		return;
 	case WARDER_OP_SETHOSTNAME:
@@ -361,6 +372,10 @@ static void facts_fill(struct override *o, struct job *j, struct override_facts 
 	f->relation = r->relation;
 	f->cause = icept_cause(&j->out.icept);
 	f->candidates = j->out.icept.candidates;
+	f->profile = j->profile;
+	/* An agent's mount(2) comes by a filter, too, and is nonetheless no other call for that. */
+	f->way = call_needs_notify(f->op == WARDER_OP_MOUNT ? j->out.icept.call : WARDER_CALL_NONE) ?
+			 WARDER_WAY_NOTIFY : WARDER_WAY_HANDOFF;
 	f->same_mntns = r->mntns == j->ctr.mntns;
 	f->host_mntns = r->mntns == r->home_mntns;
 	f->shared = (int)r->shared;
@@ -483,13 +498,16 @@ static void job_resolved(struct override *o, struct job *j)
 	struct override_facts f = { 0 };
 	struct job_names names = { 0 };
 
+	if (j->listener && !notify_resolved(o, j))
+		return;
 	if (r->error) {
 		snprintf(j->out.target, sizeof(j->out.target), "%s", r->target);
 		job_reason(j, "%s", r->what);
 		job_keep(o, j);
 		return;
 	}
-	if (r->start != j->out.icept.start / (1000000000ull / (__u64)sysconf(_SC_CLK_TCK))) {
+	if (!j->listener &&
+	    r->start != j->out.icept.start / (1000000000ull / (__u64)sysconf(_SC_CLK_TCK))) {
 		job_reason(j, "the thread's number belongs to another thread now");
 		job_keep(o, j);
 		return;
@@ -530,7 +548,7 @@ static int job_target_is_named(struct override *o, struct job *j)
 {
 	char name[WARDER_PATH_MAX] = "";
 
-	if (job_name(o, j, j->target_fd, name, sizeof(name)))
+	if (world_name(o, j, j->target_fd, name, sizeof(name)))
 		return 0;
 	return !strcmp(*name ? name : "/", j->out.target);
 }
@@ -570,7 +588,7 @@ static void job_performed(struct override *o, struct job *j)
 		job_take_back(o, j);
 		return;
 	}
-	if (moved && loader_move_mounts(o->loader, j->target.slot, j->from, j->out.target)) {
+	if (moved && world_moved(o, j, j->from, j->out.target)) {
 		job_reason(j, "the new names of the mount cannot be recorded");
 		job_answer(j, 0, 0);
 		job_take_back(o, j);
@@ -587,7 +605,7 @@ static void job_taken_back(struct override *o, struct job *j)
 	if (r->error)
 		job_reason(j, "the caller was gone before it could be told; performed, and %s", r->what);
 	else if (j->from[0])
-		loader_move_mounts(o->loader, j->target.slot, j->out.target, j->from);
+		world_moved(o, j, j->out.target, j->from);
 	j->out.undone = !r->error;
 	journal_clear(o->journal, job_index(o, j));
 	job_end(o, j);
@@ -596,7 +614,6 @@ static void job_taken_back(struct override *o, struct job *j)
 static void job_made(struct override *o, struct job *j)
 {
 	const struct executor_reply *r = &o->reply;
-	struct warder_fd_record rec;
 	struct warder_error error = { 0 };
 	int err;
 
@@ -606,10 +623,7 @@ static void job_made(struct override *o, struct job *j)
 		return;
 	}
 	/* Its name before it can be reached: no hook may meet it nameless. */
-	err = loader_get_fd(o->loader, executor_pid(j->ex), r->fd, -1, &rec, NULL, 0);
-	if (!err)
-		err = loader_record_mount(o->loader, j->target.slot, &rec,
-					  *j->out.target ? j->out.target : "/", &error);
+	err = world_made(o, j, r->fd, *j->out.target ? j->out.target : "/", &error);
 	if (err) {
 		job_reason(j, "the mount's name cannot be recorded: %s",
 			   error.text[0] ? error.text : strerror(-err));
@@ -708,8 +722,11 @@ void job_start(struct override *o, struct job *j)
 	job_addresses(&o->req, ic);
 	o->req.perform = (__u32)override_must_resolve(j->target.image, ic->candidates);
 	o->req.userns = j->ctr.userns;
+	if (j->listener)
+		notify_request(o, j, &o->req);
 	epoll_ctl(o->epoll, EPOLL_CTL_ADD, executor_fd(j->ex), &ev);
-	if (job_send(j, o, EXECUTOR_RESOLVE, -1))
+	o->req.named = !o->loader;
+	if (job_send(j, o, EXECUTOR_RESOLVE, o->loader ? -1 : j->target.root_fd))
 		job_executor_lost(o, j, "the executor died");
 	else
 		j->state = JOB_RESOLVING;
@@ -744,6 +761,9 @@ void job_reply(struct override *o, struct job *j)
 		break;
 	case JOB_TAKING_BACK:
 		job_taken_back(o, j);
+		break;
+	case JOB_GIVING:
+		notify_given(o, j);
 		break;
 	case JOB_UNDOING:
 	case JOB_REVOKING:

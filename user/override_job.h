@@ -17,8 +17,8 @@
 #define RATES 256           /* rules whose rate is counted at the same time */
 #define SHARES 256          /* containers whose use of executors is counted at the same time */
 
-/* Keys of the epoll set; job i has EVENT_JOB + i. */
-enum { EVENT_RING, EVENT_STOP, EVENT_ANSWER, EVENT_JOB };
+/* Keys of the epoll set; job i has EVENT_JOB + i, listener i EVENT_LISTENER + i. */
+enum { EVENT_RING, EVENT_STOP, EVENT_ANSWER, EVENT_JOB, EVENT_LISTENER = EVENT_JOB + JOBS };
 
 enum job_state {
 	JOB_FREE = 0,
@@ -31,6 +31,7 @@ enum job_state {
 	JOB_PERFORMING, /* everything but new mounts and binds */
 	JOB_UNDOING,   /* the caller is gone: the executor takes the mount off */
 	JOB_TAKING_BACK, /* the same for what is no new mount */
+	JOB_GIVING,    /* the caller is being given a descriptor */
 	JOB_REVOKE,    /* waits for an executor that undoes what the journal says */
 	JOB_REVOKING,
 	JOB_REAPING,   /* the thread died while we traced it: its end must be waited for */
@@ -67,6 +68,14 @@ struct job {
 	char said[128]; /* by whom */
 	char asked_target[WARDER_PATH_MAX];
 	struct executor_reply *asked; /* what it was asked about, while it is asked and after */
+	/* A call that a filter asks about; NULL: handed over by BPF. */
+	struct listener *listener;
+	__u64 notify;      /* id of the notification */
+	__u32 profile;     /* number of the caller's */
+	__u32 mount_flags; /* MS_*: what mount(2) would have been told */
+	__u64 held[EXECUTOR_HELD_MAX]; /* serials of what the call was compared with */
+	struct token *token; /* that it is about, busy until the job ends */
+	__u64 given;       /* serial of the one whose descriptor the caller gets */
 };
 
 struct rate {
@@ -84,8 +93,13 @@ struct share {
 	__s64 left; /* ns */
 };
 
+struct notify;
+
 struct override {
-	struct loader *loader;
+	struct loader *loader; /* NULL: nothing is handed over by BPF */
+	__u64 cookie; /* without a loader: the last one */
+	struct notify *notify;
+	struct override_inflight *inflight; /* may be NULL */
 	struct override_callbacks cb;
 	struct executor_pool *pool;
 	struct journal *journal;
@@ -159,6 +173,47 @@ int job_asked_same(const struct override *o, const struct job *j);
 int job_answer(struct job *j, int set, long result);
 
 __u32 icept_cause(const struct warder_icept *ic);
+/* Looks its container up; 0, or -errno with a reason given. */
+int job_admit(struct override *o, struct job *j);
+/* Forgets the job, and nothing is told of it. */
+void job_drop(struct override *o, struct job *j);
+/* One step of its executor; 0 or -errno. */
+int job_send(struct job *j, struct override *o, enum executor_step step, int fd);
+
+/* override_world.c. Never used again in a boot. */
+__u64 world_cookie(struct override *o);
+/* The container's record into j->ctr. */
+int world_record(struct override *o, struct job *j);
+/* The name as rules have it, for descriptor `fd` of the executor, which the last reply is about. */
+int world_name(struct override *o, struct job *j, int fd, char *name, size_t size);
+/* A mount was made, and will be at `path`; or it was moved. */
+int world_made(struct override *o, struct job *j, int fd, const char *path,
+	       struct warder_error *reterr);
+int world_moved(struct override *o, struct job *j, const char *from, const char *to);
+/* Whose task that is. */
+int world_task(struct override *o, const struct job *j, pid_t tgid, struct warder_task *ret);
+
+/* override_notify.c: calls that seccomp filters ask about. */
+int notify_new(struct notify **ret);
+void notify_free(struct notify *n);
+/* New listeners, from other threads. */
+void notify_take_new(struct override *o);
+/* Listener `i` has something to say. */
+void notify_ready(struct override *o, unsigned i, __u32 events);
+/* What time brings: listeners that had to wait. */
+void notify_tick(struct override *o);
+/* What RESOLVE needs to know of contexts and mounts. */
+void notify_request(struct override *o, struct job *j, struct executor_request *req);
+/* After RESOLVE: 1: go on with the decision as for any other mount; 0: it has been answered. */
+int notify_resolved(struct override *o, struct job *j);
+/* After GIVE. */
+void notify_given(struct override *o, struct job *j);
+/* As job_answer(). */
+int notify_answer(struct job *j, int set, long result);
+/* Is the caller still waiting? */
+int notify_is_alive(const struct job *j);
+/* The job ends: its listener and what it was about are free again. */
+void notify_leave(struct override *o, struct job *j);
 
 /* override_boost.c: has a claimed thread come before ordinary ones until it stops. */
 void boost_begin(struct override *o, struct job *j);

@@ -339,16 +339,19 @@ static void diff_setting(struct diff *d, const char *what, const char *old, cons
 static void upcalls_text(const struct warder_image_header *h, char *buf, size_t size)
 {
 	static const char *const bys[] = { "", " by program", " by kernel", "" };
-	static const char *const tos[WARDER_UPCALL__MAX] = { "deny", "host" };
+	static const char *const tos[WARDER_UPCALL__MAX] = { "deny", "host", "queue" };
 	size_t used = 0;
 
 	buf[0] = 0;
 	for (unsigned i = 0; i < WARDER_UPCALLS_MAX && h->upcall[i].rule && used < size; i++) {
 		const struct warder_upcall *u = &h->upcall[i];
 
-		used += (size_t)snprintf(buf + used, size - used, "%s%.15s%s to %s", i ? ", " : "",
+		used += (size_t)snprintf(buf + used, size - used, "%s%.15s%s to %s%s", i ? ", " : "",
 					 u->type[0] ? u->type : "*", bys[u->by & 3],
-					 tos[u->to % WARDER_UPCALL__MAX]);
+					 tos[u->to % WARDER_UPCALL__MAX],
+					 u->otherwise == WARDER_UPCALL_HOST ? " or host" : "");
+		if (u->deadline && used < size)
+			used += (size_t)snprintf(buf + used, size - used, " within %u ms", u->deadline);
 	}
 }
 

@@ -9,6 +9,8 @@
 
 /* ------------------------------------------------------------------ upcalls */
 
+#define DEADLINE_MIN_MS 100
+
 static const struct key upcall_keys[] = { { "type", true },	 { "to", true },
 					  { "by", false },	 { "audit", false },
 					  { "id", false },	 { "optional", false },
@@ -67,18 +69,19 @@ static void parse_upcall(struct parser *ps, struct node *n)
 {
 	static const char *const tos[] = { "deny", "host", "queue", NULL };
 	static const char *const bys[] = { "any", "program", "kernel", NULL };
-	static const char *const later[] = { "else", "deadline" };
+	static const char *const elses[] = { "deny", "host", NULL };
 	struct policy_rule rule = { .file = ps->file, .line = n->line, .column = n->column,
 				    .class_ = WARDER_CLASS_KEYRING };
 	struct warder_upcall u = { .by = WARDER_UPCALL_BY_PROGRAM | WARDER_UPCALL_BY_KERNEL };
 	struct node *type, *to, *v;
-	bool optional, audit = false;
+	bool audit = false;
+	uint64_t ms;
 	uint32_t index;
 	int word = -1;
 
 	if (!check_keys(ps, n, "upcall", upcall_keys))
 		return;
-	optional = node_optional(ps, n);
+	node_optional(ps, n);
 	type = map_get(n, "type");
 	to = map_get(n, "to");
 	if (!type || !to || !parse_type(ps, type, u.type))
@@ -86,16 +89,30 @@ static void parse_upcall(struct parser *ps, struct node *n)
 	word = expect_word(ps, to, "upcalls: to", tos);
 	if (word < 0)
 		return;
-	if (word == 2) {
-		refuse_word(ps, to, optional, "keyring.upcalls: to: queue");
+	u.to = (uint8_t)word;
+	v = map_get(n, "else");
+	if (v) {
+		int other = expect_word(ps, v, "upcalls: else", elses);
+
+		if (other < 0)
+			return;
+		if (u.to != WARDER_UPCALL_QUEUE) {
+			parser_error(ps, v, "upcalls: else: only a queue can be without anybody who "
+					    "serves it");
+			return;
+		}
+		u.otherwise = (uint8_t)other;
+	}
+	v = map_get(n, "deadline");
+	if (v && u.to != WARDER_UPCALL_QUEUE) {
+		parser_error(ps, v, "upcalls: deadline: only a queue has one");
 		return;
 	}
-	for (size_t i = 0; i < ARRAY_SIZE(later); i++) {
-		v = map_get(n, later[i]);
-		if (v)
-			refuse_word(ps, v, optional, "keyring.upcalls: %s", later[i]);
+	if (v && expect_duration(ps, v, "upcalls: deadline", WARDER_UPCALL_DEADLINE_MAX, &ms)) {
+		if (ms < DEADLINE_MIN_MS)
+			parser_error(ps, v, "upcalls: deadline: at least %d ms", DEADLINE_MIN_MS);
+		u.deadline = (uint16_t)ms;
 	}
-	u.to = (uint8_t)word;
 	v = map_get(n, "by");
 	if (v) {
 		int by = expect_word(ps, v, "upcalls: by", bys);
@@ -104,7 +121,8 @@ static void parse_upcall(struct parser *ps, struct node *n)
 			return;
 		if (by)
 			u.by = by == 1 ? WARDER_UPCALL_BY_PROGRAM : WARDER_UPCALL_BY_KERNEL;
-		if (by == 1 && word == WARDER_UPCALL_HOST &&
+		if (by == 1 &&
+		    (word == WARDER_UPCALL_HOST || u.otherwise == WARDER_UPCALL_HOST) &&
 		    warder_upcall_type_is_kernels((const void *)u.type)) {
 			parser_error(ps, v,
 				     "upcalls: the host's handler of %s believes what it is asked, "

@@ -206,7 +206,7 @@ static void parse_do(struct parser *ps, struct node *n, bool optional, bool *ret
 		return;
 	if (node_is(v, "continue")) {
 		/* The call has been refused already: a second run of it would be another call. */
-		refuse_word(ps, v, optional, "do: continue without way: notify");
+		refuse_word(ps, v, optional, "do: continue");
 		*ret_skip = true;
 		return;
 	}
@@ -258,8 +258,7 @@ static void parse_rate(struct parser *ps, struct node *n, struct warder_override
 }
 
 /* The keys that say when and how, whatever the operation. */
-static void parse_manner(struct parser *ps, struct node *n, bool optional, bool *ret_skip,
-			 struct warder_override *o)
+static void parse_manner(struct parser *ps, struct node *n, struct warder_override *o)
 {
 	static const char *const lates[] = { "errno", "stop", NULL };
 	static const char *const causes[] = { "capability", "lsm", "any", NULL };
@@ -297,10 +296,7 @@ static void parse_manner(struct parser *ps, struct node *n, bool optional, bool 
 	v = map_get(n, "way");
 	if (v) {
 		word = expect_word(ps, v, "way", ways);
-		if (word == 1) {
-			refuse_word(ps, v, optional, "way: notify");
-			*ret_skip = true;
-		}
+		o->way = word == 1 ? WARDER_WAY_NOTIFY : WARDER_WAY_HANDOFF;
 	}
 }
 
@@ -318,6 +314,7 @@ static void check_override_shadow(struct parser *ps, const struct node *n, size_
 		    a->o.do_ == WARDER_DO_REPORT || b->o.do_ == WARDER_DO_REPORT ||
 		    (b->o.cause & ~a->o.cause & ~WARDER_CAUSE_BASELINE) ||
 		    (a->o.by_userns & b->o.by_userns) != b->o.by_userns ||
+		    (a->o.way && a->o.way != b->o.way) ||
 		    (a->o.by_uid != WARDER_BY_ANY_UID && a->o.by_uid != b->o.by_uid) ||
 		    (a->o.by_profile != WARDER_BY_ANY_PROFILE &&
 		     a->o.by_profile != b->o.by_profile) ||
@@ -565,7 +562,7 @@ void parse_override(struct parser *ps, struct node *n)
 	o.o.by_userns = WARDER_BY_USERNS_CONTAINER;
 	o.o.any_target = !target;
 	parse_do(ps, n, on.optional, &skip, &o);
-	parse_manner(ps, n, on.optional, &skip, &o.o);
+	parse_manner(ps, n, &o.o);
 	/* They give nothing to anybody. */
 	if (o.o.do_ == WARDER_DO_FAKE || o.o.do_ == WARDER_DO_DENY)
 		o.o.cause |= WARDER_CAUSE_BASELINE;
@@ -581,6 +578,11 @@ void parse_override(struct parser *ps, struct node *n)
 		parse_override_mount(ps, n, &o, &types);
 	else
 		refuse_keys(ps, n, of_mounts, ARRAY_SIZE(of_mounts), "only rules on mount have it");
+	if (o.o.way == WARDER_WAY_NOTIFY &&
+	    (!mount || (o.o.ops & ~(WARDER_MNT_NEW | WARDER_MNT_BIND | WARDER_MNT_MOVE))))
+		parser_error(ps, map_get(n, "way"),
+			     "way: notify: only rules on mount and move have it; other calls are handed "
+			     "over when they are refused");
 	if (target && (on.ops & ~OPS_WITH_TARGET))
 		parser_error(ps, target,
 			     "target: only rules on mounts, umount, mknod and setxattr have it");

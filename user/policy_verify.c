@@ -199,11 +199,14 @@ static const char *verify_override(const struct warder_image *img, const struct 
 	if ((o->cause & WARDER_CAUSE_BASELINE) && o->do_ != WARDER_DO_FAKE &&
 	    o->do_ != WARDER_DO_DENY)
 		return "cause of an override";
-	if (o->do_ > WARDER_DO_HANDLER || o->pad ||
+	if (o->do_ > WARDER_DO_HANDLER || o->way > WARDER_WAY_NOTIFY ||
+	    (o->way == WARDER_WAY_NOTIFY &&
+	     (o->op != WARDER_OP_MOUNT ||
+	      (o->ops & ~(WARDER_MNT_NEW | WARDER_MNT_BIND | WARDER_MNT_MOVE)))) ||
 	    !o->handler != (o->do_ != WARDER_DO_HANDLER) || !string_is_fine(img, o->handler) || o->late > WARDER_LATE_STOP || !o->cause ||
 	    (o->cause & ~(WARDER_CAUSE_CAPABILITY | WARDER_CAUSE_LSM | WARDER_CAUSE_BASELINE)) ||
 	    (o->by_userns & ~(WARDER_BY_USERNS_CONTAINER | WARDER_BY_USERNS_NESTED)) ||
-	    o->any_target > 1 || !o->deadline_ms || o->layer || o->pad ||
+	    o->any_target > 1 || !o->deadline_ms || o->layer ||
 	    (o->by_profile != WARDER_BY_ANY_PROFILE && o->by_profile >= img->h.profile.count))
 		return "action of an override";
 	if (o->do_ == WARDER_DO_HANDLER && o->value && !errno_is_fine(o->value))
@@ -436,7 +439,9 @@ static const char *verify_upcalls(const struct warder_image *img)
 			return "rule of an upcall";
 		if (u->to >= WARDER_UPCALL__MAX || rule->deny != (u->to == WARDER_UPCALL_DENY) ||
 		    !u->by || u->by > (WARDER_UPCALL_BY_PROGRAM | WARDER_UPCALL_BY_KERNEL) ||
-		    u->layer || u->deadline || !padded_is_fine(u->type, sizeof(u->type)))
+		    u->layer || u->pad || (u->to != WARDER_UPCALL_QUEUE && (u->deadline || u->otherwise)) ||
+		    u->deadline > WARDER_UPCALL_DEADLINE_MAX || u->otherwise > WARDER_UPCALL_HOST ||
+		    !padded_is_fine(u->type, sizeof(u->type)))
 			return "conditions of an upcall";
 		if (any && u->type[0])
 			return "order of upcalls";

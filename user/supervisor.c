@@ -25,6 +25,7 @@
 #include "cgroup.h"
 #include "cleanup.h"
 #include "supervisor_private.h"
+#include "upcall.h"
 
 #ifndef __WNOTHREAD
 #define __WNOTHREAD 0x20000000
@@ -216,8 +217,8 @@ static int supervisor_make_dirs(struct supervisor *s, struct warder_error *reter
 
 static void supervisor_remove_dirs(struct supervisor *s)
 {
-	static const char *const files[] = { CONTROL_SOCKET, "containers/exited.json",
-					     "override.journal" };
+	static const char *const files[] = { CONTROL_SOCKET, UPCALL_SOCKET, KEEPER_SOCKET,
+					     "containers/exited.json", "override.journal" };
 	static const char *const dirs[] = { "containers", "stage.mask", "stage" };
 	char path[PATH_MAX];
 
@@ -305,6 +306,7 @@ static int supervisor_open_kernel(struct supervisor *s, struct warder_error *ret
 						      .ask = sup_handler_ask,
 						      .arg = s };
 	const struct loader_options kernel = { .wait_bound_ns = s->options.wait_bound_us * 1000ull };
+	struct override_options overrides = { 0 };
 	struct warder_error e = { "" };
 	int err;
 
@@ -321,8 +323,12 @@ static int supervisor_open_kernel(struct supervisor *s, struct warder_error *ret
 	} else if (err) {
 		return error_set(reterr, err, "%s", e.text);
 	}
+	err = sup_notify_open(s, reterr);
+	if (err)
+		return err;
 	/* Executors are forked here: no thread exists yet, and no container is open. */
-	err = override_new(&s->override, s->loader, &callbacks, NULL, reterr);
+	overrides.inflight = s->inflight;
+	err = override_new(&s->override, s->loader, &callbacks, &overrides, reterr);
 	if (err)
 		return err;
 	err = events_new(&s->events, s->loader, sup_event_record, s, reterr);
@@ -330,6 +336,7 @@ static int supervisor_open_kernel(struct supervisor *s, struct warder_error *ret
 		return err;
 	sup_policy_adopt(s);
 	ctr_adopt_all(s);
+	sup_notify_adopt(s);
 	sup_policy_sweep(s);
 	/* The one before may have left more attached. */
 	supervisor_trim_later(s);
@@ -383,7 +390,7 @@ static int supervisor_open(struct supervisor *s, struct warder_error *reterr)
 		close(fd);
 		return error_set(reterr, -ENOMEM, "cannot watch the control socket");
 	}
-	return 0;
+	return sup_upcall_open(s, reterr);
 }
 
 /* `failed`: a start that did not succeed leaves the host as it was. */
@@ -396,12 +403,14 @@ static void supervisor_close(struct supervisor *s, int failed)
 	source_remove(s, &s->listener);
 	override_free(s->override);
 	s->override = NULL;
+	sup_notify_close(s);
 	while (s->conns)
 		conn_close(s, s->conns);
 	events_free(s->events);
 	source_remove(s, &s->event_source);
 	source_remove(s, &s->outcome_source);
 	sup_handler_free(s);
+	sup_upcall_close(s);
 	source_remove(s, &s->signals);
 	if (s->keyring && !keep)
 		keyring_remove_registry(s->keyring);
@@ -438,7 +447,7 @@ static int loop_timeout(const struct supervisor *s)
 		if (c->state == CTR_DYING)
 			return 5;
 	}
-	if (s->idle_since)
+	if (s->idle_since || s->upcalls)
 		return 50;
 	if (s->trim_at)
 		return 200;
@@ -488,6 +497,7 @@ static void supervisor_loop(struct supervisor *s)
 		ctr_tick(s, now);
 		sup_event_tick(s, now);
 		sup_handler_tick(s);
+		sup_upcall_tick(s, now);
 		loop_trim(s, now);
 		loop_check_idle(s, now);
 	}
@@ -546,9 +556,9 @@ int supervisor_run(const struct supervisor_options *options, struct warder_error
 		return error_set(reterr, -ENOMEM, "out of memory");
 	s->options = *options;
 	pthread_mutex_init(&s->lock, NULL);
-	s->lock_fd = s->epoll_fd = s->exe_fd = -1;
+	s->lock_fd = s->epoll_fd = s->exe_fd = s->inflight_fd = -1;
 	s->listener.fd = s->signals.fd = s->event_source.fd = s->outcome_source.fd =
-		s->ask_source.fd = -1;
+		s->ask_source.fd = s->upcall_listener.fd = -1;
 	supervisor_harden();
 	err = supervisor_open(s, &e);
 	supervisor_say_ready(options, err, &e);

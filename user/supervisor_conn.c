@@ -118,6 +118,8 @@ void conn_close(struct supervisor *s, struct conn *c)
 		*p = c->next;
 	if (*c->handler)
 		sup_handler_gone(s, c);
+	if (c->queues)
+		sup_upcall_conn_gone(s, c);
 	source_remove_foreign(s, &c->src, c->cid ? c->slot : CLOSER_HOST);
 	if (!c->cid)
 		s->conn_count--;

@@ -169,6 +169,7 @@ int ctr_save(struct supervisor *s, struct ctr *c, struct warder_error *reterr)
 		control_put_int(o, "container_ring", c->rings.container);
 	}
 	control_put_bool(o, "foreign", c->foreign);
+	control_put_bool(o, "notify", c->notify != 0);
 	if (c->before)
 		json_object_object_add(o, "before", json_object_get(c->before));
 	for (size_t i = 0; i < c->mount_count; i++)
@@ -276,6 +277,7 @@ static void ctr_finish(struct supervisor *s, struct ctr *c)
 	source_remove(s, &c->init);
 	conn_listener_remove(s, c);
 	conn_close_container(s, c->cid);
+	sup_queue_container_gone(s, c->cid);
 	if (c->has_rings && s->keyring)
 		keyring_destroy(s->keyring, c->cid, &c->rings);
 	if (c->identity && s->loader) {
@@ -352,6 +354,8 @@ void ctr_end(struct supervisor *s, struct ctr *c, int status)
 	pthread_mutex_unlock(&s->lock);
 	c->status = status;
 	c->dying_since = supervisor_now_ms();
+	/* Before the kill, which cannot end those who wait for an answer. */
+	sup_upcall_cancel(s, c->cid);
 	if (c->identity)
 		ctr_publish(s, c, c->foreign ? WARDER_CTR_RELEASED : WARDER_CTR_DEAD);
 	if (c->cgroup_fd >= 0)
@@ -427,6 +431,7 @@ static void ctr_adopt_state(struct supervisor *s, struct ctr *c)
 	struct warder_error e = { "" };
 	const char *digest = NULL;
 	uint64_t base = 0;
+	int notify = 0;
 	char **mounts = NULL;
 
 	if (state_load_container(s->state_dir, c->cid, &o, &e)) {
@@ -438,6 +443,9 @@ static void ctr_adopt_state(struct supervisor *s, struct ctr *c)
 	control_get_i64(o, "created", 0, INT64_MAX, &c->created, NULL);
 	control_get_strv(o, "mounts", CONTAINER_MOUNTS_MAX, &mounts, NULL);
 	c->uid_base = (uint32_t)base;
+	/* Its filter's listener has ended with the supervisor that held it. */
+	control_get_bool(o, "notify", &notify, NULL);
+	c->notify = notify ? -1 : 0;
 	if (json_object_object_get_ex(o, "before", &c->before))
 		json_object_get(c->before);
 	c->mounts = mounts;

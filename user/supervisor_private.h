@@ -19,6 +19,7 @@
 #include "container.h"
 #include "control.h"
 #include "events.h"
+#include "keeper.h"
 #include "keyring.h"
 #include "loader.h"
 #include "override.h"
@@ -106,6 +107,8 @@ struct ctr {
 	uint64_t clears_seen; /* of S, when C was last linked into it */
 	int rings_broken;     /* it could not be, and that has been said */
 	int identity; /* a record is in the kernel's table */
+	int notify;   /* 1: a seccomp filter asks this supervisor about the new mount API; -1: one asks,
+		       * and nobody answers any more */
 	int64_t created; /* realtime, seconds */
 	char **mounts; /* paths */
 	size_t mount_count;
@@ -132,6 +135,7 @@ struct launch {
 	pid_t pid;
 	int pidfd;
 	int pty;
+	int filter; /* listener of its seccomp filter, -1: none */
 	int ready, released;
 	uint64_t deadline; /* ms, until the release */
 	struct container_spec *spec; /* enter: owned */
@@ -159,6 +163,7 @@ struct conn {
 	uint64_t order, handler_cid;
 	int observes;
 	unsigned invalid; /* answers that were none */
+	unsigned queues;  /* types of keys whose upcalls it serves */
 };
 
 /* A call that waits for somebody's word. */
@@ -196,6 +201,9 @@ struct supervisor {
 
 	struct loader *loader; /* NULL in unit tests */
 	struct override *override;
+	struct keeper *keeper; /* NULL: no container has a filter */
+	int inflight_fd; /* memfd with what is being answered, mapped at: */
+	struct override_inflight *inflight;
 	struct keyring *keyring; /* NULL: kernel without keys */
 	struct events *events;
 	char keyring_reason[256];
@@ -230,6 +238,13 @@ struct supervisor {
 	struct sup_ask *asks; /* SUPERVISOR_ASKS_MAX */
 	struct sup_remembered *remembered;
 	size_t remembered_count;
+
+	struct source upcall_listener;
+	struct upcall *upcalls; /* under way */
+	unsigned upcall_count;
+	uint64_t upcall_next;
+	struct sup_queue *queues;
+	uint64_t queue_next;
 };
 
 /* supervisor.c */
@@ -291,6 +306,27 @@ void handle_ask_list(struct supervisor *s, struct conn *c, struct json_object *o
 		     struct control_fds *fds);
 void handle_ask_answer(struct supervisor *s, struct conn *c, struct json_object *o,
 		       struct control_fds *fds);
+
+/* supervisor_queue.c */
+void handle_keyring_queue(struct supervisor *s, struct conn *c, struct json_object *o,
+			  struct control_fds *fds);
+void sup_queue_container_gone(struct supervisor *s, uint64_t cid);
+
+/* supervisor_upcall.c */
+int sup_upcall_open(struct supervisor *s, struct warder_error *reterr);
+void sup_upcall_close(struct supervisor *s);
+/* Does a loaded policy leave upcalls to queues? */
+int sup_upcall_is_needed(struct supervisor *s);
+/* Which way the host's upcalls take; the hooks must know. */
+void sup_upcall_look_at_host(struct supervisor *s);
+void sup_upcall_tick(struct supervisor *s, uint64_t now);
+/* What it has not answered goes to the next one. */
+void sup_upcall_conn_gone(struct supervisor *s, struct conn *c);
+void sup_upcall_cancel(struct supervisor *s, uint64_t cid);
+void handle_request_key(struct supervisor *s, struct conn *c, struct json_object *o,
+			struct control_fds *fds);
+void handle_keyring_answer(struct supervisor *s, struct conn *c, struct json_object *o,
+			   struct control_fds *fds);
 
 /* supervisor_keys.c */
 void handle_keyring_show(struct supervisor *s, struct conn *c, struct json_object *o,
@@ -357,6 +393,13 @@ int ctr_save(struct supervisor *s, struct ctr *c, struct warder_error *reterr);
 void ctr_end(struct supervisor *s, struct ctr *c, int status);
 void ctr_tick(struct supervisor *s, uint64_t now);
 void ctr_adopt_all(struct supervisor *s);
+/* supervisor_notify.c: the listeners of seccomp filters, with a copy at the keeper. */
+int sup_notify_open(struct supervisor *s, struct warder_error *reterr);
+/* Takes the listener; what is asked is answered from now on. */
+int sup_notify_add(struct supervisor *s, struct ctr *c, int listener, struct warder_error *reterr);
+/* Those that a supervisor before us has left at the keeper. */
+void sup_notify_adopt(struct supervisor *s);
+void sup_notify_close(struct supervisor *s);
 void ctr_rings_mend(struct supervisor *s, struct ctr *c);
 void ctr_rings_look(struct supervisor *s, struct ctr *c);
 void ctr_free_all(struct supervisor *s);

@@ -316,6 +316,8 @@ struct json_object *ctr_to_json(struct supervisor *s, struct ctr *c, int all)
 		json_object_object_add(o, "policies", ctr_policies_to_json(s, c));
 	control_put_bool(o, "adopted", c->adopted);
 	control_put_bool(o, "foreign", c->foreign);
+	control_put_string(o, "new_mount_api", c->notify > 0 ? "asked" :
+					       c->notify < 0 ? "lost" : NULL);
 	if (c->foreign) {
 		control_put_bool(o, "init_gone", c->init_gone);
 		if (c->before)
@@ -646,6 +648,7 @@ static void handle_status(struct supervisor *s, struct conn *c, struct json_obje
 	control_put_bool(r, "keyrings", s->keyring != NULL);
 	if (!s->keyring)
 		control_put_string(r, "keyrings_reason", s->keyring_reason);
+	control_put_bool(r, "queues", sup_upcall_is_needed(s));
 	control_put_int(r, "containers", containers);
 	control_put_u64(r, "events_lost", dropped);
 	control_put_u64(r, "outcomes_lost", s->outcomes_dropped);
@@ -718,6 +721,10 @@ static const struct request {
 	  { "request", "name", "type", "description", NULL } },
 	{ "keyring-revoke", handle_keyring_revoke, 0, 0, 0,
 	  { "request", "name", "type", "description", NULL } },
+	{ "keyring-queue", handle_keyring_queue, 0, 0, 0,
+	  { "request", "type", "version", "name", NULL } },
+	{ "keyring-answer", handle_keyring_answer, 1, 0, 0, { NULL } }, /* it looks at members itself */
+	{ "request-key", handle_request_key, 1, 0, 0, { "request", NULL } },
 	{ "handler", handle_handler, 0, 1, 0,
 	  { "request", "handler", "version", "order", "observe", "name", NULL } },
 	{ "handler-reply", handle_handler_reply, 1, 0, 0,
@@ -729,15 +736,30 @@ static const struct request {
 	{ "handover", handle_handover, 0, 0, 0, { "request", NULL } },
 };
 
-/* From inside a container: its own state and nothing else. */
-static void dispatch_container(struct supervisor *s, struct conn *c, const char *name,
-			       struct control_fds *fds)
+/* From inside a container: its own state, and its own keys' upcalls. */
+static void dispatch_container(struct supervisor *s, struct conn *c, struct json_object *o,
+			       const char *name, struct control_fds *fds)
 {
 	struct ctr *ctr = ctr_find_cid(s, c->cid);
+	const struct request *request = NULL;
+	struct warder_error e = { "" };
 	struct json_object *r;
 
+	for (size_t i = 0; ctr && i < ARRAY_SIZE(requests); i++)
+		if (!strncmp(name, "keyring-", 8) && !strcmp(requests[i].name, name) &&
+		    (requests[i].handle == handle_keyring_queue ||
+		     requests[i].handle == handle_keyring_answer))
+			request = &requests[i];
+	if (request && !fds->count) {
+		if (request->handle != handle_keyring_answer && control_check_keys(o, request->keys, &e))
+			reply_error(s, c, &e);
+		else
+			request->handle(s, c, o, fds);
+		return;
+	}
 	if (!ctr || strcmp(name, "status") || fds->count) {
-		conn_reply_error(s, c, 125, "a container may only ask {\"request\":\"status\"}");
+		conn_reply_error(s, c, 125, "a container may only ask {\"request\":\"status\"}, and serve "
+					    "a queue of keys");
 		return;
 	}
 	r = reply_new();
@@ -752,7 +774,7 @@ static int request_waits(struct supervisor *s, const struct conn *c)
 		if (l->conn == c->id)
 			return 1;
 	}
-	return c->waits_cid || c->subscriber || *c->handler;
+	return c->waits_cid || c->subscriber || *c->handler || c->queues;
 }
 
 void request_dispatch(struct supervisor *s, struct conn *c, struct json_object *o,
@@ -765,7 +787,7 @@ void request_dispatch(struct supervisor *s, struct conn *c, struct json_object *
 
 	if (control_get_string(o, "request", &name, &e) == 1) {
 		if (c->cid) {
-			dispatch_container(s, c, name, fds);
+			dispatch_container(s, c, o, name, fds);
 			return;
 		}
 		for (size_t i = 0; i < ARRAY_SIZE(requests); i++) {
@@ -780,7 +802,8 @@ void request_dispatch(struct supervisor *s, struct conn *c, struct json_object *
 			  fds->count, request->fds);
 	else if (request->waits && request_waits(s, c))
 		error_set(&e, -EBUSY, "this connection waits for something else");
-	else if (!control_check_keys(o, request->keys, &e)) {
+	else if (request->handle == handle_keyring_answer ||
+		 !control_check_keys(o, request->keys, &e)) {
 		if (!s->leaving || request->while_leaving) {
 			request->handle(s, c, o, fds);
 			return;

@@ -55,6 +55,8 @@ void launch_free(struct supervisor *s, struct launch *l)
 		close(l->pidfd);
 	if (l->pty >= 0)
 		close(l->pty);
+	if (l->filter >= 0)
+		close(l->filter);
 	launch_forget_mounts(l);
 	container_spec_free(l->spec);
 	adoption_free(l->adoption);
@@ -101,7 +103,7 @@ static struct launch *launch_new(struct supervisor *s, struct ctr *c, const stru
 	l->ctr = c;
 	l->conn = conn->id;
 	l->builder = builder;
-	l->pidfd = l->pty = l->sock.fd = l->child.fd = -1;
+	l->pidfd = l->pty = l->filter = l->sock.fd = l->child.fd = -1;
 	l->deadline = supervisor_now_ms() + SUPERVISOR_START_SECONDS * 1000ull;
 	if (source_add(s, &l->sock, sock, EPOLLIN, launch_ready)) {
 		error_set(reterr, -ENOMEM, "cannot watch the container's start");
@@ -138,6 +140,14 @@ static int launch_spawn(struct supervisor *s, struct ctr *c, const struct contai
 	if (left)
 		log_error("%s", leaving.text);
 	return err;
+}
+
+/* Does its policy override what only a filter can bring to us? */
+static int launch_needs_filter(struct supervisor *s, const struct ctr *c)
+{
+	const struct warder_image *img = c->policy_held ? sup_policy_image(s, c->policy) : NULL;
+
+	return s->override && img && override_needs_filter(img);
 }
 
 int start_container(struct supervisor *s, struct conn *conn, struct container_spec *spec,
@@ -186,6 +196,7 @@ int start_container(struct supervisor *s, struct conn *conn, struct container_sp
 	}
 	launch.name = c->name;
 	launch.cid = c->cid;
+	launch.notify = launch_needs_filter(s, c);
 	launch.cgroup_fd = c->cgroup_fd;
 	launch.uid_base = c->uid_base;
 	memcpy(launch.stdio, stdio, sizeof(launch.stdio));
@@ -251,6 +262,8 @@ int start_enter(struct supervisor *s, struct conn *conn, struct ctr *c,
 	pid_t builder;
 	int err, sock;
 
+	/* What was adopted goes through the seccomp filters that it came with. */
+	launch.notify = !c->foreign && launch_needs_filter(s, c);
 	memcpy(launch.stdio, stdio, sizeof(launch.stdio));
 	err = launch_spawn(s, c, &launch, &sock, &builder, reterr);
 	if (!err) {
@@ -389,6 +402,13 @@ static int launch_tag(struct supervisor *s, struct launch *l, struct warder_erro
 		if (err)
 			return error_errno(reterr, err, "cannot tag the container's process");
 	}
+	if (l->filter >= 0 && s->override) {
+		err = sup_notify_add(s, c, take_fd(&l->filter), reterr);
+		if (err)
+			return err;
+		if (!l->enter)
+			c->notify = 1;
+	}
 	if (!l->enter) {
 		err = ctr_publish(s, c, WARDER_CTR_RUNNING);
 		if (err)
@@ -462,6 +482,8 @@ static int launch_take_fd(struct supervisor *s, struct launch *l, int which, int
 		return -EBADMSG;
 	if (which == CONTAINER_FD_PTY && l->pty < 0)
 		l->pty = fd;
+	else if (which == CONTAINER_FD_FILTER && l->filter < 0)
+		l->filter = fd;
 	else if (which == CONTAINER_FD_ROOT && !l->enter && c->root_fd < 0)
 		c->root_fd = fd;
 	else if (which == CONTAINER_FD_LISTEN && !l->enter && c->listener.fd < 0)

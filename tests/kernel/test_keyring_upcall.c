@@ -13,14 +13,17 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "keyring_box.h"
+#include "warder.h"
 
 #define POLICY_NONE 201  /* says nothing of keys */
 #define POLICY_ALL 202   /* everything to the host */
 #define POLICY_AUDIT 203 /* as the first, in audit mode */
 #define POLICY_DENY 204  /* names what it denies */
+#define POLICY_QUEUE 205 /* everything to a queue */
 
 #define MARKER "/tmp/warder-upcall-ran"
 #define GATE "/tmp/warder-upcall-go"
@@ -196,6 +199,21 @@ static void test_who_answers(void **state)
 	assert_int_equal(run_under(POLICY_ALL, child_asks), 0);
 	assert_int_equal(ran(), 1);
 	assert_int_equal(run_under(POLICY_AUDIT, child_asks), 0);
+	assert_int_equal(ran(), 1);
+}
+
+/* What is a queue's the host's own program does not get, whoever it asks: it has not put itself into
+ * the record. With warder's lines in its configuration it must be able to. */
+static void test_queue_is_not_the_hosts(void **state)
+{
+	(void)state;
+	assert_int_equal(handlers_make(), 0);
+	unlink(MARKER);
+	assert_int_equal(run_under(POLICY_QUEUE, child_asks_in_vain), 0);
+	assert_int_equal(ran(), 0);
+	__atomic_store_n(&loader_host(box_loader)->upcalls_by_lines, 1, __ATOMIC_RELEASE);
+	assert_int_equal(run_under(POLICY_QUEUE, child_asks), 0);
+	__atomic_store_n(&loader_host(box_loader)->upcalls_by_lines, 0, __ATOMIC_RELEASE);
 	assert_int_equal(ran(), 1);
 }
 
@@ -421,17 +439,123 @@ static int group_setup(void **state)
 	       box_publish(POLICY_AUDIT, "policy: audited\nmode: audit\n"
 					 "keyring: {join: deny, upcalls: [{type: dns_resolver, to: host}]}\n") ||
 	       box_publish(POLICY_DENY, "policy: denied\nkeyring: {join: deny, upcalls: [{type: '*', to: host}, "
-					"{type: user, to: deny}]}\n");
+					"{type: user, to: deny}]}\n") ||
+	       box_publish(POLICY_QUEUE, "policy: queued\nkeyring: {upcalls: [{type: '*', to: queue, "
+					 "else: host}]}\n");
 }
 
-int main(void)
+/* ------------------------------------------------------------ for e2e_keyring_queue.sh */
+
+/* flood CALLS PROCESSES: each of them asks for so many keys that are not there. */
+static int flood(int calls, int processes)
+{
+	char name[48];
+
+	for (int p = 0; p < processes; p++) {
+		if (fork())
+			continue;
+		for (int i = 0; i < calls; i++) {
+			snprintf(name, sizeof(name), "flood:%d.%d", getpid(), i);
+			request_key("user", name, "x", KEY_SPEC_SESSION_KEYRING);
+		}
+		_exit(0);
+	}
+	while (wait(NULL) > 0)
+		;
+	return 0;
+}
+
+/* spin PROCESSES: as many, and nothing to do. */
+static int spin(int processes)
+{
+	for (int p = 0; p < processes; p++)
+		if (!fork())
+			for (;;)
+				getppid();
+	pause();
+	return 0;
+}
+
+static int compare_times(const void *a, const void *b)
+{
+	const long *x = a, *y = b;
+
+	return *x < *y ? -1 : *x > *y;
+}
+
+/* serve NAME: a daemon of the host's, by the library: "answer" for every key of type user. What is
+ * asked is said, and "no" is refused. */
+static int serve(const char *container)
+{
+	struct warder_upcall_asked a = { .struct_size = sizeof(a) };
+	struct warder_queue *q = NULL;
+	char error[256] = "";
+	int err = warder_queue_open(&q, container, 0, error, sizeof(error));
+
+	if (!err)
+		err = warder_queue_serve(q, "user", error, sizeof(error));
+	if (err) {
+		fprintf(stderr, "%s\n", error);
+		return 1;
+	}
+	printf("serving\n");
+	fflush(stdout);
+	while (!(err = warder_queue_next(q, &a, -1, error, sizeof(error))) || err == -EAGAIN) {
+		if (err || a.what != WARDER_UPCALL_ASKED)
+			continue;
+		printf("%s %s %s %u %s %d\n", a.type, a.description, (const char *)a.callout, a.uid,
+		       a.container, a.by_kernel);
+		fflush(stdout);
+		if (!strcmp(a.description, "lib:no"))
+			warder_queue_reject(q, a.seq, "EACCES", 1);
+		else
+			warder_queue_instantiate(q, a.seq, "answer", 6, 0);
+	}
+	printf("%s\n", error);
+	warder_queue_close(q);
+	return 0;
+}
+
+/* times COUNT PREFIX: median us of an upcall that is answered; 0 if one is not. */
+static int times(int count, const char *prefix)
+{
+	long us[64];
+	char name[64];
+
+	for (int i = 0; i < count && i < 64; i++) {
+		struct timespec a, b;
+
+		snprintf(name, sizeof(name), "%s.%d", prefix, i);
+		clock_gettime(CLOCK_MONOTONIC, &a);
+		if (request_key("user", name, "x", KEY_SPEC_SESSION_KEYRING) < 0) {
+			printf("0 %s\n", strerror(errno));
+			return 1;
+		}
+		clock_gettime(CLOCK_MONOTONIC, &b);
+		us[i] = (b.tv_sec - a.tv_sec) * 1000000 + (b.tv_nsec - a.tv_nsec) / 1000;
+	}
+	qsort(us, (size_t)count, sizeof(us[0]), compare_times);
+	printf("%ld\n", us[count / 2]);
+	return 0;
+}
+
+int main(int argc, char **argv)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_bytes),	     cmocka_unit_test(test_who_answers),
+		cmocka_unit_test(test_queue_is_not_the_hosts),
 		cmocka_unit_test(test_forged_types), cmocka_unit_test(test_pending),
 		cmocka_unit_test(test_record),	     cmocka_unit_test(test_join_denied),
 		cmocka_unit_test(test_events),
 	};
 
+	if (argc == 4 && !strcmp(argv[1], "flood"))
+		return flood(atoi(argv[2]), atoi(argv[3]));
+	if (argc == 3 && !strcmp(argv[1], "spin"))
+		return spin(atoi(argv[2]));
+	if (argc == 3 && !strcmp(argv[1], "serve"))
+		return serve(argv[2]);
+	if (argc == 4 && !strcmp(argv[1], "times"))
+		return times(atoi(argv[2]), argv[3]);
 	return cmocka_run_group_tests(tests, group_setup, box_group_teardown);
 }

@@ -543,6 +543,48 @@ static void test_keyring(void **state)
 		free(m[i]);
 }
 
+/* Where an upcall goes: a queue if one says so, to the host only what all of them let go there. */
+static void test_routes(void **state)
+{
+	static const struct {
+		const char *a, *b;
+		__u32 to, otherwise, deadline;
+	} routes[] = {
+		{ "to: host", "to: host", WARDER_UPCALL_HOST, 0, 0 },
+		{ "to: host", "to: queue, deadline: 2s", WARDER_UPCALL_QUEUE, WARDER_UPCALL_DENY, 2000 },
+		{ "to: queue, else: host", "to: host", WARDER_UPCALL_QUEUE, WARDER_UPCALL_HOST, 0 },
+		{ "to: queue, else: host", "to: queue", WARDER_UPCALL_QUEUE, WARDER_UPCALL_DENY, 0 },
+		{ "to: queue, else: host, deadline: 3s", "to: queue, else: host, deadline: 2s",
+		  WARDER_UPCALL_QUEUE, WARDER_UPCALL_HOST, 2000 },
+		{ "to: queue", "to: deny", WARDER_UPCALL_DENY, 0, 0 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < 2 * ARRAY_SIZE(routes); i++) {
+		const char *a = i % 2 ? routes[i / 2].b : routes[i / 2].a;
+		const char *b = i % 2 ? routes[i / 2].a : routes[i / 2].b;
+		struct warder_upcall_type t = { .name = "user" };
+		struct warder_image *m[2], *img;
+		struct warder_verdict v;
+		char text[160];
+
+		snprintf(text, sizeof(text), "policy: a\nkeyring: {upcalls: [{type: user, %s}]}\n", a);
+		m[0] = good(text);
+		snprintf(text, sizeof(text), "policy: b\nkeyring: {upcalls: [{type: '*', %s}]}\n", b);
+		m[1] = good(text);
+		img = stack_of((const struct warder_image *const *)m, 2);
+		warder_decide_upcall(img, &t, WARDER_UPCALL_BY_PROGRAM, &v);
+		if (t.route != WARDER_UPCALL_ROUTE(routes[i / 2].to, routes[i / 2].otherwise,
+						   routes[i / 2].deadline))
+			fail_msg("row %zu: %x", i, t.route);
+		assert_int_equal(v.action,
+				 routes[i / 2].to == WARDER_UPCALL_DENY ? WARDER_DENY : WARDER_ALLOW);
+		free(img);
+		free(m[0]);
+		free(m[1]);
+	}
+}
+
 /* ------------------------------------------------------------------------- limits */
 
 static void refused(const struct warder_image *const *m, size_t count, int err, const char *words)
@@ -628,6 +670,7 @@ int main(void)
 		cmocka_unit_test(test_profiles),
 		cmocka_unit_test(test_peers),
 		cmocka_unit_test(test_keyring),
+		cmocka_unit_test(test_routes),
 		cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_digest),
 	};

@@ -252,6 +252,56 @@ static int teardown(void **state)
 	return 0;
 }
 
+/* What is put together in steps: before its target is known, can any rule match? */
+static void test_steps(void **state)
+{
+	static const char text[] =
+		"policy: t\n"
+		"mount: [{deny: [mount], type: ramfs}]\n"
+		"override:\n"
+		"  - {on: mount, type: tmpfs, target: /mnt/no/**, do: deny, errno: ENOSYS}\n"
+		"  - {on: mount, type: tmpfs, target: /mnt/s/**, options: {size: '<=64M'}, "
+		"flags: {require: [nosuid]}, do: perform}\n"
+		"  - {on: mount, type: ext4, do: deny, errno: ENODEV}\n"
+		"  - {on: mount, type: ramfs, do: fake}\n"
+		"  - {on: mount, bind: /srv/assets, target: /mnt/b, do: perform}\n"
+		"  - {on: mount, type: overlay, do: fake, way: notify}\n"
+		"  - {on: mount, type: devpts, do: fake, way: handoff}\n";
+	struct warder_image *before = img;
+
+	(void)state;
+	img = compile(text);
+#define STEP (f.open = 1, f.target = NULL, f.way = WARDER_WAY_NOTIFY)
+	/* A rule that refuses some targets does not stop what others allow. */
+	PERFORMS(MOUNT, STEP);
+	PERFORMS(MOUNT, STEP; f.data = "size=1M");
+	KEEPS(MOUNT, "bounds option size", STEP; f.data = "size=1G");
+	KEEPS(MOUNT, "does not list option mode", STEP; f.data = "mode=777");
+	KEEPS(MOUNT, "uid 0", STEP; f.euid = 1000);
+	KEEPS(MOUNT, "below the container's", STEP; f.relation = WARDER_BY_USERNS_NESTED);
+	KEEPS(MOUNT, "host's", STEP; f.host_mntns = 1);
+	DECIDES(MOUNT, OVERRIDE_DENY, NULL, STEP; f.fstype = "ext4");
+	assert_int_equal(decision.value, ENODEV);
+	KEEPS(MOUNT, "never overridden", STEP; f.fstype = "ramfs");
+	KEEPS(MOUNT, "allows only type", STEP; f.fstype = "xfs");
+	PERFORMS(MOUNT, STEP; f.flags = MS_BIND; f.source = "/srv/assets");
+	KEEPS(MOUNT, "offers /srv/assets", STEP; f.flags = MS_BIND; f.source = "/etc");
+	/* When all is known, all counts. */
+	KEEPS(MOUNT, "requires flag nosuid", f.way = WARDER_WAY_NOTIFY);
+	PERFORMS(MOUNT, f.way = WARDER_WAY_NOTIFY; f.flags = MS_NOSUID);
+	DECIDES(MOUNT, OVERRIDE_DENY, NULL, f.target = "/mnt/no/x");
+	KEEPS(MOUNT, "needs a target with a name",
+	      f.flags = MS_BIND; f.source = "/srv/assets"; f.target = NULL);
+	/* Rules for one way. */
+	DECIDES(MOUNT, OVERRIDE_FAKE, NULL, f.fstype = "overlay"; f.way = WARDER_WAY_NOTIFY);
+	KEEPS(MOUNT, NULL, f.fstype = "overlay"; f.way = WARDER_WAY_HANDOFF);
+	DECIDES(MOUNT, OVERRIDE_FAKE, NULL, f.fstype = "overlay");
+	DECIDES(MOUNT, OVERRIDE_FAKE, NULL, f.fstype = "devpts"; f.way = WARDER_WAY_HANDOFF);
+	KEEPS(MOUNT, NULL, f.fstype = "devpts"; f.way = WARDER_WAY_NOTIFY);
+	free(img);
+	img = before;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -259,6 +309,7 @@ int main(void)
 		cmocka_unit_test(test_move_rules),	cmocka_unit_test(test_node_rules),
 		cmocka_unit_test(test_attribute_rules), cmocka_unit_test(test_name_rules),
 		cmocka_unit_test(test_priority_rules),	cmocka_unit_test(test_handler_rules),
+		cmocka_unit_test(test_steps),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

@@ -136,7 +136,7 @@ static const struct policy_error errors[] = {
 	 "number"},
 	{P "override:\n  - {on: mount, type: tmpfs, do: perform, by: {profile: x}}\n", 3, 57,
 	 "out of `profiles:`"},
-	{P "override:\n  - {on: mount, type: tmpfs, do: perform, way: notify}\n", 3, 48, "not enforced"},
+	{P "override:\n  - {on: sethostname, do: perform, way: notify}\n", 3, 41, "only rules on mount and move"},
 	{P "keyring: {join: sticky}\n", 2, 17, "not enforced"},
 	{P "keyring: {join: x}\n", 2, 17, "lazy, sticky, deny"},
 	{P "keyring: {quota: {keys: 0}}\n", 2, 25, "number"},
@@ -146,7 +146,13 @@ static const struct policy_error errors[] = {
 	{P "keyring: {upcalls: {type: user}}\n", 2, 20, "list"},
 	{P "keyring: {upcalls: [{type: user}]}\n", 2, 21, "\"to\" is missing"},
 	{P "keyring: {upcalls: [{type: user, to: me}]}\n", 2, 38, "deny, host, queue"},
-	{P "keyring: {upcalls: [{type: user, to: queue}]}\n", 2, 38, "not enforced"},
+	{P "keyring: {upcalls: [{type: user, to: queue, else: queue}]}\n", 2, 51, "deny, host"},
+	{P "keyring: {upcalls: [{type: user, to: host, else: deny}]}\n", 2, 50, "only a queue"},
+	{P "keyring: {upcalls: [{type: user, to: host, deadline: 1s}]}\n", 2, 54, "only a queue"},
+	{P "keyring: {upcalls: [{type: user, to: queue, deadline: 61s}]}\n", 2, 55, "deadline"},
+	{P "keyring: {upcalls: [{type: user, to: queue, deadline: 99ms}]}\n", 2, 55, "at least 100"},
+	{P "keyring: {upcalls: [{type: rxrpc, to: queue, else: host, by: program}]}\n", 2, 62,
+	 "never gets"},
 	{P "keyring: {upcalls: [{type: .user, to: host}]}\n", 2, 28, "a key type"},
 	{P "keyring: {upcalls: [{type: abcdefghijklmnop, to: host}]}\n", 2, 28, "a key type"},
 	{P "keyring: {upcalls: [{type: user, to: host, by: kernels}]}\n", 2, 48,
@@ -264,7 +270,7 @@ static void test_optional(void **state)
 		P "defaults: {optional: true, network: deny}\n"
 		"override: [{on: chroot, do: perform, optional: true}]\n"
 		"keyring: {join: sticky, upcalls: [{type: '*', to: queue, optional: true}], "
-		"optional: true}\n";
+		"signed_exec: {require: false}, optional: true}\n";
 	struct policy_diags d = {0};
 	struct warder_image *img;
 
@@ -272,8 +278,8 @@ static void test_optional(void **state)
 	assert_int_equal(try_text(text, strlen(text), &img, &d), 0);
 	assert_int_equal(d.errors, 0);
 	assert_int_equal(d.count, 3);
-	assert_int_equal(img->h.upcall[0].rule, 0);
-	assert_int_equal(img->h.rule.count, 0);
+	assert_int_equal(img->h.upcall[0].to, WARDER_UPCALL_QUEUE);
+	assert_int_equal(img->h.rule.count, 1);
 	policy_diags_done(&d);
 	free(img);
 }

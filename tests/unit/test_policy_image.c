@@ -175,7 +175,11 @@ static void test_malformed(void **state)
 	BAD(img->h.upcall[0].to = WARDER_UPCALL__MAX);
 	BAD(img->h.upcall[0].by = 0);
 	BAD(img->h.upcall[0].by = 4);
-	BAD(img->h.upcall[0].deadline = 1);
+	BAD(img->h.upcall[0].deadline = 1); /* no queue */
+	BAD(img->h.upcall[0].otherwise = WARDER_UPCALL_HOST);
+	BAD(img->h.upcall[0].to = WARDER_UPCALL_QUEUE; img->h.upcall[0].deadline = 60001);
+	BAD(img->h.upcall[0].to = WARDER_UPCALL_QUEUE; img->h.upcall[0].otherwise = WARDER_UPCALL_QUEUE);
+	BAD(img->h.upcall[0].pad = 1);
 	BAD(img->h.upcall[0].type[5] = 'x');
 	BAD(memset(img->h.upcall[0].type, 0, 16); img->h.upcall[1].type[0] = 'x');
 	BAD(img->h.upcall[2] = img->h.upcall[1]; memset(&img->h.upcall[1], 0, sizeof(img->h.upcall[1])));

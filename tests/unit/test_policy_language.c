@@ -461,7 +461,8 @@ static void test_accesses(void **state)
 
 /* ------------------------------------------------------------------ upcalls */
 
-/* 1: to the host; 0: refused by the policy; -1: by the baseline. *ret_rule: 0 for none. */
+/* 1: to the host; 0: refused by the policy; -1: by the baseline; 2: to a queue, 3: which the host
+ * answers if nobody serves it. *ret_rule: 0 for none. */
 static int upcall(const struct warder_image *img, const char *type, __u32 by, __u32 *ret_rule)
 {
 	struct warder_upcall_type t = { .name = "" };
@@ -470,6 +471,10 @@ static int upcall(const struct warder_image *img, const char *type, __u32 by, __
 	memcpy(t.name, type, strlen(type));
 	warder_decide_upcall(img, &t, by, &v);
 	*ret_rule = v.rule;
+	if (v.action == WARDER_ALLOW && WARDER_ROUTE_TO(t.route) == WARDER_UPCALL_QUEUE)
+		return 2 + (WARDER_ROUTE_OTHERWISE(t.route) == WARDER_UPCALL_HOST);
+	assert_int_equal(WARDER_ROUTE_TO(t.route),
+			 v.action == WARDER_DENY ? WARDER_UPCALL_DENY : WARDER_UPCALL_HOST);
 	if (v.action == WARDER_ALLOW)
 		return 1;
 	assert_int_equal(v.err, 126 /* ENOKEY */);
@@ -511,6 +516,12 @@ static void test_upcalls(void **state)
 		  PROGRAM, 1, 5 },
 		{ "  - {type: '*', to: deny, by: kernel}\n  - {type: '*', to: host}\n", "user",
 		  KERNEL, 0, 4 },
+		{ "  - {type: user, to: queue}\n", "user", PROGRAM, 2, 4 },
+		{ "  - {type: user, to: queue, else: host}\n", "user", PROGRAM, 3, 4 },
+		/* A queue's daemon may be told what the host's helpers may not. */
+		{ "  - {type: '*', to: queue, else: host}\n", "cifs.spnego", PROGRAM, 2, 4 },
+		{ "  - {type: '*', to: queue, else: host}\n", "cifs.spnego", KERNEL, 3, 4 },
+		{ "  - {type: user, to: queue, by: kernel}\n", "user", PROGRAM, 0, 0 },
 	};
 	char text[256];
 

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The seccomp agent of the OCI runtime specification (config-linux.md, "Seccomp"): runtimes connect
+ * for each process that they put a filter on and send one ContainerProcessState with the filter's
+ * listener. Not thread-safe.
+ */
+#ifndef WARDER_OCI_H
+#define WARDER_OCI_H
+
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "log.h"
+#include "warder_abi.h"
+
+#define OCI_MESSAGE_MAX 65536 /* of a state, in bytes */
+#define OCI_FDS_MAX 8         /* descriptors with it */
+#define OCI_ID_SIZE 1024
+#define OCI_METADATA_SIZE 256
+
+struct oci_process_state {
+	char id[OCI_ID_SIZE];             /* of the container */
+	pid_t pid;                        /* that has the filter, in the runtime's pid namespace */
+	char metadata[OCI_METADATA_SIZE]; /* listenerMetadata, "" if there is none */
+	size_t listener;                  /* which of the descriptors is the filter's listener */
+};
+
+/* Reads a state that came with `fds` descriptors. -EINVAL with a sentence. Any thread. */
+int oci_state_parse(const char *text, size_t len, size_t fds, struct oci_process_state *ret,
+		    struct warder_error *reterr);
+
+/* Is `fd` the listener of a seccomp filter? */
+int oci_is_listener(int fd);
+
+/* "" or the name of a policy: letters, digits, "_", "-", ".", no path. -EINVAL with a sentence. */
+int oci_check_policy_name(const char *name, struct warder_error *reterr);
+
+struct oci_agent_options {
+	const char *socket; /* the listenerPath of runtimes' configurations */
+	const char *policy; /* of those without metadata; NULL: they are refused */
+	int json;           /* events as JSON lines */
+	/* The compiled policy of that name; NULL with what is wrong said. Called from one thread. */
+	struct warder_image *(*find)(const char *name);
+	/* Everything is ready: connections are taken. May be NULL. */
+	void (*ready)(void);
+};
+
+/* Listens and answers until SIGTERM or SIGINT; the process must be single-threaded, and root.
+ * 0, or -errno with a sentence. */
+int oci_agent_run(const struct oci_agent_options *options, struct warder_error *reterr);
+
+#endif

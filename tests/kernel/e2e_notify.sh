@@ -1,0 +1,87 @@
+#!/bin/sh
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# The new mount API in containers of `warder run`, and what is left of it when a supervisor dies.
+. "$(dirname "$0")/lib.sh"
+cd "$work" || exit 1
+prog=$(dirname "$0")/test_override_notify # with arguments a mount(8) of that API
+mkdir -p /mnt/scratch/a /mnt/other
+
+cat >mounts.yaml <<EOF
+policy: mounts
+override:
+  - on: mount
+    type: tmpfs
+    target: /mnt/scratch/**
+    options: {size: "<=64M"}
+    do: perform
+EOF
+printf 'policy: plain\n' >plain.yaml
+
+daemon_start
+both='"$1" tmpfs /mnt/scratch/a size=4M && grep " /mnt/scratch/a " /proc/self/mountinfo'
+is 0 "fsopen, fsconfig, fsmount, move_mount" warder run --policy mounts.yaml -- sh -c "$both" sh "$prog"
+has 'nosuid,nodev.* - tmpfs none .*size=4096k' "with the rule's flags and the caller's size"
+is 0 "the same in a user namespace" warder run --userns --policy mounts.yaml -- sh -c "$both" sh "$prog"
+has 'nosuid,nodev.* - tmpfs none .*size=4096k' "with the same flags"
+is 1 "another target" warder run --policy mounts.yaml -- "$prog" tmpfs /mnt/other size=4M
+has 'step 5: Operation not permitted' "is refused where it is attached"
+is 1 "another type" warder run --policy mounts.yaml -- "$prog" proc /mnt/scratch/a
+has 'step 1: Operation not permitted' "is refused where it is opened"
+is 1 "more than the rule's size" warder run --policy mounts.yaml -- "$prog" tmpfs /mnt/scratch/a size=4G
+has 'step 3: Operation not permitted' "is refused where it is made"
+is 0 "the old API beside it: util-linux" warder run --policy mounts.yaml -- /usr/bin/mount -t tmpfs -o size=1M none /mnt/scratch/a
+is 0 "the old API beside it: busybox" warder run --policy mounts.yaml -- busybox mount -t tmpfs -o size=1M none /mnt/scratch/a
+is 1 "a policy without such rules puts no filter on" warder run --policy plain.yaml -- sh -c \
+	'"$1" tmpfs /mnt/scratch/a || grep -q "^Seccomp:.0" /proc/self/status && exit 1' sh "$prog"
+has 'step 1: Operation not permitted' "and the kernel refuses as ever"
+
+warder events >events 2>/dev/null
+out=$(cat events)
+has 'move_mount.*/mnt/scratch/a.*CAP_SYS_ADMIN is missing.*performed' "events: what was performed"
+has 'move_mount.*/mnt/other.*does not allow the target' "events: what was not, and why"
+has 'fsopen.*proc.*allows only type tmpfs' "events: the type"
+
+warder run --name long --policy mounts.yaml --detach -- sleep 1000
+is 0 "inspect" warder inspect long
+has 'new_mount_api.*asked' "says that it is asked"
+is 0 "a command that is entered" warder enter long -- "$prog" tmpfs /mnt/scratch/a size=4M
+
+# ------------------------------------------------------------------------ kill -9
+keeper() {
+	pidof warder-keeper || ps -o pid,comm,args | awk '/[w]arder-keeper/ { print $1; exit }'
+}
+[ -n "$(keeper)" ]
+ok $? "a keeper holds the listeners"
+mkfifo go
+warder run --name alone --policy mounts.yaml --detach --volume "$work:/mnt/other" -- sh -c \
+	'read -r x </mnt/other/go; "$1" tmpfs /mnt/scratch/a size=4M 2>/mnt/other/alone
+	 echo $? >>/mnt/other/alone; read -r x </mnt/other/go; "$1" tmpfs /mnt/scratch/a size=4M
+	 echo $? >/mnt/other/again; sleep 1000' sh "$prog"
+daemon_kill
+echo >go
+await test -s alone
+await grep -q '^[01]$' alone
+out=$(cat alone)
+has 'step 1: Operation not permitted' "without a supervisor the kernel answers, after a while"
+
+daemon_start
+is 0 "the next supervisor" warder inspect alone
+has 'new_mount_api.*asked' "has taken the listeners"
+echo >go
+await test -s again
+out=$(cat again)
+has '^0$' "and answers"
+is 0 "a command that is entered now" warder enter long -- "$prog" tmpfs /mnt/scratch/a size=4M
+
+# The keeper and the supervisor: nobody answers any more, and nobody will.
+warder kill alone
+kill -9 "$(keeper)"
+daemon_kill
+
+daemon_start
+is 0 "without a keeper" warder inspect long
+has 'new_mount_api.*lost' "it is said to be lost"
+is 0 "other things of the container go on" warder enter long -- true
+warder kill long
+daemon_end
+finish

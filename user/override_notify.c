@@ -1,0 +1,868 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Calls that a seccomp filter asks about: those of the new mount API, which return descriptors and so
+ * cannot be answered once they are refused. What the container would have made is put together here
+ * from copies (fs_context.h), decided on by the same rules as mount(2), and made when it is attached.
+ *
+ * Until then the container holds stand-ins: contexts of our own that nothing is ever set in, and of
+ * which nothing can be made by anybody but the host's root. They are recognised as the open files
+ * that they are. A call about anything else, or by somebody who may do it anyway, is the kernel's to
+ * answer: it runs with the caller's own rights, and the container's policy judges it as always.
+ */
+#include <linux/audit.h>
+#include <linux/seccomp.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/syscall.h>
+
+#include "calls.h"
+#include "cleanup.h"
+#include "fs_context.h"
+#include "override_job.h"
+#include "warder_decide.h"
+
+#define LISTENERS 256
+#define LISTENERS_PER_CONTAINER 32 /* the first process's, and one for each command that is entered */
+#define TOKENS 256
+#define TOKENS_PER_CONTAINER EXECUTOR_HELD_MAX
+#define NEW_MAX LISTENERS
+#define RATE_PER_SECOND 200ull /* of one listener; more wait in the kernel */
+#define RATE_BURST 64
+#define NOTIFY_SIZE 512 /* of the kernel's struct seccomp_notif, which may grow */
+#define JOBS_PER_CONTAINER 8
+#define X32_BIT 0x40000000u
+
+#ifndef SECCOMP_IOCTL_NOTIF_SET_FLAGS
+#define SECCOMP_IOCTL_NOTIF_SET_FLAGS SECCOMP_IOW(4, __u64)
+#endif
+#ifndef SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP
+#define SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP (1UL << 0)
+#endif
+
+struct listener {
+	int fd; /* -1: free place */
+	__u32 slot;
+	__u64 cid;
+	unsigned jobs; /* that are to be answered through it */
+	int paused;    /* not looked at: too much is under way */
+	int gone;      /* nobody is left who could ask */
+	__u64 stamp;   /* when `left` was filled up last */
+	unsigned left; /* calls that it may ask about now */
+};
+
+struct token {
+	__u64 serial; /* 0: free place */
+	__u64 cid;
+	__u64 used;
+	int fd;
+	int is_mount;
+	int busy;
+	int spent; /* a mount that was attached */
+	union {
+		struct fs_context context;
+		struct fs_mount mount;
+	};
+};
+
+struct notify {
+	pthread_mutex_t lock; /* of the queue */
+	unsigned news;
+	struct {
+		__u64 cid;
+		__u32 slot;
+		int fd;
+	} new_[NEW_MAX];
+	__u64 serial;
+	size_t notif_size;
+	struct listener listener[LISTENERS];
+	struct token *token[TOKENS];
+};
+
+int notify_new(struct notify **ret)
+{
+	struct notify *n = calloc(1, sizeof(*n));
+
+	if (!n)
+		return -ENOMEM;
+	pthread_mutex_init(&n->lock, NULL);
+	for (unsigned i = 0; i < LISTENERS; i++)
+		n->listener[i].fd = -1;
+	*ret = n;
+	return 0;
+}
+
+static void token_free(struct notify *n, unsigned i)
+{
+	if (n->token[i])
+		close(n->token[i]->fd);
+	free(n->token[i]);
+	n->token[i] = NULL;
+}
+
+void notify_free(struct notify *n)
+{
+	if (!n)
+		return;
+	for (unsigned i = 0; i < TOKENS; i++)
+		token_free(n, i);
+	for (unsigned i = 0; i < LISTENERS; i++)
+		cleanup_close_p(&n->listener[i].fd);
+	for (unsigned i = 0; i < n->news; i++)
+		close(n->new_[i].fd);
+	pthread_mutex_destroy(&n->lock);
+	free(n);
+}
+
+/* -------------------------------------------------------------------- listeners */
+
+int override_listen(struct override *o, __u64 cid, __u32 slot, int listener)
+{
+	struct notify *n = o->notify;
+	int err = 0;
+
+	pthread_mutex_lock(&n->lock);
+	if (n->news < NEW_MAX) {
+		n->new_[n->news].cid = cid;
+		n->new_[n->news].slot = slot;
+		n->new_[n->news++].fd = listener;
+	} else {
+		err = -EAGAIN;
+	}
+	pthread_mutex_unlock(&n->lock);
+	if (err)
+		close(listener);
+	eventfd_write(o->answer_fd, 1);
+	return err;
+}
+
+static unsigned listener_index(const struct override *o, const struct listener *l)
+{
+	return (unsigned)(l - o->notify->listener);
+}
+
+static void listener_watch(struct override *o, struct listener *l, int op, int paused)
+{
+	struct epoll_event ev = { .events = paused ? 0 : EPOLLIN,
+				  .data.u32 = EVENT_LISTENER + listener_index(o, l) };
+
+	l->paused = paused;
+	epoll_ctl(o->epoll, op, l->fd, &ev);
+}
+
+/* Without users, or without a place: what still asks gets ENOSYS from the kernel. */
+static void listener_close(struct override *o, struct listener *l)
+{
+	int last = 1;
+
+	epoll_ctl(o->epoll, EPOLL_CTL_DEL, l->fd, NULL);
+	l->gone = 1;
+	if (l->jobs)
+		return;
+	close(l->fd);
+	l->fd = -1;
+	for (unsigned i = 0; i < LISTENERS; i++)
+		last &= o->notify->listener[i].fd < 0 || o->notify->listener[i].cid != l->cid;
+	for (unsigned i = 0; last && i < TOKENS; i++)
+		if (o->notify->token[i] && o->notify->token[i]->cid == l->cid)
+			token_free(o->notify, i);
+	if (o->cb.unlisten)
+		o->cb.unlisten(o->cb.arg, l->cid, l->slot);
+}
+
+static void listener_add(struct override *o, __u64 cid, __u32 slot, int fd)
+{
+	struct listener *l = NULL;
+	unsigned have = 0;
+
+	for (unsigned i = 0; i < LISTENERS; i++) {
+		struct listener *at = &o->notify->listener[i];
+
+		have += at->fd >= 0 && at->cid == cid;
+		if (at->fd < 0 && !l)
+			l = at;
+	}
+	if (!l || have >= LISTENERS_PER_CONTAINER) {
+		log_warning("overrides: too many seccomp filters to answer for; a command that was "
+			    "entered cannot use the new mount API");
+		close(fd);
+		if (o->cb.unlisten)
+			o->cb.unlisten(o->cb.arg, cid, slot);
+		return;
+	}
+	*l = (struct listener){ .fd = fd, .cid = cid, .slot = slot, .left = RATE_BURST,
+				.stamp = now_ns() };
+	/* From 6.6 on: the caller's CPU is handed over at once. Else it takes a little longer. */
+	ioctl(fd, SECCOMP_IOCTL_NOTIF_SET_FLAGS, SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP);
+	listener_watch(o, l, EPOLL_CTL_ADD, 0);
+}
+
+void notify_take_new(struct override *o)
+{
+	struct notify *n = o->notify;
+
+	pthread_mutex_lock(&n->lock);
+	for (unsigned i = 0; i < n->news; i++)
+		listener_add(o, n->new_[i].cid, n->new_[i].slot, n->new_[i].fd);
+	n->news = 0;
+	pthread_mutex_unlock(&n->lock);
+}
+
+/* May one more of its calls be taken? What may not waits where it is, and can be killed there. */
+static int listener_has_room(struct override *o, struct listener *l)
+{
+	__u64 now = now_ns(), gained = (now - l->stamp) * RATE_PER_SECOND / 1000000000ull;
+	unsigned free_jobs = 0;
+
+	if (gained) {
+		l->left = gained > RATE_BURST - l->left ? RATE_BURST : l->left + (unsigned)gained;
+		l->stamp = now;
+	}
+	for (unsigned i = 0; i < JOBS; i++)
+		free_jobs += o->job[i].state == JOB_FREE;
+	/* Those that wait in the kernel for half a millisecond need places, too. */
+	return l->left && free_jobs > JOBS / 4 && jobs_of(o, l->cid, 0) < JOBS_PER_CONTAINER;
+}
+
+static void send_continue(const struct listener *l, __u64 id)
+{
+	struct seccomp_notif_resp resp = { .id = id, .flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE };
+
+	ioctl(l->fd, SECCOMP_IOCTL_NOTIF_SEND, &resp);
+}
+
+static void icept_fill(struct override *o, struct job *j, const struct listener *l,
+		       const struct seccomp_notif *req, __u32 call)
+{
+	struct warder_icept *ic = &j->out.icept;
+
+	ic->h.version = WARDER_EVENT_VERSION;
+	ic->h.type = WARDER_EVENT_REFUSAL;
+	ic->h.size = sizeof(*ic);
+	ic->h.time = now_ns();
+	ic->h.cid = l->cid;
+	ic->h.slot = l->slot;
+	ic->h.tid = ic->h.tgid = req->pid;
+	ic->cookie = world_cookie(o);
+	ic->op = call_op_of(call_name(call), strlen(call_name(call)));
+	ic->call = call;
+	ic->nr = (__u32)req->data.nr;
+	ic->compat = req->data.arch == AUDIT_ARCH_I386;
+	ic->ip = req->data.instruction_pointer;
+	memcpy(ic->arg, req->data.args, sizeof(ic->arg));
+	/* What the kernel says first of all of these calls, to whoever lacks the capability. */
+	ic->result = -EPERM;
+	ic->cause = WARDER_REFUSAL_CAPABILITY;
+	ic->cap = 21; /* CAP_SYS_ADMIN */
+	j->out.cid = l->cid;
+	j->out.result = ic->result;
+}
+
+/* For the case that we die. An old id does no harm, it is answered once. */
+static void inflight_note(struct override *o, const struct listener *l, unsigned i, __u64 id)
+{
+	_Static_assert(OVERRIDE_INFLIGHT == JOBS + 1, "one for each job, and one more");
+
+	if (!o->inflight)
+		return;
+	__atomic_store_n(&o->inflight[i].cid, 0, __ATOMIC_RELEASE);
+	__atomic_store_n(&o->inflight[i].id, id, __ATOMIC_RELEASE);
+	__atomic_store_n(&o->inflight[i].cid, l->cid, __ATOMIC_RELEASE);
+}
+
+/* Of others' filters: those calls on mounts besides whose rights are asked of in one way. What BPF
+ * hands over when it is refused is left to that. */
+static int can_answer(const struct override *o, __u32 call)
+{
+	return call_needs_notify(call) ||
+	       (!o->loader && (call == WARDER_CALL_mount || call == WARDER_CALL_umount ||
+			       call == WARDER_CALL_oldumount));
+}
+
+/* Takes one call off the listener. 0: there is none. */
+static int listener_receive(struct override *o, struct listener *l)
+{
+	union {
+		struct seccomp_notif n;
+		char room[NOTIFY_SIZE];
+	} in;
+	__u32 call = WARDER_CALL_NONE;
+	struct job *j;
+
+	memset(&in, 0, sizeof(in));
+	if (ioctl(l->fd, SECCOMP_IOCTL_NOTIF_RECV, &in.n))
+		return 0;
+	l->left--;
+	if (in.n.data.arch == AUDIT_ARCH_X86_64 && !((__u32)in.n.data.nr & X32_BIT))
+		call = call_from_number((unsigned)in.n.data.nr, 0);
+	else if (in.n.data.arch == AUDIT_ARCH_I386)
+		call = call_from_number((unsigned)in.n.data.nr, 1);
+	/* pid 0: a task that our pid namespace does not see. */
+	j = in.n.pid && can_answer(o, call) ? job_new(o) : NULL;
+	inflight_note(o, l, j ? job_index(o, j) : JOBS, in.n.id);
+	if (!j) {
+		send_continue(l, in.n.id);
+		return 1;
+	}
+	j->listener = l;
+	l->jobs++;
+	j->notify = in.n.id;
+	j->tid = (pid_t)in.n.pid;
+	j->begun = now_ns();
+	j->deadline = j->begun + OVERRIDE_DEADLINE_MS * MS;
+	icept_fill(o, j, l, &in.n, call);
+	if (call == WARDER_CALL_mount)
+		j->mount_flags = warder_mount_flags(in.n.data.args[3]);
+	if (job_admit(o, j)) {
+		job_keep(o, j);
+		return 1;
+	}
+	j->state = JOB_QUEUED;
+	job_start(o, j);
+	return 1;
+}
+
+void notify_ready(struct override *o, unsigned i, __u32 events)
+{
+	struct listener *l = i < LISTENERS ? &o->notify->listener[i] : NULL;
+
+	if (!l || l->fd < 0 || l->gone)
+		return;
+	if (events & EPOLLIN) {
+		if (!o->stopping && listener_has_room(o, l))
+			listener_receive(o, l);
+		else
+			listener_watch(o, l, EPOLL_CTL_MOD, 1);
+	} else if (events & (EPOLLHUP | EPOLLERR)) {
+		listener_close(o, l);
+	}
+}
+
+void notify_tick(struct override *o)
+{
+	for (unsigned i = 0; !o->stopping && i < LISTENERS; i++) {
+		struct listener *l = &o->notify->listener[i];
+
+		if (l->fd >= 0 && !l->gone && l->paused && listener_has_room(o, l))
+			listener_watch(o, l, EPOLL_CTL_MOD, 0);
+	}
+}
+
+/* ------------------------------------------------------------------------ answers */
+
+int notify_is_alive(const struct job *j)
+{
+	__u64 id = j->notify;
+
+	return !ioctl(j->listener->fd, SECCOMP_IOCTL_NOTIF_ID_VALID, &id);
+}
+
+int notify_answer(struct job *j, int set, long result)
+{
+	struct seccomp_notif_resp resp = { .id = j->notify };
+
+	if (j->answered)
+		return -ESRCH;
+	/* About a stand-in the kernel has nothing to say. */
+	if (!set && j->token) {
+		set = 1;
+		result = j->out.icept.result;
+	}
+	if (!set)
+		resp.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
+	else if (result < 0)
+		resp.error = (__s32)result;
+	else
+		resp.val = result;
+	if (ioctl(j->listener->fd, SECCOMP_IOCTL_NOTIF_SEND, &resp))
+		return -ESRCH; /* it was killed, or interrupted before it was taken up */
+	j->answered = 1;
+	if (set)
+		j->out.result = (int)result;
+	return 0;
+}
+
+void notify_leave(struct override *o, struct job *j)
+{
+	struct listener *l = j->listener;
+
+	if (!l)
+		return;
+	if (j->token) {
+		j->token->busy = 0;
+		j->token->spent |= j->out.performed && !j->out.undone;
+	}
+	j->token = NULL;
+	j->listener = NULL;
+	l->jobs--;
+	if (l->gone)
+		listener_close(o, l);
+}
+
+/* ------------------------------------------------------------------------- tokens */
+
+static struct token *token_find(struct override *o, __u64 serial)
+{
+	for (unsigned i = 0; serial && i < TOKENS; i++)
+		if (o->notify->token[i] && o->notify->token[i]->serial == serial)
+			return o->notify->token[i];
+	return NULL;
+}
+
+static void token_forget(struct override *o, __u64 serial)
+{
+	for (unsigned i = 0; serial && i < TOKENS; i++)
+		if (o->notify->token[i] && o->notify->token[i]->serial == serial)
+			token_free(o->notify, i);
+}
+
+/* Nobody says when a container closes one: the one that was not used for longest makes room, first
+ * among the container's own. What is said of it later is refused. */
+static int token_place(struct override *o, __u64 cid, unsigned *ret)
+{
+	struct notify *n = o->notify;
+	int empty = -1, oldest = -1;
+	unsigned mine = 0;
+
+	for (unsigned i = 0; i < TOKENS; i++) {
+		struct token *t = n->token[i];
+
+		if (!t) {
+			empty = (int)i;
+			continue;
+		}
+		if (t->cid != cid)
+			continue;
+		mine++;
+		if (!t->busy && (oldest < 0 || t->used < n->token[oldest]->used))
+			oldest = (int)i;
+	}
+	if (mine < TOKENS_PER_CONTAINER && empty >= 0) {
+		*ret = (unsigned)empty;
+		return 0;
+	}
+	if (oldest < 0)
+		return -EMFILE;
+	token_free(n, (unsigned)oldest);
+	*ret = (unsigned)oldest;
+	return 0;
+}
+
+static int token_new(struct override *o, __u64 cid, int is_mount, struct token **ret)
+{
+	struct token *t;
+	unsigned i;
+	int err = token_place(o, cid, &i);
+
+	if (err)
+		return err;
+	t = calloc(1, sizeof(*t));
+	if (!t)
+		return -ENOMEM;
+	t->fd = fsopen("tmpfs", FSOPEN_CLOEXEC);
+	if (t->fd < 0) {
+		err = -errno;
+		free(t);
+		return err;
+	}
+	t->serial = ++o->notify->serial;
+	t->cid = cid;
+	t->is_mount = is_mount;
+	t->used = now_ns();
+	o->notify->token[i] = t;
+	*ret = t;
+	return 0;
+}
+
+void notify_request(struct override *o, struct job *j, struct executor_request *req)
+{
+	req->asked = 1;
+	req->perform = 1; /* which rules can match is not known before */
+	req->holder = getpid();
+	req->helds = 0;
+	for (unsigned i = 0; i < TOKENS && req->helds < EXECUTOR_HELD_MAX; i++) {
+		struct token *t = o->notify->token[i];
+
+		if (!t || t->cid != j->out.cid)
+			continue;
+		j->held[req->helds] = t->serial;
+		req->held[req->helds++] = t->fd;
+	}
+}
+
+/* --------------------------------------------------------------------- the calls */
+
+/* It is answered, and there is nothing to tell. */
+static void quiet(struct override *o, struct job *j, long result)
+{
+	job_answer(j, 1, result);
+	job_drop(o, j);
+}
+
+/* It is refused with this errno, and told. */
+static void refuse(struct override *o, struct job *j, int err)
+{
+	job_answer(j, 1, err);
+	job_end(o, j);
+}
+
+/* Gives the caller the stand-in for what was put together. */
+static void give(struct override *o, struct job *j, struct token *t, int cloexec)
+{
+	int err;
+
+	memset(&o->req, 0, sizeof(o->req));
+	o->req.step = EXECUTOR_GIVE;
+	o->req.cookie = j->out.icept.cookie;
+	o->req.notify = j->notify;
+	o->req.cloexec = (__u32)cloexec;
+	j->given = t->serial;
+	j->state = JOB_GIVING;
+	err = executor_send_two(j->ex, &o->req, j->listener->fd, t->fd);
+	if (err)
+		job_executor_lost(o, j, "the executor died");
+	else
+		j->inflight = 1;
+}
+
+void notify_given(struct override *o, struct job *j)
+{
+	int err = o->reply.error;
+
+	if (!err) {
+		j->answered = 1;
+		job_drop(o, j);
+		return;
+	}
+	token_forget(o, j->given);
+	if (err == -ENOENT) {
+		job_drop(o, j); /* the caller is gone */
+		return;
+	}
+	job_reason(j, "%s: %s", o->reply.what, strerror(-err));
+	refuse(o, j, err);
+}
+
+static void facts_open(struct override *o, struct job *j, const struct fs_mount *m,
+		       struct override_facts *f)
+{
+	const struct executor_reply *r = &o->reply;
+
+	*f = (struct override_facts){
+		.op = WARDER_OP_MOUNT,
+		.flags = m->flags,
+		.euid = r->euid,
+		.fsuid = r->fsuid,
+		.relation = r->relation,
+		.cause = WARDER_CAUSE_CAPABILITY,
+		.way = WARDER_WAY_NOTIFY,
+		.same_mntns = r->mntns == j->ctr.mntns,
+		.host_mntns = r->mntns == r->home_mntns,
+		.open = 1,
+		.profile = j->profile,
+		.fstype = m->fstype,
+		.source = m->source,
+		.data = m->data,
+		.value = "",
+	};
+}
+
+/* Can some rule still let what has been put together so far be mounted, somewhere? If not it is
+ * answered, as the kernel or a rule would have it. */
+static int may_go_on(struct override *o, struct job *j, const struct fs_mount *m)
+{
+	struct override_facts f;
+
+	facts_open(o, j, m, &f);
+	override_decide(j->target.image, &f, &j->decision);
+	j->out.rule = j->decision.rule;
+	j->out.near_rule = j->decision.near_rule;
+	job_reason(j, "%s", j->decision.reason);
+	switch ((enum override_action)j->decision.action) {
+	case OVERRIDE_PERFORM:
+	case OVERRIDE_FAKE:
+	case OVERRIDE_ASK:
+		return 1;
+	case OVERRIDE_DENY:
+		refuse(o, j, -j->decision.value);
+		return 0;
+	case OVERRIDE_KEEP:
+		job_keep(o, j);
+		return 0;
+	}
+	return 0;
+}
+
+static void on_fsopen(struct override *o, struct job *j)
+{
+	static struct fs_context c;
+	struct token *t;
+	int err = fs_context_open(&c, o->reply.fstype, (__u32)j->out.icept.arg[1]);
+
+	snprintf(j->out.source, sizeof(j->out.source), "%s", o->reply.fstype);
+	if (err) {
+		job_reason(j, "no such type, or unknown flags");
+		job_keep(o, j);
+		return;
+	}
+	memcpy(j->out.icept.type, c.mount.fstype, sizeof(j->out.icept.type));
+	if (!may_go_on(o, j, &c.mount))
+		return;
+	err = token_new(o, j->out.cid, 0, &t);
+	if (err) {
+		job_reason(j, "no room for one more context: %s", strerror(-err));
+		refuse(o, j, err);
+		return;
+	}
+	t->context = c;
+	give(o, j, t, (__u32)j->out.icept.arg[1] & FSOPEN_CLOEXEC);
+}
+
+static void on_fsconfig(struct override *o, struct job *j)
+{
+	const struct executor_reply *r = &o->reply;
+	struct fs_context *c = &j->token->context;
+	struct fs_config f = {
+		.cmd = (__u32)j->out.icept.arg[1],
+		.key = r->has_key ? r->source : NULL,
+		.value = r->has_value ? r->data : NULL,
+		.aux = (__s32)j->out.icept.arg[4],
+	};
+	enum fs_context_phase before = c->phase;
+	int err = fs_config_check(&f);
+
+	/* Of text that cannot be read the kernel only speaks when all else is right. */
+	if (!err && r->error)
+		err = r->error;
+	if (!err)
+		err = fs_context_config(c, &f);
+	if (err || c->phase == before) {
+		quiet(o, j, err);
+		return;
+	}
+	/* All options are known: what no rule allows is refused here, where programs expect it. */
+	memcpy(j->out.icept.type, c->mount.fstype, sizeof(j->out.icept.type));
+	c->phase = FS_CONTEXT_MOUNTED; /* spent, as a context is that failed */
+	if (!may_go_on(o, j, &c->mount))
+		return; /* nothing of the job is there any more */
+	c->phase = FS_CONTEXT_CREATED;
+	quiet(o, j, 0);
+}
+
+static void on_fsmount(struct override *o, struct job *j)
+{
+	static struct fs_mount m;
+	struct token *t;
+	__u32 flags = (__u32)j->out.icept.arg[1];
+	int err = fs_context_mount(&j->token->context, flags, (__u32)j->out.icept.arg[2], &m);
+
+	if (!err)
+		err = token_new(o, j->out.cid, 1, &t);
+	if (err) {
+		quiet(o, j, err);
+		return;
+	}
+	t->mount = m;
+	give(o, j, t, flags & FSMOUNT_CLOEXEC);
+}
+
+static void on_open_tree(struct override *o, struct job *j)
+{
+	static struct fs_mount m;
+	__u32 flags = (__u32)j->out.icept.arg[2];
+	struct token *t;
+	int err = fs_mount_clone(&m, o->reply.source, flags);
+
+	snprintf(j->out.source, sizeof(j->out.source), "%s", o->reply.source);
+	if (err) {
+		job_reason(j, err == -EOPNOTSUPP ? "a clone of what lies below is not made" :
+						   "unknown flags");
+		job_keep(o, j);
+		return;
+	}
+	if (!may_go_on(o, j, &m))
+		return;
+	err = token_new(o, j->out.cid, 1, &t);
+	if (err) {
+		job_reason(j, "no room for one more mount: %s", strerror(-err));
+		refuse(o, j, err);
+		return;
+	}
+	t->mount = m;
+	give(o, j, t, flags & OPEN_TREE_CLOEXEC);
+}
+
+static void on_setattr(struct override *o, struct job *j)
+{
+	const struct executor_reply *r = &o->reply;
+	const __u32 known = AT_EMPTY_PATH | AT_RECURSIVE | AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT;
+	int err = r->error;
+
+	if (!err && ((__u32)j->out.icept.arg[2] & ~known))
+		err = -EINVAL;
+	if (!err)
+		err = fs_mount_setattr(&j->token->mount, r->attr_set, r->attr_clear, r->propagation);
+	if (err == -EPERM) {
+		job_reason(j, "a mount is not idmapped or shared by its container");
+		refuse(o, j, err);
+		return;
+	}
+	quiet(o, j, err);
+}
+
+/* The decision is that on a mount(2) with all this. */
+static int on_move_mount(struct override *o, struct job *j)
+{
+	const __u32 known = 0x77; /* MOVE_MOUNT_F_*, MOVE_MOUNT_T_* */
+	struct executor_reply *r = &o->reply;
+	const struct fs_mount *m;
+
+	if ((__u32)j->out.icept.arg[4] & ~known) {
+		snprintf(j->out.target, sizeof(j->out.target), "%s", r->target);
+		job_reason(j, "only a plain move_mount is made, none beneath or into a peer group");
+		job_keep(o, j);
+		return 0;
+	}
+	if (!j->token) {
+		j->mount_flags = MS_MOVE;
+		return 1;
+	}
+	if (r->error) {
+		snprintf(j->out.target, sizeof(j->out.target), "%s", r->target);
+		job_reason(j, "%s", r->what);
+		refuse(o, j, r->error);
+		return 0;
+	}
+	if (j->token->spent) {
+		snprintf(j->out.target, sizeof(j->out.target), "%s", r->target);
+		job_reason(j, "it has been mounted already, and is not moved by its descriptor");
+		job_keep(o, j);
+		return 0;
+	}
+	m = &j->token->mount;
+	memcpy(r->fstype, m->fstype, sizeof(m->fstype));
+	memcpy(j->out.icept.type, m->fstype, sizeof(m->fstype));
+	snprintf(r->source, sizeof(r->source), "%s", m->source);
+	snprintf(r->data, sizeof(r->data), "%s", m->data);
+	j->mount_flags = m->flags;
+	return 1;
+}
+
+/* Who it is, as the kernel says it while the caller still waits. */
+static int learn_caller(struct override *o, struct job *j)
+{
+	const struct executor_reply *r = &o->reply;
+	struct warder_icept *ic = &j->out.icept;
+	struct warder_task task;
+	int err;
+
+	ic->h.tgid = (__u32)r->tgid;
+	err = world_task(o, j, r->tgid, &task);
+	if (!notify_is_alive(j))
+		return -ESRCH;
+	/* A filter is inherited as a tag is: whoever has one without the other is none of ours. */
+	if (err || task.cid != j->out.cid)
+		return -EPERM;
+	j->profile = task.profile_id ? task.profile : 0;
+	ic->h.uid = r->euid;
+	memcpy(ic->h.comm, r->comm, sizeof(ic->h.comm));
+	ic->euid = r->euid;
+	ic->fsuid = r->fsuid;
+	ic->userns = r->userns;
+	ic->mntns = r->mntns;
+	ic->cap_userns = r->mnt_userns;
+	return 0;
+}
+
+/* Which of the stand-ins it is about, kept from others until it has ended. */
+static int take_token(struct override *o, struct job *j)
+{
+	int is_mount = j->out.icept.call == WARDER_CALL_move_mount ||
+		       j->out.icept.call == WARDER_CALL_mount_setattr;
+	struct token *t;
+
+	if (j->token) /* asked about before, and busy since */
+		return 0;
+	if (o->reply.held < 0 || o->reply.held >= EXECUTOR_HELD_MAX)
+		return 0;
+	t = token_find(o, j->held[o->reply.held]);
+	if (!t)
+		return 0; /* forgotten meanwhile */
+	if (t->busy)
+		return -EBUSY;
+	if (t->is_mount != is_mount)
+		return -EINVAL;
+	t->busy = 1;
+	t->used = now_ns();
+	j->token = t;
+	return 0;
+}
+
+int notify_resolved(struct override *o, struct job *j)
+{
+	const struct executor_reply *r = &o->reply;
+	int err = learn_caller(o, j);
+
+	if (err == -ESRCH) {
+		job_drop(o, j);
+		return 0;
+	}
+	if (err) {
+		job_reason(j, "the caller is not the container's");
+		job_keep(o, j);
+		return 0;
+	}
+	err = take_token(o, j);
+	if (err) {
+		quiet(o, j, err);
+		return 0;
+	}
+	/* Its own business: the kernel, and the container's policy, will say. */
+	if (!j->token && r->capable) {
+		job_answer(j, 0, 0);
+		job_drop(o, j);
+		return 0;
+	}
+	if (!call_needs_notify(j->out.icept.call))
+		return 1;
+	if (j->token || j->out.icept.call == WARDER_CALL_fsopen ||
+	    j->out.icept.call == WARDER_CALL_open_tree) {
+		if (!j->token && r->error) {
+			job_reason(j, "%s", r->what);
+			job_keep(o, j);
+			return 0;
+		}
+		switch (j->out.icept.call) {
+		case WARDER_CALL_fsopen:
+			on_fsopen(o, j);
+			return 0;
+		case WARDER_CALL_open_tree:
+			on_open_tree(o, j);
+			return 0;
+		case WARDER_CALL_fsconfig:
+			on_fsconfig(o, j);
+			return 0;
+		case WARDER_CALL_fsmount:
+			on_fsmount(o, j);
+			return 0;
+		case WARDER_CALL_mount_setattr:
+			on_setattr(o, j);
+			return 0;
+		}
+	}
+	if (j->out.icept.call == WARDER_CALL_move_mount)
+		return on_move_mount(o, j);
+	/* Without a context of ours it is the kernel's to say what is wrong: not the capability. */
+	if (j->out.icept.call == WARDER_CALL_fsconfig) {
+		job_answer(j, 0, 0);
+		job_drop(o, j);
+		return 0;
+	}
+	snprintf(j->out.target, sizeof(j->out.target), "%s", r->target);
+	job_reason(j, "only what fsopen or open_tree has been allowed to begin is carried out");
+	job_keep(o, j);
+	return 0;
+}
