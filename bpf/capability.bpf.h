@@ -121,7 +121,7 @@ static __noinline int capability_judge_call(int cap)
 	tag = task_tag(bpf_get_current_task_btf(), &fault);
 	if (!tag)
 		return -WARDER_EACCES; /* it was there a moment ago */
-	asked = namespace_asked_by(&c, tag);
+	asked = namespace_asked_by(&c);
 	return asked ? switch_judge(WARDER_BITS_NAMESPACE, asked, WARDER_HOOK_NAMESPACE, c.nr) : 0;
 }
 
