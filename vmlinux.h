@@ -159,6 +159,20 @@ struct thread_info {
 	__u32 status;
 };
 
+struct mm_struct {
+	unsigned long start_stack;
+};
+
+struct fdtable {
+	unsigned int max_fds;
+	struct file **fd;
+};
+
+struct files_struct {
+	atomic_t count;
+	struct fdtable *fdt;
+};
+
 struct task_struct {
 	struct thread_info thread_info;
 	struct task_struct *real_parent;
@@ -169,6 +183,8 @@ struct task_struct {
 	unsigned int ptrace;
 	unsigned int personality;
 	struct nsproxy *nsproxy;
+	struct mm_struct *mm;
+	struct files_struct *files;
 	pid_t pid;
 	pid_t tgid;
 	int exit_state;

@@ -105,9 +105,8 @@ static __noinline int capability_judge(const struct cred *cred, struct user_name
  * those without a hook of their own. Another function beside the above for the stack's sake. */
 static __noinline int capability_judge_call(int cap)
 {
-	struct warder_task *tag;
 	struct call c;
-	__u32 fault, asked;
+	__u32 asked;
 	int err = 0;
 
 	if (!(CAPABILITY_OF_CALLS >> (cap & 63) & 1))
@@ -118,10 +117,7 @@ static __noinline int capability_judge_call(int cap)
 		err = switch_judge(WARDER_BITS_KERNEL, asked, WARDER_HOOK_CAPABLE, c.nr);
 	if (err || cap != CAP_SYS_ADMIN)
 		return err;
-	tag = task_tag(bpf_get_current_task_btf(), &fault);
-	if (!tag)
-		return -WARDER_EACCES; /* it was there a moment ago */
-	asked = namespace_asked_by(&c, tag);
+	asked = namespace_asked_by(&c);
 	return asked ? switch_judge(WARDER_BITS_NAMESPACE, asked, WARDER_HOOK_NAMESPACE, c.nr) : 0;
 }
 

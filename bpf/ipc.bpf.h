@@ -14,7 +14,7 @@
 /* ---------------------------------------------------------------------- SysV */
 
 /* Who made the object at this address, which stays its own until it is said to go. */
-static __always_inline int ipc_made(__u64 at)
+static __always_inline int ipc_made(__u64 at, __u32 ino)
 {
 	struct hook_facts f = { .hook = WARDER_HOOK_IPC_PERMISSION, .class_ = WARDER_CLASS_IPC };
 	struct owner_tag owner = {};
@@ -33,6 +33,7 @@ static __always_inline int ipc_made(__u64 at)
 	}
 	owner.cid = s.tag->cid;
 	owner.slot = s.slot;
+	owner.ino = ino;
 	err = bpf_map_update_elem(&warder_ipcs, &at, &owner, BPF_ANY);
 	return err ? hook_fault_as(&s, &f, WARDER_FAULT_MAP_FULL, NULL, WARDER_ENOSPC) : 0;
 }
@@ -41,7 +42,7 @@ static __always_inline int ipc_made(__u64 at)
 	SEC("lsm/" #kind "_alloc_security")                                                     \
 	int BPF_PROG(warder_##kind##_alloc, struct kern_ipc_perm *perm, int ret)                \
 	{                                                                                       \
-		return ret ? errno_return(-ret) : ipc_made(unix_scalar(perm));                  \
+		return ret ? errno_return(-ret) : ipc_made(unix_scalar(perm), 0);                  \
 	}                                                                                       \
 	SEC("lsm/" #kind "_free_security")                                                      \
 	int BPF_PROG(warder_##kind##_free, struct kern_ipc_perm *perm)                          \
@@ -98,7 +99,7 @@ int BPF_PROG(warder_mqueue_made, struct super_block *sb, struct ipc_namespace *n
 	     void *attr, struct inode *ret)
 {
 	if (ret && !compat_is_err(ret) && (mode & WARDER_S_IFMT) == WARDER_S_IFREG)
-		ipc_made(unix_scalar(ret));
+		ipc_made(unix_scalar(ret), (__u32)BPF_CORE_READ(ret, i_ino));
 	return 0;
 }
 

@@ -211,11 +211,12 @@ WARDER_MAP struct {
 	__type(value, __u64);
 } warder_kin SEC(".maps");
 
-/* Who made a SysV object (by address of its kern_ipc_perm); no entry: an untagged task. */
+/* Who made a SysV object (by address of its kern_ipc_perm) or a message queue (of its inode); no
+ * entry: an untagged task. */
 struct owner_tag {
 	__u64 cid;
 	__u32 slot;
-	__u32 pad;
+	__u32 ino; /* of a queue: another one's entry if it differs */
 };
 #define IPCS_MAX 32768
 WARDER_MAP struct {

@@ -14,8 +14,9 @@
  * writable needs write_exec too.
  *
  * Judged by what a mapping becomes, READ_IMPLIES_EXEC applied. Two things become executable
- * without a hook that could refuse: a program's stack and, with personality(READ_IMPLIES_EXEC), the
- * heap. Where the policy does not grant that, the process is killed before it runs on.
+ * without a hook of their own: a program's stack, and with personality(READ_IMPLIES_EXEC) the heap.
+ * Both are judged in hooks that the kernel calls beside: programs on its functions are left out
+ * while another task is in the middle of them on that CPU, which a hostile one can prepare.
  *
  * Not seen: a file that is written while it is mapped executable, by its name or by another
  * mapping: file rules say who may write it. And /proc/PID/mem, by which a task writes into its
@@ -30,13 +31,13 @@
 
 #define MEMORY_PROT_WRITE 2
 #define MEMORY_MAP_SHARED 1 /* of MAP_SHARED_VALIDATE too */
+#define MEMORY_VM_EXEC 0x4ul
 #define MEMORY_VM_SHARED 0x8ul
 #define MEMORY_VM_MAYWRITE 0x20ul
 #define MEMORY_SHM_EXEC 0100000
 #define MEMORY_READ_IMPLIES_EXEC 0x0400000u
-#define MEMORY_PERSONALITY_QUERY 0xffffffffu
-#define MEMORY_EXSTACK_DEFAULT 0
-#define MEMORY_EXSTACK_ENABLE_X 2
+#define MEMORY_NR_BRK 12
+#define MEMORY_NR_BRK_32 45
 #define MEMORY_SIGKILL 9
 
 #define MEMORY(name) (1u << WARDER_MEM_##name)
@@ -79,6 +80,58 @@ static __always_inline int memory_file_is_private(struct file *file)
 	return BPF_CORE_READ(file, f_inode, i_flags) & WARDER_S_PRIVATE;
 }
 
+/* ------------------------------------------------------------------------ stack */
+
+/* From here on the program has a stack that nobody has judged. */
+SEC("lsm/bprm_committed_creds")
+int BPF_PROG(warder_program_new, struct linux_binprm *bprm)
+{
+	struct warder_task *tag;
+	__u32 fault;
+
+	/* A tag that cannot be read is a fault in mmap_file, too. */
+	tag = task_tag(bpf_get_current_task_btf(), &fault);
+	if (tag)
+		tag->fresh = 1;
+	return 0;
+}
+
+static long memory_look_at_stack(struct task_struct *task, struct vm_area_struct *vma,
+				 __u32 *ret_executable)
+{
+	*ret_executable = !!(BPF_CORE_READ(vma, vm_flags) & MEMORY_VM_EXEC);
+	return 0;
+}
+
+/*
+ * A new program's stack is set up without a hook, executable if the program's header says so or
+ * because everything readable is to be. It is looked at when the program's code is mapped, which
+ * is still in the exec: that cannot fail any more, so the process is killed. A program without
+ * an executable mapping is nothing but a stack, from a file that exec rules let it run.
+ */
+static __noinline int memory_judge_stack(void)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	__u32 fault, executable = 1; /* where it cannot be looked at: its address space is locked */
+	struct warder_task *tag;
+	int err;
+
+	tag = task_tag(task, &fault);
+	if (!tag || !tag->fresh)
+		return 0;
+	tag->fresh = 0;
+	bpf_find_vma(task, BPF_CORE_READ(task, mm, start_stack), memory_look_at_stack, &executable, 0);
+	if (!executable)
+		return 0;
+	err = switch_judge(WARDER_BITS_MEMORY, MEMORY(WRITE_EXEC) | MEMORY(ANONYMOUS_EXEC),
+			   WARDER_HOOK_BPRM_COMMIT, 0);
+	if (err)
+		bpf_send_signal(MEMORY_SIGKILL);
+	return err;
+}
+
+/* --------------------------------------------------------------------- mappings */
+
 SEC("lsm/mmap_file")
 int BPF_PROG(warder_mmap_file, struct file *file, unsigned long reqprot, unsigned long prot,
 	     unsigned long flags, int ret)
@@ -96,6 +149,9 @@ int BPF_PROG(warder_mmap_file, struct file *file, unsigned long reqprot, unsigne
 	}
 	if (!(prot & WARDER_PROT_EXEC) || !current_is_tagged())
 		return 0;
+	err = errno_return(-memory_judge_stack());
+	if (err)
+		return err;
 	asked = prot & MEMORY_PROT_WRITE ? MEMORY(WRITE_EXEC) : 0;
 	if (!file)
 		asked |= MEMORY(ANONYMOUS_EXEC);
@@ -158,93 +214,25 @@ int BPF_PROG(warder_file_mprotect, struct vm_area_struct *vma, unsigned long req
 	return file_judge_mapping(file, WARDER_HOOK_FILE_MPROTECT);
 }
 
-/* ------------------------------------------------------ where no hook can refuse */
+/* ------------------------------------------------------------------------ heap */
 
-/*
- * What the kernel is about to make executable, and writable, of the current task's own.
- *
- * Programs on functions are not as reliable as those of hooks: where the kernel can be preempted it
- * leaves one out that another task is in the middle of on that CPU. So each function has two, one
- * where it begins and one where it ends, and the second judges what the first has not. `which`:
- * WARDER_JUDGED_*, `end`: the function has returned.
- */
-static __always_inline void memory_judge_or_kill(__u32 which, int end, __u32 hook, __u64 arg)
-{
-	struct warder_task *tag;
-	__u32 fault, judged = 0;
-
-	tag = task_tag(bpf_get_current_task_btf(), &fault);
-	if (!tag && !fault)
-		return;
-	if (tag) {
-		judged = tag->judged & which;
-		tag->judged = end ? tag->judged & ~which : tag->judged | which;
-	}
-	if (!(end && judged) &&
-	    switch_judge(WARDER_BITS_MEMORY, MEMORY(WRITE_EXEC) | MEMORY(ANONYMOUS_EXEC), hook, arg))
-		bpf_send_signal(MEMORY_SIGKILL);
-}
-
-/* A new program's stack, set up when the exec cannot fail any more: executable if the program's
- * header says so, or because everything readable is to be. */
-static __always_inline void memory_stack(int executable, int end)
+/* brk(2) of a task with READ_IMPLIES_EXEC. The hook asks about an address, also one that the heap
+ * is about to have: the one place in that call where something can refuse. */
+SEC("lsm/mmap_addr")
+int BPF_PROG(warder_mmap_addr, unsigned long addr, int ret)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
+	__u64 nr;
 
-	if (executable == MEMORY_EXSTACK_ENABLE_X ||
-	    (executable == MEMORY_EXSTACK_DEFAULT &&
-	     (task->personality & MEMORY_READ_IMPLIES_EXEC)))
-		memory_judge_or_kill(WARDER_JUDGED_STACK, end, WARDER_HOOK_BPRM_COMMIT, executable);
-}
-
-SEC("fentry/setup_arg_pages")
-int BPF_PROG(warder_stack_exec, struct linux_binprm *bprm, unsigned long top, int executable)
-{
-	memory_stack(executable, 0);
-	return 0;
-}
-
-SEC("fexit/setup_arg_pages")
-int BPF_PROG(warder_stack_exec_end, struct linux_binprm *bprm, unsigned long top, int executable,
-	     int ret)
-{
-	memory_stack(executable, 1);
-	return 0;
-}
-
-/* From then on brk(2) would make executable memory. */
-static __always_inline void memory_personality(__u32 wanted, int end)
-{
-	if (wanted != MEMORY_PERSONALITY_QUERY && (wanted & MEMORY_READ_IMPLIES_EXEC))
-		memory_judge_or_kill(WARDER_JUDGED_PERSONALITY, end, WARDER_HOOK_PERSONALITY, wanted);
-}
-
-SEC("fentry/__x64_sys_personality")
-int BPF_PROG(warder_personality, const struct pt_regs *regs)
-{
-	memory_personality(regs->di, 0);
-	return 0;
-}
-
-SEC("fexit/__x64_sys_personality")
-int BPF_PROG(warder_personality_end, const struct pt_regs *regs, long ret)
-{
-	memory_personality(regs->di, 1);
-	return 0;
-}
-
-SEC("fentry/__ia32_sys_personality")
-int BPF_PROG(warder_personality_32, const struct pt_regs *regs)
-{
-	memory_personality(regs->bx, 0);
-	return 0;
-}
-
-SEC("fexit/__ia32_sys_personality")
-int BPF_PROG(warder_personality_32_end, const struct pt_regs *regs, long ret)
-{
-	memory_personality(regs->bx, 1);
-	return 0;
+	if (ret)
+		return errno_return(-ret);
+	if (!(task->personality & MEMORY_READ_IMPLIES_EXEC))
+		return 0;
+	nr = ((struct pt_regs *)bpf_task_pt_regs(task))->orig_ax & ~CALL_X32_BIT;
+	/* The other one's number is a call that maps nothing. */
+	if ((nr != MEMORY_NR_BRK && nr != MEMORY_NR_BRK_32) || !current_is_tagged())
+		return 0;
+	return memory_judge(MEMORY(WRITE_EXEC) | MEMORY(ANONYMOUS_EXEC), WARDER_HOOK_MMAP_ADDR, addr);
 }
 
 /* SysV shared memory. */

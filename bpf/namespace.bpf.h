@@ -6,13 +6,10 @@
  *  - made by a fork: in task_alloc, which has the kernel's copy of the flags, clone3's too;
  *  - made by unshare(2), or by open_tree(2) and fsmount(2) on kernels that can: where the kernel
  *    asks for CAP_SYS_ADMIN, by the call's registers;
- *  - joined by setns(2): likewise, by the flags given with a pidfd, or by the type of the namespace
- *    behind the descriptor, which fentry/proc_ns_file notes in the tag before the capability is
- *    asked for. Without that note every type counts as asked for.
- * Nothing is kept from one call to the next: each setns(2) writes the note anew, and it is read in
- * setns(2) only. (With full preemption the kernel can skip a tracing program that a preempted task
- * is in the middle of: then a note of an earlier setns(2) of this thread may be read, together
- * with the flags of this one. Such skips are counted as gaps.)
+ *  - joined by setns(2): likewise, by the type that is given, which the kernel has compared with the
+ *    descriptor's by then. Without one, by the descriptor, if this task is the only one with its
+ *    table; where another one could have changed it meanwhile, every type counts as asked for.
+ * Nothing is kept from one call to the next.
  */
 #ifndef WARDER_NAMESPACE_BPF_H
 #define WARDER_NAMESPACE_BPF_H
@@ -74,8 +71,39 @@ int BPF_PROG(warder_task_namespaces, struct task_struct *task, unsigned long clo
 					  flags));
 }
 
+/* The type of the namespace that this file stands for, 0 when it stands for none. */
+static __always_inline __u32 namespace_type(struct file *file)
+{
+	struct inode *inode = BPF_CORE_READ(file, f_inode);
+	struct ns_common *ns;
+
+	if (BPF_CORE_READ(inode, i_sb, s_magic) != NAMESPACE_MAGIC)
+		return 0;
+	ns = BPF_CORE_READ(inode, i_private);
+	if (bpf_core_field_exists(ns->ns_type))
+		return BPF_CORE_READ(ns, ns_type);
+	return BPF_CORE_READ(ns, ops, type);
+}
+
+/* Of the current task's descriptor, if nobody else can put another file in its place meanwhile. */
+static __always_inline __u32 namespace_type_of_fd(__u32 fd)
+{
+	struct files_struct *files = BPF_CORE_READ(bpf_get_current_task_btf(), files);
+	struct file **table, *file = NULL;
+	struct fdtable *fdt;
+
+	if (BPF_CORE_READ(files, count.counter) != 1)
+		return 0;
+	fdt = BPF_CORE_READ(files, fdt);
+	if (fd >= BPF_CORE_READ(fdt, max_fds))
+		return 0;
+	table = BPF_CORE_READ(fdt, fd);
+	bpf_probe_read_kernel(&file, sizeof(file), &table[fd]);
+	return file ? namespace_type(file) : 0;
+}
+
 /* The switches that the call needs which asks for CAP_SYS_ADMIN now. */
-static __always_inline __u32 namespace_asked_by(const struct call *c, const struct warder_task *tag)
+static __always_inline __u32 namespace_asked_by(const struct call *c)
 {
 	__u64 flags;
 
@@ -86,7 +114,10 @@ static __always_inline __u32 namespace_asked_by(const struct call *c, const stru
 			flags |= CLONE_NEWNS;
 		return namespace_asked(flags & ~CLONE_NEWUSER);
 	case NR_SETNS:
-		flags = tag->ns_flags | (__u32)c->arg[1];
+		/* A type that is given is the right one: else the call fails before it comes here. */
+		flags = (__u32)c->arg[1];
+		if (!flags)
+			flags = namespace_type_of_fd((__u32)c->arg[0]);
 		return namespace_asked(flags) ? namespace_asked(flags) : NAMESPACE_ALL;
 	case NR_OPEN_TREE:
 		return c->arg[2] & OPEN_TREE_NAMESPACE ? 1u << WARDER_NS_MNT : 0;
@@ -106,52 +137,6 @@ int BPF_PROG(warder_userns_create, const struct cred *cred, int ret)
 		return 0;
 	return errno_return(-switch_judge(WARDER_BITS_NAMESPACE, 1u << WARDER_NS_USER,
 					  WARDER_HOOK_USERNS_CREATE, 0));
-}
-
-/* The type of the namespace that this file stands for, 0 when it stands for none. */
-static __always_inline __u32 namespace_type(struct file *file)
-{
-	struct inode *inode = BPF_CORE_READ(file, f_inode);
-	struct ns_common *ns;
-
-	if (BPF_CORE_READ(inode, i_sb, s_magic) != NAMESPACE_MAGIC)
-		return 0;
-	ns = BPF_CORE_READ(inode, i_private);
-	if (bpf_core_field_exists(ns->ns_type))
-		return BPF_CORE_READ(ns, ns_type);
-	return BPF_CORE_READ(ns, ops, type);
-}
-
-/* setns(2) asks what its descriptor is before anything else. */
-static __always_inline void namespace_note(struct file *file)
-{
-	struct warder_task *tag;
-	__u32 fault;
-	struct call c;
-
-	/* A tag that cannot be read is a fault in lsm/capable, too. */
-	tag = task_tag(bpf_get_current_task_btf(), &fault);
-	if (!tag)
-		return;
-	call_get(&c);
-	if (c.nr == NR_SETNS)
-		tag->ns_flags = namespace_type(file);
-}
-
-SEC("fentry/proc_ns_file")
-int BPF_PROG(warder_proc_ns_file, struct file *file)
-{
-	namespace_note(file);
-	return 0;
-}
-
-/* The same again: one of the two may be left out, see memory_judge_or_kill(), and what an earlier
- * call had noted would stand. */
-SEC("fexit/proc_ns_file")
-int BPF_PROG(warder_proc_ns_file_end, struct file *file, int ret)
-{
-	namespace_note(file);
-	return 0;
 }
 
 #endif

@@ -232,6 +232,9 @@ __noinline __weak int peer_judge_mqueue(__u64 at)
 	__u64 cid = 0;
 	__u32 fault;
 
+	/* The end of an earlier queue with this inode was missed. */
+	if (owner && owner->ino != (__u32)BPF_CORE_READ(inode, i_ino))
+		owner = NULL;
 	if (owner) {
 		cid = owner->cid;
 	} else if (!peer_mqueue_is_host(inode)) {

@@ -282,12 +282,12 @@ struct warder_task {
 	__u32 rule;        /* the rule that refused, or 0 */
 	__u64 wait_cookie; /* of the intercept this thread waits for, or 0 */
 	__u8 perfmon;      /* 1: CAP_PERFMON was refused last, see capability.bpf.h */
-	__u8 judged;       /* WARDER_JUDGED_*: at the start of the kernel's function, not yet at its end */
+	__u8 fresh;        /* 1: an exec whose stack was not looked at yet, see memory.bpf.h */
 	__u16 call;        /* enum warder_call: the supervised one that was refused just now */
 	__u32 profile;     /* number in the policy's table; valid if profile_id is that entry's */
 	__u32 profile_id;  /* struct warder_profile.id; 0: top */
 	__u32 exec_profile; /* id of the profile that the exec under way has earned, 0: none */
-	__u32 ns_flags;    /* CLONE_NEW* of the call under way, from the kernel's own copy */
+	__u32 pad;
 	__u32 net_op;      /* WARDER_NET_CONNECT or _SEND: the last of the two on a unix socket */
 	__u64 last_key;    /* address of the key that it made last: what an upcall is for */
 };
@@ -297,9 +297,6 @@ _Static_assert(sizeof(struct warder_task) == 72, "task layout");
 
 #define WARDER_TASK_COUNTED (1u << 0) /* in warder_stats.tasks */
 #define WARDER_TASK_EXITED (1u << 1)  /* its exit was seen */
-
-#define WARDER_JUDGED_STACK (1u << 0)
-#define WARDER_JUDGED_PERSONALITY (1u << 1)
 
 /* What refused the system call under way, strongest last: a later, weaker one does not
  * replace a stronger one. */
@@ -736,7 +733,7 @@ enum warder_hook {
 	WARDER_HOOK_NAMESPACE, /* other namespaces: judged in capable */
 	WARDER_HOOK_ANON_INODE, /* io_uring_setup, userfaultfd */
 	WARDER_HOOK_BPRM_COMMIT, /* a transition; arg[0] is 1: not made, the task is traced */
-	WARDER_HOOK_PERSONALITY, /* no hook: a task that asks for an executable heap is killed */
+	WARDER_HOOK_MMAP_ADDR, /* brk(2), where it makes executable memory */
 	WARDER_HOOK__MAX,
 };
 

@@ -59,12 +59,8 @@ static const struct {
 	{ "warder_bprm_check", NEED_EXEC | NEED_MEMORY, WARDER_CLASS_EXEC, 1 },
 	{ "warder_mmap_file", NEED_MAP_EXEC | NEED_MEMORY, WARDER_CLASS_MEMORY, 1 },
 	{ "warder_file_mprotect", NEED_MAP_EXEC | NEED_MEMORY, WARDER_CLASS_MEMORY, 1 },
-	{ "warder_stack_exec", NEED_MEMORY, WARDER_CLASS_MEMORY, 0 },
-	{ "warder_stack_exec_end", NEED_MEMORY, WARDER_CLASS_MEMORY, 0 },
-	{ "warder_personality", NEED_MEMORY, WARDER_CLASS_MEMORY, 0 },
-	{ "warder_personality_end", NEED_MEMORY, WARDER_CLASS_MEMORY, 0 },
-	{ "warder_personality_32", NEED_MEMORY, WARDER_CLASS_MEMORY, 0 },
-	{ "warder_personality_32_end", NEED_MEMORY, WARDER_CLASS_MEMORY, 0 },
+	{ "warder_mmap_addr", NEED_MEMORY, WARDER_CLASS_MEMORY, 1 },
+	{ "warder_program_new", NEED_MEMORY, WARDER_CLASS_MEMORY, 1 },
 	{ "warder_shm_exec", NEED_MEMORY, WARDER_CLASS_MEMORY, 1 },
 	{ "warder_file_lock", NEED_LOCK, WARDER_CLASS_FILE, 1 },
 	{ "warder_path_notify", NEED_WATCH, WARDER_CLASS_FILE, 1 },
@@ -94,8 +90,6 @@ static const struct {
 	{ "warder_sctp_bind_connect", NEED_NETWORK, WARDER_CLASS_NETWORK, 0 },
 	{ "warder_userns_create", NEED_NAMESPACE, WARDER_CLASS_NAMESPACE, 1 },
 	{ "warder_task_namespaces", NEED_NAMESPACE, WARDER_CLASS_NAMESPACE, 1 },
-	{ "warder_proc_ns_file", NEED_NAMESPACE, WARDER_CLASS_NAMESPACE, 0 },
-	{ "warder_proc_ns_file_end", NEED_NAMESPACE, WARDER_CLASS_NAMESPACE, 0 },
 	/* Bookkeeping that must go on while there is anything to keep: a child's tag, and entries
 	 * of objects whose memory can be used again. */
 	{ "warder_task_alloc", NEED_ALWAYS, WARDER_CLASS_IDENTITY, 1 },
@@ -510,8 +504,6 @@ static const struct {
 	{ "warder_upcall_reject", "an upcall ends when its key is freed" },
 };
 
-#define TWIN "_end" /* of a program that does the same at its function's end */
-
 static __u64 program_misses(const struct loader_prog *p)
 {
 	struct bpf_prog_info info = {};
@@ -520,28 +512,12 @@ static __u64 program_misses(const struct loader_prog *p)
 	return bpf_obj_get_info_by_fd(p->prog_fd, &info, &len) ? 0 : info.recursion_misses;
 }
 
-/* Does the program at a function's other end make good what this one missed? Where both were left
- * out now and then, that can have been the same call. */
-static int program_has_twin(struct loader *l, const char *name)
-{
-	size_t len = strlen(name), tail = strlen(TWIN);
-	const struct loader_prog *p;
-	char twin[96];
-
-	if (len > tail && !strcmp(name + len - tail, TWIN))
-		snprintf(twin, sizeof(twin), "%.*s", (int)(len - tail), name);
-	else
-		snprintf(twin, sizeof(twin), "%s" TWIN, name);
-	p = loader_find_program(l, twin);
-	return p && !program_misses(p);
-}
-
-static const char *program_made_good(struct loader *l, const char *name)
+static const char *program_made_good(const char *name)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(made_good); i++)
 		if (!strcmp(made_good[i].name, name))
 			return made_good[i].made_good;
-	return program_has_twin(l, name) ? "it is done at the function's other end" : NULL;
+	return NULL;
 }
 
 int loader_each_miss(struct loader *l,
@@ -560,7 +536,7 @@ int loader_each_miss(struct loader *l,
 			continue;
 		found++;
 		if (!loader_call_op(name) && strcmp(name, "warder_cap_capable")) {
-			how = program_made_good(l, name);
+			how = program_made_good(name);
 			kind = how ? LOADER_MISS_MADE_GOOD : LOADER_MISS_LOST;
 		}
 		fn(name, count, kind, how, arg);

@@ -16,13 +16,6 @@ static const struct {
 } gaps[] = {
 	{ { WARDER_CLASS_NAMESPACE, 1, "making a user namespace (needs Linux 6.1)" },
 	  "bpf_lsm_userns_create", 0 },
-	{ { WARDER_CLASS_NAMESPACE, 0,
-	    "the type of a namespace that setns(2) joins without a type: every type must be "
-	    "granted" },
-	  "proc_ns_file", 0 },
-	{ { WARDER_CLASS_MEMORY, 1, "executable stacks of programs" }, "setup_arg_pages", 0 },
-	{ { WARDER_CLASS_MEMORY, 1, "an executable heap by personality(READ_IMPLIES_EXEC)" },
-	  "__x64_sys_personality", 0 },
 	{ { WARDER_CLASS_IPC, 0,
 	    "mq: who made a message queue; those in the host's IPC namespace all count as the "
 	    "host's" },

@@ -235,7 +235,9 @@ static int daemon_stop(void **state)
 		print_error("warderd ended with status 0x%x\n", status);
 		return -1;
 	}
-	return access(run_dir, F_OK) == 0;
+	/* It takes everything with it. */
+	return access(run_dir, F_OK) == 0 || access("/sys/fs/bpf/warder", F_OK) == 0 ||
+	       access("/sys/fs/cgroup/warder", F_OK) == 0;
 }
 
 /* Closing on the other side takes a moment. */

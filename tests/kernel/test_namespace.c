@@ -208,6 +208,37 @@ static void test_join(void **state)
 	close(pidfd);
 }
 
+static void *wait_for_ever(void *arg)
+{
+	for (;;)
+		pause();
+	return arg;
+}
+
+/* With another thread, which could put another file there meanwhile. */
+static int do_join_threaded(void *arg)
+{
+	pthread_t t;
+
+	if (pthread_create(&t, NULL, wait_for_ever, NULL))
+		return BROKEN;
+	return do_join(arg);
+}
+
+static void test_join_threaded(void **state)
+{
+	struct join any = { .fd = open_ns("uts") }, typed = { .fd = any.fd, .flags = CLONE_NEWUTS };
+	__u32 uts = h_container("policy: u\nnamespace: [{allow: [uts]}]\n");
+
+	(void)state;
+	assert_int_equal(h_run(-1, do_join_threaded, &any), 0);
+	assert_int_equal(h_run((int)all, do_join_threaded, &any), 0);
+	assert_int_equal(h_run((int)uts, do_join, &any), 0);
+	assert_int_equal(h_run((int)uts, do_join_threaded, &any), EPERM);
+	assert_int_equal(h_run((int)uts, do_join_threaded, &typed), 0);
+	close(any.fd);
+}
+
 /* A pidfd needs the right to trace the process, too: one of the same container. */
 static void test_join_pidfd(void **state)
 {
@@ -466,7 +497,7 @@ int main(void)
 		cmocka_unit_test(test_join),	     cmocka_unit_test(test_join_user),
 		cmocka_unit_test(test_nothing_kept), cmocka_unit_test(test_race),
 		cmocka_unit_test(test_open_tree),    cmocka_unit_test(test_event),
-		cmocka_unit_test(test_join_pidfd),
+		cmocka_unit_test(test_join_threaded), cmocka_unit_test(test_join_pidfd),
 	};
 
 	return cmocka_run_group_tests(tests, prepare, NULL);
