@@ -81,15 +81,27 @@ esac
 PROGRAM
 chmod 755 v/program
 policy=queued
+# What hangs, for a look at it afterwards: all processes and where in the kernel they are.
+hung() {
+	sleep $((END_LIMIT - 20))
+	ps -o pid,ppid,stat,args
+	for task in /proc/[0-9]*; do
+		grep -H -e '^SigQ' -e '^ShdPnd' -e '^SigBlk' "$task/status"
+		echo "$task: $(cat "$task/syscall") $(cat "$task/stack")"
+	done
+} 2>/dev/null
 run_inside() { # run_inside NAME [OPTION]... : inside.sh and then v/NAME.sh
 	name=$1
 	shift
+	hung >"$name.hung" &
+	watchdog=$!
 	{ cat v/inside.sh "$name.part" && echo exit 0; } >"v/$name.sh"
 	rm -f v/out v/queues
 	timeout -s KILL $END_LIMIT warder run --name "$name" --policy "$policy.yaml" --volume "$work/v:/tmp/v" "$@" -- \
 		/bin/sh -x "/tmp/v/$name.sh" >"$name.log" 2>&1
 	got=$?
-	out=$(tail -n 20 "$name.log")
+	kill $watchdog
+	out=$(tail -n 20 "$name.log"; cat "$name.hung")
 	[ $got = 0 ]
 	ok $? "$name: inside"
 	[ $got = 0 ] || warder kill --all "$name"
