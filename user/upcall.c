@@ -171,7 +171,8 @@ static const char *line_of(const char *text, const char *name)
 
 	while (text && (strncmp(text, name, len) || text[len] != ':')) {
 		text = strchr(text, '\n');
-		text += text != NULL;
+		if (text)
+			text++;
 	}
 	return text ? text + len + 1 : NULL;
 }
