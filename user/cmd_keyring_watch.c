@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -190,6 +191,8 @@ static int job_start(struct watch *w, struct job *j, uint64_t seq, struct json_o
 		return -errno;
 	j->pid = fork();
 	if (j->pid == 0) {
+		/* Nobody hears what it says once this daemon is gone. */
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		signal(SIGPIPE, SIG_DFL);
 		if (!w->takes) {
 			dup2(to[0], 0);

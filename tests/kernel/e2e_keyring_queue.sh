@@ -56,9 +56,10 @@ words() {
 	warder keyring watch <pipe 2>queue.err | ./answer >pipe &
 	until grep -q . queue.err; do sleep 0.1; done
 }
+# Not by `wait`: busybox's also waits for orphans, which are children of this shell, as it is pid 1.
 words_end() {
 	kill $(pidof warder) 2>/dev/null
-	wait
+	while pidof warder answer; do sleep 0.1; done >/dev/null
 }
 SHELL
 cat >v/program <<'PROGRAM'
@@ -164,14 +165,17 @@ ask cat user cat:1
 queue_end
 cat >slow <<'SLOW'
 #!/bin/sh
-sleep 1000
+echo $$ >/tmp/v/slow.pid
+exec sleep 1000
 SLOW
 chmod 755 slow
 queue --exec /tmp/v/slow
 ask hangs user hang:1 &
 asking=$!
-(sleep 1; kill -9 $queue) &
+until [ -s slow.pid ]; do sleep 0.1; done
+kill -9 $queue
 wait $asking
+while kill -0 $(cat slow.pid); do sleep 0.1; done 2>/dev/null # its program goes with it
 ask dead user good:dead
 # Lies, each about another thing.
 words 'echo "{\"seq\": $((seq + 1)), \"verb\": \"instantiate\", \"payload\": \"x\"}"'
