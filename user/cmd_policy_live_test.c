@@ -37,7 +37,9 @@ struct live {
 	char line[512];
 	size_t line_len;
 	char at[64]; /* the container's root as we reach it */
-	bool loaded;
+	/* The policies under test have names of their own, of which all must allow. */
+	char policy[WARDER_LAYERS_MAX][WARDER_NAME_SIZE];
+	size_t policies, loaded;
 };
 
 /* ------------------------------------------------------------------ the folder */
@@ -140,36 +142,41 @@ static int start(struct live *l, struct warder_error *e)
 	char ld[64];
 	const char *const argv[] = { ld,     "--library-path", WORKER_DIR, worker, "policy",
 				     "live-worker", tests, NULL };
-	cleanup_free struct warder_image *img = NULL;
+	struct warder_image *img[WARDER_LAYERS_MAX] = { NULL };
+	struct warder_policy_ref refs[WARDER_LAYERS_MAX] = { { NULL } };
 	struct warder_run_options o = { .struct_size = sizeof(o), .name = l->name,
 					.argv = argv, .cap_add = caps, .rootfs = l->root,
 					.workdir = "/" };
-	int in[2], out[2], err = bootstrap_image(l->name, &img);
+	int in[2] = { -1, -1 }, out[2] = { -1, -1 }, err = 0;
 
-	if (err)
-		return error_set(e, err, "no policy to begin with");
 	snprintf(ld, sizeof(ld), WORKER_DIR "/%s", loader_name());
-	if (pipe2(in, O_CLOEXEC))
-		return error_errno(e, -errno, "no pipe");
-	if (pipe2(out, O_CLOEXEC)) {
-		close(in[0]);
-		close(in[1]);
-		return error_errno(e, -EMFILE, "no pipe");
+	for (size_t i = 0; !err && i < l->policies; i++) {
+		err = bootstrap_image(l->policy[i], &img[i]);
+		if (err)
+			error_set(e, err, "no policy to begin with");
+		else
+			refs[i] = (struct warder_policy_ref){ .image = img[i],
+							      .image_size = img[i]->h.length };
 	}
+	if (!err && (pipe2(in, O_CLOEXEC) || pipe2(out, O_CLOEXEC)))
+		err = error_errno(e, -errno, "no pipe");
 	l->in = in[1];
 	l->out = out[0];
-	o.image = img;
-	o.image_size = img->h.length;
+	o.policies = refs;
+	o.policy_count = l->policies;
 	o.stdio[0] = in[0];
 	o.stdio[1] = out[1];
 	o.stdio[2] = STDERR_FILENO;
-	err = client_connect(&l->w, WARDER_CONNECT_START, e);
+	if (!err)
+		err = client_connect(&l->w, WARDER_CONNECT_START, e);
 	if (!err)
 		err = client_connect(&l->control, 0, e);
 	if (!err)
 		err = warder_run(l->w, &o, &l->started, e->text, sizeof(e->text));
 	close(in[0]);
 	close(out[1]);
+	for (size_t i = 0; i < l->policies; i++)
+		free(img[i]);
 	return err;
 }
 
@@ -369,10 +376,11 @@ static void finish(struct live *l)
 	/* The container's last task may take a moment to leave. */
 	for (int i = 0; l->loaded && i < 50; i++) {
 		request = client_request("policy-unload");
-		control_put_string(request, "name", l->name);
+		control_put_string(request, "name", l->policy[l->loaded - 1]);
 		if (!client_call(l->control, request, NULL, 0, NULL, NULL, NULL, &e))
-			break;
-		usleep(100000);
+			l->loaded--;
+		else
+			usleep(100000);
 	}
 	warder_close(l->control);
 	warder_close(l->w);
@@ -380,13 +388,35 @@ static void finish(struct live *l)
 		nftw(l->root, remove_one, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
 }
 
+/* What is under test: every policy, and `ret_all` for what the engine says of them together. */
+static int compile(struct live *l, const char *path, const struct policy_more *more,
+		   struct warder_image **ret_img, struct warder_image **ret_all,
+		   struct warder_error *e)
+{
+	struct policy_diags diags = { 0 };
+	int err = 0;
+
+	l->policies = 1 + more->count;
+	for (size_t i = 0; !err && i < l->policies; i++) {
+		snprintf(l->policy[i], sizeof(l->policy[i]), "%.40s-%u", l->name, (unsigned)i);
+		err = policy_compile_path(i ? more->path[i - 1] : path, l->policy[i], &ret_img[i],
+					  &diags);
+	}
+	policy_diags_print(&diags, stderr);
+	policy_diags_done(&diags);
+	if (!err && more->count)
+		err = image_stack((const struct warder_image *const *)ret_img, l->policies, ret_all, e);
+	return err;
+}
+
 int policy_live_tests(const struct policy_tests *t, const char *policy_path,
+		      const struct policy_more *more,
 		      int (*result)(void *arg, const struct policy_test *t, int skipped, bool ok,
 				    const char *text),
 		      void *arg)
 {
-	cleanup_free struct warder_image *img = NULL;
-	struct policy_diags diags = { 0 };
+	struct warder_image *img[WARDER_LAYERS_MAX] = { NULL };
+	cleanup_free struct warder_image *all = NULL;
 	struct warder_error e = { "" };
 	struct live l = { .tests = t, .in = -1, .out = -1 };
 	char line[64];
@@ -399,10 +429,11 @@ int policy_live_tests(const struct policy_tests *t, const char *policy_path,
 	signal(SIGPIPE, SIG_IGN);
 	snprintf(l.name, sizeof(l.name), "live-test-%d", (int)getpid());
 	strcpy(l.root, "/tmp/warder-live-XXXXXX");
-	err = policy_compile_path(policy_path, l.name, &img, &diags);
-	policy_diags_done(&diags);
-	if (err)
-		return err;
+	err = compile(&l, policy_path, more, img, &all, &e);
+	if (err) {
+		l.root[0] = 0;
+		goto out;
+	}
 	if (!mkdtemp(l.root)) {
 		err = -errno;
 		l.root[0] = 0;
@@ -425,15 +456,19 @@ int policy_live_tests(const struct policy_tests *t, const char *policy_path,
 		goto out;
 	}
 	snprintf(l.at, sizeof(l.at), "/proc/%d/root", (int)l.started.pid);
-	err = warder_policy_load(l.control, img, img->h.length, e.text, sizeof(e.text));
-	l.loaded = !err;
+	for (size_t i = 0; !err && i < l.policies; i++) {
+		err = warder_policy_load(l.control, img[i], img[i]->h.length, e.text, sizeof(e.text));
+		l.loaded += !err;
+	}
 	for (size_t i = 0; !err && i < t->count; i++) {
-		err = run_one(&l, img, i, result, arg);
+		err = run_one(&l, all ? all : img[0], i, result, arg);
 		if (err)
 			error_errno(&e, err, "the container does not answer");
 	}
 out:
 	finish(&l);
+	for (size_t i = 0; i < l.policies; i++)
+		free(img[i]);
 	if (err)
 		fprintf(stderr, "warder policy test: %s\n", e.text[0] ? e.text : strerror(-err));
 	return err;

@@ -220,7 +220,9 @@ static int live_result(void *arg, const struct policy_test *t, int skipped, bool
 	return 0;
 }
 
-static int run_tests(struct run *run, const char *path, bool live, unsigned char *reached)
+/* `live`: NULL, or the policies that the container has besides. */
+static int run_tests(struct run *run, const char *path, const struct policy_more *live,
+		     unsigned char *reached)
 {
 	const struct policy_tests *t = run->tests;
 	cleanup_free struct policy_test_result *r = malloc(sizeof(*r));
@@ -229,7 +231,7 @@ static int run_tests(struct run *run, const char *path, bool live, unsigned char
 	if (!r)
 		return -ENOMEM;
 	if (live)
-		return policy_live_tests(t, path, live_result, run);
+		return policy_live_tests(t, path, live, live_result, run);
 	for (size_t i = 0; i < t->count; i++) {
 		err = policy_test_run(run->img, &t->test[i], r, reached);
 		if (err == -ENOMEM)
@@ -290,7 +292,7 @@ static int test_file(const char *file, struct totals *all, const struct policy_m
 			err = -ENOMEM;
 	}
 	if (!err)
-		err = reached ? run_tests(&run, path, live, reached) : -ENOMEM;
+		err = reached ? run_tests(&run, path, live ? more : NULL, reached) : -ENOMEM;
 	if (all->junit && junit) {
 		fclose(all->junit);
 		fputs("  <testsuite name=\"", junit);
@@ -356,8 +358,6 @@ int cmd_policy_test(int argc, char **argv)
 		return policy_usage_error(EXIT_USAGE, want_coverage == 3 ?
 							      "test: --coverage or --coverage=full" :
 							      "test: which file?");
-	if (live && more.count)
-		return policy_usage_error(EXIT_USAGE, "test: --live is for one policy");
 	if (live && want_coverage)
 		return policy_usage_error(EXIT_USAGE,
 					  "test: with --live `warder policy coverage` counts");

@@ -103,6 +103,41 @@ has '^not ok 1 ' "an allow that was expected to be refused"
 has '^not ok 2 ' "a refusal that was expected to be allowed"
 has '^not ok 20 ' "an override that was expected not to be"
 
+# --- with another policy besides
+cat > more.yaml <<'POLICY'
+policy: more
+defaults: {mount: allow}
+file:
+  - deny: [read]
+    path: /etc/shop/**
+    errno: EPERM
+mount:
+  - deny: [mount]
+    type: tmpfs
+    target: /mnt/free/closed
+POLICY
+cat > both-tests.yaml <<'TESTS'
+policy: live.yaml
+tests:
+  - do: {file: read, path: /etc/shop/conf}
+    expect: {deny: EPERM}
+  - do: {file: read, path: /etc/other/conf}
+    expect: allow
+  - do: {file: read, path: /var/secret}
+    expect: {deny: EACCES}
+  - do: {mount: tmpfs, target: /mnt/free/closed}
+    expect: {deny: EPERM}
+  - do: {mount: tmpfs, target: /mnt/free/open}
+    expect: allow
+TESTS
+is 0 "two policies: the engine says so" warder policy test --policy more.yaml both-tests.yaml
+is 0 "two policies: and the kernel does" warder policy test --live --policy more.yaml both-tests.yaml
+has '5 passed, 0 failed' "two policies: each has its say"
+is 1 "two policies: one alone allows more" warder policy test --live both-tests.yaml
+has '^not ok 1 ' "two policies: what only the other refuses"
+is 0 "two policies: nothing stays loaded" warder policy list
+hasnot 'live-test' "two policies: of either"
+
 # --- the other classes
 cat > classes.yaml <<'POLICY'
 policy: classes
