@@ -184,6 +184,12 @@ struct executor_home {
 	int *shared_word; /* a page shared with its own children */
 };
 
+/* A mount, without holding it. */
+struct mount_which {
+	__u64 id;
+	__u32 major, minor;
+};
+
 /* One operation's descriptors; -1 where there is none. */
 struct operation {
 	int mntns;
@@ -194,6 +200,7 @@ struct operation {
 	int second; /* what is moved */
 	int uts;
 	int names;  /* the folder that names begin at */
+	struct mount_which made; /* what was mounted, for taking it off again */
 	__u32 root_uid; /* of the caller's user namespace, in the host's */
 	__u32 root_gid;
 	/* What is performed: the copies that were decided on. */

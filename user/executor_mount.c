@@ -288,11 +288,14 @@ static void make(struct operation *op, const struct executor_home *home,
 		if (err)
 			return;
 	}
-	err = mount_id_of(op->mount, &reply->mnt_id, &reply->dev_major, &reply->dev_minor);
+	err = mount_id_of(op->mount, &op->made.id, &op->made.major, &op->made.minor);
 	if (err) {
 		fail(reply, err, "the mount has no id");
 		return;
 	}
+	reply->mnt_id = op->made.id;
+	reply->dev_major = op->made.major;
+	reply->dev_minor = op->made.minor;
 	reply->fd = op->mount;
 }
 
@@ -311,49 +314,61 @@ static void attach(struct operation *op, const struct executor_home *home,
 			    MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH))
 		fail(reply, -errno, "it cannot be mounted there");
 	come_home(home);
+	/* Whoever holds a mount keeps others from unmounting it: the caller may, once it is told. */
+	if (!reply->error)
+		close_fd(&op->mount);
 }
 
-/* Takes the mount at `root` (a descriptor of its root) off, in mount namespace `mntns`. */
-static int take_off(int mntns, int root, const struct executor_home *home)
+/* Takes that mount off, in mount namespace `mntns` and as it is seen from `root` (-1: from the
+ * namespace's own); `info` is what that root's mountinfo says. -ENOENT: it is not there. */
+static int take_off(const struct executor_home *home, int mntns, int root, int info,
+		    const struct mount_which *w)
 {
-	int err = 0;
+	struct open_how how = { .flags = O_PATH | O_CLOEXEC,
+				.resolve = RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS };
+	cleanup_fclose FILE *f = info < 0 ? NULL : fdopen(info, "re");
+	cleanup_close int fd = -1;
+	struct mount_line line;
+	struct mount_which found;
+	int err;
 
-	if (setns(mntns, CLONE_NEWNS) || fchdir(root) || umount2(".", MNT_DETACH))
+	if (!f)
+		return -ENOENT;
+	err = mountinfo_find(f, w->id, &line);
+	if (err)
+		return err;
+	if (line.major != w->major || line.minor != w->minor)
+		return -ENOENT;
+	if (setns(mntns, CLONE_NEWNS) || (root >= 0 && (fchdir(root) || chroot("."))))
+		err = -errno;
+	else
+		fd = (int)syscall(SYS_openat2, AT_FDCWD, line.point, &how, sizeof(how));
+	if (!err && fd < 0)
+		err = -errno;
+	/* What is there by now may be another one. */
+	if (!err)
+		err = mount_id_of(fd, &found.id, &found.major, &found.minor);
+	if (!err && (found.id != w->id || found.major != w->major || found.minor != w->minor))
+		err = -ENOENT;
+	if (!err && (fchdir(fd) || umount2(".", MNT_DETACH)))
 		err = -errno;
 	come_home(home);
 	return err;
 }
 
 static void undo_mount(struct operation *op, const struct executor_home *home,
-		 struct executor_reply *reply)
+		       struct executor_reply *reply)
 {
-	int err = op->mount < 0 ? -EINVAL : take_off(op->mntns, op->mount, home);
+	int info = -1, err = -EINVAL;
 
+	/* Our own mountinfo, while we are there. */
+	if (op->made.id && !setns(op->mntns, CLONE_NEWNS)) {
+		info = openat(home->self, "mountinfo", O_RDONLY | O_CLOEXEC);
+		err = take_off(home, op->mntns, -1, info, &op->made);
+	}
+	come_home(home);
 	if (err)
 		fail(reply, err, "it cannot be unmounted");
-}
-
-/* Where mount `req->mnt_id` of that device is, as process `pid` sees it. */
-static int mount_point_of(pid_t pid, const struct executor_request *req, char *ret, size_t size)
-{
-	cleanup_fclose FILE *f = NULL;
-	struct mount_line line;
-	char path[64];
-	int err;
-
-	snprintf(path, sizeof(path), "/proc/%d/mountinfo", pid);
-	f = fopen(path, "re");
-	if (!f)
-		return -errno;
-	err = mountinfo_find(f, req->mnt_id, &line);
-	if (err)
-		return err;
-	if (line.major != req->dev_major || line.minor != req->dev_minor)
-		return -ENOENT;
-	if (strlen(line.point) >= size)
-		return -ENAMETOOLONG;
-	strcpy(ret, line.point);
-	return 0;
 }
 
 /* A process in mount namespace `ino`: the caller if it is still there, or any. */
@@ -390,14 +405,10 @@ static pid_t process_in(pid_t first, __u32 ino)
 static void revoke_mount(const struct executor_home *home, const struct executor_request *req,
 		   struct executor_reply *reply)
 {
-	struct open_how how = { .flags = O_PATH | O_CLOEXEC,
-				.resolve = RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS };
-	cleanup_close int mntns = -1, root = -1, fd = -1;
+	struct mount_which w = { .id = req->mnt_id, .major = req->dev_major, .minor = req->dev_minor };
+	cleanup_close int mntns = -1, root = -1;
 	pid_t pid = process_in(req->tid, req->mntns);
-	char point[EXECUTOR_TEXT_SIZE];
-	__u32 major, minor;
-	__u64 id;
-	int err;
+	int err = -ENOENT;
 
 	if (pid < 0) {
 		fail(reply, -ENOENT, "its mount namespace is gone");
@@ -405,26 +416,10 @@ static void revoke_mount(const struct executor_home *home, const struct executor
 	}
 	mntns = proc_open(pid, "ns/mnt", O_RDONLY);
 	root = proc_open(pid, "root", O_PATH | O_DIRECTORY);
-	err = mount_point_of(pid, req, point, sizeof(point));
-	if (err || mntns < 0 || root < 0 || fd_ino(mntns) != req->mntns) {
-		fail(reply, err ? err : -ENOENT, "the mount is not there");
-		return;
-	}
-	if (fchdir(root) || chroot("."))
-		err = -errno;
-	else
-		fd = (int)syscall(SYS_openat2, AT_FDCWD, point, &how, sizeof(how));
-	if (!err && fd < 0)
-		err = -errno;
-	come_home(home);
-	if (!err)
-		err = mount_id_of(fd, &id, &major, &minor);
-	if (!err && (id != req->mnt_id || major != req->dev_major || minor != req->dev_minor))
-		err = -ENOENT;
-	if (!err)
-		err = take_off(mntns, fd, home);
+	if (mntns >= 0 && root >= 0 && fd_ino(mntns) == req->mntns)
+		err = take_off(home, mntns, root, proc_open(pid, "mountinfo", O_RDONLY), &w);
 	if (err)
-		fail(reply, err, "it cannot be unmounted");
+		fail(reply, err, err == -ENOENT ? "the mount is not there" : "it cannot be unmounted");
 }
 
 void operation_step(struct operation *op, const struct executor_home *home,
