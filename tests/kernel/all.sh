@@ -55,7 +55,7 @@ one() {
 }
 
 first='e2e_demo.sh e2e_readme.sh'
-last='e2e_notify.sh e2e_restart.sh e2e_adopt.sh e2e_stack.sh e2e_errors.sh e2e_containers.sh test_control_socket'
+last='e2e_notify.sh e2e_restart.sh e2e_adopt.sh e2e_stack.sh e2e_containers.sh e2e_errors.sh test_control_socket e2e_ondemand.sh'
 if [ $# = 0 ]; then
 	# shellcheck disable=SC2086 # words
 	set -- $first

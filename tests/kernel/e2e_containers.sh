@@ -16,6 +16,7 @@ cat > "$work/blue.yaml" <<'POLICY'
 policy: blue
 POLICY
 
+daemon_absent
 daemon_start
 unset SHARED_DAEMON # it is killed, and relieved
 
