@@ -8,7 +8,7 @@
  *   write_exec      memory writable and executable at once, of whatever kind; a private mapping of
  *                   a file made executable after it was written (its pages are no longer the
  *                   file's); a shared mapping through which the file could have been written
- *   shm_exec        SysV shared memory attached with SHM_EXEC, or made executable later
+ *   shm_exec        SysV shared memory attached to be executed, or made executable later
  *
  * A JIT that writes its code and then makes it executable needs anonymous_exec; one that keeps it
  * writable needs write_exec too.
@@ -34,7 +34,6 @@
 #define MEMORY_VM_EXEC 0x4ul
 #define MEMORY_VM_SHARED 0x8ul
 #define MEMORY_VM_MAYWRITE 0x20ul
-#define MEMORY_SHM_EXEC 0100000
 #define MEMORY_READ_IMPLIES_EXEC 0x0400000u
 #define MEMORY_NR_BRK 12
 #define MEMORY_NR_BRK_32 45
@@ -78,6 +77,18 @@ static __always_inline __u32 memory_asked_file(struct file *file)
 static __always_inline int memory_file_is_private(struct file *file)
 {
 	return BPF_CORE_READ(file, f_inode, i_flags) & WARDER_S_PRIVATE;
+}
+
+/* Memory that the kernel backs with a file of its own: SysV segments and shared anonymous memory,
+ * told by the names that the kernel gives them. */
+static __always_inline __u32 memory_asked_private(struct file *file)
+{
+	__u32 name = 0;
+
+	if (bpf_probe_read_kernel(&name, sizeof(name),
+				  BPF_CORE_READ(file, f_path.dentry, d_name.name)))
+		return MEMORY(SHM_EXEC) | MEMORY(ANONYMOUS_EXEC);
+	return name == 0x56535953 /* "SYSV" */ ? MEMORY(SHM_EXEC) : MEMORY(ANONYMOUS_EXEC);
 }
 
 /* ------------------------------------------------------------------------ stack */
@@ -155,24 +166,14 @@ int BPF_PROG(warder_mmap_file, struct file *file, unsigned long reqprot, unsigne
 	asked = prot & MEMORY_PROT_WRITE ? MEMORY(WRITE_EXEC) : 0;
 	if (!file)
 		asked |= MEMORY(ANONYMOUS_EXEC);
-	else if (!memory_file_is_private(file)) /* SysV memory: judged in shm_shmat */
+	else if (memory_file_is_private(file)) /* SysV memory, READ_IMPLIES_EXEC applied */
+		asked |= memory_asked_private(file);
+	else
 		asked |= memory_asked_file(file);
 	err = memory_judge(asked, WARDER_HOOK_MMAP_FILE, prot);
 	if (err || !file)
 		return err;
 	return file_judge_mapping(file, WARDER_HOOK_MMAP_FILE);
-}
-
-/* Memory that the kernel backs with a file of its own: SysV segments and shared anonymous memory,
- * told by the names that the kernel gives them. */
-static __always_inline __u32 memory_asked_private(struct file *file)
-{
-	__u32 name = 0;
-
-	if (bpf_probe_read_kernel(&name, sizeof(name),
-				  BPF_CORE_READ(file, f_path.dentry, d_name.name)))
-		return MEMORY(SHM_EXEC) | MEMORY(ANONYMOUS_EXEC);
-	return name == 0x56535953 /* "SYSV" */ ? MEMORY(SHM_EXEC) : MEMORY(ANONYMOUS_EXEC);
 }
 
 /* What of a mapping made executable. */
@@ -233,17 +234,6 @@ int BPF_PROG(warder_mmap_addr, unsigned long addr, int ret)
 	if ((nr != MEMORY_NR_BRK && nr != MEMORY_NR_BRK_32) || !current_is_tagged())
 		return 0;
 	return memory_judge(MEMORY(WRITE_EXEC) | MEMORY(ANONYMOUS_EXEC), WARDER_HOOK_MMAP_ADDR, addr);
-}
-
-/* SysV shared memory. */
-SEC("lsm/shm_shmat")
-int BPF_PROG(warder_shm_exec, void *shm, char *address, int flags, int ret)
-{
-	if (ret)
-		return errno_return(-ret);
-	if (!(flags & MEMORY_SHM_EXEC) || !current_is_tagged())
-		return 0;
-	return memory_judge(MEMORY(SHM_EXEC), WARDER_HOOK_SHM_SHMAT, flags);
 }
 
 #endif

@@ -61,7 +61,6 @@ static const struct {
 	{ "warder_file_mprotect", NEED_MAP_EXEC | NEED_MEMORY, WARDER_CLASS_MEMORY, 1 },
 	{ "warder_mmap_addr", NEED_MEMORY, WARDER_CLASS_MEMORY, 1 },
 	{ "warder_program_new", NEED_MEMORY, WARDER_CLASS_MEMORY, 1 },
-	{ "warder_shm_exec", NEED_MEMORY, WARDER_CLASS_MEMORY, 1 },
 	{ "warder_file_lock", NEED_LOCK, WARDER_CLASS_FILE, 1 },
 	{ "warder_path_notify", NEED_WATCH, WARDER_CLASS_FILE, 1 },
 	{ "warder_dentry_born", NEED_FILE, WARDER_CLASS_FILE, 1 },

@@ -267,7 +267,8 @@ static int shm_mprotect(void *arg)
 
 static void test_shm(void **state)
 {
-	int plain = 0, exec = SHM_EXEC, exec_only = SHM_EXEC | SHM_RDONLY;
+	int plain = 0, exec = SHM_EXEC, exec_only = SHM_EXEC | SHM_RDONLY,
+	    read_only = SHM_RDONLY;
 
 	(void)state;
 	assert_int_equal(h_run((int)no_shm, shm_attach, &plain), 0);
@@ -278,6 +279,14 @@ static void test_shm(void **state)
 	assert_int_equal(h_run((int)no_anonymous, shm_mprotect, NULL), 0);
 	assert_int_equal(h_run((int)no_write, shm_attach, &exec), EACCES);
 	assert_int_equal(h_run((int)no_write, shm_attach, &exec_only), 0);
+	/* Without asking for it: what is readable becomes executable. */
+	assert_true(personality(READ_IMPLIES_EXEC) >= 0);
+	assert_int_equal(h_run((int)no_shm, shm_attach, &plain), EACCES);
+	assert_int_equal(h_run((int)no_shm, shm_attach, &read_only), EACCES);
+	assert_int_equal(h_run((int)no_write, shm_attach, &plain), EACCES);
+	assert_int_equal(h_run((int)no_anonymous, shm_attach, &read_only), 0);
+	assert_int_equal(h_run((int)open_, shm_attach, &plain), 0);
+	assert_true(personality(0) >= 0);
 }
 
 /* ------------------------------------------------------------------------- exec */
