@@ -13,7 +13,6 @@
 #include "file.bpf.h"
 #include "memory.bpf.h"
 
-#define WARDER_SIGKILL 9
 
 /* An exec begins: what an earlier one earned that failed later is forgotten. */
 SEC("lsm/bprm_creds_for_exec")

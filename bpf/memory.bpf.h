@@ -35,9 +35,7 @@
 #define MEMORY_VM_SHARED 0x8ul
 #define MEMORY_VM_MAYWRITE 0x20ul
 #define MEMORY_READ_IMPLIES_EXEC 0x0400000u
-#define MEMORY_NR_BRK 12
-#define MEMORY_NR_BRK_32 45
-#define MEMORY_SIGKILL 9
+#define WARDER_SIGKILL 9
 
 #define MEMORY(name) (1u << WARDER_MEM_##name)
 
@@ -66,14 +64,6 @@ static __always_inline int memory_judge_exec(struct file *file)
 			    WARDER_HOOK_BPRM_CHECK, 0);
 }
 
-/* An executable mapping of a file: is it memory all the same? */
-static __always_inline __u32 memory_asked_file(struct file *file)
-{
-	if ((BPF_CORE_READ(file, f_inode, i_mode) & WARDER_S_IFMT) != WARDER_S_IFREG)
-		return MEMORY(ANONYMOUS_EXEC);
-	return memory_file_is_nameless(file) ? MEMORY(ANONYMOUS_EXEC) : 0;
-}
-
 static __always_inline int memory_file_is_private(struct file *file)
 {
 	return BPF_CORE_READ(file, f_inode, i_flags) & WARDER_S_PRIVATE;
@@ -89,6 +79,18 @@ static __always_inline __u32 memory_asked_private(struct file *file)
 				  BPF_CORE_READ(file, f_path.dentry, d_name.name)))
 		return MEMORY(SHM_EXEC) | MEMORY(ANONYMOUS_EXEC);
 	return name == 0x56535953 /* "SYSV" */ ? MEMORY(SHM_EXEC) : MEMORY(ANONYMOUS_EXEC);
+}
+
+/* What of it is executable, if this is mapped so: memory, or a file that is memory all the same? */
+static __always_inline __u32 memory_asked_mapping(struct file *file)
+{
+	if (!file)
+		return MEMORY(ANONYMOUS_EXEC);
+	if (memory_file_is_private(file))
+		return memory_asked_private(file);
+	if ((BPF_CORE_READ(file, f_inode, i_mode) & WARDER_S_IFMT) != WARDER_S_IFREG)
+		return MEMORY(ANONYMOUS_EXEC);
+	return memory_file_is_nameless(file) ? MEMORY(ANONYMOUS_EXEC) : 0;
 }
 
 /* ------------------------------------------------------------------------ stack */
@@ -137,7 +139,7 @@ static __noinline int memory_judge_stack(void)
 	err = switch_judge(WARDER_BITS_MEMORY, MEMORY(WRITE_EXEC) | MEMORY(ANONYMOUS_EXEC),
 			   WARDER_HOOK_BPRM_COMMIT, 0);
 	if (err)
-		bpf_send_signal(MEMORY_SIGKILL);
+		bpf_send_signal(WARDER_SIGKILL);
 	return err;
 }
 
@@ -163,13 +165,9 @@ int BPF_PROG(warder_mmap_file, struct file *file, unsigned long reqprot, unsigne
 	err = errno_return(-memory_judge_stack());
 	if (err)
 		return err;
-	asked = prot & MEMORY_PROT_WRITE ? MEMORY(WRITE_EXEC) : 0;
-	if (!file)
-		asked |= MEMORY(ANONYMOUS_EXEC);
-	else if (memory_file_is_private(file)) /* SysV memory, READ_IMPLIES_EXEC applied */
-		asked |= memory_asked_private(file);
-	else
-		asked |= memory_asked_file(file);
+	asked = memory_asked_mapping(file);
+	if (prot & MEMORY_PROT_WRITE)
+		asked |= MEMORY(WRITE_EXEC);
 	err = memory_judge(asked, WARDER_HOOK_MMAP_FILE, prot);
 	if (err || !file)
 		return err;
@@ -179,14 +177,12 @@ int BPF_PROG(warder_mmap_file, struct file *file, unsigned long reqprot, unsigne
 /* What of a mapping made executable. */
 static __always_inline __u32 memory_asked_mprotect(struct vm_area_struct *vma, struct file *file)
 {
-	unsigned long flags = BPF_CORE_READ(vma, vm_flags);
-	__u32 asked;
+	__u32 asked = memory_asked_mapping(file);
+	unsigned long flags;
 
-	if (!file)
-		return MEMORY(ANONYMOUS_EXEC);
-	if (memory_file_is_private(file))
-		return memory_asked_private(file);
-	asked = memory_asked_file(file);
+	if (!file || memory_file_is_private(file))
+		return asked;
+	flags = BPF_CORE_READ(vma, vm_flags);
 	/* The kernel does not remember whether a shared mapping was written, only that it could. */
 	if (flags & MEMORY_VM_SHARED ? !!(flags & MEMORY_VM_MAYWRITE) :
 				       !!BPF_CORE_READ(vma, anon_vma))
@@ -222,16 +218,14 @@ int BPF_PROG(warder_file_mprotect, struct vm_area_struct *vma, unsigned long req
 SEC("lsm/mmap_addr")
 int BPF_PROG(warder_mmap_addr, unsigned long addr, int ret)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
-	__u64 nr;
+	struct call c;
 
 	if (ret)
 		return errno_return(-ret);
-	if (!(task->personality & MEMORY_READ_IMPLIES_EXEC))
+	if (!(bpf_get_current_task_btf()->personality & MEMORY_READ_IMPLIES_EXEC))
 		return 0;
-	nr = ((struct pt_regs *)bpf_task_pt_regs(task))->orig_ax & ~CALL_X32_BIT;
-	/* The other one's number is a call that maps nothing. */
-	if ((nr != MEMORY_NR_BRK && nr != MEMORY_NR_BRK_32) || !current_is_tagged())
+	call_get(&c);
+	if (c.nr != NR_BRK || !current_is_tagged())
 		return 0;
 	return memory_judge(MEMORY(WRITE_EXEC) | MEMORY(ANONYMOUS_EXEC), WARDER_HOOK_MMAP_ADDR, addr);
 }

@@ -57,6 +57,7 @@ static __always_inline int switch_judge(__u32 which, __u32 asked, __u32 hook, __
 
 #define CALL_X32_BIT 0x40000000ul
 
+#define NR_BRK 12
 #define NR_IOCTL 16
 #define NR_ADJTIMEX 159
 #define NR_ACCT 163
@@ -84,6 +85,8 @@ struct call {
 static __always_inline __u32 call_nr_of_32(__u64 nr)
 {
 	switch (nr) {
+	case 45:
+		return NR_BRK;
 	case 51:
 		return NR_ACCT;
 	case 54:

@@ -168,22 +168,16 @@ int loader_program_is_needed(const char *name, const struct warder_image *img);
  * last descriptor of its link is closed. */
 void loader_drop_links(struct loader *l);
 
-/* What it means that the kernel skipped a program. */
-enum loader_miss {
-	LOADER_MISS_LOST,      /* what the program does was not done */
-	LOADER_MISS_MADE_GOOD, /* another program did it, or does it later */
-	LOADER_MISS_OVERRIDE,  /* a refused call kept its errno: the supervisor was not asked */
-};
-
 /*
  * Calls `fn` for each of our programs that the kernel has skipped since it was loaded, because
  * another task was in the middle of it on that CPU (recursion_misses in struct bpf_prog_info). Programs
  * of LSM hooks are never skipped, those on functions and tracepoints are, where the kernel can be
- * preempted. `made_good`, with LOADER_MISS_MADE_GOOD: a sentence that says how. Returns how many.
+ * preempted. `override`: a refused call kept its errno, as the supervisor was not asked. `made_good`
+ * says how another program did what this one does, or does it later; NULL: none.
  */
-int loader_each_miss(struct loader *l,
-		     void (*fn)(const char *name, __u64 count, enum loader_miss kind,
-				const char *made_good, void *arg),
-		     void *arg);
+void loader_each_miss(struct loader *l,
+		      void (*fn)(const char *name, __u64 count, int override, const char *made_good,
+				 void *arg),
+		      void *arg);
 
 #endif

@@ -728,7 +728,6 @@ enum warder_hook {
 	WARDER_HOOK_INODE_XATTR,
 	WARDER_HOOK_PATH_NOTIFY,
 	WARDER_HOOK_IPC_PERMISSION,
-	WARDER_HOOK_SHM_SHMAT,
 	WARDER_HOOK_USERNS_CREATE,
 	WARDER_HOOK_NAMESPACE, /* other namespaces: judged in capable */
 	WARDER_HOOK_ANON_INODE, /* io_uring_setup, userfaultfd */

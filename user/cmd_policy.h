@@ -79,11 +79,11 @@ struct json_object *policy_rule_json(const struct warder_image *img, __u32 numbe
 /* What a live run does at most: each test is a process that waits for its turn. */
 #define LIVE_TESTS_MAX 400
 
-/* Runs the tests as real system calls in a container under the policy at `policy_path`, and those of
- * `more` besides, and hands each result to `result`; `text` says what happened, or why it was skipped. 0 or -errno after a
- * message. */
-int policy_live_tests(const struct policy_tests *t, const char *policy_path,
-		      const struct policy_more *more,
+/* Runs the tests as real system calls in a container under the policy at `policy_path` and those of
+ * `more`, which `all` is the image of, and hands each result to `result`; `text` says what happened,
+ * or why it was skipped. 0 or -errno after a message. */
+int policy_live_tests(const struct policy_tests *t, const struct warder_image *all,
+		      const char *policy_path, const struct policy_more *more,
 		      int (*result)(void *arg, const struct policy_test *t, int skipped, bool ok,
 				    const char *text),
 		      void *arg);

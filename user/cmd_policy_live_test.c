@@ -388,10 +388,9 @@ static void finish(struct live *l)
 		nftw(l->root, remove_one, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
 }
 
-/* What is under test: every policy, and `ret_all` for what the engine says of them together. */
+/* Every policy under test, under its name here. */
 static int compile(struct live *l, const char *path, const struct policy_more *more,
-		   struct warder_image **ret_img, struct warder_image **ret_all,
-		   struct warder_error *e)
+		   struct warder_image **ret_img)
 {
 	struct policy_diags diags = { 0 };
 	int err = 0;
@@ -404,19 +403,16 @@ static int compile(struct live *l, const char *path, const struct policy_more *m
 	}
 	policy_diags_print(&diags, stderr);
 	policy_diags_done(&diags);
-	if (!err && more->count)
-		err = image_stack((const struct warder_image *const *)ret_img, l->policies, ret_all, e);
 	return err;
 }
 
-int policy_live_tests(const struct policy_tests *t, const char *policy_path,
-		      const struct policy_more *more,
+int policy_live_tests(const struct policy_tests *t, const struct warder_image *all,
+		      const char *policy_path, const struct policy_more *more,
 		      int (*result)(void *arg, const struct policy_test *t, int skipped, bool ok,
 				    const char *text),
 		      void *arg)
 {
 	struct warder_image *img[WARDER_LAYERS_MAX] = { NULL };
-	cleanup_free struct warder_image *all = NULL;
 	struct warder_error e = { "" };
 	struct live l = { .tests = t, .in = -1, .out = -1 };
 	char line[64];
@@ -429,7 +425,7 @@ int policy_live_tests(const struct policy_tests *t, const char *policy_path,
 	signal(SIGPIPE, SIG_IGN);
 	snprintf(l.name, sizeof(l.name), "live-test-%d", (int)getpid());
 	strcpy(l.root, "/tmp/warder-live-XXXXXX");
-	err = compile(&l, policy_path, more, img, &all, &e);
+	err = compile(&l, policy_path, more, img);
 	if (err) {
 		l.root[0] = 0;
 		goto out;
@@ -461,7 +457,7 @@ int policy_live_tests(const struct policy_tests *t, const char *policy_path,
 		l.loaded += !err;
 	}
 	for (size_t i = 0; !err && i < t->count; i++) {
-		err = run_one(&l, all ? all : img[0], i, result, arg);
+		err = run_one(&l, all, i, result, arg);
 		if (err)
 			error_errno(&e, err, "the container does not answer");
 	}

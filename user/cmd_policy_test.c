@@ -231,7 +231,7 @@ static int run_tests(struct run *run, const char *path, const struct policy_more
 	if (!r)
 		return -ENOMEM;
 	if (live)
-		return policy_live_tests(t, path, live, live_result, run);
+		return policy_live_tests(t, run->img, path, live, live_result, run);
 	for (size_t i = 0; i < t->count; i++) {
 		err = policy_test_run(run->img, &t->test[i], r, reached);
 		if (err == -ENOMEM)

@@ -86,7 +86,6 @@ static const char *const hook_names[WARDER_HOOK__MAX] = {
 	[WARDER_HOOK_INODE_XATTR] = "inode_setxattr",
 	[WARDER_HOOK_PATH_NOTIFY] = "path_notify",
 	[WARDER_HOOK_IPC_PERMISSION] = "ipc_permission",
-	[WARDER_HOOK_SHM_SHMAT] = "shm_shmat",
 	[WARDER_HOOK_MMAP_ADDR] = "mmap_addr",
 	[WARDER_HOOK_BPRM_COMMIT] = "bprm_committing_creds",
 };

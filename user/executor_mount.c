@@ -319,52 +319,51 @@ static void attach(struct operation *op, const struct executor_home *home,
 		close_fd(&op->mount);
 }
 
-/* Takes that mount off, in mount namespace `mntns` and as it is seen from `root` (-1: from the
- * namespace's own); `info` is what that root's mountinfo says. -ENOENT: it is not there. */
-static int take_off(const struct executor_home *home, int mntns, int root, int info,
-		    const struct mount_which *w)
+static FILE *file_of(int fd)
+{
+	return fd < 0 ? NULL : fdopen(fd, "re");
+}
+
+/* Takes that mount off, in the namespace and as seen from the root that we are in; `info` is what
+ * its mountinfo says. -ENOENT: it is not there. */
+static int take_off(FILE *info, const struct mount_which *w)
 {
 	struct open_how how = { .flags = O_PATH | O_CLOEXEC,
 				.resolve = RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS };
-	cleanup_fclose FILE *f = info < 0 ? NULL : fdopen(info, "re");
 	cleanup_close int fd = -1;
 	struct mount_line line;
 	struct mount_which found;
 	int err;
 
-	if (!f)
+	if (!info)
 		return -ENOENT;
-	err = mountinfo_find(f, w->id, &line);
+	err = mountinfo_find(info, w->id, &line);
 	if (err)
 		return err;
 	if (line.major != w->major || line.minor != w->minor)
 		return -ENOENT;
-	if (setns(mntns, CLONE_NEWNS) || (root >= 0 && (fchdir(root) || chroot("."))))
-		err = -errno;
-	else
-		fd = (int)syscall(SYS_openat2, AT_FDCWD, line.point, &how, sizeof(how));
-	if (!err && fd < 0)
-		err = -errno;
+	fd = (int)syscall(SYS_openat2, AT_FDCWD, line.point, &how, sizeof(how));
+	if (fd < 0)
+		return -errno;
 	/* What is there by now may be another one. */
-	if (!err)
-		err = mount_id_of(fd, &found.id, &found.major, &found.minor);
-	if (!err && (found.id != w->id || found.major != w->major || found.minor != w->minor))
-		err = -ENOENT;
-	if (!err && (fchdir(fd) || umount2(".", MNT_DETACH)))
-		err = -errno;
-	come_home(home);
-	return err;
+	err = mount_id_of(fd, &found.id, &found.major, &found.minor);
+	if (err)
+		return err;
+	if (found.id != w->id || found.major != w->major || found.minor != w->minor)
+		return -ENOENT;
+	return fchdir(fd) || umount2(".", MNT_DETACH) ? -errno : 0;
 }
 
 static void undo_mount(struct operation *op, const struct executor_home *home,
 		       struct executor_reply *reply)
 {
-	int info = -1, err = -EINVAL;
+	cleanup_fclose FILE *info = NULL;
+	int err = -EINVAL;
 
 	/* Our own mountinfo, while we are there. */
 	if (op->made.id && !setns(op->mntns, CLONE_NEWNS)) {
-		info = openat(home->self, "mountinfo", O_RDONLY | O_CLOEXEC);
-		err = take_off(home, op->mntns, -1, info, &op->made);
+		info = file_of(openat(home->self, "mountinfo", O_RDONLY | O_CLOEXEC));
+		err = take_off(info, &op->made);
 	}
 	come_home(home);
 	if (err)
@@ -407,6 +406,7 @@ static void revoke_mount(const struct executor_home *home, const struct executor
 {
 	struct mount_which w = { .id = req->mnt_id, .major = req->dev_major, .minor = req->dev_minor };
 	cleanup_close int mntns = -1, root = -1;
+	cleanup_fclose FILE *info = NULL;
 	pid_t pid = process_in(req->tid, req->mntns);
 	int err = -ENOENT;
 
@@ -416,8 +416,12 @@ static void revoke_mount(const struct executor_home *home, const struct executor
 	}
 	mntns = proc_open(pid, "ns/mnt", O_RDONLY);
 	root = proc_open(pid, "root", O_PATH | O_DIRECTORY);
-	if (mntns >= 0 && root >= 0 && fd_ino(mntns) == req->mntns)
-		err = take_off(home, mntns, root, proc_open(pid, "mountinfo", O_RDONLY), &w);
+	info = file_of(proc_open(pid, "mountinfo", O_RDONLY));
+	if (mntns >= 0 && root >= 0 && fd_ino(mntns) == req->mntns) {
+		err = setns(mntns, CLONE_NEWNS) || fchdir(root) || chroot(".") ? -errno :
+										 take_off(info, &w);
+		come_home(home);
+	}
 	if (err)
 		fail(reply, err, err == -ENOENT ? "the mount is not there" : "it cannot be unmounted");
 }

@@ -45,10 +45,8 @@ static __u64 adopt_misses(struct loader *l, const struct warder_adopt *what)
 {
 	const char *follower = what->cgroup ? "warder_adopt_move" : "warder_adopt_exit";
 	const struct loader_prog *p = what->pidns ? NULL : loader_find_program(l, follower);
-	struct bpf_prog_info info = {};
-	__u32 len = sizeof(info);
 
-	return p && !bpf_obj_get_info_by_fd(p->prog_fd, &info, &len) ? info.recursion_misses : 0;
+	return p ? loader_prog_misses(p) : 0;
 }
 
 int loader_adopt_begin(struct loader *l, const struct warder_adopt *what,

@@ -503,7 +503,7 @@ static const struct {
 	{ "warder_upcall_reject", "an upcall ends when its key is freed" },
 };
 
-static __u64 program_misses(const struct loader_prog *p)
+__u64 loader_prog_misses(const struct loader_prog *p)
 {
 	struct bpf_prog_info info = {};
 	__u32 len = sizeof(info);
@@ -519,26 +519,18 @@ static const char *program_made_good(const char *name)
 	return NULL;
 }
 
-int loader_each_miss(struct loader *l,
-		     void (*fn)(const char *name, __u64 count, enum loader_miss kind,
-				const char *made_good, void *arg),
-		     void *arg)
+void loader_each_miss(struct loader *l,
+		      void (*fn)(const char *name, __u64 count, int override, const char *made_good,
+				 void *arg),
+		      void *arg)
 {
-	int found = 0;
-
 	for (size_t i = 0; i < l->progs; i++) {
-		const char *name = l->prog[i].name, *how = NULL;
-		__u64 count = program_misses(&l->prog[i]);
-		enum loader_miss kind = LOADER_MISS_OVERRIDE;
+		const char *name = l->prog[i].name;
+		__u64 count = loader_prog_misses(&l->prog[i]);
 
-		if (!count)
-			continue;
-		found++;
-		if (!loader_call_op(name) && strcmp(name, "warder_cap_capable")) {
-			how = program_made_good(name);
-			kind = how ? LOADER_MISS_MADE_GOOD : LOADER_MISS_LOST;
-		}
-		fn(name, count, kind, how, arg);
+		if (count)
+			fn(name, count,
+			   loader_call_op(name) || !strcmp(name, "warder_cap_capable"),
+			   program_made_good(name), arg);
 	}
-	return found;
 }

@@ -85,6 +85,8 @@ int loader_detach(struct loader *l, size_t most);
 __u64 loader_image_needs(const struct warder_image *img);
 /* NULL: this kernel has no place for it. */
 struct loader_prog *loader_find_program(const struct loader *l, const char *name);
+/* How often the kernel has skipped it, see loader_each_miss(). */
+__u64 loader_prog_misses(const struct loader_prog *p);
 /* Is it attached whatever is published? */
 int loader_program_is_for_all(const char *name);
 

@@ -612,14 +612,14 @@ static void handle_policy_show(struct supervisor *s, struct conn *c, struct json
 
 /* ------------------------------------------------------------------- the supervisor */
 
-static void status_add_miss(const char *name, __u64 count, enum loader_miss kind,
-			    const char *made_good, void *arg)
+static void status_add_miss(const char *name, __u64 count, int override, const char *made_good,
+			    void *arg)
 {
 	struct json_object *o = json_object_new_object();
 
 	control_put_string(o, "program", name);
 	control_put_u64(o, "count", count);
-	control_put_bool(o, "override", kind == LOADER_MISS_OVERRIDE);
+	control_put_bool(o, "override", override);
 	if (made_good)
 		control_put_string(o, "made_good", made_good);
 	json_object_array_add(arg, o);

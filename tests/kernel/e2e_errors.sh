@@ -6,10 +6,6 @@
 . "$(dirname "$0")/lib.sh"
 tool=$(command -v test_control_socket)
 
-one_line() {
-	[ "$(printf '%s\n' "$out" | wc -l)" = 1 ]
-	ok $? "$1"
-}
 # Those of attached programs go by what policies need, and come off a while later.
 descriptors() {
 	ls -l "/proc/$daemon/fd" | grep -vc bpf_link
