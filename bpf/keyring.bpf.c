@@ -68,6 +68,8 @@ struct {
 	__type(value, struct warder_clears);
 } warder_clears SEC(".maps");
 
+#include "keymark.bpf.h"
+
 /* ------------------------------------------------------------------- gather */
 
 /* What the hooks need to know of a key's name. */
@@ -145,16 +147,16 @@ static __noinline int key_call_read(struct key_call *c)
 	__builtin_memset(c, 0, sizeof(*c));
 	if (!regs)
 		return 0;
-	nr = BPF_CORE_READ(regs, orig_ax);
+	nr = regs->orig_ax;
 	if (task->thread_info.status & WARDER_TS_COMPAT) {
 		if (nr != SYS_IA32_ADD_KEY && nr != SYS_IA32_REQUEST_KEY && nr != SYS_IA32_KEYCTL)
 			return 0;
 		c->keyctl = nr == SYS_IA32_KEYCTL;
-		c->arg[0] = BPF_CORE_READ(regs, bx);
-		c->arg[1] = BPF_CORE_READ(regs, cx);
-		c->arg[2] = BPF_CORE_READ(regs, dx);
-		c->arg[3] = BPF_CORE_READ(regs, si);
-		c->arg[4] = BPF_CORE_READ(regs, di);
+		c->arg[0] = regs->bx;
+		c->arg[1] = regs->cx;
+		c->arg[2] = regs->dx;
+		c->arg[3] = regs->si;
+		c->arg[4] = regs->di;
 		c->op = nr == SYS_IA32_ADD_KEY ? WARDER_KEY_OP_ADD : WARDER_KEY_OP_REQUEST;
 		if (c->keyctl)
 			c->op = WARDER_KEY_OP_KEYCTL | (c->arg[0] & 0xff);
@@ -164,11 +166,11 @@ static __noinline int key_call_read(struct key_call *c)
 	if (nr != SYS_ADD_KEY && nr != SYS_REQUEST_KEY && nr != SYS_KEYCTL)
 		return 0;
 	c->keyctl = nr == SYS_KEYCTL;
-	c->arg[0] = BPF_CORE_READ(regs, di);
-	c->arg[1] = BPF_CORE_READ(regs, si);
-	c->arg[2] = BPF_CORE_READ(regs, dx);
-	c->arg[3] = BPF_CORE_READ(regs, r10);
-	c->arg[4] = BPF_CORE_READ(regs, r8);
+	c->arg[0] = regs->di;
+	c->arg[1] = regs->si;
+	c->arg[2] = regs->dx;
+	c->arg[3] = regs->r10;
+	c->arg[4] = regs->r8;
 	c->op = nr == SYS_ADD_KEY ? WARDER_KEY_OP_ADD : WARDER_KEY_OP_REQUEST;
 	if (c->keyctl)
 		c->op = WARDER_KEY_OP_KEYCTL | (c->arg[0] & 0xff);
@@ -279,7 +281,7 @@ static __noinline int key_untag(__u64 at)
 	if (!found)
 		return 0;
 	tag = *found;
-	if (!bpf_map_delete_elem(&warder_keys, &at))
+	if (!key_tag_drop(at))
 		key_uncount(&tag);
 	return 0;
 }
@@ -304,8 +306,9 @@ static __noinline int key_alloc_untagged(struct key *key, __u64 at)
 	tag.cid = as->cid;
 	tag.kind = as->kind;
 	tag.may = as->may;
+	tag.ring = look.ring;
 	bpf_map_delete_elem(&warder_alloc_as, &tid);
-	if (bpf_map_update_elem(&warder_keys, &at, &tag, BPF_ANY)) {
+	if (key_tag_put(at, &tag)) {
 		fault_count(WARDER_FAULT_MAP_FULL);
 		return WARDER_EDQUOT;
 	}
@@ -364,14 +367,15 @@ static __noinline __u64 key_count(struct subject *s, __u64 name, __u64 data)
 
 /* A new key of the container; 0, or -1 when there is no room. In a function of its own, as is what
  * follows: the stack of the hook is short. */
-static __noinline int key_tag_new(struct subject *s, struct key *key, __u64 hash, __u32 kind)
+static __noinline int key_tag_new(struct subject *s, struct key *key, const struct key_look *look,
+				  __u32 kind)
 {
-	struct warder_key_tag tag = { .cid = s->tag->cid, .hash = hash, .kind = kind,
-				      .slot = s->slot };
+	struct warder_key_tag tag = { .cid = s->tag->cid, .hash = look->hash, .kind = kind,
+				      .slot = s->slot, .ring = look->ring };
 	__u64 at = (__u64)key;
 
 	tag.name_bytes = BPF_CORE_READ(key, index_key.desc_len) + 1;
-	if (!bpf_map_update_elem(&warder_keys, &at, &tag, BPF_ANY))
+	if (!key_tag_put(at, &tag))
 		return 0;
 	key_uncount(&tag);
 	return -1;
@@ -412,7 +416,7 @@ static __noinline int key_alloc_judge(struct subject *s, struct key *key, struct
 	}
 	/* Counted all the same: rings of a uid are never freed, and uids are many. */
 	kind = key_is_shared(&look, flags) ? WARDER_KEY_SHARED : WARDER_KEY_OWN;
-	if (key_tag_new(s, key, look.hash, kind)) {
+	if (key_tag_new(s, key, &look, kind)) {
 		/* As the kernel's own quota: programs know what to do about it. */
 		warder_verdict_fault(v, WARDER_FAULT_MAP_FULL, WARDER_EDQUOT);
 		return 0;
@@ -425,9 +429,9 @@ static __noinline int key_alloc_judge(struct subject *s, struct key *key, struct
 }
 
 SEC("lsm/key_alloc")
-int BPF_PROG(warder_key_alloc, struct key *key, const struct cred *cred, unsigned long flags,
-	     int ret)
+int BPF_PROG(warder_key_alloc, void *new_key, const struct cred *cred, unsigned long flags, int ret)
 {
+	struct key *key = (struct key *)key_argument(ctx, 0);
 	struct hook_facts f = { .hook = WARDER_HOOK_KEY_ALLOC, .class_ = WARDER_CLASS_KEYRING };
 	struct warder_verdict v = {};
 	struct key *named = key;
@@ -437,7 +441,8 @@ int BPF_PROG(warder_key_alloc, struct key *key, const struct cred *cred, unsigne
 	if (ret)
 		return ret;
 	/* Whatever lay at this address is gone, also if its end was missed. */
-	key_untag((__u64)key);
+	if (key_may_have_tag((__u64)key))
+		key_untag((__u64)key);
 	state = subject_current(&s);
 	if (state == SUBJECT_UNTAGGED) {
 		if (key_alloc_untagged(key, (__u64)key))
@@ -465,11 +470,11 @@ int BPF_PROG(warder_key_alloc, struct key *key, const struct cred *cred, unsigne
 SEC("fexit/key_payload_reserve")
 int BPF_PROG(warder_key_payload, struct key *key, size_t length, int ret)
 {
-	__u64 at = (__u64)key, change;
+	__u64 at = key_argument(ctx, 0), change;
 	struct warder_key_tag *tag;
 	struct warder_stats *stats;
 
-	if (ret)
+	if (ret || !key_may_have_tag(at))
 		return 0;
 	tag = bpf_map_lookup_elem(&warder_keys, &at);
 	if (!tag || !key_is_counted(tag))
@@ -489,7 +494,12 @@ int BPF_PROG(warder_key_payload, struct key *key, size_t length, int ret)
 SEC("fentry/security_key_free")
 int BPF_PROG(warder_key_free, struct key *key)
 {
-	key_untag((__u64)key);
+	__u64 at = key_argument(ctx, 0);
+
+	/* The authorisation of an upcall that is recorded has a tag as well. */
+	if (!key_may_have_tag(at))
+		return 0;
+	key_untag(at);
 	upcall_end(key);
 	return 0;
 }
@@ -671,16 +681,14 @@ static __always_inline int key_join_is_denied(const struct subject *s)
  * the supervisor names. It needs nothing from below those rings: they are not searched for it.
  * Others are kept from what an upcall's queue is to answer.
  */
-static __noinline int key_permission_untagged(void *ctx)
+static __noinline int key_permission_untagged(__u64 at)
 {
 	struct warder_key_tag *tag;
 	struct warder_host *host;
 	__u32 zero = 0;
-	__u64 at = 0;
 
-	if (bpf_get_func_arg(ctx, 0, &at))
+	if (!key_may_have_tag(at))
 		return 0;
-	at &= ~1ull;
 	tag = bpf_map_lookup_elem(&warder_keys, &at);
 	if (!tag || tag->kind != WARDER_KEY_OWN)
 		return 0;
@@ -692,14 +700,48 @@ static __noinline int key_permission_untagged(void *ctx)
 	return upcall_is_kept_from((struct key *)at);
 }
 
-SEC("lsm/key_permission")
-int warder_key_permission(unsigned long long *ctx)
+/*
+ * What nearly every lookup of a container meets: a key or ring of its own, in request_key(2) or
+ * add_key(2) of 64 bits, where no policy has a say, and of the call nothing matters but the need and
+ * the length of a payload. Says no more than key_judge_own() would. The tag is this key's, as
+ * key_alloc forgets what lay at an address before. 0: to be judged in full.
+ */
+static __always_inline int key_is_plainly_own(struct task_struct *task,
+					      const struct warder_task *task_tag, __u64 at,
+					      __u32 need)
+{
+	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
+	struct warder_key_tag *tag;
+	struct warder_ctr *ctr;
+	__u32 slot;
+	__u64 nr;
+
+	if (!regs || task->thread_info.status & WARDER_TS_COMPAT)
+		return 0;
+	nr = regs->orig_ax;
+	if (nr != SYS_REQUEST_KEY && nr != SYS_ADD_KEY)
+		return 0;
+	slot = task_tag->slot;
+	ctr = bpf_map_lookup_elem(&warder_ctrs, &slot);
+	tag = bpf_map_lookup_elem(&warder_keys, &at);
+	if (!ctr || ctr->cid != task_tag->cid || !tag || tag->cid != task_tag->cid)
+		return 0;
+	if (need == KEY_NEED_SEARCH)
+		return tag->kind == WARDER_KEY_OWN || tag->kind == WARDER_KEY_SESSION ||
+		       tag->kind == WARDER_KEY_CONTAINER ||
+		       (tag->kind == WARDER_KEY_GIVEN && !tag->may);
+	/* A payload that does not grow passes no limit; rings are no payload of add_key's. */
+	return need == KEY_NEED_WRITE && tag->kind == WARDER_KEY_OWN &&
+	       (tag->ring || (nr == SYS_ADD_KEY && (__u32)regs->r10 <= tag->data_bytes));
+}
+
+/* A task of a container, or one of whom that cannot be said. */
+static __always_inline int key_permission_judge(unsigned long long *ctx)
 {
 	struct hook_facts f = { .hook = WARDER_HOOK_KEY_PERMISSION,
 				.class_ = WARDER_CLASS_KEYRING };
 	const struct cred *cred = (const struct cred *)ctx[1];
 	__u32 need = (__u32)ctx[2];
-	int ret = (int)ctx[3];
 	struct warder_key_tag *tag;
 	struct key_look look = {};
 	struct warder_grant_key gk = {};
@@ -709,21 +751,11 @@ int warder_key_permission(unsigned long long *ctx)
 	struct key *key;
 	__u64 at = 0;
 	__s32 serial;
-	int state, in_call, answer;
+	int in_call, answer;
 
-	if (ret)
-		return ret;
-	state = subject_current(&s);
-	if (state == SUBJECT_UNTAGGED) {
-		if (need == KEY_NEED_SEARCH && key_permission_untagged(ctx))
-			return -WARDER_ENOKEY;
-		return 0;
-	}
 	f.arg[1] = need;
-	if (state == SUBJECT_FAULT)
+	if (subject_current(&s) != SUBJECT_TAGGED)
 		return hook_fault(&s, &f, s.fault, NULL);
-	/* Of a forward-declared type, which a program must not load from its context. Bit 0
-	 * says whether the task possesses the key. */
 	if (bpf_get_func_arg(ctx, 0, &at))
 		return hook_fault(&s, &f, WARDER_FAULT_ARGUMENT, NULL);
 	at &= ~1ull;
@@ -778,6 +810,46 @@ int warder_key_permission(unsigned long long *ctx)
 	if (!in_call || (need == KEY_NEED_SEARCH && !key_call_names(&call, serial)))
 		return errno_return(key_answer_errno(answer));
 	return key_refuse(&s, key, &f, key_answer_errno(answer));
+}
+
+/* Everything but the short way out. One function with the judgment: the stack is short. */
+static __noinline int key_permission_found(unsigned long long *ctx)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	/* Of a forward-declared type, which a program must not load from its context. Bit 0
+	 * says whether the task possesses the key. */
+	__u64 at = key_argument(ctx, 0) & ~1ull;
+	__u32 need = (__u32)ctx[2], fault;
+	struct warder_task *tag = task_tag(task, &fault);
+
+	if (tag && key_is_plainly_own(task, tag, at, need))
+		return 0;
+	if (tag || fault)
+		return key_permission_judge(ctx);
+	return need == KEY_NEED_SEARCH && key_permission_untagged(at) ? -WARDER_ENOKEY : 0;
+}
+
+/* Is there anything that a task without a tag might be kept from? */
+static __always_inline int key_host_is_watched(const struct task_struct *task)
+{
+	__u32 zero = 0;
+	struct warder_host *host = bpf_map_lookup_elem(&warder_host, &zero);
+
+	return host && (host->upcalls || (__u32)task->tgid == host->supervisor);
+}
+
+SEC("lsm/key_permission")
+int warder_key_permission(unsigned long long *ctx)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	int ret = (int)ctx[3];
+
+	if (ret)
+		return ret;
+	/* The lookups of a whole machine come here. */
+	if (!task->bpf_storage && ((__u32)ctx[2] != KEY_NEED_SEARCH || !key_host_is_watched(task)))
+		return 0;
+	return key_permission_found(ctx);
 }
 
 char LICENSE[] SEC("license") = "GPL";

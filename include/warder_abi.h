@@ -15,7 +15,7 @@
 #include <linux/types.h>
 #endif
 
-#define WARDER_ABI_VERSION 6
+#define WARDER_ABI_VERSION 7
 
 /* ------------------------------------------------------------------ limits */
 
@@ -402,7 +402,8 @@ struct warder_key_tag {
 	__s32 serial; /* 0 until the key is first asked for by its container */
 	__u32 kind;   /* enum warder_key_kind */
 	__u32 slot;   /* of the container */
-	__u32 name_bytes; /* description with its NUL, as counted in warder_stats */
+	__u16 name_bytes; /* description with its NUL, as counted in warder_stats; a page at most */
+	__u16 ring;       /* 1: a keyring */
 	__u32 data_bytes; /* payload, the same */
 	__u32 may;    /* a given key: WARDER_KEY_MAY_* of the container; 0: all but change it */
 };
@@ -637,7 +638,7 @@ struct warder_host {
 	__u64 published[WARDER_POLICIES_MAX / 64];
 	__u32 upcalls_by_lines; /* 1: the ordinary request-key comes before warder's, and may have the
 	                         * authority over what is a queue's; written by the supervisor */
-	__u32 pad;
+	__u32 upcalls;          /* recorded now, or more */
 };
 _Static_assert(sizeof(struct warder_host) == 112, "host layout");
 

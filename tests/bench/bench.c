@@ -200,6 +200,21 @@ static void op_request_key(void)
 	must(syscall(SYS_request_key, "user", "bench", NULL, 0), "request_key");
 }
 
+/* A new payload for a key that is there. */
+static void op_add_key(void)
+{
+	must(syscall(SYS_add_key, "user", "bench", "x", 1, KEY_SPEC_PROCESS_KEYRING), "add_key");
+}
+
+/* A new key; the kernel collects it later. */
+static void op_add_key_new(void)
+{
+	long key = must(syscall(SYS_add_key, "user", "bench new", "x", 1, KEY_SPEC_PROCESS_KEYRING),
+			"add_key");
+
+	must(syscall(SYS_keyctl, KEYCTL_UNLINK, key, KEY_SPEC_PROCESS_KEYRING, 0, 0), "keyctl");
+}
+
 static void walk(int at, const char *name)
 {
 	int fd = must(openat(at, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC), name);
@@ -340,6 +355,8 @@ static const struct op {
 	{ "tcp-connect", op_tcp, ready_tcp, 60, 1, 0 },
 	{ "unix-connect", op_unix, ready_unix, 250, 1, 0 },
 	{ "request_key", op_request_key, ready_key, 1500, 1, 0 },
+	{ "add_key", op_add_key, ready_key, 1000, 1, 0 },
+	{ "add_key+unlink", op_add_key_new, ready_key, 20, 1, 1 },
 	{ "tree-walk", op_tree, NULL, 2, 1, 0 },
 };
 #define OPS (sizeof(ops) / sizeof(ops[0]))
