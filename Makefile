@@ -139,7 +139,14 @@ $(BUILD)/examples/%_c: docs/examples/%.c
 	@mkdir -p $(@D)
 	$(call msg,CC,$@) $(CC) $(CFLAGS) $(WARNINGS) $(if $(CI),-Werror) $< -o $@
 
-tests: $(KTEST) $(BUILD)/examples/handler_c ## build the kernel tests
+# Of the library only: what it does not export is not there.
+$(BUILD)/examples/handler_lib: docs/examples/handler_lib.c $(BUILD)/libwarder.so include/warder.h
+	@mkdir -p $(@D)
+	$(Q)ln -sf ../libwarder.so $(@D)/libwarder.so.0
+	$(call msg,CC,$@) $(CC) $(CFLAGS) $(WARNINGS) $(if $(CI),-Werror) -Iinclude $< $(BUILD)/libwarder.so \
+	  -Wl,-rpath,'$$ORIGIN' -o $@
+
+tests: $(KTEST) $(BUILD)/examples/handler_c $(BUILD)/examples/handler_lib ## build the kernel tests
 unit-tests: $(UNIT) ## build the unit tests
 
 check-unit: ## unit tests under sanitizers, natively

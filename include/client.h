@@ -24,4 +24,7 @@ int client_memfd(const void *data, size_t len);
 /* Connects as a command does: flags of warder_connect(); fills the sentence. */
 int client_connect(struct warder **ret, int flags, struct warder_error *reterr);
 
+/* On a connected socket (taken, also when there is no memory: NULL). */
+struct warder *client_from_socket(int sock, int flags);
+
 #endif

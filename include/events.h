@@ -36,6 +36,9 @@ struct json_object *outcome_to_json(const struct override_outcome *o, const char
 struct json_object *icept_to_json(const struct warder_icept *ic, const char *container,
 				  const struct warder_image *img);
 
+/* A member of bytes that need not be UTF-8; control characters and such are \xNN. */
+void json_add_bytes(struct json_object *o, const char *key, const char *s, size_t len);
+
 /* One line for people from such an object, into buf; returns buf. */
 const char *event_render(struct json_object *event, char *buf, size_t size);
 

@@ -46,7 +46,11 @@ struct override_ask {
 	__u64 cookie;      /* names it in the answer; never used again in a boot */
 	__u32 may_perform; /* 1: the handler may say so */
 	__u32 deadline_ms; /* after that the rule's fallback applies, whatever is said */
+	__u32 may_flags;   /* 1: the handler may add flags of OVERRIDE_ADDED_FLAGS to the mount */
+	__u32 may_options; /* 1: it may say what the options are */
+	__u32 mount_flags; /* MS_*, of a mount */
 	char handler[WARDER_NAME_SIZE];
+	char options[WARDER_PATH_MAX]; /* of a new mount; cut off when it is longer */
 	struct override_outcome call; /* what is known; result and latency mean nothing yet */
 };
 
@@ -58,10 +62,22 @@ enum override_says {
 	OVERRIDE_SAYS_DEFER,       /* `value`: ms more from now, a minute in all at most */
 };
 
+/* Flags of a mount (MS_*) that a handler may add: RDONLY, NOSUID, NODEV, NOEXEC, NOATIME, NODIRATIME. */
+#define OVERRIDE_ADDED_FLAGS (0x1u | 0x2u | 0x4u | 0x8u | 0x400u | 0x800u)
+#define OVERRIDE_OPTIONS_SIZE 1024
+
+/* What a handler has changed of the call: the rules judge the result. */
+struct override_changes {
+	__u32 add_flags; /* of OVERRIDE_ADDED_FLAGS */
+	__u32 has_options;
+	char options[OVERRIDE_OPTIONS_SIZE]; /* in the place of the call's */
+};
+
 struct override_answer {
 	__u64 cookie;
 	int says; /* enum override_says */
 	int value;
+	struct override_changes changes; /* PERFORM */
 	char why[128]; /* who says it, or why nobody does: for the event */
 };
 

@@ -230,6 +230,125 @@ WARDER_API int warder_queue_pass(struct warder_queue *q, uint64_t seq);
  * answer refuses with warder_queue_negate(). */
 WARDER_API int warder_queue_take(struct warder_queue *q, uint64_t seq, char *error, size_t size);
 
+/* ------------------------------------------------------------------ handlers
+ *
+ * A program that decides about refused calls which a policy leaves to it (`do: handler:NAME`,
+ * docs/HANDLERS.md), as root of the host. `warder supervise` is made of these functions. It is shown
+ * only calls that the rule matches, and chooses among what is left open: it can widen nothing, and
+ * never gets a descriptor of the container's. All texts of a call were made by a program of the
+ * container, so they may hold anything; bytes that are no UTF-8 and control characters are \xNN.
+ *
+ * Each call is answered once, by its `seq`. One that is not answered in time, and all of those that
+ * are open when the connection ends, fall back to what the rule says. The kernel must hand refusals
+ * over: more than one CPU, see `warder doctor`.
+ *
+ * Threads: warder_handler_next() and warder_handler_close() belong to one thread at a time; the
+ * functions that answer may be called from any thread meanwhile, but not once it is being closed.
+ */
+struct warder_handler;
+
+#define WARDER_HANDLER_VERSION 1 /* the latest that this library speaks */
+#define WARDER_HANDLER_OBSERVE 1 /* is shown every call of that name, and decides nothing */
+#define WARDER_HANDLER_START 2   /* as WARDER_CONNECT_START */
+
+struct warder_handler_options {
+	size_t struct_size;    /* sizeof(struct warder_handler_options) */
+	const char *name;      /* at most 63 bytes, and not "ask" */
+	const char *container; /* only calls of this one; NULL: of all */
+	uint32_t order;        /* of several with one name the lowest is asked first; 100 is usual; at
+				* most 1000000; among equals the one that was there first */
+	int flags;             /* WARDER_HANDLER_* */
+};
+
+/* Connects and registers; versions are agreed on. From here calls come. Blocks until the supervisor
+ * has answered. -EINVAL: the options; -EPROTO: no common version; -ENOENT: no supervisor runs; -EIO:
+ * it refuses, for instance because there is no such container; the sentence says it. Thread-safe. */
+WARDER_API int warder_handler_open(struct warder_handler **ret,
+				   const struct warder_handler_options *options, char *error,
+				   size_t size);
+/* NULL is fine. What is not answered falls back at once. */
+WARDER_API void warder_handler_close(struct warder_handler *h);
+/* For poll(2): readable when warder_handler_next() may have something. Any thread. */
+WARDER_API int warder_handler_fd(const struct warder_handler *h);
+/* The version that was agreed on. Any thread. */
+WARDER_API unsigned warder_handler_version(const struct warder_handler *h);
+
+/* What may be said to a call. */
+#define WARDER_MAY_PASS 0x01
+#define WARDER_MAY_DENY 0x02
+#define WARDER_MAY_FAKE 0x04
+#define WARDER_MAY_PERFORM 0x08
+#define WARDER_MAY_DEFER 0x10
+#define WARDER_MAY_ASK 0x20
+#define WARDER_MAY_CONTINUE 0x40       /* version 1 never offers it */
+#define WARDER_MAY_CHANGE_FLAGS 0x80   /* warder_handler_perform() may add flags */
+#define WARDER_MAY_CHANGE_OPTIONS 0x100 /* and replace the options */
+
+struct warder_handler_call {
+	size_t struct_size;    /* sizeof(struct warder_handler_call), set by the caller */
+	uint64_t seq;
+	uint32_t may;          /* WARDER_MAY_* */
+	uint32_t deadline_ms;  /* that are left */
+	const char *container; /* its name; NULL: unknown */
+	uint64_t cid;
+	pid_t pid, tid;        /* in the host's pid namespace */
+	int64_t uid;           /* effective, as the container counts; -1: it has none there */
+	const char *program;   /* comm of the thread, at most 15 bytes */
+	const char *operation; /* the word of override rules: "mount", "sethostname", ... */
+	const char *syscall;   /* "mknodat" */
+	const char *text;      /* the call as it was made, for people; NULL for mount(2) */
+	uint64_t argument[6];  /* registers: addresses mean nothing outside of the caller */
+	const char *path;      /* what it is about, as named in the container; NULL: no name */
+	const char *source;    /* the first text argument; of a move the old name; or NULL */
+	const char *fstype;    /* of a mount, or NULL */
+	const char *options;   /* of a new mount: its data argument; or NULL */
+	uint64_t flags;        /* of a mount: MS_* of mount(2) */
+	int err;               /* what the kernel refused it with: EPERM, ... */
+	const char *cause;     /* "capability", ... as in events */
+	const char *capability; /* that was missing: "sys_admin"; or NULL */
+	const char *policy;    /* whose rule it is */
+	uint32_t rule;         /* its number there, 0: unknown */
+	const char *where;     /* "web.yaml:3", or NULL */
+	const char *json;      /* all of it, as `warder supervise` hands it to programs */
+};
+
+/* The next call; its strings are valid until the next call of this function. timeout in ms, -1: waits
+ * for ever. -EAGAIN: none within that time. -ENODATA: the supervisor is gone: close, and open again.
+ * -EBADMSG: one that is not understood; it falls back at its deadline. */
+WARDER_API int warder_handler_next(struct warder_handler *h, struct warder_handler_call *ret,
+				   int timeout_ms, char *error, size_t size);
+
+/*
+ * The answers; they do not wait. 0: it is on its way, which does not say that it came in time.
+ * -EOPNOTSUPP: that was not offered to this call (nothing is sent: say something else); -ENOENT: no
+ * such call waits for an answer of this handler's; -EINVAL: an argument; -EPERM: an observer says
+ * nothing; -EPIPE: the supervisor is gone.
+ */
+/* To the next handler of that name; after the last one, the rule's fallback. */
+WARDER_API int warder_handler_pass(struct warder_handler *h, uint64_t seq);
+/* The caller gets `err` (EACCES); 0: the errno that the kernel gave it. */
+WARDER_API int warder_handler_deny(struct warder_handler *h, uint64_t seq, int err);
+/* The call returns `value` (0 to 2147483647), and nothing is done. */
+WARDER_API int warder_handler_fake(struct warder_handler *h, uint64_t seq, int value);
+/* `ms` more (1 to 60000) from now; the call waits on, a minute in all at most. */
+WARDER_API int warder_handler_defer(struct warder_handler *h, uint64_t seq, uint32_t ms);
+/* A person shall decide, with `warder ask`, within the time that is left. */
+WARDER_API int warder_handler_ask(struct warder_handler *h, uint64_t seq);
+/* Has the kernel run the call. By the way that version 1 knows it has refused the call already:
+ * -EOPNOTSUPP always. */
+WARDER_API int warder_handler_continue(struct warder_handler *h, uint64_t seq);
+
+struct warder_handler_changes {
+	size_t struct_size; /* sizeof(struct warder_handler_changes) */
+	uint64_t add_flags; /* MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_NOATIME, MS_NODIRATIME */
+	const char *options; /* in the place of those of the call: "size=16M"; at most 1023 bytes;
+			      * NULL: as they are */
+};
+/* The supervisor carries it out. `changes` may be NULL; the rules of the policy judge the call again,
+ * as it is with the changes, and where none allows that, nothing is done. */
+WARDER_API int warder_handler_perform(struct warder_handler *h, uint64_t seq,
+				      const struct warder_handler_changes *changes);
+
 #ifdef __cplusplus
 }
 #endif

@@ -181,22 +181,27 @@ static int client_open(int flags, int patience, struct warder_error *reterr)
 			 WARDER_RUN_DIR "/lock");
 }
 
-int client_connect(struct warder **ret, int flags, struct warder_error *reterr)
+struct warder *client_from_socket(int sock, int flags)
 {
-	int sock = client_open(flags, 0, reterr);
-	struct warder *w;
+	struct warder *w = calloc(1, sizeof(*w));
 
-	if (sock < 0)
-		return sock;
-	w = calloc(1, sizeof(*w));
 	if (!w) {
 		close(sock);
-		return error_set(reterr, -ENOMEM, "out of memory");
+		return NULL;
 	}
 	w->sock = sock;
 	w->flags = flags;
-	*ret = w;
-	return 0;
+	return w;
+}
+
+int client_connect(struct warder **ret, int flags, struct warder_error *reterr)
+{
+	int sock = client_open(flags, 0, reterr);
+
+	if (sock < 0)
+		return sock;
+	*ret = client_from_socket(sock, flags);
+	return *ret ? 0 : error_set(reterr, -ENOMEM, "out of memory");
 }
 
 /* To the next supervisor, by the same descriptor. */

@@ -19,7 +19,8 @@
 #include <unistd.h>
 
 #include "cleanup.h"
-#include "client.h"
+#include "client_handler.h"
+#include "control.h"
 #include "commands.h"
 
 static const char usage[] =
@@ -111,13 +112,11 @@ static int program_flush(struct handler *h)
 	return 0;
 }
 
-static int program_tell(struct handler *h, struct json_object *o)
+static int program_tell(struct handler *h, const char *text)
 {
-	size_t len;
-	const char *text = json_object_to_json_string_length(
-		o, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE, &len);
+	size_t len = strlen(text);
 
-	if (!text || h->queued + len + 1 > QUEUE_MAX)
+	if ( h->queued + len + 1 > QUEUE_MAX)
 		return -ENOBUFS;
 	memcpy(h->queue + h->queued, text, len);
 	h->queue[h->queued + len] = '\n';
@@ -173,7 +172,8 @@ static int hello(struct handler *h, int *ret_observes, struct warder_error *rete
 	control_put_string(o, "handler", h->name);
 	json_object_array_add(versions, json_object_new_int(1));
 	json_object_object_add(o, "versions", versions);
-	err = program_tell(h, o);
+	err = program_tell(h, json_object_to_json_string_ext(
+				      o, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
 	while (!err && !(len = program_line(h))) {
 		struct pollfd p = { .fd = h->out, .events = POLLIN };
 
@@ -200,30 +200,25 @@ static int hello(struct handler *h, int *ret_observes, struct warder_error *rete
 
 /* --------------------------------------------------------------------------- the loop */
 
-static int from_supervisor(struct handler *h, int sock, struct warder_error *reterr)
+static int from_supervisor(struct handler *h, struct warder_handler *at, struct warder_error *reterr)
 {
-	cleanup_json struct json_object *o = NULL;
-	struct control_fds fds = { .count = 0 };
-	struct json_object *intercept;
-	int err = control_recv(sock, &o, &fds, 1, MSG_DONTWAIT, reterr);
+	struct warder_handler_call call = { .struct_size = sizeof(call) };
+	int err = handler_next(at, &call, 0, reterr);
 
-	control_fds_done(&fds);
-	if (err == -EAGAIN)
+	/* One that is not understood here was not meant for this version. */
+	if (err == -EAGAIN || err == -EBADMSG)
 		return 0;
-	if (err)
-		return error_set(reterr, err, "the supervisor is gone");
-	if (!json_object_object_get_ex(o, "intercept", &intercept))
-		return 0;
-	err = program_tell(h, intercept);
-	return err ? error_set(reterr, err, "the program does not read what it is asked") : 0;
+	if (!err && program_tell(h, call.json))
+		err = error_set(reterr, -ENOBUFS, "the program does not read what it is asked");
+	return err;
 }
 
 /* A line that is no object is sent on as an answer that is none, so that what it was meant for
  * falls back now and not at its deadline. */
-static int from_program(struct handler *h, int sock, const char *line, struct warder_error *reterr)
+static int from_program(struct handler *h, struct warder_handler *at, const char *line,
+			struct warder_error *reterr)
 {
-	static const char *const keys[] = { "seq", "decision", "errno", "value", "ms" };
-	cleanup_json struct json_object *said = NULL, *o = client_request("handler-reply");
+	cleanup_json struct json_object *said = NULL;
 	struct warder_error why = { "" };
 
 	if (control_parse(line, strlen(line), &said, &why)) {
@@ -231,18 +226,13 @@ static int from_program(struct handler *h, int sock, const char *line, struct wa
 		if (++h->garbage > GARBAGE_MAX)
 			return error_set(reterr, -EPROTO, "the program says nothing sensible");
 	}
-	for (size_t i = 0; said && i < ARRAY_SIZE(keys); i++) {
-		struct json_object *v;
-
-		if (json_object_object_get_ex(said, keys[i], &v))
-			json_object_object_add(o, keys[i], json_object_get(v));
-	}
-	if (control_send(sock, o, NULL, 0, 0))
+	if (handler_say(at, said))
 		return error_set(reterr, -EPIPE, "the supervisor is gone");
 	return 0;
 }
 
-static int lines_from_program(struct handler *h, int sock, int observes, struct warder_error *reterr)
+static int lines_from_program(struct handler *h, struct warder_handler *at, int observes,
+			      struct warder_error *reterr)
 {
 	size_t len;
 	int err = 0;
@@ -250,18 +240,19 @@ static int lines_from_program(struct handler *h, int sock, int observes, struct 
 	while (!err && (len = program_line(h))) {
 		/* An observer's word counts nothing. */
 		if (!observes && h->line[0])
-			err = from_program(h, sock, h->line, reterr);
+			err = from_program(h, at, h->line, reterr);
 		program_line_done(h, len);
 	}
 	return err;
 }
 
-static int carry(struct handler *h, int sock, int observes, struct warder_error *reterr)
+static int carry(struct handler *h, struct warder_handler *at, int observes,
+		 struct warder_error *reterr)
 {
-	int err = lines_from_program(h, sock, observes, reterr);
+	int err = lines_from_program(h, at, observes, reterr);
 
 	while (!err) {
-		struct pollfd p[] = { { .fd = sock, .events = POLLIN },
+		struct pollfd p[] = { { .fd = warder_handler_fd(at), .events = POLLIN },
 				      { .fd = h->out, .events = POLLIN },
 				      { .fd = h->queued ? h->in : -1, .events = POLLOUT } };
 
@@ -270,14 +261,14 @@ static int carry(struct handler *h, int sock, int observes, struct warder_error 
 		if (p[2].revents)
 			err = program_flush(h);
 		if (!err && p[0].revents)
-			err = from_supervisor(h, sock, reterr);
+			err = from_supervisor(h, at, reterr);
 		if (!err && p[1].revents) {
 			err = program_read(h);
 			if (err == -ENODATA)
 				return 1;
 			err = err < 0 ? error_set(reterr, err, "the program's line has no end") : 0;
 			if (!err)
-				err = lines_from_program(h, sock, observes, reterr);
+				err = lines_from_program(h, at, observes, reterr);
 		}
 	}
 	return err;
@@ -286,26 +277,21 @@ static int carry(struct handler *h, int sock, int observes, struct warder_error 
 static int supervise(struct handler *h, const char *container, uint64_t order,
 		     struct warder_error *reterr)
 {
-	struct json_object *request;
-	struct warder *w = NULL;
+	struct warder_handler_options options = { .struct_size = sizeof(options), .name = h->name,
+						  .container = container, .order = (uint32_t)order,
+						  .flags = WARDER_HANDLER_START };
+	struct warder_handler *at = NULL;
 	int observes = 0, err = hello(h, &observes, reterr);
 
+	if (observes)
+		options.flags |= WARDER_HANDLER_OBSERVE;
 	if (!err)
-		err = client_connect(&w, WARDER_CONNECT_START, reterr);
+		err = handler_open(&at, NULL, &options, reterr);
 	if (err)
 		return err;
-	request = client_request("handler");
-	control_put_string(request, "handler", h->name);
-	control_put_u64(request, "version", 1);
-	control_put_u64(request, "order", order);
-	control_put_bool(request, "observe", observes);
-	control_put_string(request, "name", container);
-	err = client_call(w, request, NULL, 0, NULL, NULL, NULL, reterr);
-	if (!err) {
-		fprintf(stderr, "warder: handler %s is there\n", h->name);
-		err = carry(h, warder_fd(w), observes, reterr);
-	}
-	warder_close(w);
+	fprintf(stderr, "warder: handler %s is there\n", h->name);
+	err = carry(h, at, observes, reterr);
+	warder_handler_close(at);
 	return err;
 }
 

@@ -241,7 +241,7 @@ int events_consume(struct events *e)
 
 /* File names are bytes, JSON is text: what is not UTF-8 becomes \xNN, and so does the
  * backslash before an x, so that nothing can be taken for something else. */
-static void put_bytes(struct json_object *o, const char *key, const char *s, size_t len)
+void json_add_bytes(struct json_object *o, const char *key, const char *s, size_t len)
 {
 	char *out = malloc(4 * len + 1), *p = out;
 	size_t i = 0;
@@ -315,7 +315,7 @@ static struct json_object *event_object(const struct warder_event_header *h, con
 		control_put_int(o, "pid", h->tgid);
 		control_put_int(o, "tid", h->tid);
 		control_put_u64(o, "uid", h->uid);
-		put_bytes(o, "program", h->comm, strnlen(h->comm, sizeof(h->comm)));
+		json_add_bytes(o, "program", h->comm, strnlen(h->comm, sizeof(h->comm)));
 	}
 	return o;
 }
@@ -562,10 +562,10 @@ struct json_object *event_to_json(const struct warder_event *ev, const char *con
 	put_access(o, ev);
 	/* Only an abstract name of a unix socket can hold a NUL. */
 	if (ev->text_len)
-		put_bytes(o, "path", text,
+		json_add_bytes(o, "path", text,
 			  text[0] == '@' ? ev->text_len : strnlen(text, ev->text_len));
 	if (ev->detail_len)
-		put_bytes(o, "detail", text + ev->text_len,
+		json_add_bytes(o, "detail", text + ev->text_len,
 			  strnlen(text + ev->text_len, ev->detail_len));
 	control_put_string(o, "action", actions[ev->v.action]);
 	if (ev->v.action != WARDER_ALLOW)
@@ -590,7 +590,7 @@ static void put_icept(struct json_object *o, const struct warder_icept *ic,
 
 	control_put_string(o, "operation", call_op_word(ic->op));
 	if (ic->type[0])
-		put_bytes(o, "fstype", ic->type, strnlen(ic->type, sizeof(ic->type)));
+		json_add_bytes(o, "fstype", ic->type, strnlen(ic->type, sizeof(ic->type)));
 	control_put_string(o, "cause", refusal_name(ic->cause));
 	/* Beside another cause it is the one that the kernel would have missed next. */
 	if (ic->cap_userns) {
@@ -618,7 +618,7 @@ static void put_call(struct json_object *o, const struct warder_icept *ic, const
 	if (ic->op == WARDER_OP_MOUNT && !call_needs_notify(ic->call))
 		return;
 	call_render(ic, path, text, buf, sizeof(buf));
-	put_bytes(o, "call", buf, strlen(buf));
+	json_add_bytes(o, "call", buf, strlen(buf));
 }
 
 struct json_object *icept_to_json(const struct warder_icept *ic, const char *container,
@@ -645,11 +645,11 @@ struct json_object *outcome_to_json(const struct override_outcome *out, const ch
 	put_rule(o, "rule", img, out->rule);
 	put_rule(o, "near_rule", img, out->near_rule);
 	if (out->target[0])
-		put_bytes(o, "path", out->target, strnlen(out->target, sizeof(out->target)));
+		json_add_bytes(o, "path", out->target, strnlen(out->target, sizeof(out->target)));
 	if (out->source[0])
-		put_bytes(o, "source", out->source, strnlen(out->source, sizeof(out->source)));
+		json_add_bytes(o, "source", out->source, strnlen(out->source, sizeof(out->source)));
 	if (out->reason[0])
-		put_bytes(o, "reason", out->reason, strnlen(out->reason, sizeof(out->reason)));
+		json_add_bytes(o, "reason", out->reason, strnlen(out->reason, sizeof(out->reason)));
 	if (out->latency_ns)
 		control_put_u64(o, "latency_us", out->latency_ns / 1000);
 	return o;

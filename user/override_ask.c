@@ -13,6 +13,7 @@
 
 #include "cleanup.h"
 #include "override_job.h"
+#include "warder_decide.h"
 
 #define ASKS_PER_CONTAINER 4
 #define ASKS_MAX 32
@@ -57,6 +58,14 @@ void job_ask(struct override *o, struct job *j)
 	memset(&ask, 0, sizeof(ask));
 	ask.cookie = j->out.icept.cookie;
 	ask.may_perform = (__u32)j->decision.may_perform;
+	if (j->out.icept.op == WARDER_OP_MOUNT) {
+		ask.mount_flags = j->listener ? j->mount_flags : warder_mount_flags(j->out.icept.arg[3]);
+		ask.may_flags = ask.may_perform &&
+				(j->decision.ops & (WARDER_MNT_NEW | WARDER_MNT_BIND));
+		ask.may_options = ask.may_perform && j->decision.ops == WARDER_MNT_NEW;
+		if (j->decision.ops == WARDER_MNT_NEW)
+			snprintf(ask.options, sizeof(ask.options), "%s", o->reply.data);
+	}
 	ask.deadline_ms = j->deadline > now ? (__u32)((j->deadline - now) / MS) : 0;
 	snprintf(ask.handler, sizeof(ask.handler), "%s", j->decision.handler);
 	ask.call = j->out;
@@ -82,6 +91,15 @@ int job_asked_same(const struct override *o, const struct job *j)
 	       (a->value_len ? a->value_len > sizeof(a->data) ||
 				       !memcmp(a->data, b->data, a->value_len) :
 			       !strcmp(a->data, b->data));
+}
+
+void job_ask_change(struct override *o, const struct job *j, struct override_facts *f)
+{
+	f->flags |= j->changes.add_flags & OVERRIDE_ADDED_FLAGS;
+	if (!j->changes.has_options)
+		return;
+	snprintf(o->reply.data, sizeof(o->reply.data), "%s", j->changes.options);
+	f->data = o->reply.data;
 }
 
 void job_ask_look(struct override *o, struct job *j)
@@ -136,6 +154,8 @@ static void ask_answered(struct override *o, struct job *j, const struct overrid
 			return;
 		}
 		j->granted = 1;
+		j->changes = a->changes;
+		j->changes.options[sizeof(j->changes.options) - 1] = '\0';
 		j->deadline = now_ns() + OVERRIDE_DEADLINE_MS * MS;
 		j->state = JOB_QUEUED;
 		job_start(o, j);
@@ -156,7 +176,7 @@ static struct job *ask_find(struct override *o, __u64 cookie)
 
 void job_answers(struct override *o)
 {
-	struct override_answer all[JOBS];
+	static struct override_answer all[JOBS]; /* only this thread's */
 	eventfd_t count;
 	unsigned n;
 

@@ -531,6 +531,8 @@ static void job_resolved(struct override *o, struct job *j)
 		job_keep(o, j);
 		return;
 	}
+	if (j->granted)
+		job_ask_change(o, j, &f);
 	override_decide(j->target.image, &f, &j->decision);
 	job_decided(o, j);
 }

@@ -66,6 +66,7 @@ struct job {
 	char from[WARDER_PATH_MAX]; /* move: the old name */
 	int granted;   /* a handler has said: perform */
 	char said[128]; /* by whom */
+	struct override_changes changes; /* and with these */
 	char asked_target[WARDER_PATH_MAX];
 	struct executor_reply *asked; /* what it was asked about, while it is asked and after */
 	/* A call that a filter asks about; NULL: handed over by BPF. */
@@ -167,6 +168,8 @@ void job_answers(struct override *o);
 void job_fall_back(struct override *o, struct job *j, const char *why);
 /* Looks whether the caller is still there. */
 void job_ask_look(struct override *o, struct job *j);
+/* What the handler wants to be another way; the rules see that. */
+void job_ask_change(struct override *o, const struct job *j, struct override_facts *f);
 /* Is what was resolved now the same as what the handler was asked about? */
 int job_asked_same(const struct override *o, const struct job *j);
 /* Lets the thread go on, with `result` in the place of the kernel's when `set`. -ESRCH: it is gone. */

@@ -17,13 +17,14 @@
 #include "calls.h"
 #include "cleanup.h"
 #include "events.h"
+#include "policy.h"
 #include "supervisor_private.h"
+#include "warder.h"
 
-#define HANDLER_VERSION 1
 #define INVALID_MAX 16    /* answers that are none, then the connection ends */
 #define DEADLINE_SLACK 1000 /* ms: the override thread's own deadline comes first */
 #define DEFER_MAX 60000
-#define DATA_SHOWN 256
+#define VERSIONS_MAX 16
 
 static int is_person(const struct override_ask *a)
 {
@@ -37,11 +38,13 @@ static void ask_free(struct supervisor *s, struct sup_ask *a)
 	pthread_mutex_unlock(&s->lock);
 }
 
-static void ask_say(struct supervisor *s, struct sup_ask *a, int says, int value, const char *who,
-		    const char *what)
+static void ask_say_with(struct supervisor *s, struct sup_ask *a, int says, int value,
+			 const struct override_changes *changes, const char *who, const char *what)
 {
 	struct override_answer answer = { .cookie = a->ask.cookie, .says = says, .value = value };
 
+	if (changes)
+		answer.changes = *changes;
 	snprintf(answer.why, sizeof(answer.why), "%s%.63s%s", who, a->ask.handler, what);
 	if (s->override && override_answer(s->override, &answer))
 		log_warning("an answer about a call was lost: its deadline will answer");
@@ -49,16 +52,42 @@ static void ask_say(struct supervisor *s, struct sup_ask *a, int says, int value
 		ask_free(s, a);
 }
 
+static void ask_say(struct supervisor *s, struct sup_ask *a, int says, int value, const char *who,
+		    const char *what)
+{
+	ask_say_with(s, a, says, value, NULL, who, what);
+}
+
 /* ------------------------------------------------------------------ what is shown */
 
 static struct json_object *decisions_of(const struct override_ask *a)
 {
 	struct json_object *list = json_object_new_array();
-	const char *const words[] = { "pass", "deny", "fake", "defer", "perform" };
+	const char *const words[] = { "pass", "deny", "fake", "defer", "ask", "perform" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(words) - !a->may_perform; i++)
 		json_object_array_add(list, json_object_new_string(words[i]));
 	return list;
+}
+
+/* What of a mount may be another way when it is performed. */
+static void put_changes(struct json_object *o, const struct override_ask *a)
+{
+	struct json_object *list;
+
+	if (a->call.icept.op != WARDER_OP_MOUNT)
+		return;
+	control_put_u64(o, "mount_flags", a->mount_flags);
+	if (a->options[0])
+		json_add_bytes(o, "options", a->options, strnlen(a->options, sizeof(a->options)));
+	if (!a->may_flags && !a->may_options)
+		return;
+	list = json_object_new_array();
+	if (a->may_flags)
+		json_object_array_add(list, json_object_new_string("flags"));
+	if (a->may_options)
+		json_object_array_add(list, json_object_new_string("options"));
+	json_object_object_add(o, "changes", list);
 }
 
 /* The event that it will become, without what is not known yet, and what a decision needs. */
@@ -85,6 +114,7 @@ static struct json_object *ask_to_json(struct supervisor *s, const struct sup_as
 	control_put_u64(o, "deadline_ms", a->deadline > now + DEADLINE_SLACK ?
 						  a->deadline - now - DEADLINE_SLACK : 0);
 	json_object_object_add(o, "decisions", decisions_of(ask));
+	put_changes(o, ask);
 	return o;
 }
 
@@ -151,10 +181,20 @@ static const struct sup_remembered *remembered_find(const struct supervisor *s,
 	return NULL;
 }
 
-static void ask_begin(struct supervisor *s, struct sup_ask *a)
+/* A person decides: by the rule's word, or a handler's. */
+static void ask_person(struct supervisor *s, struct sup_ask *a)
 {
 	const struct sup_remembered *r;
 
+	a->state = SUP_ASK_PERSON;
+	r = remembered_find(s, &a->ask);
+	if (r)
+		ask_say(s, a, r->says, r->says == OVERRIDE_SAYS_DENY ? -a->ask.call.icept.result : 0, "",
+			": as answered before");
+}
+
+static void ask_begin(struct supervisor *s, struct sup_ask *a)
+{
 	for (struct conn *c = s->conns; c; c = c->next)
 		if (c->observes && conn_serves(c, &a->ask))
 			conn_show(s, c, a); /* one that is too slow misses it */
@@ -163,11 +203,7 @@ static void ask_begin(struct supervisor *s, struct sup_ask *a)
 		chain_ask(s, a, 0, 0);
 		return;
 	}
-	a->state = SUP_ASK_PERSON;
-	r = remembered_find(s, &a->ask);
-	if (r)
-		ask_say(s, a, r->says, r->says == OVERRIDE_SAYS_DENY ? -a->ask.call.icept.result : 0, "",
-			": as answered before");
+	ask_person(s, a);
 }
 
 static void asks_ready(struct supervisor *s, struct source *src, uint32_t events)
@@ -259,12 +295,35 @@ void sup_handler_gone(struct supervisor *s, const struct conn *c)
 
 /* ----------------------------------------------------------------------- requests */
 
+/* The highest version that both speak; one that offers a single one says it by itself. 0: none. */
+static uint64_t version_choose(struct json_object *o)
+{
+	struct json_object *list;
+	uint64_t one = 0;
+
+	control_get_u64(o, "version", UINT32_MAX, &one, NULL);
+	if (one == WARDER_HANDLER_VERSION)
+		return one;
+	if (!json_object_object_get_ex(o, "versions", &list) ||
+	    !json_object_is_type(list, json_type_array))
+		return 0;
+	for (size_t i = 0; i < json_object_array_length(list) && i < VERSIONS_MAX; i++) {
+		struct json_object *v = json_object_array_get_idx(list, i);
+
+		if (json_object_is_type(v, json_type_int) &&
+		    json_object_get_int64(v) == WARDER_HANDLER_VERSION)
+			return WARDER_HANDLER_VERSION;
+	}
+	return 0;
+}
+
 void handle_handler(struct supervisor *s, struct conn *c, struct json_object *o,
 		    struct control_fds *fds)
 {
 	const char *handler = NULL, *name = NULL;
 	uint64_t version = 0, order = 100;
 	struct warder_error e = { "" };
+	struct json_object *reply;
 	struct ctr *ctr = NULL;
 	int observes = 0;
 
@@ -277,9 +336,10 @@ void handle_handler(struct supervisor *s, struct conn *c, struct json_object *o,
 		reply_error(s, c, &e);
 		return;
 	}
-	if (version != HANDLER_VERSION || !*handler || strlen(handler) >= sizeof(c->handler) ||
+	version = version_choose(o);
+	if (!version || !*handler || strlen(handler) >= sizeof(c->handler) ||
 	    !strcmp(handler, WARDER_HANDLER_ASK)) {
-		error_set(&e, -EINVAL, version != HANDLER_VERSION ?
+		error_set(&e, -EINVAL, !version ?
 			  "this supervisor speaks version 1 with handlers" :
 			  "a handler needs a name of its own (not ask)");
 		reply_error(s, c, &e);
@@ -296,7 +356,9 @@ void handle_handler(struct supervisor *s, struct conn *c, struct json_object *o,
 	c->order = order;
 	c->observes = observes;
 	c->handler_cid = ctr ? ctr->cid : 0;
-	conn_reply_ok(s, c);
+	reply = reply_new();
+	control_put_u64(reply, "version", version);
+	conn_reply(s, c, reply, -1);
 }
 
 static struct sup_ask *ask_of(struct supervisor *s, const struct conn *c, uint64_t seq, int any)
@@ -314,6 +376,42 @@ static struct sup_ask *ask_of(struct supervisor *s, const struct conn *c, uint64
 	return oldest;
 }
 
+/* What it wants changed; -EINVAL when it is nothing that it may. */
+static int changes_read(struct json_object *o, const struct override_ask *a,
+			struct override_changes *ret)
+{
+	const char *options = NULL;
+	struct warder_error e = { "" };
+	struct json_object *flags;
+	uint32_t flag;
+
+	memset(ret, 0, sizeof(*ret));
+	if (control_get_string(o, "options", &options, &e) < 0 ||
+	    (options && (!a->may_options || strlen(options) >= sizeof(ret->options))))
+		return -EINVAL;
+	if (options) {
+		ret->has_options = 1;
+		strcpy(ret->options, options);
+	}
+	if (!json_object_object_get_ex(o, "flags", &flags))
+		return 0;
+	if (!json_object_is_type(flags, json_type_array))
+		return -EINVAL;
+	for (size_t i = 0; i < json_object_array_length(flags); i++) {
+		struct json_object *word = json_object_array_get_idx(flags, i);
+
+		if (!json_object_is_type(word, json_type_string) ||
+		    mount_flag_from_name(json_object_get_string(word), &flag) ||
+		    (flag & ~OVERRIDE_ADDED_FLAGS))
+			return -EINVAL;
+		ret->add_flags |= flag;
+	}
+	return ret->add_flags && !a->may_flags ? -EINVAL : 0;
+}
+
+#define SAYS_PASS (-1)
+#define SAYS_ASK (-2)
+
 /* What it says, in numbers; -EINVAL when it is none of what was offered. */
 static int reply_read(struct json_object *o, const struct sup_ask *a, int *ret_says, int *ret_value)
 {
@@ -328,7 +426,9 @@ static int reply_read(struct json_object *o, const struct sup_ask *a, int *ret_s
 	    control_get_u64(o, "ms", DEFER_MAX, &ms, &e) < 0)
 		return -EINVAL;
 	if (!strcmp(decision, "pass")) {
-		*ret_says = -1;
+		*ret_says = SAYS_PASS;
+	} else if (!strcmp(decision, "ask")) {
+		*ret_says = SAYS_ASK;
 	} else if (!strcmp(decision, "deny")) {
 		err = name ? errno_from_name(name) : -a->ask.call.icept.result;
 		*ret_says = OVERRIDE_SAYS_DENY;
@@ -353,6 +453,7 @@ void handle_handler_reply(struct supervisor *s, struct conn *c, struct json_obje
 			  struct control_fds *fds)
 {
 	struct warder_error e = { "" };
+	struct override_changes changes;
 	struct sup_ask *a = NULL;
 	uint64_t seq = 0;
 	int has_seq, says = OVERRIDE_SAYS_NOTHING, value = 0;
@@ -367,7 +468,7 @@ void handle_handler_reply(struct supervisor *s, struct conn *c, struct json_obje
 	/* Too late, or said already: nobody waits for it. */
 	if (!a && has_seq)
 		return;
-	if (!a || reply_read(o, a, &says, &value)) {
+	if (!a || reply_read(o, a, &says, &value) || changes_read(o, &a->ask, &changes)) {
 		log_warning("handler %s: an answer is none of those offered", c->handler);
 		if (a)
 			ask_say(s, a, OVERRIDE_SAYS_NOTHING, 0, "handler ",
@@ -376,13 +477,19 @@ void handle_handler_reply(struct supervisor *s, struct conn *c, struct json_obje
 			conn_close(s, c);
 		return;
 	}
-	if (says < 0) {
+	if (says == SAYS_PASS) {
 		chain_ask(s, a, c->order, c->id);
+		return;
+	}
+	if (says == SAYS_ASK) {
+		a->conn = 0;
+		ask_person(s, a);
 		return;
 	}
 	if (says == OVERRIDE_SAYS_DEFER)
 		a->deadline = supervisor_now_ms() + (uint64_t)value + DEADLINE_SLACK;
-	ask_say(s, a, says, value, "handler ", " says so");
+	ask_say_with(s, a, says, value, says == OVERRIDE_SAYS_PERFORM ? &changes : NULL, "handler ",
+		     changes.add_flags || changes.has_options ? " says so, with changes" : " says so");
 }
 
 /* ------------------------------------------------------------------------- people */

@@ -726,9 +726,9 @@ static const struct request {
 	{ "keyring-answer", handle_keyring_answer, 1, 0, 0, { NULL } }, /* it looks at members itself */
 	{ "request-key", handle_request_key, 1, 0, 0, { "request", NULL } },
 	{ "handler", handle_handler, 0, 1, 0,
-	  { "request", "handler", "version", "order", "observe", "name", NULL } },
+	  { "request", "handler", "version", "versions", "order", "observe", "name", NULL } },
 	{ "handler-reply", handle_handler_reply, 1, 0, 0,
-	  { "request", "seq", "decision", "errno", "value", "ms", NULL } },
+	  { "request", "seq", "decision", "errno", "value", "ms", "flags", "options", NULL } },
 	{ "ask-list", handle_ask_list, 0, 0, 0, { "request", NULL } },
 	{ "ask-answer", handle_ask_answer, 0, 0, 0,
 	  { "request", "seq", "allow", "remember", NULL } },

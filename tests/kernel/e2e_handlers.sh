@@ -15,6 +15,8 @@ override:
   - {on: sethostname, do: "handler:names", fallback: EAGAIN, deadline: 8s, id: names}
   - {on: [swapon, swapoff], do: "handler:names", deadline: 8s}
   - {on: mknod, node: "c 1:3", do: ask, deadline: 60s, id: people}
+  - {on: mknod, node: "c 1:7", target: "/tmp/**", do: "handler:names", deadline: 60s}
+  - {on: mount, type: tmpfs, target: "/tmp/**", options: {size: "<=32M"}, do: "handler:names", deadline: 8s, way: handoff}
 POLICY
 is 0 "the policy is valid" warder policy check handled.yaml
 
@@ -69,6 +71,36 @@ has '^faked$' "the one in C pretends that swap was turned off"
 handler=$first
 handler_end
 handler=$second
+handler_end
+
+# One that uses the library: it sees fields, changes mounts, and leaves nodes to people.
+"$examples/handler_lib" names 2>lib.err &
+handler=$!
+await grep -q 'is there, with version 1' lib.err
+named '^blue$' blue "the one with the library has it performed"
+named 'ermission denied' Blue "and refuses"
+out=$(cat lib.err)
+has 'sethostname of c[0-9]* by hostname (uid 0)' "it saw who called"
+for _ in 1 2 3 4 5 6 7 8; do
+	out=$(timeout -s KILL $END_LIMIT warder run --name "m$$" --policy handled.yaml -- /bin/sh -c \
+		'mkdir -p /tmp/m && mount -t tmpfs -o size=1M none /tmp/m && grep /tmp/m /proc/self/mountinfo' 2>&1)
+	case $out in *'not permitted'*) ;; *) break ;; esac
+done
+has 'noexec.*size=16384k' "a mount is made with the handler's changes"
+out=$(warder events --json | grep '"operation":"mount"' | tail -n 1)
+has 'handler names says so, with changes' "the event says so"
+warder run --name nodes --policy handled.yaml -- /bin/sh -c \
+	'for i in 1 2 3 4 5 6 7 8; do mknod /tmp/full c 1 7 && break; sleep 1; done; ls -l /tmp/full' >nodes.out 2>&1 &
+nodes=$!
+left() {
+	seq=$(warder ask --list | sed -n 's/^\([0-9]*\) asks: mknod.*/\1/p' | head -n 1)
+	[ -n "$seq" ]
+}
+await left
+is 0 "what it leaves to a person can be allowed" warder ask --allow "$seq"
+wait $nodes
+out=$(cat nodes.out)
+has 'crw.* 1, *7 ' "and is performed"
 handler_end
 
 # An observer is shown the call, and what it says counts nothing.

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -250,6 +251,126 @@ static void test_words(void **state)
 	answered(301, OVERRIDE_SAYS_NOTHING, 0, "ended before it answered");
 }
 
+/* What a mount may be instead, and who decides in the handler's place. */
+static void ask_mount(__u64 cookie, __u32 may_flags, __u32 may_options)
+{
+	static struct override_ask a;
+
+	memset(&a, 0, sizeof(a));
+	a.cookie = cookie;
+	a.may_perform = 1;
+	a.may_flags = may_flags;
+	a.may_options = may_options;
+	a.mount_flags = MS_NOSUID;
+	a.deadline_ms = 5000;
+	strcpy(a.handler, "h");
+	strcpy(a.options, "size=1M\n");
+	a.call.cid = 5;
+	a.call.icept.op = WARDER_OP_MOUNT;
+	a.call.icept.call = WARDER_CALL_mount;
+	a.call.icept.result = -EPERM;
+	assert_int_equal(sup_handler_ask(s, &a), 0);
+	s->ask_source.ready(s, &s->ask_source, EPOLLIN);
+}
+
+static void test_changes(void **state)
+{
+	static const char *const bad[] = { "\"options\": 1}", "\"flags\": \"ro\"}", "\"flags\": [\"rec\"]}",
+					   "\"flags\": [\"what\"]}", "\"flags\": [1]}" };
+	struct conn *c = handler("{\"request\":\"handler\",\"handler\":\"h\",\"version\":1}");
+	struct control_fds fds = { .count = 0 };
+	struct json_object *msg = NULL;
+	char text[2000];
+
+	(void)state;
+	ask_mount(1, 1, 1);
+	assert_int_equal(control_recv(peer[0], &msg, &fds, 0, MSG_DONTWAIT, NULL), 0);
+	snprintf(text, sizeof(text), "%s", json_object_to_json_string_ext(msg, JSON_C_TO_STRING_PLAIN));
+	json_object_put(msg);
+	assert_non_null(strstr(text, "\"mount_flags\":2,\"options\":\"size=1M\\\\x0a\","
+				     "\"changes\":[\"flags\",\"options\"]"));
+	say(c, REPLY "\"seq\": 1, \"decision\": \"perform\", \"flags\": [\"ro\", \"noexec\"], "
+		     "\"options\": \"size=2M\"}");
+	assert_int_equal(o->answer[0].changes.add_flags, MS_RDONLY | MS_NOEXEC);
+	assert_int_equal(o->answer[0].changes.has_options, 1);
+	assert_string_equal(o->answer[0].changes.options, "size=2M");
+	answered(1, OVERRIDE_SAYS_PERFORM, 0, "handler h says so, with changes");
+	ask_mount(2, 1, 0);
+	say(c, REPLY "\"seq\": 2, \"decision\": \"perform\", \"flags\": [\"ro\"]}");
+	assert_int_equal(o->answer[0].changes.add_flags, MS_RDONLY);
+	assert_int_equal(o->answer[0].changes.has_options, 0);
+	answered(2, OVERRIDE_SAYS_PERFORM, 0, "with changes");
+	/* Not offered, or not what can be. */
+	ask_mount(3, 1, 0);
+	say(c, REPLY "\"seq\": 3, \"decision\": \"perform\", \"options\": \"size=2M\"}");
+	answered(3, OVERRIDE_SAYS_NOTHING, 0, "none of those offered");
+	ask_mount(4, 0, 0);
+	say(c, REPLY "\"seq\": 4, \"decision\": \"perform\", \"flags\": [\"ro\"]}");
+	answered(4, OVERRIDE_SAYS_NOTHING, 0, "none of those offered");
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		ask_mount(10 + i, 1, 1);
+		snprintf(text, sizeof(text), REPLY "\"seq\": %zu, \"decision\": \"perform\", %s", 10 + i, bad[i]);
+		say(c, text);
+		answered(10 + i, OVERRIDE_SAYS_NOTHING, 0, "none of those offered");
+	}
+	/* As long as it may be, and one byte more. */
+	for (int i = 0; i < 2; i++) {
+		ask_mount(20 + (__u64)i, 1, 1);
+		snprintf(text, sizeof(text), REPLY "\"seq\": %d, \"decision\": \"perform\", \"options\": \"%0*d\"}",
+			 20 + i, OVERRIDE_OPTIONS_SIZE - 1 + i, 0);
+		say(c, text);
+		answered(20 + (__u64)i, i ? OVERRIDE_SAYS_NOTHING : OVERRIDE_SAYS_PERFORM, 0, "");
+	}
+}
+
+static void test_hands_to_people(void **state)
+{
+	struct conn *c = handler("{\"request\":\"handler\",\"handler\":\"h\",\"version\":1}");
+	struct conn *person = connect_one();
+
+	(void)state;
+	ask(1, "h", 1);
+	say(c, REPLY "\"seq\": 1, \"decision\": \"ask\"}");
+	assert_int_equal(o->answers, 0);
+	/* It has given the call away, and its end changes nothing. */
+	say(c, REPLY "\"seq\": 1, \"decision\": \"perform\"}");
+	conn_close(s, c);
+	assert_int_equal(o->answers, 0);
+	assert_int_equal(ok(request(person, 1, "{\"request\":\"ask-answer\",\"seq\":1,\"allow\":true,"
+					       "\"remember\":true}")), 1);
+	answered(1, OVERRIDE_SAYS_PERFORM, 0, "h: a person has answered");
+	/* What a person has said before counts for what handlers leave to people, too. */
+	c = handler("{\"request\":\"handler\",\"handler\":\"h\",\"version\":1}");
+	ask(2, "h", 1);
+	assert_int_equal(o->answers, 0);
+	say(c, REPLY "\"seq\": 2, \"decision\": \"ask\"}");
+	answered(2, OVERRIDE_SAYS_PERFORM, 0, "as answered before");
+}
+
+static void test_versions(void **state)
+{
+	static const struct {
+		const char *versions;
+		int ok;
+	} cases[] = { { "[1]", 1 }, { "[3, 1, 2]", 1 }, { "[2]", 0 }, { "[]", 0 }, { "1", 0 },
+		      { "[\"1\"]", 0 } };
+	char text[200];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct json_object *reply;
+		struct conn *c = connect_one();
+		uint64_t version = 0;
+
+		snprintf(text, sizeof(text), "{\"request\":\"handler\",\"handler\":\"h\",\"versions\":%s}",
+			 cases[i].versions);
+		reply = request(c, peers - 1, text);
+		control_get_u64(reply, "version", 9, &version, NULL);
+		assert_int_equal(ok(reply), cases[i].ok);
+		assert_int_equal(version, cases[i].ok);
+	}
+}
+
 /* Nonsense without an end ends the handler. */
 static void test_nonsense(void **state)
 {
@@ -295,7 +416,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_register), TEST(test_chain),	TEST(test_words),
-		TEST(test_nonsense), TEST(test_people),
+		TEST(test_nonsense), TEST(test_people), TEST(test_changes),
+		TEST(test_hands_to_people), TEST(test_versions),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
