@@ -31,7 +31,9 @@ enum executor_step {
 	EXECUTOR_ATTACH,      /* attach it at the target */
 	EXECUTOR_UNDO,        /* take it off again */
 	EXECUTOR_DROP,        /* forget the operation; no reply */
-	EXECUTOR_REVOKE,      /* take off a mount that the journal names */
+	EXECUTOR_REVOKE,      /* take off a mount that the journal names, or (mnt_id 0) take back what the
+			       * note of `place` says; `text`: the name of what it is about, `name2` the
+			       * old name of what was moved */
 	EXECUTOR_PERFORM,     /* every other call: carry out what was resolved, as decided */
 	EXECUTOR_TAKE_BACK,   /* what PERFORM did, where that is possible */
 	EXECUTOR_GIVE,        /* answer notification `notify` with a descriptor of one's own: waits until
@@ -68,13 +70,14 @@ struct executor_request {
 	__u32 cloexec; /* GIVE */
 	__u32 asked;   /* RESOLVE: 1: a seccomp filter asks; may the caller do it by itself? */
 	__u32 named;   /* RESOLVE: 1: names are wanted, as paths from the folder that comes along */
-	__u32 pad;
+	__u32 place;   /* PERFORM, REVOKE: which note */
 	__u64 notify;  /* GIVE: id of the notification */
 	__u64 mnt_id;
 	char fstype[WARDER_FSTYPE_SIZE];  /* MAKE */
 	char name[EXECUTOR_SOURCE_SIZE];  /* MAKE: what mountinfo shows as source */
 	char text[2 * EXECUTOR_TEXT_SIZE]; /* MAKE, PERFORM: options "k=v", each with a NUL, an empty
 					    * one at the end; or the host path to bind */
+	char name2[EXECUTOR_TEXT_SIZE]; /* REVOKE */
 };
 
 /* What a scheduling call asks for, and of whom. */
@@ -144,11 +147,54 @@ struct executor_reply {
 	char name2[EXECUTOR_TEXT_SIZE];
 };
 
+/* As sched_getattr(2) has it. */
+struct executor_attr {
+	__u32 size, policy;
+	__u64 flags;
+	__s32 nice;
+	__u32 priority;
+	__u64 time[3];
+	__u32 clamp[2];
+};
+
+/*
+ * What PERFORM is about to change and what was there before, written before it is done to memory that
+ * outlives executor and supervisor: the next supervisor can take it back. Whatever is there then must
+ * be exactly what was made, or it is left alone.
+ */
+struct executor_note {
+	__u32 kind;      /* enum warder_op; 0: nothing has been done. Written last */
+	__u32 mount_op;  /* mount: WARDER_MNT_* */
+	__u64 dev, ino;  /* of the object; mknod: of the folder; move: of the folder of the old place */
+	__u64 mnt_id;    /* remount, move */
+	__u32 major, minor;
+	__u64 old_attr, new_attr; /* remount: MOUNT_ATTR_* */
+	__s64 sec;       /* mknod: the time (coarse, of the wall clock) just before */
+	__u32 nsec;
+	__u32 mode;      /* mknod: S_IFMT */
+	__u64 rdev;
+	__u64 node_ino;  /* 0: not known yet */
+	__u32 uts;       /* inode number of the UTS namespace */
+	__s32 tid;       /* scheduling */
+	__u64 start;
+	struct executor_attr old_sched, new_sched;
+	__s64 old_len;   /* -1: there was none, -2: it does not fit here */
+	__u32 value_len;
+	__u32 pad;
+	char last[EXECUTOR_LAST_SIZE];
+	char name[EXECUTOR_LAST_SIZE];
+	char value[EXECUTOR_VALUE_SIZE];
+	char old_value[EXECUTOR_VALUE_SIZE];
+};
+#define EXECUTOR_NOTES 64
+
 struct executor_pool;
 struct executor;
 
-/* Forks the zygote and `count` executors. Single-threaded callers only. */
-int executor_pool_new(struct executor_pool **ret, unsigned count, struct warder_error *reterr);
+/* Forks the zygote and `count` executors. Single-threaded callers only. `notes`: EXECUTOR_NOTES of them
+ * in memory that children share; NULL: nobody would read them. */
+int executor_pool_new(struct executor_pool **ret, unsigned count, struct executor_note *notes,
+		      struct warder_error *reterr);
 /* Kills them all. NULL is fine. */
 void executor_pool_free(struct executor_pool *pool);
 
@@ -182,6 +228,7 @@ struct executor_home {
 	__u32 uts_ino;
 	pid_t parent;
 	int *shared_word; /* a page shared with its own children */
+	struct executor_note *notes; /* NULL: none are kept */
 };
 
 /* A mount, without holding it. */
@@ -224,14 +271,7 @@ struct operation {
 	__u64 old_attr; /* MOUNT_ATTR_* */
 	__u64 node_ino;
 	__u64 node_dev;
-	struct executor_attr {
-		__u32 size, policy;
-		__u64 flags;
-		__s32 nice;
-		__u32 priority;
-		__u64 time[3];
-		__u32 clamp[2];
-	} old_sched, new_sched; /* as sched_getattr(2) has it */
+	struct executor_attr old_sched, new_sched;
 };
 
 void operation_init(struct operation *op);

@@ -149,11 +149,11 @@ static void executor_hurry(int hurry)
 	sched_setscheduler(0, hurry ? SCHED_RR : SCHED_OTHER, &param);
 }
 
-_Noreturn static void executor_main(int fd, pid_t parent)
+_Noreturn static void executor_main(int fd, pid_t parent, struct executor_note *notes)
 {
 	static struct executor_request req;
 	static struct executor_reply reply;
-	struct executor_home home = { .parent = parent };
+	struct executor_home home = { .parent = parent, .notes = notes };
 	struct operation op;
 	struct stat st;
 
@@ -216,7 +216,7 @@ _Noreturn static void executor_main(int fd, pid_t parent)
 }
 
 /* One byte in: fork an executor; its pid, socket and pidfd out. */
-_Noreturn static void zygote_main(int fd, pid_t parent)
+_Noreturn static void zygote_main(int fd, pid_t parent, struct executor_note *notes)
 {
 	pid_t self = getpid();
 
@@ -243,7 +243,7 @@ _Noreturn static void zygote_main(int fd, pid_t parent)
 		pid = fork();
 		if (pid == 0) {
 			signal(SIGCHLD, SIG_DFL);
-			executor_main(pair[1], self);
+			executor_main(pair[1], self, notes);
 		}
 		fds[0] = pair[0];
 		fds[1] = pid > 0 ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
@@ -283,7 +283,8 @@ static int pool_spawn(struct executor_pool *pool, struct executor *ex)
 	return 0;
 }
 
-int executor_pool_new(struct executor_pool **ret, unsigned count, struct warder_error *reterr)
+int executor_pool_new(struct executor_pool **ret, unsigned count, struct executor_note *notes,
+		      struct warder_error *reterr)
 {
 	struct timeval limit = { .tv_sec = 5 };
 	struct executor_pool *pool;
@@ -303,7 +304,7 @@ int executor_pool_new(struct executor_pool **ret, unsigned count, struct warder_
 		return error_errno(reterr, err, "cannot fork the executors' parent");
 	}
 	if (pid == 0)
-		zygote_main(pair[1], self);
+		zygote_main(pair[1], self, notes);
 	close(pair[1]);
 	pool = calloc(1, sizeof(*pool));
 	if (!pool) {

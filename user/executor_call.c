@@ -19,6 +19,7 @@
 
 #include "cleanup.h"
 #include "executor_internal.h"
+#include "fault.h"
 #include "warder_decide.h"
 
 #define ATTRS_KEPT (MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC)
@@ -357,10 +358,15 @@ static int undo_sched(struct operation *op)
 void perform(struct operation *op, const struct executor_home *home,
 	     const struct executor_request *req, struct executor_reply *reply)
 {
+	struct executor_note *note = note_of(home, req->place);
+
 	if (op->done) {
 		fail(reply, -EINVAL, "a step out of order");
 		return;
 	}
+	if (note)
+		note_write(note, op, home, req);
+	FAULT("executor-noted");
 	switch (op->op) {
 	case WARDER_OP_MOUNT:
 		switch (warder_mount_op(warder_mount_flags(op->arg[3]))) {
@@ -398,6 +404,12 @@ void perform(struct operation *op, const struct executor_home *home,
 		fail(reply, -EOPNOTSUPP, "no such operation");
 	}
 	op->done = !reply->error;
+	FAULT("executor-performed");
+	if (note && op->done)
+		note->node_ino = op->node_ino;
+	/* What has failed changed nothing. */
+	if (note && !op->done)
+		__atomic_store_n(&note->kind, 0, __ATOMIC_RELEASE);
 }
 
 /* Back to where the mount was: nothing lies there now, or somebody has been faster. */

@@ -451,7 +451,10 @@ void operation_step(struct operation *op, const struct executor_home *home,
 		operation_done(op);
 		return;
 	case EXECUTOR_REVOKE:
-		revoke_mount(home, req, reply);
+		if (req->mnt_id)
+			revoke_mount(home, req, reply);
+		else
+			revoke_call(home, req, reply);
 		return;
 	case EXECUTOR_PERFORM:
 		perform(op, home, req, reply);

@@ -23,6 +23,7 @@
 #include <time.h>
 
 #include "cleanup.h"
+#include "fault.h"
 #include "override_job.h"
 #include "warder_decide.h"
 
@@ -90,6 +91,7 @@ static void job_stopped(struct override *o, struct job *j)
 		job_keep(o, j);
 		return;
 	}
+	FAULT("stopped");
 	if (job_admit(o, j)) {
 		job_keep(o, j);
 		return;
@@ -287,15 +289,18 @@ static void icept_ask(struct override *o, const struct warder_icept *ic)
 		return;
 	}
 	j->seized = 1;
+	FAULT("seized");
 	if (!j->late && !claim(o, ic)) {
 		j->late = icept_stops_late(o, ic);
 		j->give_up = !j->late;
 		j->out.icept.unasked = WARDER_UNASKED_BOUND;
 		job_reason(j, "%s", unasked_reason(WARDER_UNASKED_BOUND));
 	}
+	FAULT("claimed");
 	job_look(o, j);
 	if (j->state == JOB_STOPPING && !j->late && !j->give_up)
 		boost_begin(o, j);
+	FAULT("boosted");
 }
 
 /* What nobody waits for: explained and told. */
@@ -437,11 +442,15 @@ static void journal_recover(struct override *o)
 	for (unsigned i = 0; i < JOBS; i++) {
 		struct job *j = &o->job[i];
 		struct journal_entry e;
+		__u32 told, noted;
 
 		if (!journal_read(o->journal, i, &e))
 			continue;
 		memset(j, 0, sizeof(*j));
 		j->entry = e;
+		j->recovered = 1;
+		j->target.slot = e.slot;
+		j->target.cid = e.cid;
 		j->out.cid = j->out.icept.h.cid = e.cid;
 		j->out.icept.h.slot = e.slot;
 		j->out.icept.h.tid = (__u32)e.tid;
@@ -453,13 +462,21 @@ static void journal_recover(struct override *o)
 		j->out.rule = e.rule;
 		j->out.performed = 1;
 		snprintf(j->out.target, sizeof(j->out.target), "%s", e.target);
-		job_reason(j, "performed by a supervisor that ended before it could answer");
-		if (e.mnt_id) {
+		told = *journal_told(o->journal, i);
+		noted = journal_notes(o->journal)[i].kind;
+		job_reason(j, "performed by a supervisor that ended before it could answer%s",
+			   told == JOURNAL_TOLD_PERHAPS ?
+				   ": it was about to, the caller may have been told otherwise" : "");
+		if (told != JOURNAL_TOLD && (e.mnt_id || noted)) {
 			job_revoke(o, j);
 			continue;
 		}
-		/* Perhaps: it ended around the time. What it knew of the state before is gone. */
-		job_reason(j, "a supervisor ended when it was about to answer this; what it has done stays");
+		/* The caller knows of it; or nothing was begun. */
+		j->out.performed = told == JOURNAL_TOLD;
+		j->out.result = told == JOURNAL_TOLD ? 0 : -EPERM;
+		job_reason(j, told == JOURNAL_TOLD ?
+			   "performed and answered by a supervisor that ended before it could tell" :
+			   "a supervisor ended before it performed this; nothing was done");
 		journal_clear(o->journal, i);
 		job_end(o, j);
 	}
@@ -562,7 +579,7 @@ int override_new(struct override **ret, struct loader *loader,
 		err = journal_open(&o->journal, path, reterr);
 	if (err)
 		goto fail;
-	err = executor_pool_new(&o->pool, executors, reterr);
+	err = executor_pool_new(&o->pool, executors, journal_notes(o->journal), reterr);
 	if (err)
 		goto fail;
 	o->epoll = epoll_create1(EPOLL_CLOEXEC);

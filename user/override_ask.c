@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 
 #include "cleanup.h"
+#include "fault.h"
 #include "override_job.h"
 #include "warder_decide.h"
 
@@ -71,7 +72,9 @@ void job_ask(struct override *o, struct job *j)
 	ask.call = j->out;
 	job_leave_executor(o, j);
 	j->state = JOB_ASKING;
+	FAULT("asking");
 	err = o->cb.ask(o->cb.arg, &ask);
+	FAULT("asked");
 	if (err)
 		job_fall_back(o, j, "the handlers have too much to do");
 }
@@ -153,6 +156,7 @@ static void ask_answered(struct override *o, struct job *j, const struct overrid
 			job_fall_back(o, j, "it was to be performed, which the rule does not leave open");
 			return;
 		}
+		FAULT("granted");
 		j->granted = 1;
 		j->changes = a->changes;
 		j->changes.options[sizeof(j->changes.options) - 1] = '\0';

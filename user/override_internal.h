@@ -139,12 +139,13 @@ struct journal_entry {
 	__u32 slot;
 	__u32 mntns;
 	__u32 rule;
-	__u64 mnt_id; /* 0: no mount: what was performed cannot be found and taken back later */
+	__u64 mnt_id; /* 0: no new mount: the executor's note says what was done */
 	__u32 dev_major;
 	__u32 dev_minor;
 	__u32 op;   /* enum warder_op */
 	__u32 call; /* enum warder_call */
 	char target[WARDER_PATH_MAX];
+	char from[WARDER_PATH_MAX]; /* move: the old name */
 };
 
 /* A thread whose priority is raised, and what it had: kept apart, since it ends before an
@@ -166,5 +167,13 @@ int journal_boost_clear(struct journal *j, unsigned i);
 int journal_boost_read(struct journal *j, unsigned i, struct journal_boost *ret);
 
 #define JOURNAL_PLACES 64
+_Static_assert(JOURNAL_PLACES == EXECUTOR_NOTES, "one note for each place");
+
+/* What executors note; all JOURNAL_PLACES, shared with whatever is forked later. Writing a place forgets
+ * its note. */
+struct executor_note *journal_notes(struct journal *j);
+/* A word that says how far the answer to place `i` has come; writing the place makes it NONE. */
+__u32 *journal_told(struct journal *j, unsigned i);
+enum journal_told { JOURNAL_TOLD_NONE = 0, JOURNAL_TOLD_PERHAPS, JOURNAL_TOLD };
 
 #endif

@@ -17,6 +17,7 @@
 
 #include "calls.h"
 #include "cleanup.h"
+#include "fault.h"
 #include "warder_decide.h"
 
 #define EXECUTORS_PER_CONTAINER 2
@@ -160,15 +161,23 @@ int job_answer(struct job *j, int set, long result)
 {
 	int err = 0;
 
-	if (j->listener)
-		return notify_answer(j, set, result);
+	if (j->listener) {
+		err = notify_answer(j, set, result);
+		if (!err && set && j->told)
+			__atomic_store_n(j->told, JOURNAL_TOLD, __ATOMIC_RELEASE);
+		return err;
+	}
 	if (!j->seized || !j->stopped)
 		return -ESRCH;
 	if (set) {
 		j->regs.rax = (unsigned long)result;
 		if (ptrace(PTRACE_SETREGS, j->tid, NULL, &j->regs))
 			err = -errno;
+		/* From here on it sees that, even if we die. */
+		else if (j->told)
+			__atomic_store_n(j->told, JOURNAL_TOLD, __ATOMIC_RELEASE);
 	}
+	FAULT("result-set");
 	if (j->late)
 		kill((pid_t)j->out.icept.h.tgid, SIGCONT);
 	if (ptrace(PTRACE_DETACH, j->tid, NULL, (void *)(long)j->inject))
@@ -205,6 +214,9 @@ void job_revoke(struct override *o, struct job *j)
 	o->req.mnt_id = j->entry.mnt_id;
 	o->req.dev_major = j->entry.dev_major;
 	o->req.dev_minor = j->entry.dev_minor;
+	o->req.place = job_index(o, j);
+	memcpy(o->req.text, j->entry.target, sizeof(j->entry.target));
+	memcpy(o->req.name2, j->entry.from, sizeof(j->entry.from));
 	j->deadline = now_ns() + OVERRIDE_DEADLINE_MS * MS;
 	epoll_ctl(o->epoll, EPOLL_CTL_ADD, executor_fd(j->ex), &ev);
 	if (job_send(j, o, EXECUTOR_REVOKE, -1)) {
@@ -216,7 +228,8 @@ void job_revoke(struct override *o, struct job *j)
 }
 
 /* The executor failed or is late. Before ATTACH nothing has happened; from there on the mount
- * may be there, and the journal's entry says how to find it. */
+ * may be there, and the journal's entry says how to find it. So does the executor's note for what is
+ * done in one step. */
 void job_executor_lost(struct override *o, struct job *j, const char *why)
 {
 	int attached = j->state == JOB_ATTACHING || j->state == JOB_UNDOING;
@@ -225,13 +238,12 @@ void job_executor_lost(struct override *o, struct job *j, const char *why)
 	j->inflight = 1;
 	job_leave_executor(o, j);
 	job_reason(j, "%s", why);
-	if (performed) {
-		/* Only the executor knew enough to go back. */
-		job_reason(j, "%s; whatever it has done stays", why);
-		j->out.performed = 1;
+	if (performed && !journal_notes(o->journal)[job_index(o, j)].kind) {
+		/* It had not begun. */
+		performed = 0;
 		journal_clear(o->journal, job_index(o, j));
 	}
-	if (!attached) {
+	if (!attached && !performed) {
 		job_keep(o, j);
 		return;
 	}
@@ -400,6 +412,7 @@ static void journal_fill(struct job *j)
 	j->entry.call = j->out.icept.call;
 	j->entry.mnt_id = 0;
 	memcpy(j->entry.target, j->out.target, sizeof(j->entry.target));
+	memcpy(j->entry.from, j->from, sizeof(j->entry.from));
 }
 
 /* Writes the entry; what cannot be written down is not performed. */
@@ -421,10 +434,12 @@ static void job_perform(struct override *o, struct job *j)
 	memset(&o->req, 0, sizeof(o->req));
 	o->req.attr = j->decision.attr;
 	o->req.attr_clear = j->decision.attr_clear;
+	o->req.place = job_index(o, j);
 	memcpy(o->req.text, j->decision.options, sizeof(o->req.text));
 	journal_fill(j);
 	if (job_journal(o, j))
 		return;
+	FAULT("journaled");
 	j->state = JOB_PERFORMING;
 	if (job_send(j, o, EXECUTOR_PERFORM, -1))
 		job_executor_lost(o, j, "the executor died");
@@ -512,6 +527,7 @@ static void job_resolved(struct override *o, struct job *j)
 		job_keep(o, j);
 		return;
 	}
+	FAULT("copied");
 	j->target_fd = r->fd;
 	j->second_fd = r->fd2;
 	if (j->granted && !job_asked_same(o, j)) {
@@ -534,6 +550,7 @@ static void job_resolved(struct override *o, struct job *j)
 	if (j->granted)
 		job_ask_change(o, j, &f);
 	override_decide(j->target.image, &f, &j->decision);
+	FAULT("decided");
 	job_decided(o, j);
 }
 
@@ -559,11 +576,19 @@ static int job_target_is_named(struct override *o, struct job *j)
 static void job_deliver(struct override *o, struct job *j,
 			void (*back)(struct override *o, struct job *j))
 {
-	if (job_answer(j, 1, 0)) {
+	int err;
+
+	FAULT("before-answer");
+	j->told = journal_told(o->journal, job_index(o, j));
+	__atomic_store_n(j->told, JOURNAL_TOLD_PERHAPS, __ATOMIC_RELEASE);
+	err = job_answer(j, 1, 0);
+	if (err) {
+		__atomic_store_n(j->told, JOURNAL_TOLD_NONE, __ATOMIC_RELEASE);
 		job_reason(j, "the caller was gone before it could be told");
 		back(o, j);
 		return;
 	}
+	FAULT("after-answer");
 	journal_clear(o->journal, job_index(o, j));
 	job_end(o, j);
 }
@@ -582,6 +607,7 @@ static void job_performed(struct override *o, struct job *j)
 		job_keep(o, j);
 		return;
 	}
+	FAULT("performed");
 	j->out.performed = 1;
 	/* A folder can be renamed until something is mounted on it. */
 	if (moved && !job_target_is_named(o, j)) {
@@ -624,6 +650,7 @@ static void job_made(struct override *o, struct job *j)
 		job_keep(o, j);
 		return;
 	}
+	FAULT("made");
 	/* Its name before it can be reached: no hook may meet it nameless. */
 	err = world_made(o, j, r->fd, *j->out.target ? j->out.target : "/", &error);
 	if (err) {
@@ -638,6 +665,7 @@ static void job_made(struct override *o, struct job *j)
 	j->entry.dev_minor = r->dev_minor;
 	if (job_journal(o, j))
 		return;
+	FAULT("journaled");
 	memset(&o->req, 0, sizeof(o->req));
 	j->state = JOB_ATTACHING;
 	if (job_send(j, o, EXECUTOR_ATTACH, -1))
@@ -660,6 +688,7 @@ static void job_attached(struct override *o, struct job *j)
 		job_keep(o, j);
 		return;
 	}
+	FAULT("performed");
 	j->out.performed = 1;
 	/* A folder can be renamed until something is mounted on it. */
 	if (!job_target_is_named(o, j)) {
@@ -671,9 +700,30 @@ static void job_attached(struct override *o, struct job *j)
 	job_deliver(o, j, job_undo);
 }
 
+/* After REVOKE of what an earlier supervisor performed, other than new mounts. */
+static void job_revoked(struct override *o, struct job *j)
+{
+	const struct executor_reply *r = &o->reply;
+
+	j->out.performed = r->error != -ENOENT;
+	j->out.undone = !r->error;
+	if (r->error)
+		job_reason(j, "%s: %s; left as it is", j->recovered ?
+			   "an earlier supervisor ended before it answered this" :
+			   "the executor was lost while it performed this", r->what);
+	else if (j->entry.from[0] && !world_record(o, j) && j->ctr.cid == j->entry.cid)
+		world_moved(o, j, j->entry.target, j->entry.from);
+	journal_clear(o->journal, job_index(o, j));
+	job_end(o, j);
+}
+
 /* After UNDO or REVOKE. */
 static void job_undone(struct override *o, struct job *j)
 {
+	if (j->state == JOB_REVOKING && !j->entry.mnt_id) {
+		job_revoked(o, j);
+		return;
+	}
 	if (o->reply.error && o->reply.error != -ENOENT)
 		job_reason(j, "%s; it could not be undone: %s: %s",
 			   j->decision.rule ? "performed" : "left over from an earlier supervisor",
@@ -706,13 +756,33 @@ static void job_addresses(struct executor_request *req, const struct warder_icep
 	}
 }
 
+/* Of one kind a container has one call performed at a time: a note must not take what another call has
+ * made for its own. New mounts are told apart by their ids. */
+static int job_has_twin(const struct override *o, const struct job *j)
+{
+	const struct warder_icept *ic = &j->out.icept;
+
+	if (ic->op == WARDER_OP_MOUNT &&
+	    (warder_mount_op(j->listener ? j->mount_flags : warder_mount_flags(ic->arg[3])) &
+	     (WARDER_MNT_NEW | WARDER_MNT_BIND)))
+		return 0;
+	for (unsigned i = 0; i < JOBS; i++) {
+		const struct job *k = &o->job[i];
+
+		if (k != j && k->state != JOB_FREE && k->ex && k->out.cid == j->out.cid &&
+		    k->out.icept.op == ic->op)
+			return 1;
+	}
+	return 0;
+}
+
 /* Gives a stopped call to an executor, if the container may have one more. */
 void job_start(struct override *o, struct job *j)
 {
 	const struct warder_icept *ic = &j->out.icept;
 	struct epoll_event ev = { .events = EPOLLIN, .data.u32 = EVENT_JOB + job_index(o, j) };
 
-	if (jobs_of(o, j->out.cid, 1) >= EXECUTORS_PER_CONTAINER)
+	if (jobs_of(o, j->out.cid, 1) >= EXECUTORS_PER_CONTAINER || job_has_twin(o, j))
 		return;
 	j->ex = executor_take(o->pool);
 	if (!j->ex)
@@ -732,6 +802,7 @@ void job_start(struct override *o, struct job *j)
 		job_executor_lost(o, j, "the executor died");
 	else
 		j->state = JOB_RESOLVING;
+	FAULT("copying");
 }
 
 void job_reply(struct override *o, struct job *j)

@@ -61,6 +61,8 @@ struct job {
 	struct override_decision decision;
 	struct override_outcome out;
 	struct journal_entry entry;
+	__u32 *told;   /* what is performed is being answered: the journal's word for that */
+	int recovered; /* an earlier supervisor's */
 	int target_fd; /* number in the executor */
 	int second_fd; /* what is moved, or the folder of what is made or unmounted */
 	char from[WARDER_PATH_MAX]; /* move: the old name */

@@ -4,12 +4,13 @@
 #include <libgen.h>
 #include <limits.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 
 #include "cleanup.h"
 #include "override_internal.h"
 
-#define JOURNAL_MAGIC 0x324a5257u /* "WRJ2" */
+#define JOURNAL_MAGIC 0x334a5257u /* "WRJ3" */
 
 struct place {
 	__u32 magic;
@@ -26,8 +27,17 @@ struct boost_place {
 
 #define BOOST_AT(i) ((off_t)(JOURNAL_PLACES * sizeof(struct place) + (i) * sizeof(struct boost_place)))
 
+/* And behind those what is written without a system call. */
+struct shared {
+	struct executor_note note[JOURNAL_PLACES];
+	__u32 told[JOURNAL_PLACES];
+};
+
+#define SHARED_AT ((BOOST_AT(JOURNAL_PLACES) + 4095) & ~(off_t)4095)
+
 struct journal {
 	int fd;
+	struct shared *shared;
 };
 
 int journal_open(struct journal **ret, const char *path, struct warder_error *reterr)
@@ -49,11 +59,16 @@ int journal_open(struct journal **ret, const char *path, struct warder_error *re
 				 "the journal %s is not a file that only root can write: remove it",
 				 path);
 	/* All of its room now: a full disk must not show between performing and answering. */
-	if (posix_fallocate(fd, 0, BOOST_AT(JOURNAL_PLACES)))
+	if (posix_fallocate(fd, 0, SHARED_AT + (off_t)sizeof(struct shared)))
 		return error_set(reterr, -ENOSPC, "no room for the journal %s", path);
 	j = calloc(1, sizeof(*j));
 	if (!j)
 		return -ENOMEM;
+	j->shared = mmap(NULL, sizeof(struct shared), PROT_READ | PROT_WRITE, MAP_SHARED, fd, SHARED_AT);
+	if (j->shared == MAP_FAILED) {
+		free(j);
+		return error_errno(reterr, -errno, "cannot map the journal %s", path);
+	}
 	j->fd = take_fd(&fd);
 	*ret = j;
 	return 0;
@@ -63,8 +78,19 @@ void journal_close(struct journal *j)
 {
 	if (!j)
 		return;
+	munmap(j->shared, sizeof(struct shared));
 	close(j->fd);
 	free(j);
+}
+
+struct executor_note *journal_notes(struct journal *j)
+{
+	return j->shared->note;
+}
+
+__u32 *journal_told(struct journal *j, unsigned i)
+{
+	return &j->shared->told[i];
 }
 
 static int place_write(struct journal *j, unsigned i, const void *data, size_t size, size_t offset)
@@ -79,6 +105,8 @@ int journal_write(struct journal *j, unsigned i, const struct journal_entry *e)
 	const __u32 head[2] = { JOURNAL_MAGIC, 1 };
 	int err;
 
+	__atomic_store_n(&j->shared->note[i].kind, 0, __ATOMIC_RELEASE);
+	__atomic_store_n(&j->shared->told[i], JOURNAL_TOLD_NONE, __ATOMIC_RELEASE);
 	/* The head last: a half-written entry is no entry. */
 	err = place_write(j, i, e, sizeof(*e), offsetof(struct place, entry));
 	return err ? err : place_write(j, i, head, sizeof(head), 0);
@@ -99,6 +127,7 @@ int journal_read(struct journal *j, unsigned i, struct journal_entry *ret)
 	    p.magic != JOURNAL_MAGIC || p.used != 1)
 		return 0;
 	p.entry.target[sizeof(p.entry.target) - 1] = '\0';
+	p.entry.from[sizeof(p.entry.from) - 1] = '\0';
 	*ret = p.entry;
 	return 1;
 }

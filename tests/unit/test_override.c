@@ -419,7 +419,7 @@ static int setup_pool(void **state)
 	(void)state;
 	if (geteuid())
 		return 0;
-	if (executor_pool_new(&pool, 2, &error))
+	if (executor_pool_new(&pool, 2, NULL, &error))
 		fail_msg("%s", error.text);
 	return 0;
 }
