@@ -118,6 +118,19 @@ $(BUILD)/tests/kernel/%: tests/kernel/%.c $(KHELP_OBJ) $(BUILD)/libwarder.a
 	@mkdir -p $(@D)
 	$(call msg,TEST,$@) $(CC) $(TEST_CFLAGS) -Itests/kernel -MMD -MP -MF $@.d $(LDFLAGS) $< $(KHELP_OBJ) $(BUILD)/libwarder.a -lcmocka $(LDLIBS) -o $@
 
+# Where the supervisor dies on purpose: only in this test. Its copies of these files come first.
+FAULT_SRC := user/fault.c $(shell grep -l '"fault.h"' user/*.c)
+FAULT_OBJ := $(sort $(FAULT_SRC:user/%.c=$(BUILD)/faults/%.o))
+
+$(BUILD)/faults/%.o: user/%.c
+	@mkdir -p $(@D)
+	$(call msg,CC,$@) $(CC) $(ALL_CFLAGS) -DWARDER_FAULTS -MMD -MP -c $< -o $@
+
+$(BUILD)/tests/kernel/test_faults: tests/kernel/test_faults.c $(KHELP_OBJ) $(FAULT_OBJ) $(BUILD)/libwarder.a
+	@mkdir -p $(@D)
+	$(call msg,TEST,$@) $(CC) $(TEST_CFLAGS) -DWARDER_FAULTS -Itests/kernel -MMD -MP -MF $@.d $(LDFLAGS) $< $(KHELP_OBJ) \
+	  $(FAULT_OBJ) $(BUILD)/libwarder.a -lcmocka $(LDLIBS) -o $@
+
 JOBS ?= $(shell nproc)
 # The programs as tests see them, under sanitizers in a folder of their own.
 check: deps ## unit tests (sanitizers), docs, kernel tests on 6.1 and the newest kernel
@@ -228,4 +241,4 @@ compile_commands.json: ## for clangd and clang-tidy
 	  printf '%s\n{"directory":"%s","file":"%s","command":"%s"}' "$$sep" "$(CURDIR)" "$$f" \
 	    "$(CC) $(strip $(ALL_CFLAGS)) -c $$f"; sep=,; done; printf '\n]\n'; } > $@
 
--include $(wildcard $(BUILD)/obj/*.d $(BUILD)/tests/unit/*.d $(BUILD)/tests/kernel/*.d)
+-include $(wildcard $(BUILD)/obj/*.d $(BUILD)/faults/*.d $(BUILD)/tests/unit/*.d $(BUILD)/tests/kernel/*.d)

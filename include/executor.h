@@ -32,10 +32,10 @@ enum executor_step {
 	EXECUTOR_UNDO,        /* take it off again */
 	EXECUTOR_DROP,        /* forget the operation; no reply */
 	EXECUTOR_REVOKE,      /* take off a mount that the journal names, or (mnt_id 0) take back what the
-			       * note of `place` says; `text`: the name of what it is about, `name2` the
-			       * old name of what was moved */
+			       * note of `place` says PERFORM has done, where that is possible; `text`: the
+			       * name of what it is about (of a move "": wherever it is), `name2` the old
+			       * name of what was moved */
 	EXECUTOR_PERFORM,     /* every other call: carry out what was resolved, as decided */
-	EXECUTOR_TAKE_BACK,   /* what PERFORM did, where that is possible */
 	EXECUTOR_GIVE,        /* answer notification `notify` with a descriptor of one's own: waits until
 			       * the caller has run. Two fds come along: listener, descriptor */
 };
@@ -264,13 +264,10 @@ struct operation {
 	char last[EXECUTOR_LAST_SIZE];
 	char name[EXECUTOR_LAST_SIZE];
 	char value[EXECUTOR_VALUE_SIZE];
-	/* What was there before, to go back to. */
 	int done;   /* 1: performed */
-	__s64 old_len; /* of old_value; -1: there was none */
-	char old_value[EXECUTOR_VALUE_SIZE];
+	/* What was there before, for the note. */
 	__u64 old_attr; /* MOUNT_ATTR_* */
 	__u64 node_ino;
-	__u64 node_dev;
 	struct executor_attr old_sched, new_sched;
 };
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * An executor's other operations: carries out what was resolved and decided on, by the
- * descriptors and copies of the first step, and takes it back where that is possible. What the
+ * descriptors and copies of the first step. What the
  * kernel says of the operation itself is the caller's result, an error as well.
  */
 #include <fcntl.h>
@@ -14,15 +14,12 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/utsname.h>
 #include <sys/xattr.h>
 
 #include "cleanup.h"
 #include "executor_internal.h"
 #include "fault.h"
 #include "warder_decide.h"
-
-#define ATTRS_KEPT (MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC)
 
 /* The operation's own result, for the caller; 0 is success. */
 static void answer(struct executor_reply *reply, int err, const char *what)
@@ -190,19 +187,6 @@ static void do_mknod(struct operation *op, const struct executor_home *home,
 	if (reply->error || fstatat(op->parent, op->last, &st, AT_SYMLINK_NOFOLLOW))
 		return;
 	op->node_ino = st.st_ino;
-	op->node_dev = st.st_dev;
-}
-
-/* Only the node that was made: somebody may have replaced it. */
-static int undo_mknod(const struct operation *op)
-{
-	struct stat st;
-
-	if (fstatat(op->parent, op->last, &st, AT_SYMLINK_NOFOLLOW))
-		return -errno;
-	if (!op->node_ino || st.st_ino != op->node_ino || st.st_dev != op->node_dev)
-		return -ENOENT;
-	return unlinkat(op->parent, op->last, 0) ? -errno : 0;
 }
 
 /* -------------------------------------------------------------------- attributes */
@@ -217,29 +201,10 @@ static void own_link(int fd, char *path, size_t size)
 static void do_setxattr(struct operation *op, struct executor_reply *reply)
 {
 	char path[40];
-	ssize_t got;
 
 	own_link(op->target, path, sizeof(path));
-	got = getxattr(path, op->name, op->old_value, sizeof(op->old_value));
-	op->old_len = got < 0 ? (errno == ENODATA ? -1 : -2) : got;
 	answer(reply, setxattr(path, op->name, op->value, op->value_len, (int)op->arg[4]) ? -errno : 0,
 	       "the attribute cannot be set");
-}
-
-static int undo_setxattr(const struct operation *op)
-{
-	char path[40], now[EXECUTOR_VALUE_SIZE];
-	ssize_t got;
-
-	own_link(op->target, path, sizeof(path));
-	got = getxattr(path, op->name, now, sizeof(now));
-	if (got != (ssize_t)op->value_len || memcmp(now, op->value, op->value_len))
-		return -ENOENT; /* somebody else's by now */
-	if (op->old_len == -2)
-		return -E2BIG;
-	if (op->old_len < 0)
-		return removexattr(path, op->name) ? -errno : 0;
-	return setxattr(path, op->name, op->old_value, (size_t)op->old_len, 0) ? -errno : 0;
 }
 
 /* ------------------------------------------------------------------------- names */
@@ -249,11 +214,6 @@ static int uts_set(__u32 op, const char *name, size_t len)
 	return (op == WARDER_OP_SETHOSTNAME ? sethostname(name, len) : setdomainname(name, len)) ?
 		       -errno :
 		       0;
-}
-
-static const char *uts_name(__u32 op, const struct utsname *names)
-{
-	return op == WARDER_OP_SETHOSTNAME ? names->nodename : names->domainname;
 }
 
 static void uts_home(const struct executor_home *home)
@@ -266,7 +226,6 @@ static void do_uts(struct operation *op, const struct executor_home *home,
 		   struct executor_reply *reply)
 {
 	int len = (__s32)op->arg[1];
-	struct utsname names;
 
 	if (len < 0 || len > 64) {
 		answer(reply, -EINVAL, "a name has at most 64 bytes");
@@ -280,28 +239,8 @@ static void do_uts(struct operation *op, const struct executor_home *home,
 		fail(reply, -errno, "the caller's UTS namespace cannot be entered");
 		return;
 	}
-	if (!uname(&names)) {
-		op->old_len = (__s64)strlen(uts_name(op->op, &names));
-		memcpy(op->old_value, uts_name(op->op, &names), (size_t)op->old_len + 1);
-	}
 	answer(reply, uts_set(op->op, op->value, op->value_len), "the name cannot be set");
 	uts_home(home);
-}
-
-static int undo_uts(const struct operation *op, const struct executor_home *home)
-{
-	struct utsname names;
-	int err = 0;
-
-	if (setns(op->uts, CLONE_NEWUTS))
-		return -errno;
-	/* A NUL within ends it for readers. */
-	if (uname(&names) || strncmp(uts_name(op->op, &names), op->value, op->value_len))
-		err = -ENOENT;
-	else
-		err = uts_set(op->op, op->old_value, (size_t)op->old_len);
-	uts_home(home);
-	return err;
 }
 
 /* -------------------------------------------------------------------- scheduling */
@@ -336,24 +275,20 @@ static void do_sched(struct operation *op, struct executor_reply *reply)
 					 &param);
 	}
 	err = err ? -errno : 0;
-	if (!err)
-		syscall(SYS_sched_getattr, s->tid, &op->new_sched, sizeof(op->new_sched), 0);
 	answer(reply, err, "the priority cannot be set");
 }
 
-static int undo_sched(struct operation *op)
-{
-	struct executor_attr now;
-
-	if (!sched_is_there(op) ||
-	    syscall(SYS_sched_getattr, op->sched.tid, &now, sizeof(now), 0) ||
-	    now.policy != op->new_sched.policy || now.nice != op->new_sched.nice ||
-	    now.priority != op->new_sched.priority)
-		return -ENOENT;
-	return syscall(SYS_sched_setattr, op->sched.tid, &op->old_sched, 0) ? -errno : 0;
-}
-
 /* -------------------------------------------------------------------------- steps */
+
+/* Descriptors keep mounts busy, and the caller may unmount them once it is told. The note knows the way
+ * back. A move's target is looked at once more: it is on the mount above. */
+static void let_go(struct operation *op)
+{
+	close_fd(&op->parent);
+	close_fd(&op->second);
+	if (op->op != WARDER_OP_MOUNT || warder_mount_op(warder_mount_flags(op->arg[3])) != WARDER_MNT_MOVE)
+		close_fd(&op->target);
+}
 
 void perform(struct operation *op, const struct executor_home *home,
 	     const struct executor_request *req, struct executor_reply *reply)
@@ -404,53 +339,12 @@ void perform(struct operation *op, const struct executor_home *home,
 		fail(reply, -EOPNOTSUPP, "no such operation");
 	}
 	op->done = !reply->error;
+	if (op->done)
+		let_go(op);
 	FAULT("executor-performed");
 	if (note && op->done)
 		note->node_ino = op->node_ino;
 	/* What has failed changed nothing. */
 	if (note && !op->done)
 		__atomic_store_n(&note->kind, 0, __ATOMIC_RELEASE);
-}
-
-/* Back to where the mount was: nothing lies there now, or somebody has been faster. */
-static int undo_move(const struct operation *op, const struct executor_home *home)
-{
-	cleanup_close int place = openat(op->parent, op->last, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-
-	return place < 0 ? -errno : move_to(op, place, home);
-}
-
-static int undo_remount(const struct operation *op, const struct executor_home *home)
-{
-	struct mount_attr attr = { .attr_set = op->old_attr & ATTRS_KEPT,
-				   .attr_clr = ~op->old_attr & ATTRS_KEPT };
-
-	return set_attr(op, op->target, home, &attr, 0);
-}
-
-void perform_undo(struct operation *op, const struct executor_home *home,
-		  struct executor_reply *reply)
-{
-	int err = -EOPNOTSUPP;
-
-	if (!op->done)
-		err = -ENOENT;
-	else if (op->op == WARDER_OP_MKNOD)
-		err = undo_mknod(op);
-	else if (op->op == WARDER_OP_SETXATTR)
-		err = undo_setxattr(op);
-	else if (op->op == WARDER_OP_SETHOSTNAME || op->op == WARDER_OP_SETDOMAINNAME)
-		err = undo_uts(op, home);
-	else if (op->op == WARDER_OP_SCHED_SETSCHEDULER || op->op == WARDER_OP_SETPRIORITY)
-		err = undo_sched(op);
-	else if (op->op == WARDER_OP_MOUNT &&
-		 warder_mount_op(warder_mount_flags(op->arg[3])) == WARDER_MNT_MOVE)
-		err = undo_move(op, home);
-	else if (op->op == WARDER_OP_MOUNT &&
-		 warder_mount_op(warder_mount_flags(op->arg[3])) == WARDER_MNT_REMOUNT)
-		err = undo_remount(op, home);
-	op->done = 0;
-	if (err)
-		fail(reply, err, err == -EOPNOTSUPP ? "such a call is not taken back" :
-						      "it cannot be taken back");
 }

@@ -88,15 +88,13 @@ void give_descriptor(const struct executor_request *req, int listener, int fd,
 		     struct executor_reply *reply);
 void perform(struct operation *op, const struct executor_home *home,
 	     const struct executor_request *req, struct executor_reply *reply);
-void perform_undo(struct operation *op, const struct executor_home *home,
-		  struct executor_reply *reply);
 
 /* executor_revoke.c: what is to be known later, before it is done; NULL: nobody will ask. */
 struct executor_note *note_of(const struct executor_home *home, __u32 place);
 void note_write(struct executor_note *n, const struct operation *op,
 		const struct executor_home *home, const struct executor_request *req);
-/* EXECUTOR_REVOKE of what is no new mount */
-void revoke_call(const struct executor_home *home, const struct executor_request *req,
+/* EXECUTOR_REVOKE of what is no new mount; the operation may be that which did it */
+void revoke_call(const struct operation *op, const struct executor_home *home, const struct executor_request *req,
 		 struct executor_reply *reply);
 
 #endif

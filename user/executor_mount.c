@@ -19,6 +19,7 @@
 
 #include "cleanup.h"
 #include "executor_internal.h"
+#include "fault.h"
 
 void operation_init(struct operation *op)
 {
@@ -434,14 +435,17 @@ void operation_step(struct operation *op, const struct executor_home *home,
 		operation_done(op);
 		op->names = req->named && fd >= 0 ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : -1;
 		resolve(op, home, req, reply);
+		FAULT("executor-copied");
 		name_tell(op, home, op->target, 1, reply->name, sizeof(reply->name));
 		name_tell(op, home, reply->fd2, 1, reply->name2, sizeof(reply->name2));
 		return;
 	case EXECUTOR_MAKE:
 		make(op, home, req, fd, reply);
+		FAULT("executor-made");
 		return;
 	case EXECUTOR_ATTACH:
 		attach(op, home, reply);
+		FAULT("executor-attached");
 		name_tell(op, home, op->target, 0, reply->name, sizeof(reply->name));
 		return;
 	case EXECUTOR_UNDO:
@@ -454,14 +458,11 @@ void operation_step(struct operation *op, const struct executor_home *home,
 		if (req->mnt_id)
 			revoke_mount(home, req, reply);
 		else
-			revoke_call(home, req, reply);
+			revoke_call(op, home, req, reply);
 		return;
 	case EXECUTOR_PERFORM:
 		perform(op, home, req, reply);
 		name_tell(op, home, op->target, 0, reply->name, sizeof(reply->name));
-		return;
-	case EXECUTOR_TAKE_BACK:
-		perform_undo(op, home, reply);
 		return;
 	case EXECUTOR_GIVE: /* needs two descriptors: executor_main() */
 		break;

@@ -185,12 +185,19 @@ static pid_t process_of(const char *ns, __u32 ino, unsigned skip)
 	return 0;
 }
 
-/* Goes to where that process is: its mount namespace and root. come_home() leads back. */
-static int go_to(pid_t pid, __u32 mntns)
+/* Goes to where the `i`th process of mount namespace `mntns` is: there, and to its root; after the last
+ * one, to where the operation was. come_home() leads back. -ENOENT, and *ret_more is 0: that was all. */
+static int go_to(const struct operation *op, __u32 mntns, unsigned i, int *ret_more)
 {
-	cleanup_close int ns = proc_open(pid, "ns/mnt", O_RDONLY);
-	cleanup_close int root = proc_open(pid, "root", O_PATH | O_DIRECTORY);
+	pid_t pid = i < PROCESSES_MAX ? process_of("ns/mnt", mntns, i) : 0;
+	cleanup_close int ns = pid ? proc_open(pid, "ns/mnt", O_RDONLY) : -1;
+	cleanup_close int root = pid ? proc_open(pid, "root", O_PATH | O_DIRECTORY) : -1;
 
+	*ret_more = pid != 0;
+	/* Its processes are gone: then the root is that of the namespace. */
+	if (!pid)
+		return op->mntns >= 0 && fd_ino(op->mntns) == mntns && !setns(op->mntns, CLONE_NEWNS) ?
+			       0 : -ENOENT;
 	if (ns < 0 || root < 0 || fd_ino(ns) != mntns)
 		return -ENOENT;
 	return setns(ns, CLONE_NEWNS) || fchdir(root) || chroot(".") ? -errno : 0;
@@ -225,19 +232,19 @@ static void folder_of(const char *path, char *to, size_t size)
 
 /* The object of that name, or (folder) the folder that it is in, as some process of the namespace sees
  * it, if it is the noted one. We are home again. */
-static int object_open(const struct executor_home *home, const struct executor_request *req,
-		       const struct executor_note *n, const char *name, int folder)
+static int object_open(const struct operation *op, const struct executor_home *home,
+		       const struct executor_request *req, const struct executor_note *n,
+		       const char *name, int folder)
 {
 	char path[EXECUTOR_TEXT_SIZE];
-	int fd = -ENOENT;
-	pid_t pid;
+	int fd = -ENOENT, more = 1;
 
 	if (folder)
 		folder_of(name, path, sizeof(path));
 	else
 		snprintf(path, sizeof(path), "%s", name);
-	for (unsigned i = 0; i < PROCESSES_MAX && (pid = process_of("ns/mnt", req->mntns, i)); i++) {
-		fd = go_to(pid, req->mntns);
+	for (unsigned i = 0; more; i++) {
+		fd = go_to(op, req->mntns, i, &more);
 		if (!fd)
 			fd = open_plain(path, O_NOFOLLOW);
 		come_home(home);
@@ -252,10 +259,10 @@ static int object_open(const struct executor_home *home, const struct executor_r
 
 /* --------------------------------------------------------------------------- going back */
 
-static int revoke_mknod(const struct executor_home *home, const struct executor_request *req,
-			const struct executor_note *n)
+static int revoke_mknod(const struct operation *op, const struct executor_home *home,
+			const struct executor_request *req, const struct executor_note *n)
 {
-	cleanup_close int folder = object_open(home, req, n, req->text, 1);
+	cleanup_close int folder = object_open(op, home, req, n, req->text, 1);
 	const struct statx_timestamp *made;
 	struct statx st;
 
@@ -275,10 +282,10 @@ static int revoke_mknod(const struct executor_home *home, const struct executor_
 	return unlinkat(folder, n->last, 0) ? -errno : 0;
 }
 
-static int revoke_setxattr(const struct executor_home *home, const struct executor_request *req,
-			   const struct executor_note *n)
+static int revoke_setxattr(const struct operation *op, const struct executor_home *home,
+			const struct executor_request *req, const struct executor_note *n)
 {
-	cleanup_close int fd = object_open(home, req, n, req->text, 0);
+	cleanup_close int fd = object_open(op, home, req, n, req->text, 0);
 	char path[40], now[EXECUTOR_VALUE_SIZE];
 	ssize_t got;
 
@@ -374,7 +381,7 @@ static int move_back(int fd, const struct executor_request *req, const struct ex
 	char path[EXECUTOR_TEXT_SIZE];
 
 	/* Not there, or not any more. */
-	if (strcmp(line->point, req->text))
+	if (*req->text && strcmp(line->point, req->text))
 		return -ENOENT;
 	folder_of(req->name2, path, sizeof(path));
 	folder = open_plain(path, O_DIRECTORY);
@@ -387,19 +394,17 @@ static int move_back(int fd, const struct executor_request *req, const struct ex
 		       -errno : 0;
 }
 
-static int revoke_changed(const struct executor_home *home, const struct executor_request *req,
-			  const struct executor_note *n)
+static int revoke_changed(const struct operation *op, const struct executor_home *home,
+			const struct executor_request *req, const struct executor_note *n)
 {
 	struct mount_line line;
-	int err = -ENOENT;
-	pid_t pid;
+	int err = -ENOENT, more = 1;
 
-	for (unsigned i = 0; err == -ENOENT && i < PROCESSES_MAX &&
-			     (pid = process_of("ns/mnt", req->mntns, i)); i++) {
-		int info_fd = proc_open(pid, "mountinfo", O_RDONLY), fd = -ENOENT;
-		cleanup_fclose FILE *info = info_fd < 0 ? NULL : fdopen(info_fd, "re");
+	for (unsigned i = 0; more && err == -ENOENT; i++) {
+		int gone = go_to(op, req->mntns, i, &more), fd = -ENOENT;
+		cleanup_fclose FILE *info = gone ? NULL : mountinfo_own(home);
 
-		if (info && !go_to(pid, req->mntns))
+		if (info)
 			fd = mount_open(n, info, &line);
 		if (fd >= 0) {
 			err = n->mount_op == WARDER_MNT_MOVE ? move_back(fd, req, n, &line) :
@@ -411,7 +416,7 @@ static int revoke_changed(const struct executor_home *home, const struct executo
 	return err;
 }
 
-void revoke_call(const struct executor_home *home, const struct executor_request *req,
+void revoke_call(const struct operation *op, const struct executor_home *home, const struct executor_request *req,
 		 struct executor_reply *reply)
 {
 	const struct executor_note *n = note_of(home, req->place);
@@ -422,10 +427,10 @@ void revoke_call(const struct executor_home *home, const struct executor_request
 		err = -ENOENT;
 		break;
 	case WARDER_OP_MKNOD:
-		err = revoke_mknod(home, req, n);
+		err = revoke_mknod(op, home, req, n);
 		break;
 	case WARDER_OP_SETXATTR:
-		err = revoke_setxattr(home, req, n);
+		err = revoke_setxattr(op, home, req, n);
 		break;
 	case WARDER_OP_SETHOSTNAME:
 	case WARDER_OP_SETDOMAINNAME:
@@ -437,7 +442,7 @@ void revoke_call(const struct executor_home *home, const struct executor_request
 		break;
 	case WARDER_OP_MOUNT:
 		if (n->mount_op & (WARDER_MNT_MOVE | WARDER_MNT_REMOUNT))
-			err = revoke_changed(home, req, n);
+			err = revoke_changed(op, home, req, n);
 		break;
 	default:
 		break;

@@ -436,52 +436,6 @@ static int jobs_under_way(const struct override *o)
 	return 0;
 }
 
-/* What an earlier supervisor performed and did not answer. */
-static void journal_recover(struct override *o)
-{
-	for (unsigned i = 0; i < JOBS; i++) {
-		struct job *j = &o->job[i];
-		struct journal_entry e;
-		__u32 told, noted;
-
-		if (!journal_read(o->journal, i, &e))
-			continue;
-		memset(j, 0, sizeof(*j));
-		j->entry = e;
-		j->recovered = 1;
-		j->target.slot = e.slot;
-		j->target.cid = e.cid;
-		j->out.cid = j->out.icept.h.cid = e.cid;
-		j->out.icept.h.slot = e.slot;
-		j->out.icept.h.tid = (__u32)e.tid;
-		j->out.icept.h.time = now_ns();
-		j->out.icept.op = e.op < WARDER_OP__MAX ? e.op : WARDER_OP_MOUNT;
-		j->out.icept.call = e.call < WARDER_CALL__MAX ? e.call : WARDER_CALL_mount;
-		j->out.icept.cookie = e.cookie;
-		j->out.icept.result = j->out.result = -EPERM;
-		j->out.rule = e.rule;
-		j->out.performed = 1;
-		snprintf(j->out.target, sizeof(j->out.target), "%s", e.target);
-		told = *journal_told(o->journal, i);
-		noted = journal_notes(o->journal)[i].kind;
-		job_reason(j, "performed by a supervisor that ended before it could answer%s",
-			   told == JOURNAL_TOLD_PERHAPS ?
-				   ": it was about to, the caller may have been told otherwise" : "");
-		if (told != JOURNAL_TOLD && (e.mnt_id || noted)) {
-			job_revoke(o, j);
-			continue;
-		}
-		/* The caller knows of it; or nothing was begun. */
-		j->out.performed = told == JOURNAL_TOLD;
-		j->out.result = told == JOURNAL_TOLD ? 0 : -EPERM;
-		job_reason(j, told == JOURNAL_TOLD ?
-			   "performed and answered by a supervisor that ended before it could tell" :
-			   "a supervisor ended before it performed this; nothing was done");
-		journal_clear(o->journal, i);
-		job_end(o, j);
-	}
-}
-
 static void *override_thread(void *arg)
 {
 	struct override *o = arg;

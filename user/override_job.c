@@ -198,35 +198,6 @@ void job_keep(struct override *o, struct job *j)
 	job_end(o, j);
 }
 
-/* Has a free executor undo what the journal's place says. */
-void job_revoke(struct override *o, struct job *j)
-{
-	struct epoll_event ev = { .events = EPOLLIN, .data.u32 = EVENT_JOB + job_index(o, j) };
-
-	j->state = JOB_REVOKE;
-	j->ex = executor_take(o->pool);
-	if (!j->ex)
-		return;
-	j->taken = now_ns();
-	memset(&o->req, 0, sizeof(o->req));
-	o->req.tid = j->entry.tid;
-	o->req.mntns = j->entry.mntns;
-	o->req.mnt_id = j->entry.mnt_id;
-	o->req.dev_major = j->entry.dev_major;
-	o->req.dev_minor = j->entry.dev_minor;
-	o->req.place = job_index(o, j);
-	memcpy(o->req.text, j->entry.target, sizeof(j->entry.target));
-	memcpy(o->req.name2, j->entry.from, sizeof(j->entry.from));
-	j->deadline = now_ns() + OVERRIDE_DEADLINE_MS * MS;
-	epoll_ctl(o->epoll, EPOLL_CTL_ADD, executor_fd(j->ex), &ev);
-	if (job_send(j, o, EXECUTOR_REVOKE, -1)) {
-		j->inflight = 1; /* it is dead: have it replaced, try again later */
-		job_leave_executor(o, j);
-		return;
-	}
-	j->state = JOB_REVOKING;
-}
-
 /* The executor failed or is late. Before ATTACH nothing has happened; from there on the mount
  * may be there, and the journal's entry says how to find it. So does the executor's note for what is
  * done in one step. */
@@ -401,20 +372,6 @@ static void facts_fill(struct override *o, struct job *j, struct override_facts 
 		facts_call(o, j, f, n);
 }
 
-static void journal_fill(struct job *j)
-{
-	j->entry.cid = j->out.cid;
-	j->entry.cookie = j->out.icept.cookie;
-	j->entry.tid = j->tid;
-	j->entry.slot = j->target.slot;
-	j->entry.rule = j->out.rule;
-	j->entry.op = j->out.icept.op;
-	j->entry.call = j->out.icept.call;
-	j->entry.mnt_id = 0;
-	memcpy(j->entry.target, j->out.target, sizeof(j->entry.target));
-	memcpy(j->entry.from, j->from, sizeof(j->entry.from));
-}
-
 /* Writes the entry; what cannot be written down is not performed. */
 static int job_journal(struct override *o, struct job *j)
 {
@@ -436,7 +393,7 @@ static void job_perform(struct override *o, struct job *j)
 	o->req.attr_clear = j->decision.attr_clear;
 	o->req.place = job_index(o, j);
 	memcpy(o->req.text, j->decision.options, sizeof(o->req.text));
-	journal_fill(j);
+	job_note_entry(j);
 	if (job_journal(o, j))
 		return;
 	FAULT("journaled");
@@ -554,14 +511,6 @@ static void job_resolved(struct override *o, struct job *j)
 	job_decided(o, j);
 }
 
-static void job_take_back(struct override *o, struct job *j)
-{
-	j->state = JOB_TAKING_BACK;
-	memset(&o->req, 0, sizeof(o->req));
-	if (job_send(j, o, EXECUTOR_TAKE_BACK, -1))
-		job_executor_lost(o, j, j->out.reason);
-}
-
 /* Has the target still the name that was decided on? */
 static int job_target_is_named(struct override *o, struct job *j)
 {
@@ -612,6 +561,7 @@ static void job_performed(struct override *o, struct job *j)
 	/* A folder can be renamed until something is mounted on it. */
 	if (moved && !job_target_is_named(o, j)) {
 		job_reason(j, "the target was renamed while the mount was moved");
+		j->renamed = 1;
 		job_answer(j, 0, 0);
 		job_take_back(o, j);
 		return;
@@ -623,20 +573,6 @@ static void job_performed(struct override *o, struct job *j)
 		return;
 	}
 	job_deliver(o, j, job_take_back);
-}
-
-/* After TAKE_BACK. */
-static void job_taken_back(struct override *o, struct job *j)
-{
-	const struct executor_reply *r = &o->reply;
-
-	if (r->error)
-		job_reason(j, "the caller was gone before it could be told; performed, and %s", r->what);
-	else if (j->from[0])
-		world_moved(o, j, j->out.target, j->from);
-	j->out.undone = !r->error;
-	journal_clear(o->journal, job_index(o, j));
-	job_end(o, j);
 }
 
 static void job_made(struct override *o, struct job *j)
@@ -659,7 +595,7 @@ static void job_made(struct override *o, struct job *j)
 		job_keep(o, j);
 		return;
 	}
-	journal_fill(j);
+	job_note_entry(j);
 	j->entry.mnt_id = r->mnt_id;
 	j->entry.dev_major = r->dev_major;
 	j->entry.dev_minor = r->dev_minor;
@@ -670,14 +606,6 @@ static void job_made(struct override *o, struct job *j)
 	j->state = JOB_ATTACHING;
 	if (job_send(j, o, EXECUTOR_ATTACH, -1))
 		job_executor_lost(o, j, "the executor died");
-}
-
-static void job_undo(struct override *o, struct job *j)
-{
-	j->state = JOB_UNDOING;
-	memset(&o->req, 0, sizeof(o->req));
-	if (job_send(j, o, EXECUTOR_UNDO, -1))
-		job_executor_lost(o, j, j->out.reason);
 }
 
 static void job_attached(struct override *o, struct job *j)
@@ -698,40 +626,6 @@ static void job_attached(struct override *o, struct job *j)
 		return;
 	}
 	job_deliver(o, j, job_undo);
-}
-
-/* After REVOKE of what an earlier supervisor performed, other than new mounts. */
-static void job_revoked(struct override *o, struct job *j)
-{
-	const struct executor_reply *r = &o->reply;
-
-	j->out.performed = r->error != -ENOENT;
-	j->out.undone = !r->error;
-	if (r->error)
-		job_reason(j, "%s: %s; left as it is", j->recovered ?
-			   "an earlier supervisor ended before it answered this" :
-			   "the executor was lost while it performed this", r->what);
-	else if (j->entry.from[0] && !world_record(o, j) && j->ctr.cid == j->entry.cid)
-		world_moved(o, j, j->entry.target, j->entry.from);
-	journal_clear(o->journal, job_index(o, j));
-	job_end(o, j);
-}
-
-/* After UNDO or REVOKE. */
-static void job_undone(struct override *o, struct job *j)
-{
-	if (j->state == JOB_REVOKING && !j->entry.mnt_id) {
-		job_revoked(o, j);
-		return;
-	}
-	if (o->reply.error && o->reply.error != -ENOENT)
-		job_reason(j, "%s; it could not be undone: %s: %s",
-			   j->decision.rule ? "performed" : "left over from an earlier supervisor",
-			   o->reply.what, strerror(-o->reply.error));
-	else
-		j->out.undone = o->reply.error == 0;
-	journal_clear(o->journal, job_index(o, j));
-	job_end(o, j);
 }
 
 /* ------------------------------------------------------------------ the held thread */

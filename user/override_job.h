@@ -63,6 +63,7 @@ struct job {
 	struct journal_entry entry;
 	__u32 *told;   /* what is performed is being answered: the journal's word for that */
 	int recovered; /* an earlier supervisor's */
+	int renamed;   /* move: the target has not the name any more that was decided on */
 	int target_fd; /* number in the executor */
 	int second_fd; /* what is moved, or the folder of what is made or unmounted */
 	char from[WARDER_PATH_MAX]; /* move: the old name */
@@ -163,6 +164,17 @@ void job_revoke(struct override *o, struct job *j);
 void job_keep(struct override *o, struct job *j);
 /* Tells how it ended and forgets the job. */
 void job_end(struct override *o, struct job *j);
+
+/* override_undo.c: what the journal is to know of the call; the mount's id is added by whoever makes it. */
+void job_note_entry(struct job *j);
+/* Has its executor take the new mount off, or take back what it has performed. */
+void job_undo(struct override *o, struct job *j);
+void job_take_back(struct override *o, struct job *j);
+/* What the executor says of that, and of job_revoke(). */
+void job_taken_back(struct override *o, struct job *j);
+void job_undone(struct override *o, struct job *j);
+/* What an earlier supervisor performed and did not answer. */
+void journal_recover(struct override *o);
 
 /* override_ask.c: has a handler decide; takes what it says; the deadline, or nobody is there. */
 void job_ask(struct override *o, struct job *j);

@@ -14,8 +14,8 @@ policy: handled
 override:
   - {on: sethostname, do: "handler:names", fallback: EAGAIN, deadline: 8s, id: names}
   - {on: [swapon, swapoff], do: "handler:names", deadline: 8s}
+  - {on: mknod, node: "c 1:3", target: "/tmp/left/**", do: "handler:names", deadline: 60s}
   - {on: mknod, node: "c 1:3", do: ask, deadline: 60s, id: people}
-  - {on: mknod, node: "c 1:7", target: "/tmp/**", do: "handler:names", deadline: 60s}
   - {on: mount, type: tmpfs, target: "/tmp/**", options: {size: "<=32M"}, do: "handler:names", deadline: 8s, way: handoff}
 POLICY
 is 0 "the policy is valid" warder policy check handled.yaml
@@ -90,7 +90,7 @@ has 'noexec.*size=16384k' "a mount is made with the handler's changes"
 out=$(warder events --json | grep '"operation":"mount"' | tail -n 1)
 has 'handler names says so, with changes' "the event says so"
 warder run --name nodes --policy handled.yaml -- /bin/sh -c \
-	'for i in 1 2 3 4 5 6 7 8; do mknod /tmp/full c 1 7 && break; sleep 1; done; ls -l /tmp/full' >nodes.out 2>&1 &
+	'mkdir /tmp/left; for i in 1 2 3 4 5 6 7 8; do mknod /tmp/left/n c 1 3 && break; sleep 1; done; ls -l /tmp/left/n' >nodes.out 2>&1 &
 nodes=$!
 left() {
 	seq=$(warder ask --list | sed -n 's/^\([0-9]*\) asks: mknod.*/\1/p' | head -n 1)
@@ -100,7 +100,7 @@ await left
 is 0 "what it leaves to a person can be allowed" warder ask --allow "$seq"
 wait $nodes
 out=$(cat nodes.out)
-has 'crw.* 1, *7 ' "and is performed"
+has 'crw.* 1, *3 ' "and is performed"
 handler_end
 
 # An observer is shown the call, and what it says counts nothing.

@@ -156,9 +156,19 @@ static inline void performed(int err)
 		fail_msg("%d, %s: %s", reply.error, reply.what, strerror(-reply.error));
 }
 
-static inline void taken_back(int err)
+/* `name`: of what it was about; `from`: of a move, where it was. */
+static inline void taken_back(int err, const char *name, const char *from)
 {
-	step(EXECUTOR_TAKE_BACK);
+	struct stat st;
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/ns/mnt", caller);
+	assert_int_equal(stat(path, &st), 0);
+	memset(&req, 0, sizeof(req));
+	req.mntns = (__u32)st.st_ino;
+	snprintf(req.text, sizeof(req.text), "%s", name);
+	snprintf(req.name2, sizeof(req.name2), "%s", from);
+	step(EXECUTOR_REVOKE);
 	if (reply.error != err)
 		fail_msg("%d, %s: %s", reply.error, reply.what, strerror(-reply.error));
 }

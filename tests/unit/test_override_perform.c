@@ -51,7 +51,7 @@ static void test_umount(void **state)
 	resolve_call(WARDER_OP_UMOUNT, WARDER_CALL_umount, text(0, "a"), 0, 0, 0, 0);
 	performed(0);
 	assert_string_equal(mountinfo("/mnt/a"), "");
-	taken_back(-EOPNOTSUPP);
+	taken_back(-EOPNOTSUPP, "/mnt/a", "");
 	/* It is no mount point any more. */
 	resolve_call(WARDER_OP_UMOUNT, WARDER_CALL_umount, text(0, "a"), 0, 0, 0, 0);
 	resolved();
@@ -84,7 +84,7 @@ static void test_remount(void **state)
 	performed(0);
 	assert_non_null(strstr(mountinfo("/mnt/a"), "nosuid,nodev,noexec"));
 	assert_non_null(strstr(mountinfo("/mnt/a"), "size=2048k"));
-	taken_back(0);
+	taken_back(0, "/mnt/a", "");
 	assert_null(strstr(mountinfo("/mnt/a"), "noexec"));
 	assert_non_null(strstr(mountinfo("/mnt/a"), "nosuid,nodev"));
 	/* No mount's root. */
@@ -111,7 +111,7 @@ static void test_move(void **state)
 	performed(0);
 	assert_string_equal(mountinfo("/mnt/a"), "");
 	assert_string_not_equal(mountinfo("/mnt/b"), "");
-	taken_back(0);
+	taken_back(0, "/mnt/b", "/mnt/a");
 	assert_string_not_equal(mountinfo("/mnt/a"), "");
 	assert_string_equal(mountinfo("/mnt/b"), "");
 }
@@ -125,7 +125,7 @@ static void test_propagation(void **state)
 	resolved();
 	performed(0);
 	assert_non_null(strstr(mountinfo("/mnt/a"), "shared:"));
-	taken_back(-EOPNOTSUPP);
+	taken_back(-EOPNOTSUPP, "/mnt/a", "");
 	resolve_call(WARDER_OP_MOUNT, WARDER_CALL_mount, 0, text(0, "a"), 0, MS_SHARED | MS_PRIVATE, 0);
 	performed(-EINVAL);
 }
@@ -145,7 +145,7 @@ static void test_mknod(void **state)
 	assert_int_equal(stat(seen("/mnt/b/null"), &st), 0);
 	assert_true(S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3));
 	assert_int_equal(st.st_mode & 07777, 0640); /* by the caller's umask */
-	taken_back(0);
+	taken_back(0, "/mnt/b/null", "");
 	assert_int_equal(stat(seen("/mnt/b/null"), &st), -1);
 	/* The same by a link of its own descriptors, and by somebody else's. */
 	resolve_call(WARDER_OP_MKNOD, WARDER_CALL_mknod, text(0, "/proc/self/fd/3/null"), S_IFCHR | 0600,
@@ -155,7 +155,7 @@ static void test_mknod(void **state)
 	/* Somebody has put another there. */
 	assert_int_equal(rename(seen("/mnt/b/null"), seen("/mnt/b/other")), 0);
 	assert_int_equal(close(open(seen("/mnt/b/null"), O_CREAT | O_WRONLY, 0600)), 0);
-	taken_back(-ENOENT);
+	taken_back(-ENOENT, "/mnt/b/null", "");
 	assert_int_equal(access(seen("/mnt/b/null"), F_OK), 0);
 	resolve_call(WARDER_OP_MKNOD, WARDER_CALL_mknod, text(0, "/proc/thread-self/fd/3/null"),
 		     S_IFCHR | 0600, makedev(1, 3), 0, 0);
@@ -184,7 +184,7 @@ static void test_setxattr(void **state)
 	assert_int_equal(reply.data[0], 'y');
 	performed(0);
 	assert_int_equal(getxattr(seen("/mnt/a"), "trusted.overlay.opaque", value, sizeof(value)), 1);
-	taken_back(0);
+	taken_back(0, "/mnt/a", "");
 	assert_int_equal(getxattr(seen("/mnt/a"), "trusted.overlay.opaque", value, sizeof(value)), -1);
 	/* There was another value before: it comes back. */
 	assert_int_equal(setxattr(seen("/mnt/a"), "trusted.x", "old", 3, 0), 0);
@@ -194,7 +194,7 @@ static void test_setxattr(void **state)
 	resolve_call(WARDER_OP_SETXATTR, WARDER_CALL_setxattr, text(0, "a"), text(1, "trusted.x"),
 		     text(2, "1"), 1, XATTR_REPLACE);
 	performed(0);
-	taken_back(0);
+	taken_back(0, "/mnt/a", "");
 	assert_int_equal(getxattr(seen("/mnt/a"), "trusted.x", value, sizeof(value)), 3);
 	/* The link itself, and a descriptor. */
 	resolve_call(WARDER_OP_SETXATTR, WARDER_CALL_lsetxattr, text(0, "link"), text(1, "trusted.x"),
@@ -226,7 +226,7 @@ static void test_sethostname(void **state)
 	assert_string_equal(reply.source, "second");
 	performed(0);
 	hostname_is("second");
-	taken_back(0);
+	taken_back(0, "", "");
 	hostname_is("first");
 	/* The executor is home again. */
 	assert_int_equal(gethostname(now, sizeof(now)), 0);
@@ -266,7 +266,7 @@ static void test_sched(void **state)
 	assert_int_equal(reply.kernel, 1);
 	if (!reply.error) {
 		assert_int_equal(sched_getscheduler(caller), SCHED_RR | SCHED_RESET_ON_FORK);
-		taken_back(0);
+		taken_back(0, "", "");
 		assert_int_equal(sched_getscheduler(caller), SCHED_OTHER);
 	}
 	was = getpriority(PRIO_PROCESS, (id_t)caller);
@@ -275,7 +275,7 @@ static void test_sched(void **state)
 	assert_int_equal(reply.sched.nice, 3);
 	performed(0);
 	assert_int_equal(getpriority(PRIO_PROCESS, (id_t)caller), 3);
-	taken_back(0);
+	taken_back(0, "", "");
 	assert_int_equal(getpriority(PRIO_PROCESS, (id_t)caller), was);
 	resolve_call(WARDER_OP_SETPRIORITY, WARDER_CALL_setpriority, PRIO_PGRP, 0, 3, 0, 0);
 	resolved();
@@ -382,7 +382,7 @@ static void test_userns(void **state)
 	resolve_call(WARDER_OP_SETHOSTNAME, WARDER_CALL_sethostname, text(0, "second"), 6, 0, 0, 0);
 	resolved();
 	performed(0);
-	taken_back(0);
+	taken_back(0, "", "");
 	resolve_call(WARDER_OP_UMOUNT, WARDER_CALL_umount, text(0, "a"), 0, 0, 0, 0);
 	resolved();
 	performed(0);
