@@ -33,8 +33,8 @@ enum executor_step {
 	EXECUTOR_DROP,        /* forget the operation; no reply */
 	EXECUTOR_REVOKE,      /* take off a mount that the journal names, or (mnt_id 0) take back what the
 			       * note of `place` says PERFORM has done, where that is possible; `text`: the
-			       * name of what it is about (of a move "": wherever it is), `name2` the old
-			       * name of what was moved */
+			       * name of what it is about (of a move "": wherever it is), and in its
+			       * second half the old name of what was moved */
 	EXECUTOR_PERFORM,     /* every other call: carry out what was resolved, as decided */
 	EXECUTOR_GIVE,        /* answer notification `notify` with a descriptor of one's own: waits until
 			       * the caller has run. Two fds come along: listener, descriptor */
@@ -77,8 +77,9 @@ struct executor_request {
 	char name[EXECUTOR_SOURCE_SIZE];  /* MAKE: what mountinfo shows as source */
 	char text[2 * EXECUTOR_TEXT_SIZE]; /* MAKE, PERFORM: options "k=v", each with a NUL, an empty
 					    * one at the end; or the host path to bind */
-	char name2[EXECUTOR_TEXT_SIZE]; /* REVOKE */
 };
+/* REVOKE: the old name of what was moved, the second half of `text`. */
+#define executor_request_from(req) ((req)->text + EXECUTOR_TEXT_SIZE)
 
 /* What a scheduling call asks for, and of whom. */
 struct executor_sched {

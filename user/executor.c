@@ -11,6 +11,7 @@
 #include <linux/close_range.h>
 #include <sched.h>
 #include <signal.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -100,6 +101,36 @@ static ssize_t message_receive(int fd, void *data, size_t size, int *fds, unsign
 		}
 	}
 	return got;
+}
+
+/* Most steps have no texts, and those are most of a message: they are left out where all are empty. */
+#define REQUEST_HEAD offsetof(struct executor_request, text)
+#define REPLY_HEAD offsetof(struct executor_reply, fstype)
+
+static size_t request_size(const struct executor_request *r)
+{
+	return r->text[0] || executor_request_from(r)[0] ? sizeof(*r) : REQUEST_HEAD;
+}
+
+static int request_complete(struct executor_request *r, ssize_t got)
+{
+	if (got == (ssize_t)REQUEST_HEAD)
+		memset(r->text, 0, sizeof(r->text));
+	return got == (ssize_t)REQUEST_HEAD || got == sizeof(*r);
+}
+
+static size_t reply_size(const struct executor_reply *r)
+{
+	return r->fstype[0] || r->source[0] || r->target[0] || r->data[0] || r->value_len ||
+			       r->last[0] || r->name[0] || r->name2[0] ?
+		       sizeof(*r) : REPLY_HEAD;
+}
+
+static int reply_complete(struct executor_reply *r, ssize_t got)
+{
+	if (got == (ssize_t)REPLY_HEAD)
+		memset((char *)r + REPLY_HEAD, 0, sizeof(*r) - REPLY_HEAD);
+	return got == (ssize_t)REPLY_HEAD || got == sizeof(*r);
 }
 
 /* ---------------------------------------------------------------------- the children */
@@ -193,7 +224,7 @@ _Noreturn static void executor_main(int fd, pid_t parent, struct executor_note *
 
 		if (got == -EINTR)
 			continue;
-		if (got != sizeof(req))
+		if (!request_complete(&req, got))
 			_exit(got == 0 ? 0 : 1);
 		memset(&reply, 0, sizeof(reply));
 		reply.cookie = req.cookie;
@@ -210,7 +241,7 @@ _Noreturn static void executor_main(int fd, pid_t parent, struct executor_note *
 		close_fd(&came[0]);
 		close_fd(&came[1]);
 		if (req.step != EXECUTOR_DROP &&
-		    message_send(fd, &reply, sizeof(reply), NULL, 0, 0) != sizeof(reply))
+		    message_send(fd, &reply, reply_size(&reply), NULL, 0, 0) < 0)
 			_exit(1);
 	}
 }
@@ -404,18 +435,14 @@ void executor_abandon(struct executor_pool *pool, struct executor *ex)
 
 int executor_send(struct executor *ex, const struct executor_request *req, int fd)
 {
-	if (message_send(ex->fd, req, sizeof(*req), &fd, fd >= 0, MSG_DONTWAIT) == sizeof(*req))
-		return 0;
-	return -errno;
+	return message_send(ex->fd, req, request_size(req), &fd, fd >= 0, MSG_DONTWAIT) < 0 ? -errno : 0;
 }
 
 int executor_send_two(struct executor *ex, const struct executor_request *req, int fd, int fd2)
 {
 	const int fds[2] = { fd, fd2 };
 
-	if (message_send(ex->fd, req, sizeof(*req), fds, 2, MSG_DONTWAIT) == sizeof(*req))
-		return 0;
-	return -errno;
+	return message_send(ex->fd, req, request_size(req), fds, 2, MSG_DONTWAIT) < 0 ? -errno : 0;
 }
 
 int executor_receive(struct executor *ex, struct executor_reply *ret)
@@ -424,7 +451,7 @@ int executor_receive(struct executor *ex, struct executor_reply *ret)
 
 	if (got < 0)
 		return errno == EAGAIN || errno == EINTR ? -EAGAIN : -EPIPE;
-	if (got != sizeof(*ret))
+	if (!reply_complete(ret, got))
 		return -EPIPE;
 	/* The executor read these from a container: the ends are ours to make sure of. */
 	ret->what[sizeof(ret->what) - 1] = '\0';

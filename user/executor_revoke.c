@@ -383,7 +383,7 @@ static int move_back(int fd, const struct executor_request *req, const struct ex
 	/* Not there, or not any more. */
 	if (*req->text && strcmp(line->point, req->text))
 		return -ENOENT;
-	folder_of(req->name2, path, sizeof(path));
+	folder_of(executor_request_from(req), path, sizeof(path));
 	folder = open_plain(path, O_DIRECTORY);
 	if (folder < 0 || !is_object(folder, n))
 		return -ENOENT;

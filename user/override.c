@@ -36,6 +36,7 @@
 #define FREE_WITHIN (3000 * MS)
 #define SEIZE_WITHIN (5 * MS)
 #define SEIZE_SIGNAL (SIGRTMAX - 1)
+#define STOP_WITHIN 30000 /* ns */
 #define BATCH 64 /* records read at a time */
 
 static const char *unasked_reason(__u32 unasked)
@@ -261,6 +262,7 @@ static int seize_prepare(struct override *o)
 static void icept_ask(struct override *o, const struct warder_icept *ic)
 {
 	struct job *j = NULL;
+	__u64 begun;
 	int err;
 
 	if (!o->stopping && jobs_of(o, ic->h.cid, 0) < JOBS_PER_CONTAINER)
@@ -297,7 +299,11 @@ static void icept_ask(struct override *o, const struct warder_icept *ic)
 		job_reason(j, "%s", unasked_reason(WARDER_UNASKED_BOUND));
 	}
 	FAULT("claimed");
-	job_look(o, j);
+	begun = now_ns();
+	/* It stops within some us: shorter than to sleep and be woken. */
+	do
+		job_look(o, j);
+	while (j->state == JOB_STOPPING && !j->late && now_ns() - begun < STOP_WITHIN);
 	if (j->state == JOB_STOPPING && !j->late && !j->give_up)
 		boost_begin(o, j);
 	FAULT("boosted");

@@ -76,6 +76,21 @@ int override_must_resolve(const struct warder_image *img, __u64 set)
 	return 0;
 }
 
+int override_decides_at_once(const struct warder_image *img, __u32 op, __u64 set)
+{
+	switch (op) {
+	case WARDER_OP_MOUNT:
+	case WARDER_OP_UMOUNT:
+	case WARDER_OP_MKNOD:
+	case WARDER_OP_SETXATTR:
+		return 0; /* names count, by which the policy may refuse them */
+	}
+	for (unsigned i = 0; i < WARDER_OVERRIDES_MAX && i < img->h.override_.count; i++)
+		if ((set >> i & 1) && override_rule_at(img, i)->by_uid != WARDER_BY_ANY_UID)
+			return 0;
+	return set && !override_must_resolve(img, set);
+}
+
 int override_stops_late(const struct warder_image *img, __u64 set)
 {
 	if (!set)

@@ -90,6 +90,9 @@ const struct warder_override *override_rule_at(const struct warder_image *img, u
 /* May the rules of that set have the call performed, or do they look at more than who calls? */
 int override_must_resolve(const struct warder_image *img, __u64 set);
 
+/* Is all that the rules of the set look at known from the refusal itself? */
+int override_decides_at_once(const struct warder_image *img, __u32 op, __u64 set);
+
 /* ------------------------------------------------------------ override_filter.c */
 
 struct sock_filter;

@@ -137,7 +137,8 @@ void job_drop(struct override *o, struct job *j)
 void job_end(struct override *o, struct job *j)
 {
 	job_leave_executor(o, j);
-	j->out.latency_ns = now_ns() - j->out.icept.h.time;
+	if (!j->out.latency_ns)
+		j->out.latency_ns = now_ns() - j->out.icept.h.time;
 	o->cb.outcome(o->cb.arg, &j->out);
 	job_drop(o, j);
 }
@@ -208,6 +209,11 @@ void job_executor_lost(struct override *o, struct job *j, const char *why)
 
 	j->inflight = 1;
 	job_leave_executor(o, j);
+	/* Its texts cannot be told, that is all. */
+	if (j->state == JOB_RESOLVING && j->answered) {
+		job_end(o, j);
+		return;
+	}
 	job_reason(j, "%s", why);
 	if (performed && !journal_notes(o->journal)[job_index(o, j)].kind) {
 		/* It had not begun. */
@@ -464,12 +470,24 @@ static void job_decided(struct override *o, struct job *j)
 	}
 }
 
+/* /proc counts in ticks. */
+static __u64 start_unit(void)
+{
+	return 1000000000ull / (__u64)sysconf(_SC_CLK_TCK);
+}
+
+static void job_described(struct override *o, struct job *j);
+
 static void job_resolved(struct override *o, struct job *j)
 {
 	const struct executor_reply *r = &o->reply;
 	struct override_facts f = { 0 };
 	struct job_names names = { 0 };
 
+	if (j->answered) {
+		job_described(o, j);
+		return;
+	}
 	if (j->listener && !notify_resolved(o, j))
 		return;
 	if (r->error) {
@@ -479,7 +497,7 @@ static void job_resolved(struct override *o, struct job *j)
 		return;
 	}
 	if (!j->listener &&
-	    r->start != j->out.icept.start / (1000000000ull / (__u64)sysconf(_SC_CLK_TCK))) {
+	    r->start != j->out.icept.start / start_unit()) {
 		job_reason(j, "the thread's number belongs to another thread now");
 		job_keep(o, j);
 		return;
@@ -671,11 +689,62 @@ static int job_has_twin(const struct override *o, const struct job *j)
 }
 
 /* Gives a stopped call to an executor, if the container may have one more. */
+/*
+ * A refusal whose rules look at nothing in the caller's memory, and at no name: the caller is told now.
+ * What the call's texts were is only for people, and looked at afterwards.
+ */
+static int job_at_once(struct override *o, struct job *j)
+{
+	const struct warder_icept *ic = &j->out.icept;
+	struct override_facts f = { .op = ic->op, .cause = icept_cause(ic), .candidates = ic->candidates,
+				    .way = WARDER_WAY_HANDOFF };
+
+	if (j->answered || j->listener ||
+	    !override_decides_at_once(j->target.image, ic->op, ic->candidates))
+		return 0;
+	/* The kernel has compared the user namespaces. */
+	f.relation = WARDER_BY_USERNS_CONTAINER | WARDER_BY_USERNS_NESTED;
+	f.fstype = f.source = f.data = f.value = "";
+	override_decide(j->target.image, &f, &j->decision);
+	if (j->decision.action != OVERRIDE_FAKE && j->decision.action != OVERRIDE_DENY)
+		return 0;
+	j->out.rule = j->decision.rule;
+	job_reason(j, "%s", j->decision.reason);
+	if (!rate_take(o, j)) {
+		job_reason(j, "the rule's rate of %u/s is used up", j->decision.rate);
+		job_answer(j, 0, 0);
+	} else {
+		job_answer(j, 1, j->decision.action == OVERRIDE_DENY ? -(long)j->decision.value :
+								      j->decision.value);
+	}
+	j->out.latency_ns = now_ns() - ic->h.time;
+	if (j->answered)
+		return 1;
+	job_end(o, j);
+	return -1;
+}
+
+/* Only its texts were still wanted. */
+static void job_described(struct override *o, struct job *j)
+{
+	const struct executor_reply *r = &o->reply;
+
+	if (!r->error && r->start == j->out.icept.start / start_unit()) {
+		j->out.icept.euid = r->euid;
+		j->out.icept.fsuid = r->fsuid;
+		snprintf(j->out.source, sizeof(j->out.source), "%s", r->source);
+		snprintf(j->out.target, sizeof(j->out.target), "%s", r->target);
+	}
+	job_end(o, j);
+}
+
 void job_start(struct override *o, struct job *j)
 {
 	const struct warder_icept *ic = &j->out.icept;
 	struct epoll_event ev = { .events = EPOLLIN, .data.u32 = EVENT_JOB + job_index(o, j) };
 
+	if (job_at_once(o, j) < 0)
+		return;
 	if (jobs_of(o, j->out.cid, 1) >= EXECUTORS_PER_CONTAINER || job_has_twin(o, j))
 		return;
 	j->ex = executor_take(o->pool);

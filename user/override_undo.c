@@ -34,7 +34,7 @@ static void revoke_request(struct override *o, const struct job *j)
 	o->req.dev_minor = j->entry.dev_minor;
 	o->req.place = job_index(o, j);
 	memcpy(o->req.text, j->entry.target, sizeof(j->entry.target));
-	memcpy(o->req.name2, j->entry.from, sizeof(j->entry.from));
+	memcpy(executor_request_from(&o->req), j->entry.from, sizeof(j->entry.from));
 }
 
 /* ------------------------------------------------------------------------ this one's */
