@@ -210,7 +210,7 @@ void job_executor_lost(struct override *o, struct job *j, const char *why)
 	j->inflight = 1;
 	job_leave_executor(o, j);
 	/* Its texts cannot be told, that is all. */
-	if (j->state == JOB_RESOLVING && j->answered) {
+	if ((j->state == JOB_RESOLVING || j->state == JOB_QUEUED) && j->answered) {
 		job_end(o, j);
 		return;
 	}
