@@ -34,7 +34,7 @@
 #define JOURNAL_PATH "/run/warder-faults.journal"
 #define BOUND 50000000ull
 #define AT "/mnt/faults"
-#define TRIES 300 /* of 50 ms, for a point to be reached */
+#define TRIES 1600 /* of 50 ms, for a point to be reached: on a busy host most answers come late */
 
 static const char policy[] =
 	"policy: t\ndefaults: {namespace: allow}\n"
@@ -121,6 +121,9 @@ static int call_state(enum kind k, int *ret_state)
 		return h_errno(sethostname(host, (size_t)snprintf(host, sizeof(host), "h%d", state)));
 	case NICE:
 		*ret_state = state > 15 ? 1 : state;
+		/* What was performed and not answered yet the kernel would allow by itself. */
+		if (getpriority(PRIO_PROCESS, 0) != -sh->state[k])
+			return EACCES;
 		return h_errno(setpriority(PRIO_PROCESS, 0, -*ret_state));
 	case REMOUNT:
 		return h_errno(mount(NULL, AT "/r", NULL, MS_REMOUNT | MS_BIND | (state % 2 ? MS_NOEXEC : 0),
@@ -199,7 +202,7 @@ static void outcome(void *arg, const struct override_outcome *out)
 	e->performed = out->performed;
 	e->undone = out->undone;
 	e->result = out->result;
-	e->recovered = strstr(out->reason, "supervisor") != NULL;
+	e->recovered = strstr(out->reason, "ended before it") != NULL;
 	snprintf(e->target, sizeof(e->target), "%.63s", out->target);
 	snprintf(e->reason, sizeof(e->reason), "%.127s", out->reason);
 }
@@ -308,7 +311,7 @@ static void calls_check(const char *where)
 		int there = 0;
 		char value;
 
-		if (c->result && c->result != EPERM)
+		if (c->result && c->result != (c->kind == NICE ? EACCES : EPERM))
 			fail_msg("%s: a call of kind %d was told errno %d", where, c->kind, c->result);
 		if (c->kind >= HOST)
 			continue;
@@ -396,6 +399,9 @@ static void point_go_through(const struct point *p)
 	for (i = 0; i < TRIES && !__atomic_load_n(&fault_plan->hit, __ATOMIC_ACQUIRE); i++)
 		usleep(50000);
 	if (i == TRIES)
+		for (unsigned k = sh->events > 8 ? sh->events - 8 : 0; k < sh->events; k++)
+			print_message("# %s: %s\n", sh->event[k % EVENTS].target, sh->event[k % EVENTS].reason);
+	if (i == TRIES)
 		fail_msg("%s (kinds %x) was not reached by %u calls", p->name, p->kinds, sh->calls);
 	if (!p->alone) {
 		assert_int_equal(waitpid(supervisor, &status, 0), supervisor);
@@ -474,8 +480,6 @@ static void test_all(void **state)
 	static const char *const told[] = { "after-answer" };
 
 	(void)state;
-	if (!getenv("WARDER_FAULTS_ALL"))
-		skip();
 	for (unsigned k = 0; k < KINDS; k++) {
 		for (size_t i = 0; i < sizeof(early) / sizeof(early[0]); i++)
 			point_go_through(&(struct point){ early[i], 1u << k, .undone = 0 });
@@ -530,10 +534,9 @@ static int teardown(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_points),
-		cmocka_unit_test(test_all),
-	};
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_points) };
+	const struct CMUnitTest all[] = { cmocka_unit_test(test_points), cmocka_unit_test(test_all) };
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return getenv("WARDER_FAULTS_ALL") ? cmocka_run_group_tests(all, setup, teardown) :
+					     cmocka_run_group_tests(tests, setup, teardown);
 }

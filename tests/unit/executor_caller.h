@@ -166,8 +166,8 @@ static inline void taken_back(int err, const char *name, const char *from)
 	assert_int_equal(stat(path, &st), 0);
 	memset(&req, 0, sizeof(req));
 	req.mntns = (__u32)st.st_ino;
-	snprintf(req.text, sizeof(req.text), "%s", name);
-	snprintf(req.name2, sizeof(req.name2), "%s", from);
+	snprintf(req.text, EXECUTOR_TEXT_SIZE, "%s", name);
+	snprintf(executor_request_from(&req), EXECUTOR_TEXT_SIZE, "%s", from);
 	step(EXECUTOR_REVOKE);
 	if (reply.error != err)
 		fail_msg("%d, %s: %s", reply.error, reply.what, strerror(-reply.error));

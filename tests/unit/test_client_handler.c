@@ -23,7 +23,7 @@
 
 static struct warder_handler *h;
 static int server = -1;
-static char error[512];
+static char error[WARDER_ERROR_SIZE];
 
 struct registering {
 	int sock;

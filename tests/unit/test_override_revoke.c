@@ -58,8 +58,8 @@ static void revoked(int err, const char *name, const char *from)
 	memset(&req, 0, sizeof(req));
 	req.place = PLACE;
 	req.mntns = mntns;
-	snprintf(req.text, sizeof(req.text), "%s", name);
-	snprintf(req.name2, sizeof(req.name2), "%s", from);
+	snprintf(req.text, EXECUTOR_TEXT_SIZE, "%s", name);
+	snprintf(executor_request_from(&req), EXECUTOR_TEXT_SIZE, "%s", from);
 	step(EXECUTOR_REVOKE);
 	if (reply.error != err)
 		fail_msg("%d, %s: %s", reply.error, reply.what, strerror(-reply.error));
