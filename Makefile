@@ -44,7 +44,7 @@ KTEST     := $(patsubst tests/kernel/%.c,$(BUILD)/tests/kernel/%,$(wildcard test
 KHELP_OBJ := $(patsubst tests/kernel/%.c,$(BUILD)/tests/kernel/%.o,$(filter-out $(wildcard tests/kernel/test_*.c tests/kernel/*.bpf.c),$(wildcard tests/kernel/*.c)))
 
 
-.PHONY: all help deps tests check check-all check-unit check-vm check-vmlinux check-style check-docs demo bench bench-build \
+.PHONY: all help deps tests check check-all check-unit check-vm check-vmlinux check-style check-docs demo bench bench-build bench-latency \
         unit-tests check-suites fuzz fuzz-targets clean install kernels compile_commands.json
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -195,12 +195,20 @@ $(BUILD)/tests/fuzz/%: tests/fuzz/%.c $(BUILD)/libwarder.a
 bench: deps ## instructions that warder and its peers add to system calls
 	$(Q)$(MAKE) --no-print-directory bench-build
 	$(Q)BUILD=$(BUILD) tests/bench/run
+	$(Q)BUILD=$(BUILD) tests/bench/latency
 
-bench-build: all $(BUILD)/bench/bench $(BUILD)/bench/drive
+bench-latency: bench-build ## how long callers wait for the supervisor's answers, as ratios
+	$(Q)BUILD=$(BUILD) tests/bench/latency
 
-$(BUILD)/bench/bench: tests/bench/bench.c
+bench-build: all $(BUILD)/bench/bench $(BUILD)/bench/drive $(BUILD)/bench/latency $(BUILD)/bench/handshake
+
+$(BUILD)/bench/bench $(BUILD)/bench/handshake: $(BUILD)/bench/%: tests/bench/%.c
 	@mkdir -p $(@D)
 	$(call msg,CC,$@) $(CC) -std=gnu17 -D_GNU_SOURCE -O2 $(WARNINGS) -static $< -o $@
+
+$(BUILD)/bench/latency: tests/bench/latency.c $(KHELP_OBJ) $(SKELETON) $(BUILD)/libwarder.a
+	@mkdir -p $(@D)
+	$(call msg,CC,$@) $(CC) $(TEST_CFLAGS) -Itests/kernel $(LDFLAGS) $< $(KHELP_OBJ) $(BUILD)/libwarder.a -lcmocka $(LDLIBS) -o $@
 
 $(BUILD)/bench/drive: tests/bench/drive.c $(KHELP_OBJ) $(SKELETON) $(BUILD)/libwarder.a
 	@mkdir -p $(@D)
