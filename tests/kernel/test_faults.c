@@ -171,7 +171,8 @@ static int hammer(void *arg)
 			sh->state[k] = state;
 		sh->call[n].result = (short)result;
 		__atomic_store_n(&sh->call[n].done, 1, __ATOMIC_RELEASE);
-		usleep(1000);
+		/* One that was refused leaves the other one the host's only place to wait in. */
+		usleep(result ? 30000 : 1000);
 	}
 	return 0;
 }
