@@ -31,9 +31,10 @@ BPF_CFLAGS := -target bpf -D__TARGET_ARCH_x86 -mcpu=v3 -O2 -g -Wall -Wextra -Wer
               -Iinclude -Ibpf -I. -idirafter /usr/include/x86_64-linux-gnu
 
 # ------------------------------------------------------------------ sources
-# user/main.c, user/warderd.c and user/request_key.c are the programs; all else is the library.
-PROGRAMS  := warder warderd warder-request-key
-LIB_SRC   := $(filter-out user/main.c user/warderd.c user/request_key.c,$(wildcard user/*.c))
+# user/main.c, user/warderd.c, user/request_key.c and user/sign.c are the programs; all else is the
+# library.
+PROGRAMS  := warder warderd warder-request-key warder-sign
+LIB_SRC   := $(filter-out user/main.c user/warderd.c user/request_key.c user/sign.c,$(wildcard user/*.c))
 LIB_OBJ   := $(LIB_SRC:user/%.c=$(BUILD)/obj/%.o)
 SKELETON  := $(BPF_BUILD)/warder.skel.h
 BPF_OBJ   := $(patsubst bpf/%.bpf.c,$(BPF_BUILD)/bpf/%.bpf.o,$(wildcard bpf/*.bpf.c))
@@ -95,6 +96,10 @@ $(BUILD)/warder: $(BUILD)/obj/main.o $(BUILD)/libwarder.a
 
 $(BUILD)/warderd: $(BUILD)/obj/warderd.o $(BUILD)/libwarder.a
 	$(call msg,LD,$@) $(CC) $(LDFLAGS) $^ $(LDLIBS) -o $@
+
+# It alone needs libcrypto.
+$(BUILD)/warder-sign: $(BUILD)/obj/sign.o $(BUILD)/libwarder.a
+	$(call msg,LD,$@) $(CC) $(LDFLAGS) $^ $(LDLIBS) -lcrypto -o $@
 
 # Static and small: the kernel starts it for each upcall. Without sanitizers, which would be neither.
 $(BUILD)/warder-request-key: user/request_key.c user/upcall.c include/upcall.h include/request_key.h $(wildcard include/warder_*.h)

@@ -108,6 +108,10 @@ struct cred {
 	struct user_namespace *user_ns;
 };
 
+struct bpf_key {
+	struct key *key;
+};
+
 struct bpf_map {
 	__u32 id;
 };
@@ -209,6 +213,7 @@ struct file_system_type {
 
 struct super_block {
 	dev_t s_dev;
+	unsigned long s_iflags;
 	struct file_system_type *s_type;
 	unsigned long s_flags;
 	unsigned long s_magic;
@@ -218,6 +223,7 @@ struct super_block {
 
 struct inode {
 	umode_t i_mode;
+	atomic_t i_writecount;
 	unsigned int i_flags;
 	unsigned int i_nlink;
 	void *i_private;

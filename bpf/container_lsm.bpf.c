@@ -16,6 +16,7 @@ const volatile __u32 cfg_setattr_idmap = 0;
 #include "adopt.bpf.h"
 #include "file.bpf.h"
 #include "exec.bpf.h"
+#include "signed.bpf.h"
 #include "capability.bpf.h"
 #include "mount.bpf.h"
 #include "peer.bpf.h"

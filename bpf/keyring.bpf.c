@@ -603,6 +603,11 @@ static __always_inline int key_judge_own(const struct warder_key_tag *tag, __u32
 		if (key_call_is(call, KEYCTL_REVOKE) || key_call_is(call, KEYCTL_INVALIDATE))
 			return KEY_PROTECTED;
 		return KEY_ALLOWED;
+	case WARDER_KEY_SIGNERS:
+		/* The kernel checks a signature for the task; no call of the task's own sees it. */
+		return call->op || (need != KEY_NEED_SEARCH && need != KEY_DEFER_PERM_CHECK) ?
+			       KEY_HIDDEN :
+			       KEY_ALLOWED;
 	case WARDER_KEY_CONTAINER:
 	case WARDER_KEY_GIVEN:
 		if (kind == WARDER_KEY_GIVEN && tag->may)

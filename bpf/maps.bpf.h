@@ -211,6 +211,27 @@ WARDER_MAP struct {
 	__type(value, __u64);
 } warder_kin SEC(".maps");
 
+/* The rings with the certificates of containers' signers; written by the supervisor. */
+WARDER_MAP struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, WARDER_SIGNER_RINGS_MAX);
+	__type(key, struct warder_signers_key);
+	__type(value, __s32);
+} warder_signers SEC(".maps");
+
+/* Of a file that runs because of its signature: nobody in a container writes into it any more. */
+struct signed_file {
+	__u32 checking; /* tasks that measure it now */
+	__u32 holds;    /* 1: its content was good, and is mapped or may be */
+};
+WARDER_MAP struct {
+	__uint(type, BPF_MAP_TYPE_INODE_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct signed_file);
+} warder_sealed SEC(".maps");
+
 /* Who made a SysV object (by address of its kern_ipc_perm) or a message queue (of its inode); no
  * entry: an untagged task. */
 struct owner_tag {

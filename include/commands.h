@@ -24,6 +24,7 @@ int cmd_top_denies(int argc, char **argv);
 int cmd_ask(int argc, char **argv);
 int cmd_keyring(int argc, char **argv);
 int cmd_oci(int argc, char **argv);
+int cmd_sign(int argc, char **argv);
 /* keyring watch (cmd_keyring_watch.c); argv[0] is the verb. */
 int cmd_keyring_watch(int argc, char **argv);
 int cmd_request_key(int argc, char **argv);

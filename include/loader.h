@@ -137,6 +137,7 @@ enum loader_map {
 	LOADER_MAP_UPCALLS,    /* serial -> struct warder_upcall_record */
 	LOADER_MAP_SOCKS,      /* socket storage: sockets that any container may reach */
 	LOADER_MAP_LEARN,      /* struct warder_learn_key -> struct warder_learn */
+	LOADER_MAP_SIGNERS,    /* struct warder_signers_key -> serial of the ring */
 	LOADER_MAP__MAX,
 };
 int loader_map_fd(struct loader *l, enum loader_map which);
@@ -150,6 +151,9 @@ struct loader_gap {
 	const char *text; /* static */
 };
 int loader_gaps(struct loader_gap *ret, size_t size);
+
+/* What the running kernel lacks for keyring.signed_exec, as words for a sentence; NULL: nothing. */
+const char *loader_signed_missing(void);
 
 /* Marks a listening socket of ours as reachable from that container in spite of the baseline. */
 int loader_open_socket_to(struct loader *l, int sock_fd, __u64 cid);

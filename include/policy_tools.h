@@ -189,6 +189,8 @@ struct policy_event {
 	char *memory;             /* names with their escapes undone */
 };
 
+/* How reasons begin that explain a refusal by themselves: of signed_exec. */
+#define POLICY_EVENT_SIGNED "refused by signed_exec: "
 /* 1: a request; 0: a line about something else, or one whose request cannot be judged again (a
  * fault, the baseline, an object without a name; *ret_reason says which); -EINVAL: no event.
  * policy_event_done() after 1. */

@@ -243,6 +243,8 @@ enum warder_fault {
 	WARDER_FAULT_ARGUMENT,    /* the kernel passed what the hook cannot interpret */
 	WARDER_FAULT_PROFILE,     /* the task's profile is not in its container's policy (any more) */
 	WARDER_FAULT_LEARN_FULL,  /* learn mode: no room for another object; counted, not denied */
+	WARDER_FAULT_SIGNERS,     /* the ring of the policy's signers is not there */
+	WARDER_FAULT_DIGEST,      /* the kernel's digest of a file is none that signatures are of */
 	WARDER_FAULT__MAX,
 };
 
@@ -390,8 +392,8 @@ enum warder_key_kind {
 	WARDER_KEY_SESSION,   /* S */
 	WARDER_KEY_CONTAINER, /* C */
 	WARDER_KEY_GIVEN,     /* put into C by the supervisor */
-	WARDER_KEY_SHARED,    /* a ring of the whole host that a task of it made the kernel make:
-	                       * counts, but is judged as the host's */
+	WARDER_KEY_SHARED,    /* the host's, made by the kernel for a task of it: counts, no more */
+	WARDER_KEY_SIGNERS,    /* certificates for signed exec and their ring: not for the container */
 	WARDER_KEY_KIND__MAX,
 };
 
@@ -467,8 +469,7 @@ struct warder_upcall_record {
 };
 _Static_assert(sizeof(struct warder_upcall_record) == 40 + 11 * 4 + 33 * 4, "upcall layout");
 
-/* What a keyring event was about, in `access` of struct warder_event; keyctl(2) operations are
- * WARDER_KEY_OP_KEYCTL plus the number; 0: none of the key system calls. */
+/* `access` of a keyring event: keyctl(2) operations plus WARDER_KEY_OP_KEYCTL; 0: no such call. */
 #define WARDER_KEY_OP_KEYCTL 0x100
 #define WARDER_KEY_OP_ADD 0x200
 #define WARDER_KEY_OP_REQUEST 0x201
@@ -481,8 +482,7 @@ struct warder_clears {
 };
 _Static_assert(sizeof(struct warder_clears) == 16, "clears layout");
 
-/* Hash of a key's type and description, as far as they fit: the same in BPF and user space.
- * `w` holds the type's first 16 bytes and the description's first 112, NUL-padded. */
+/* Hash of a key's type and description, as far as they fit, NUL-padded: the same in both worlds. */
 #define WARDER_KEY_TYPE_SIZE 16
 #define WARDER_KEY_DESC_SIZE 112
 struct warder_key_name {
@@ -772,7 +772,7 @@ struct warder_event {
 	__u32 policy;   /* image slot that decided */
 	__u64 arg[2];   /* by class: capability: target userns; signal, ptrace: peer tgid and cid;
 	                 * key: serial and need, in key_alloc 0 and the limit that was reached; mount:
-	                 * MS_* flags; device: type, major << 32 | minor */
+	                 * MS_* flags; device: type, major << 32 | minor; exec: [1] is 1 of a signature */
 	__u32 text_len; /* bytes of name that follow */
 	__u32 detail_len; /* bytes that follow the name: fs type, second name */
 	__u32 profile_id; /* of the task */

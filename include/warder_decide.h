@@ -557,5 +557,6 @@ WARDER_ENGINE void warder_decide_capability(const struct warder_image *img, __u3
 #include "warder_decide_baseline.h"
 #include "warder_decide_device.h"
 #include "warder_decide_keyring.h"
+#include "warder_decide_signed.h"
 
 #endif

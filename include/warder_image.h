@@ -7,7 +7,7 @@
 #define WARDER_IMAGE_H
 
 #define WARDER_IMAGE_MAGIC 0x31445257u /* "WRD1" */
-#define WARDER_IMAGE_VERSION 6
+#define WARDER_IMAGE_VERSION 7
 #define WARDER_IMAGE_SIZE (4u << 20)
 /* Every access to an image is masked to its fixed size: a malformed offset reads garbage,
  * never memory outside, and both sides refuse a malformed image before it is used. */
@@ -345,8 +345,18 @@ struct warder_layer {
 	__u32 rules;      /* its last rule's number: those of a layer follow each other */
 	__u32 keys_join;  /* enum warder_keys_join */
 	__u32 profiles;   /* of its own, the top one included */
+	/* Signed exec, all 0 where the policy does not ask for it. */
+	__u64 signers_id; /* hash of the certificates: names the ring that holds them */
+	__u32 signed_rule; /* number of the rule that requires signatures */
+	__u32 signed_flags; /* WARDER_SIGNED_* */
+	__u32 signer;     /* its first entry in the table of signers */
+	__u32 signers;
+	__u32 signature;  /* its first entry in the table of signatures, which are sorted */
+	__u32 signatures;
 };
-_Static_assert(sizeof(struct warder_layer) == 80, "layer layout");
+_Static_assert(sizeof(struct warder_layer) == 112, "layer layout");
+
+#include "warder_signed.h"
 
 #define WARDER_HIT_SHARDS_MAX 16
 
@@ -416,7 +426,8 @@ struct warder_image_header {
 	__u32 keys_pending;
 	__u32 layers;                      /* 1..WARDER_LAYERS_MAX; more than 1: a stack */
 	__u32 quiet;                       /* bit n: layer n is in learn mode */
-	__u32 pad;
+	__u32 signed_layers;               /* bit n: layer n requires signatures */
+	__u64 zero;
 	/* Of each layer: exact types first, then as in the text. */
 	struct warder_upcall upcall[WARDER_UPCALLS_MAX];
 	struct warder_layer layer[WARDER_LAYERS_MAX];
@@ -434,10 +445,13 @@ struct warder_image_header {
 	struct warder_section device;      /* struct warder_device_rule[] */
 	struct warder_section peer;        /* struct warder_peer_rule[] */
 	struct warder_section override_;   /* struct warder_override[] */
+	struct warder_section signer;      /* struct warder_signer[] */
+	struct warder_section signature;   /* struct warder_signature[] */
+	struct warder_section blob;        /* bytes of certificates and signatures */
 	struct warder_section strings;     /* NUL-terminated, the first is empty */
 };
-_Static_assert(sizeof(struct warder_image_header) == 24 + 24 + 32 + 8 +
-	       WARDER_UPCALLS_MAX * 24 + WARDER_LAYERS_MAX * 80 + 15 * 8, "image header layout");
+_Static_assert(sizeof(struct warder_image_header) == 24 + 24 + 32 + 16 +
+	       WARDER_UPCALLS_MAX * 24 + WARDER_LAYERS_MAX * 112 + 18 * 8, "image header layout");
 _Static_assert((sizeof(struct warder_image_header) + 256) % sizeof(struct warder_node) == 0,
 	       "the nodes follow the classes");
 

@@ -390,15 +390,16 @@ struct json_object *policy_rule_json(const struct warder_image *img, __u32 numbe
 /* ------------------------------------------------------------------- check */
 
 /* What the policy says and this kernel gives no place to enforce, where it could at all. */
-static void check_kernel(const char *path, const struct warder_image *img)
+static int check_kernel(const char *path, const struct warder_image *img)
 {
+	const char *missing;
 	struct loader_gap gap[LOADER_GAPS_MAX];
 	struct warder_error e = { "" };
 	bool used[WARDER_CLASS__MAX] = { false };
 	int n;
 
 	if (geteuid() || loader_probe(&e))
-		return;
+		return 0;
 	for (__u32 i = 1; i <= img->h.rule.count; i++)
 		used[image_rule(img, i)->class_ % WARDER_CLASS__MAX] = true;
 	n = loader_gaps(gap, LOADER_GAPS_MAX);
@@ -406,6 +407,16 @@ static void check_kernel(const char *path, const struct warder_image *img)
 		if (used[gap[i].class_ % WARDER_CLASS__MAX])
 			fprintf(stderr, "%s: warning: not enforced on this kernel: %s: %s\n", path,
 				class_name(gap[i].class_), gap[i].text);
+	missing = img->h.signed_layers ? loader_signed_missing() : NULL;
+	if (!missing)
+		return 0;
+	if (img->h.layer[0].signed_flags & WARDER_SIGNED_OPTIONAL)
+		fprintf(stderr, "%s: warning: not enforced on this kernel: signed_exec: it has no %s\n",
+			path, missing);
+	else
+		fprintf(stderr, "%s: error: signed_exec cannot be enforced: this kernel has no %s\n",
+			path, missing);
+	return !(img->h.layer[0].signed_flags & WARDER_SIGNED_OPTIONAL);
 }
 
 int cmd_policy_check(int argc, char **argv)
@@ -443,7 +454,8 @@ int cmd_policy_check(int argc, char **argv)
 		if (err == -ENOMEM)
 			fprintf(stderr, "%s: error: out of memory\n", argv[i]);
 		if (!err && !json)
-			check_kernel(argv[i], img);
+			err = check_kernel(argv[i], img);
+		bad |= err != 0;
 		if (!err && !json)
 			printf("%s: ok, policy %s, %u rules\n", argv[i],
 			       image_string(img, img->h.name), img->h.rule.count);

@@ -25,6 +25,9 @@ static const struct {
 	SECTION(device, struct warder_device_rule),
 	SECTION(peer, struct warder_peer_rule),
 	SECTION(override_, struct warder_override),
+	SECTION(signer, struct warder_signer),
+	SECTION(signature, struct warder_signature),
+	SECTION(blob, __u8),
 	SECTION(strings, char),
 #undef SECTION
 };

@@ -155,6 +155,20 @@ static void tell_recorded(const struct policy_event *e)
 		       e->why ? e->why : "?", e->where ? " at " : "", e->where ? e->where : "");
 }
 
+/* Only the kernel checks signatures: what it found is all there is to say. */
+static void explain_signature(const char *reason, size_t line, struct json_object *all)
+{
+	struct json_object *o = all ? json_object_new_object() : NULL;
+
+	if (!o) {
+		printf("line %zu: %s\n", line, reason);
+		return;
+	}
+	json_add_number(o, "line", (int64_t)line);
+	json_add_string(o, "explanation", reason);
+	json_object_array_add(all, o);
+}
+
 /* Each event of a file, under this policy. */
 static int explain_events(const struct warder_image *img, const char *path,
 			  struct json_object *all)
@@ -180,6 +194,11 @@ static int explain_events(const struct warder_image *img, const char *path,
 		if (n < 0) {
 			fprintf(stderr, "%s:%zu:1: error: %s\n", path, number, e.text);
 			return EXIT_WARDER;
+		}
+		if (!n && !strncmp(reason, POLICY_EVENT_SIGNED, strlen(POLICY_EVENT_SIGNED))) {
+			explain_signature(reason, number, all);
+			known++;
+			continue;
 		}
 		if (!n) {
 			fprintf(stderr, "%s:%zu:1: left out: %s\n", path, number, reason);

@@ -111,6 +111,8 @@ const char *fault_name(__u32 fault)
 		[WARDER_FAULT_ARGUMENT] = "argument",
 		[WARDER_FAULT_PROFILE] = "profile",
 		[WARDER_FAULT_LEARN_FULL] = "learn_full",
+		[WARDER_FAULT_SIGNERS] = "signers",
+		[WARDER_FAULT_DIGEST] = "digest",
 	};
 
 	return fault < WARDER_FAULT__MAX && names[fault] ? names[fault] : "unknown";
@@ -490,6 +492,8 @@ static void put_access(struct json_object *o, const struct warder_event *ev)
 {
 	char name[32];
 
+	if (ev->class_ == WARDER_CLASS_EXEC && ev->arg[1] == 1)
+		control_put_bool(o, "signature", 0);
 	switch (ev->class_) {
 	case WARDER_CLASS_FILE:
 	case WARDER_CLASS_EXEC:

@@ -176,6 +176,8 @@ static void render_verdict(struct line *l, struct json_object *o)
 		line_add(l, ", unreachable: the object has no name in this container");
 	else if (!strcmp(why, "fault"))
 		line_add(l, ", fault %s inside warder", text_of(o, "fault", "?"));
+	if (json_object_object_get_ex(o, "signature", NULL))
+		line_add(l, ", which wants a signature");
 	if (text_of(o, "transition", NULL))
 		line_add(l, true_of(o, "traced") ?
 				    ", but not to profile %s: the task is traced" :

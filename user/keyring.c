@@ -9,6 +9,7 @@
 #include <sys/random.h>
 
 #include "cleanup.h"
+#include "keyring_signers.h"
 
 #define KEYRING_NAME_SIZE 64
 
@@ -178,6 +179,7 @@ int keyring_destroy(struct keyring *k, uint64_t cid, const struct keyring_rings 
 	if (err)
 		return err;
 	grants_drop(k, cid);
+	keyring_keep_signers(k, cid, NULL, 0);
 	err = ring_drop(k, rings->container);
 	other = ring_drop(k, rings->session);
 	return err ? err : other;

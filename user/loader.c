@@ -34,7 +34,7 @@ const char *const loader_map_names[LOADER_FD__MAX] = {
 	[LOADER_FD_LEARN] = "warder_learn",
 	[LOADER_FD_KEYS] = "warder_keys",     [LOADER_FD_GRANTS] = "warder_grants",
 	[LOADER_FD_ALLOC_AS] = "warder_alloc_as", [LOADER_FD_CLEARS] = "warder_clears",
-	[LOADER_FD_UPCALLS] = "warder_upcalls",
+	[LOADER_FD_UPCALLS] = "warder_upcalls", [LOADER_FD_SIGNERS] = "warder_signers",
 };
 
 /* ------------------------------------------------------------- open and close */
@@ -232,6 +232,7 @@ int loader_map_fd(struct loader *l, enum loader_map which)
 		[LOADER_MAP_UPCALLS] = LOADER_FD_UPCALLS,
 		[LOADER_MAP_SOCKS] = LOADER_FD_SOCKS,
 		[LOADER_MAP_LEARN] = LOADER_FD_LEARN,
+		[LOADER_MAP_SIGNERS] = LOADER_FD_SIGNERS,
 	};
 
 	if (which >= LOADER_MAP__MAX)

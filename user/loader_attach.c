@@ -42,6 +42,7 @@
 #define NEED_FILE (1u << 10)     /* file rules, or the baseline for files of the kernel */
 #define NEED_ADOPTED (1u << 11)  /* adopted containers */
 #define NEED_ADOPTING (1u << 12) /* one is being adopted */
+#define NEED_SIGNED (1u << 13)   /* files need signatures to run */
 #define NEED_OPS 16
 #define NEED_OP(op) (1ull << (NEED_OPS + (op)))
 #define NEED_ALL_CLASSES ((__u64)NEED_ADOPTED - 1)
@@ -61,6 +62,11 @@ static const struct {
 	{ "warder_file_mprotect", NEED_MAP_EXEC | NEED_MEMORY, WARDER_CLASS_MEMORY, 1 },
 	{ "warder_mmap_addr", NEED_MEMORY, WARDER_CLASS_MEMORY, 1 },
 	{ "warder_program_new", NEED_MEMORY, WARDER_CLASS_MEMORY, 1 },
+	{ "warder_signed_exec", NEED_SIGNED, WARDER_CLASS_KEYRING, 1 },
+	{ "warder_signed_map", NEED_SIGNED, WARDER_CLASS_KEYRING, 1 },
+	{ "warder_signed_protect", NEED_SIGNED, WARDER_CLASS_KEYRING, 1 },
+	{ "warder_signed_open", NEED_SIGNED, WARDER_CLASS_KEYRING, 1 },
+	{ "warder_signed_truncate", NEED_SIGNED, WARDER_CLASS_KEYRING, 1 },
 	{ "warder_file_lock", NEED_LOCK, WARDER_CLASS_FILE, 1 },
 	{ "warder_path_notify", NEED_WATCH, WARDER_CLASS_FILE, 1 },
 	{ "warder_dentry_born", NEED_FILE, WARDER_CLASS_FILE, 1 },
@@ -203,6 +209,8 @@ __u64 loader_image_needs(const struct warder_image *img)
 	__u64 needs = NEED_ALWAYS | NEED_CONTAINER | img->h.override_ops << NEED_OPS;
 	const struct warder_profile *pr;
 
+	if (img->h.signed_layers)
+		needs |= NEED_SIGNED;
 	if (img->h.mode == WARDER_MODE_LEARN)
 		return needs | NEED_ALL_CLASSES;
 	for (__u32 n = 0; (pr = image_profile(img, n)); n++)
@@ -425,12 +433,35 @@ struct loader_prog *loader_find_program(const struct loader *l, const char *name
 	return NULL;
 }
 
+/* Signatures: what is missing can be a function as well as a hook. */
+static int check_signed(const struct warder_image *img, struct warder_error *reterr)
+{
+	const char *missing = loader_signed_missing();
+	char where[512];
+
+	for (__u32 i = 0; missing && i < WARDER_LAYERS_MAX; i++) {
+		const struct warder_layer *y = &img->h.layer[i];
+
+		if (y->signed_rule && !(y->signed_flags & WARDER_SIGNED_OPTIONAL))
+			return error_set(reterr, -EOPNOTSUPP,
+					 "%s: signed_exec cannot be enforced: this kernel has no %s; "
+					 "take the rule out, mark it `optional: true`, or use "
+					 "another kernel",
+					 image_rule_where(img, y->signed_rule, where, sizeof(where)),
+					 missing);
+	}
+	return 0;
+}
+
 int loader_check_image(struct loader *l, const struct warder_image *img,
 		       struct warder_error *reterr)
 {
-	__u64 needs = loader_image_needs(img);
+	__u64 needs = loader_image_needs(img) & ~(__u64)NEED_SIGNED;
 	__u32 rule = 0;
 	char where[512];
+
+	if (img->h.signed_layers && check_signed(img, reterr))
+		return -EOPNOTSUPP;
 
 	for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
 		const struct warder_rule *r;

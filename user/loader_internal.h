@@ -31,6 +31,7 @@ enum loader_fd {
 	LOADER_FD_CLEARS,
 	LOADER_FD_ALLOC_AS,
 	LOADER_FD_UPCALLS,
+	LOADER_FD_SIGNERS,
 	LOADER_FD__MAX,
 };
 #define LOADER_FD_OPTIONAL LOADER_FD_KEYS
@@ -110,10 +111,14 @@ int loader_pin_remove(const char *dir);
 /* Mounts bpffs and makes the parent folders of `dir`. */
 int loader_pin_prepare(const char *dir, struct warder_error *reterr);
 
+/* loader_signed.c: loader_signed_missing() of a kernel with this BTF; is a program left out then? */
+struct btf;
+const char *loader_signed_missing_in(const struct btf *btf);
+int loader_program_checks_signatures(const char *name);
+
 /* loader_calls.c: of the programs of supervised system calls, those that this kernel takes; after
  * pin_choose_programs(), before the object is loaded, and then once more. */
 struct bpf_object;
-struct btf;
 int loader_calls_choose(struct bpf_object *obj, const struct btf *btf, struct warder_error *reterr);
 int loader_calls_connect(struct bpf_object *obj, struct warder_error *reterr);
 /* enum warder_op of a program that an entry has, else WARDER_OP_NONE. */

@@ -189,7 +189,9 @@ static int pin_choose_programs(struct bpf_object *obj, const struct btf *btf,
 		const char *section = bpf_program__section_name(prog);
 		char name[128];
 
-		if (pin_target_exists(btf, section, name, sizeof(name)))
+		if (pin_target_exists(btf, section, name, sizeof(name)) &&
+		    (!loader_program_checks_signatures(bpf_program__name(prog)) ||
+		     !loader_signed_missing_in(btf)))
 			continue;
 		if (pin_is_required(section))
 			return error_set(reterr, -EOPNOTSUPP,

@@ -26,6 +26,7 @@ static const struct {
 	{ "supervise", cmd_supervise, "run a program that decides about refused calls" },
 	{ "ask", cmd_ask, "answer what policies leave to a person" },
 	{ "keyring", cmd_keyring, "show and change a container's keys" },
+	{ "sign", cmd_sign, "sign files that policies let run only then" },
 	{ "oci", cmd_oci, "answer for containers of other runtimes" },
 	{ "request-key", cmd_request_key, "who answers the kernel's requests for keys" },
 	{ "doctor", cmd_doctor, "can this host enforce, and does it?" },

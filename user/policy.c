@@ -55,6 +55,7 @@ void policy_free(struct policy *p)
 	free(p->var);
 	free(p->rule);
 	free(p->pattern);
+	free(p->signed_.signature);
 	arena_done(&p->arena);
 	free(p);
 }

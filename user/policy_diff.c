@@ -355,6 +355,23 @@ static void upcalls_text(const struct warder_image_header *h, char *buf, size_t 
 	}
 }
 
+/* "2 signers 0011223344556677, 120 signatures 8899aabbccddeeff": other certificates or signatures are
+ * other numbers. */
+static void signed_text(const struct warder_image *img, char *buf, size_t size)
+{
+	const struct warder_layer *l = &img->h.layer[0];
+	uint64_t h = 0xcbf29ce484222325ull;
+
+	buf[0] = 0;
+	if (!l->signed_rule)
+		return;
+	for (__u32 i = 0; i < img->h.signature.count * sizeof(struct warder_signature); i++)
+		h = (h ^ img->b[img->h.signature.offset + i]) * 0x100000001b3ull;
+	snprintf(buf, size, "%u signers %016llx, %u signatures %016llx%s", l->signers,
+		 (unsigned long long)l->signers_id, l->signatures, (unsigned long long)h,
+		 l->signed_flags & WARDER_SIGNED_OPTIONAL ? ", optional" : "");
+}
+
 static void diff_keyring(struct diff *d)
 {
 	const struct warder_image_header *h[2] = { &d->img[0]->h, &d->img[1]->h };
@@ -377,6 +394,9 @@ static void diff_keyring(struct diff *d)
 	for (unsigned k = 0; k < 2; k++)
 		upcalls_text(h[k], words[k], sizeof(words[k]));
 	diff_setting(d, "keyring.upcalls", words[0], words[1]);
+	for (unsigned k = 0; k < 2; k++)
+		signed_text(d->img[k], words[k], sizeof(words[k]));
+	diff_setting(d, "keyring.signed_exec", words[0], words[1]);
 	diff_setting(d, "keyring.join", joins[h[0]->layer[0].keys_join % WARDER_JOIN__MAX],
 		     joins[h[1]->layer[0].keys_join % WARDER_JOIN__MAX]);
 }

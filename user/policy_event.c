@@ -227,6 +227,29 @@ static const char *read_request(struct json_object *o, struct policy_event *e)
 	}
 }
 
+/* What the kernel found of a file's signature cannot be judged again without it. */
+static const char *signature_reason(int err)
+{
+	switch (err) {
+	case ENODATA:
+		return POLICY_EVENT_SIGNED "the policy has no signature of this file's content: it was "
+					   "never signed, or has changed, or is in memory only";
+	case ENOKEY:
+		return POLICY_EVENT_SIGNED "the file is signed, but by none of the policy's signers";
+	case EKEYREJECTED:
+		return POLICY_EVENT_SIGNED "the signature is not of this file's content";
+	case EBADMSG:
+		return POLICY_EVENT_SIGNED "the signature cannot be read";
+	case ETXTBSY:
+		return POLICY_EVENT_SIGNED "somebody has the file open for writing";
+	case EPERM:
+		return POLICY_EVENT_SIGNED "a mapping of the file would be writable, or was not checked "
+					   "when it was made";
+	default:
+		return POLICY_EVENT_SIGNED "the kernel has no digest of the file";
+	}
+}
+
 /* Members common to all; NULL, or why it is left out. */
 static const char *read_event(struct json_object *o, struct policy_event *e)
 {
@@ -254,6 +277,8 @@ static const char *read_event(struct json_object *o, struct policy_event *e)
 		e->where = text_of(rule, "where");
 	if (!e->learn && e->why && !strcmp(e->why, "fault"))
 		return "a fault inside warder refused it";
+	if (json_object_object_get_ex(o, "signature", NULL))
+		return signature_reason(e->err);
 	if (!e->learn && e->why && !strcmp(e->why, "baseline") &&
 	    e->request.class_ != WARDER_CLASS_PTRACE && e->request.class_ != WARDER_CLASS_SIGNAL &&
 	    e->request.class_ != WARDER_CLASS_IPC)

@@ -314,7 +314,8 @@ static int write_rules(struct compiler *c, struct writer *w, struct warder_image
 	device = writer_section(w, &h->device, p->devices, sizeof(*device));
 	peer = writer_section(w, &h->peer, p->peers, sizeof(*peer));
 	override = writer_section(w, &h->override_, p->overrides, sizeof(*override));
-	if (!rule || !profile || !mount || !net || !device || !peer || !override)
+	if (!rule || !profile || !mount || !net || !device || !peer || !override ||
+	    signed_write(w, h, &p->signed_))
 		return -E2BIG;
 	memcpy(net, p->net, p->nets * sizeof(*net));
 	memcpy(device, p->device, p->devices * sizeof(*device));

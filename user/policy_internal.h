@@ -253,6 +253,27 @@ struct policy_pair {
 	const char *key, *value;
 };
 
+/* Bytes in the arena. */
+struct policy_blob {
+	const unsigned char *data;
+	uint32_t length;
+};
+
+struct policy_signature {
+	struct warder_signed_content content;
+	struct policy_blob blob;
+};
+
+/* keyring.signed_exec */
+struct policy_signed {
+	bool require, optional;
+	uint32_t rule; /* index */
+	struct policy_blob signer[WARDER_SIGNERS_MAX];
+	size_t signers;
+	struct policy_signature *signature;
+	size_t signatures, cap;
+};
+
 struct policy {
 	struct arena arena;
 	const char *name;
@@ -265,6 +286,7 @@ struct policy {
 	uint32_t keys_join;
 	struct warder_upcall upcall[WARDER_UPCALLS_MAX]; /* `rule` is an index */
 	size_t upcalls;
+	struct policy_signed signed_;
 	uint64_t unsafe; /* WARDER_UNSAFE_* */
 
 	struct policy_var *var;
@@ -377,6 +399,13 @@ bool parse_fstype(struct parser *ps, const struct node *n, char ret[WARDER_FSTYP
 /* Letters, digits, '.', '_', '-'; NULL after a diagnostic. */
 const char *parse_id(struct parser *ps, const struct node *n, const char *what);
 int parse_errno(struct parser *ps, const struct node *n, uint8_t *ret);
+
+/* policy_signed.c: keyring.signed_exec as text; in an image; in an image of several. */
+void parse_signed_exec(struct parser *ps, struct node *n, bool optional);
+struct writer;
+int signed_write(struct writer *w, struct warder_image_header *h, const struct policy_signed *p);
+const char *signed_verify(const struct warder_image *img);
+void signed_copy(struct warder_image *to, const struct warder_image *from, __u32 layer, __u32 blob);
 
 int parser_run(struct parser *ps, struct node *root);
 

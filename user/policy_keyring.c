@@ -198,7 +198,7 @@ void parse_keyring(struct parser *ps, struct node *n)
 	}
 	v = map_get(n, "signed_exec");
 	if (v)
-		refuse_word(ps, v, optional, "keyring.signed_exec");
+		parse_signed_exec(ps, v, optional);
 	parse_rules(ps, n, "upcalls", parse_upcall);
 	v = map_get(n, "quota");
 	if (v)

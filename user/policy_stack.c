@@ -24,6 +24,7 @@ struct member {
 	/* Of mount and override rules alike: an accept record's set may be of either. */
 	__u32 set;
 	__u32 net, device, peer;
+	__u32 signer, signature, blob;
 	__u32 strings;
 	__u32 stride; /* product of the profiles of those before */
 };
@@ -74,6 +75,9 @@ static void stack_place(struct stack *s)
 		at.net += h->net.count;
 		at.device += h->device.count;
 		at.peer += h->peer.count;
+		at.signer += h->signer.count;
+		at.signature += h->signature.count;
+		at.blob += h->blob.count;
 		at.strings += h->strings.count;
 		at.stride *= h->profile.count;
 	}
@@ -112,6 +116,8 @@ static int stack_check(const struct stack *s, struct warder_error *reterr)
 	if (e->stride > WARDER_PROFILES_MAX)
 		return too_many(reterr, "combinations of profiles", e->stride,
 				WARDER_PROFILES_MAX);
+	if (e->signature > WARDER_SIGNATURES_MAX)
+		return too_many(reterr, "signatures", e->signature, WARDER_SIGNATURES_MAX);
 	if (upcalls > WARDER_UPCALLS_MAX)
 		return too_many(reterr, "upcall rules", upcalls, WARDER_UPCALLS_MAX);
 	return 0;
@@ -269,6 +275,7 @@ static void copy_rules(const struct stack *s, const struct member *m)
 	COPY_TABLE(s, m, device, warder_device_rule, m->device);
 	COPY_TABLE(s, m, peer, warder_peer_rule, m->peer);
 	copy_overrides(s, m);
+	signed_copy(s->img, m->img, m->layer, m->blob);
 	memcpy((char *)table(s, &s->img->h.strings) + m->strings, table_of(m, &h->strings),
 	       h->strings.count);
 }
@@ -424,6 +431,7 @@ static void stack_header(const struct stack *s)
 
 	*h = s->m[0].img->h;
 	memset(h->upcall, 0, sizeof(h->upcall));
+	h->signed_layers = 0;
 	h->name = h->hits = h->hit_shards = h->states = h->classes = h->quiet = 0;
 	h->layers = (__u32)s->count;
 	h->mode = WARDER_MODE_AUDIT;
@@ -444,6 +452,10 @@ static void stack_header(const struct stack *s)
 		h->classes = larger(h->classes, m->classes);
 		h->layer[i] = m->layer[0];
 		h->layer[i].rules = s->m[i].rule + m->rule.count;
+		h->layer[i].signed_rule = rule_of(&s->m[i], m->layer[0].signed_rule);
+		h->layer[i].signer = s->m[i].signer;
+		h->layer[i].signature = s->m[i].signature;
+		h->signed_layers |= (m->layer[0].signed_rule != 0) << i;
 		for (unsigned k = 0; k < WARDER_UPCALLS_MAX && m->upcall[k].rule; k++) {
 			h->upcall[upcalls] = m->upcall[k];
 			h->upcall[upcalls].layer = (__u8)(i & 0xf);
@@ -476,6 +488,9 @@ static int stack_sections(struct stack *s, __u32 *ret_length)
 		{ &h->device, e->device, sizeof(struct warder_device_rule) },
 		{ &h->peer, e->peer, sizeof(struct warder_peer_rule) },
 		{ &h->override_, e->set, sizeof(struct warder_override) },
+		{ &h->signer, e->signer, sizeof(struct warder_signer) },
+		{ &h->signature, e->signature, sizeof(struct warder_signature) },
+		{ &h->blob, e->blob, 1 },
 		{ &h->strings, e->strings + names_size(s), 1 },
 	};
 

@@ -86,6 +86,9 @@ static const char *verify_sections(const struct warder_image *img)
 		{ &h->device, sizeof(struct warder_device_rule) },
 		{ &h->peer, sizeof(struct warder_peer_rule) },
 		{ &h->override_, sizeof(struct warder_override) },
+		{ &h->signer, sizeof(struct warder_signer) },
+		{ &h->signature, sizeof(struct warder_signature) },
+		{ &h->blob, 1 },
 		{ &h->strings, 1 },
 	};
 	__u32 at = sizeof(*h);
@@ -457,7 +460,7 @@ static const char *verify_layers(const struct warder_image *img)
 	const struct warder_image_header *h = &img->h;
 	const struct warder_layer *l = &h->layer[0];
 
-	if (h->layers != 1 || h->link.count || h->pad)
+	if (h->layers != 1 || h->link.count || h->zero)
 		return "it has several layers";
 	for (unsigned i = 1; i < WARDER_LAYERS_MAX; i++)
 		if (memcmp(&h->layer[i], &none, sizeof(none)))
@@ -484,6 +487,8 @@ static const char *verify_defaults(const struct warder_image *img)
 	    h->unsafe >> WARDER_UNSAFE_BITS)
 		return "class defaults";
 	bad = verify_upcalls(img);
+	if (!bad)
+		bad = signed_verify(img);
 	if (bad)
 		return bad;
 	for (__u32 i = 0; i < h->override_.count; i++)

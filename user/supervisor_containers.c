@@ -540,6 +540,7 @@ static void ctr_adopt(struct supervisor *s, uint32_t slot, const struct warder_c
 	if (!c->foreign)
 		ctr_socket_remake(s, c);
 	ctr_rings_mend(s, c);
+	ctr_adopt_signers(s, c);
 	sup_event_lifecycle(s, c, "adopted", 0);
 }
 

@@ -282,6 +282,18 @@ static void sup_load_follow(struct supervisor *s, const struct sup_load *l)
 	}
 }
 
+/* What the new images need besides, for the containers that go by them. */
+static int sup_load_signers(struct supervisor *s, const struct sup_load *l,
+			    struct warder_error *reterr)
+{
+	int err = 0;
+
+	for (struct ctr *c = s->ctrs; !err && c; c = c->next)
+		if (c->policy_held && l->image[c->policy])
+			err = ctr_set_signers(s, c, &l->image[c->policy]->img, reterr);
+	return err;
+}
+
 /* Puts all of them, or none: what is replaced already comes back if one cannot be. Each container
  * has one image, so it sees the old policies or the new ones and never some of both. */
 static int sup_load_put(struct supervisor *s, const struct sup_load *l, struct warder_error *reterr)
@@ -323,6 +335,10 @@ static int sup_load_put(struct supervisor *s, const struct sup_load *l, struct w
 			log_error("policy %s cannot be put back: %s",
 				  sup_policy_name(s, (uint32_t)i), e.text);
 	}
+	for (struct ctr *c = s->ctrs; !err && c; c = c->next)
+		if (c->policy_held && l->image[c->policy])
+			ctr_keep_signers(s, c, &l->image[c->policy]->img,
+					 old[c->policy] ? &old[c->policy]->img : NULL);
 	for (int i = 0; i < WARDER_POLICIES_MAX; i++)
 		sup_image_unref(s, old[i]);
 	return err;
@@ -352,6 +368,8 @@ int sup_policy_load(struct supervisor *s, struct sup_image *image, uint32_t *ret
 		err = sup_stack_compose(s, p->member, p->layers, (uint32_t)slot, image,
 					&l->image[i], reterr);
 	}
+	if (!err)
+		err = sup_load_signers(s, l, reterr);
 	if (!err)
 		err = sup_load_put(s, l, reterr);
 	if (!err) {

@@ -401,6 +401,13 @@ int sup_notify_add(struct supervisor *s, struct ctr *c, int listener, struct war
 void sup_notify_adopt(struct supervisor *s);
 void sup_notify_close(struct supervisor *s);
 void ctr_rings_mend(struct supervisor *s, struct ctr *c);
+/* supervisor_signers.c: the rings that an image's signed_exec needs; those of neither image go. */
+int ctr_set_signers(struct supervisor *s, const struct ctr *c, const struct warder_image *img,
+		    struct warder_error *reterr);
+void ctr_keep_signers(struct supervisor *s, const struct ctr *c, const struct warder_image *now,
+		      const struct warder_image *before);
+/* After a restart. */
+void ctr_adopt_signers(struct supervisor *s, const struct ctr *c);
 void ctr_rings_look(struct supervisor *s, struct ctr *c);
 void ctr_free_all(struct supervisor *s);
 struct json_object *ctr_to_json(struct supervisor *s, struct ctr *c, int all);

@@ -194,6 +194,9 @@ int start_container(struct supervisor *s, struct conn *conn, struct container_sp
 			goto undo;
 		c->has_rings = 1;
 	}
+	err = ctr_set_signers(s, c, sup_policy_image(s, c->policy), reterr);
+	if (err)
+		goto undo;
 	launch.name = c->name;
 	launch.cid = c->cid;
 	launch.notify = launch_needs_filter(s, c);

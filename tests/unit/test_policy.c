@@ -161,7 +161,12 @@ static const struct policy_error errors[] = {
 	 "made up"},
 	{P "keyring:\n  upcalls:\n  - {type: user, to: host}\n  - {type: user, to: deny, by: kernel}\n",
 	 5, 5, "line 4 decides"},
-	{P "keyring: {signed_exec: {require: true}}\n", 2, 24, "not enforced"},
+	{P "keyring: {signed_exec: {require: true}}\n", 2, 24, "whose signatures"},
+	{P "keyring: {signed_exec: {signers: a}}\n", 2, 24, "\"require\" is missing"},
+	{P "keyring: {signed_exec: {require: true, signers: /nowhere/a.pem}}\n", 2, 49, "cannot open"},
+	{P "keyring: {signed_exec: {require: true, signers: /dev/null}}\n", 2, 49, "regular file"},
+	{P "keyring: {signed_exec: {require: true, signers: /proc/version}}\n", 2, 49,
+	 "no X.509 certificate"},
 	{P "include: nowhere\n", 2, 10, "no file nowhere.yaml"},
 	{P "include: ../x\n", 2, 10, "expected a name"},
 	/* rules that decide nothing */
@@ -277,7 +282,7 @@ static void test_optional(void **state)
 	(void)state;
 	assert_int_equal(try_text(text, strlen(text), &img, &d), 0);
 	assert_int_equal(d.errors, 0);
-	assert_int_equal(d.count, 3);
+	assert_int_equal(d.count, 2);
 	assert_int_equal(img->h.upcall[0].to, WARDER_UPCALL_QUEUE);
 	assert_int_equal(img->h.rule.count, 1);
 	policy_diags_done(&d);

@@ -1,0 +1,470 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* keyring.signed_exec against the kernel: execve, executable mappings, writers, the ring. */
+#include "harness.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <keyutils.h>
+#include <linux/bpf.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "keyring.h"
+#include "keyring_signers.h"
+#include "policy_signed.h"
+#include "signed_keys.h"
+
+#define DIR "/signed/"
+#define SIGNED(signers, signatures)                                                                \
+	"keyring:\n  signed_exec: {require: true, signers: " signers ", signatures: " signatures   \
+	"}\n"
+
+/* A program that exits with the byte at TINY_CODE, made of two instructions behind an ELF header.
+ */
+static const unsigned char tiny[] = {
+	0x7f, 'E',  'L',  'F',	2,    1, 1, 0, 0,    0, 0,    0, 0, 0, 0, 0, 2,	   0, 62, 0, 1, 0,
+	0,    0,    0x78, 0,	0x40, 0, 0, 0, 0,    0, 64,   0, 0, 0, 0, 0, 0,	   0, 0,  0, 0, 0,
+	0,    0,    0,	  0,	0,    0, 0, 0, 64,   0, 56,   0, 1, 0, 0, 0, 0,	   0, 0,  0, 1, 0,
+	0,    0,    5,	  0,	0,    0, 0, 0, 0,    0, 0,    0, 0, 0, 0, 0, 0x40, 0, 0,  0, 0, 0,
+	0,    0,    0x40, 0,	0,    0, 0, 0, 0x84, 0, 0,    0, 0, 0, 0, 0, 0x84, 0, 0,  0, 0, 0,
+	0,    0,    0,	  0x10, 0,    0, 0, 0, 0,    0, 0xbf, 7, 0, 0, 0, /* mov edi, 7 */
+	0xb8, 60,   0,	  0,	0,					  /* mov eax, exit */
+	0x0f, 0x05,							  /* syscall */
+};
+#define TINY_CODE 0x79
+#define GOOD 7
+
+static struct keyring *keyring;
+static __u32 slot, other_slot, plain_slot;
+
+static void make_program(const char *path, unsigned char code)
+{
+	unsigned char text[sizeof(tiny)];
+	int fd;
+
+	memcpy(text, tiny, sizeof(tiny));
+	text[TINY_CODE] = code;
+	unlink(path);
+	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0755);
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, text, sizeof(text)), sizeof(text));
+	close(fd);
+	assert_int_equal(chmod(path, 0755), 0);
+}
+
+/* ------------------------------------------------------------------ children */
+
+static int run(void *path)
+{
+	char *const argv[] = { path, NULL };
+
+	execve(path, argv, argv + 1);
+	return errno;
+}
+
+static int map_with(const char *path, int open_flags, int prot, int flags)
+{
+	int fd = open(path, open_flags | O_CLOEXEC);
+
+	if (fd < 0)
+		return 200;
+	return mmap(NULL, 4096, prot, flags, fd, 0) == MAP_FAILED ? errno : 0;
+}
+
+static int map(void *path)
+{
+	return map_with(path, O_RDONLY, PROT_READ | PROT_EXEC, MAP_PRIVATE);
+}
+
+static int map_shared(void *path)
+{
+	return map_with(path, O_RDONLY, PROT_READ | PROT_EXEC, MAP_SHARED);
+}
+
+static int map_writable(void *path)
+{
+	return map_with(path, O_RDONLY, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE);
+}
+
+/* The task's own descriptor can write. */
+static int map_open_for_writing(void *path)
+{
+	return map_with(path, O_RDWR, PROT_READ | PROT_EXEC, MAP_PRIVATE);
+}
+
+/* Somebody else's, which is closed already, but a shared mapping of it is not. */
+static int map_beside_shared(void *path)
+{
+	int fd = open(path, O_RDWR | O_CLOEXEC);
+
+	if (fd < 0 || mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0) == MAP_FAILED)
+		return 200;
+	close(fd);
+	return map(path);
+}
+
+static int protect_later(void *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	void *p = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE, fd, 0);
+
+	return p == MAP_FAILED ? 200 : h_errno(mprotect(p, 4096, PROT_READ | PROT_EXEC));
+}
+
+/* Executable all the time, but changed in between: its page is the task's own then. */
+static int protect_changed(void *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	char *p = mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE, fd, 0);
+
+	if (p == MAP_FAILED)
+		return 200;
+	if (mprotect(p, 4096, PROT_READ | PROT_EXEC))
+		return 201; /* nothing new */
+	if (mprotect(p, 4096, PROT_READ | PROT_WRITE | PROT_EXEC) != -1 || errno != EPERM)
+		return 202;
+	if (mprotect(p, 4096, PROT_READ | PROT_WRITE))
+		return 203;
+	p[0] = 0;
+	return h_errno(mprotect(p, 4096, PROT_READ | PROT_EXEC));
+}
+
+static int fill_memfd(void)
+{
+	int fd = memfd_create("good", 0);
+
+	return fd >= 0 && write(fd, tiny, sizeof(tiny)) == sizeof(tiny) ? fd : -1;
+}
+
+/* The content is signed; but who made it may change it. */
+static int run_memfd(void *arg)
+{
+	char *const argv[] = { "x", NULL };
+
+	(void)arg;
+	syscall(SYS_execveat, fill_memfd(), "", argv, argv + 1, AT_EMPTY_PATH);
+	return errno;
+}
+
+static int map_memfd(void *arg)
+{
+	(void)arg;
+	return mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_SHARED, fill_memfd(), 0) == MAP_FAILED
+		       ? errno
+		       : 0;
+}
+
+static int open_write(void *path)
+{
+	return h_errno(open(path, O_WRONLY | O_CLOEXEC));
+}
+
+static int cut(void *path)
+{
+	return h_errno(truncate(path, 16));
+}
+
+/* ------------------------------------------------------------------- helpers */
+
+/* Gives the container the rings that the policy needs, and then the policy. */
+static void set_policy(__u32 to, const char *text)
+{
+	struct warder_image *img = h_compile(text);
+	struct keyring_signer signer[WARDER_SIGNERS_MAX];
+	struct warder_error e = { "" };
+	uint32_t n = 0, len;
+
+	for (const unsigned char *der; (der = image_signer(img, 0, n, &len)); n++)
+		signer[n] = (struct keyring_signer) { .der = der, .length = len };
+	if (n && keyring_set_signers(keyring, h_cid(to), img->h.layer[0].signers_id, signer, n, &e))
+		fail_msg("%s", e.text);
+	free(img);
+	h_policy(to, text);
+}
+
+/* How the last event of the container reads. */
+static void expect_event(__u32 of, unsigned action, int err, const char *path)
+{
+	char name[WARDER_PATH_MAX], detail[WARDER_PATH_MAX];
+	struct warder_event e;
+
+	assert_int_equal(h_event_last(of, &e, name, detail), 1);
+	assert_int_equal(e.v.action, action);
+	assert_int_equal(e.v.err, err);
+	assert_int_equal(e.v.why, WARDER_WHY_RULE);
+	assert_int_equal(e.v.rule, 1);
+	assert_int_equal(e.class_, WARDER_CLASS_EXEC);
+	assert_string_equal(name, path);
+}
+
+static const struct {
+	const char *path;
+	int err; /* 0: runs */
+} files[] = {
+	{ DIR "good", 0 },
+	{ DIR "linked", 0 }, /* a hard link: the content counts */
+	{ DIR "unsigned", ENODATA },
+	{ DIR "tampered", ENODATA }, /* its digest is another one */
+	{ DIR "theirs", ENOKEY },
+	{ DIR "swapped", EKEYREJECTED }, /* with the signature of another content */
+	{ DIR "malformed", EBADMSG },
+};
+
+/* "--keys DIR": for scripts that need some. */
+static int write_keys(const char *dir)
+{
+	if (chdir(dir))
+		return 1;
+	h_write("own.key", own_key);
+	h_write("own.pem", own_cert);
+	h_write("other.key", other_key);
+	h_write("other.pem", other_cert);
+	return 0;
+}
+
+static void make_files(void)
+{
+	mkdir(DIR, 0755);
+	assert_int_equal(write_keys(DIR), 0);
+	make_program(DIR "good", GOOD);
+	make_program(DIR "unsigned", 8);
+	make_program(DIR "tampered", GOOD);
+	make_program(DIR "theirs", 9);
+	make_program(DIR "swapped", 10);
+	make_program(DIR "malformed", 11);
+	make_program(DIR "written", 12);
+	make_program(DIR "kept", 13);
+	assert_int_equal(link(DIR "good", DIR "linked"), 0);
+	h_write(DIR "script", "#!" DIR "good\n");
+	h_write(DIR "unsigned_script", "#!" DIR "good\n\n");
+	h_write(DIR "script_of_unsigned", "#!" DIR "unsigned\n");
+	h_shell("chmod 755 " DIR "*script*; cd " DIR " && "
+		"warder sign --key own.key --cert own.pem -o sigs good written kept script "
+		"script_of_unsigned && "
+		"warder sign --key other.key --cert other.pem -o sigs theirs && "
+		"good=$(sed -n '1s/[^ ]* //p' sigs) && swapped=$(sha256sum swapped) && "
+		"echo sha256:${swapped%%%% *} $good >> sigs && malformed=$(sha256sum malformed) && "
+		"echo sha256:${malformed%%%% *} MAQCAgME junk >> sigs && "
+		"printf x | dd of=tampered bs=1 seek=200 conv=notrunc 2>/dev/null");
+}
+
+static int setup(void **state)
+{
+	struct warder_error e = { "" };
+
+	(void)state;
+	make_files();
+	h_load();
+	if (keyring_new(&keyring, h_load(), &e))
+		fail_msg("%s", e.text);
+	slot = h_container("policy: signed\n");
+	other_slot = h_container("policy: signed-by-others\n");
+	plain_slot = h_container("policy: plain\n");
+	set_policy(slot, "policy: signed\n" SIGNED(DIR "own.pem", DIR "sigs"));
+	set_policy(other_slot, "policy: signed-by-others\n" SIGNED(DIR "other.pem", DIR "sigs"));
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	keyring_keep_signers(keyring, h_cid(slot), NULL, 0);
+	keyring_keep_signers(keyring, h_cid(other_slot), NULL, 0);
+	keyring_remove_registry(keyring);
+	keyring_free(keyring);
+	return 0;
+}
+
+/* --------------------------------------------------------------------- tests */
+
+static void only_signed_files_run(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+		char *path = (char *)(uintptr_t)files[i].path;
+
+		print_message("%s\n", path);
+		h_events_drop();
+		assert_int_equal(h_run((int)slot, run, path), files[i].err ? files[i].err : GOOD);
+		if (files[i].err)
+			expect_event(slot, WARDER_DENY, files[i].err, path);
+		assert_int_equal(h_run((int)slot, map, path), files[i].err);
+		assert_int_equal(h_run((int)slot, map_shared, path), files[i].err);
+		if (files[i].err)
+			expect_event(slot, WARDER_DENY, files[i].err, path);
+	}
+}
+
+static void others_are_not_concerned(void **state)
+{
+	(void)state;
+	assert_int_equal(h_run((int)plain_slot, run, DIR "unsigned"), 8);
+	assert_int_equal(h_run((int)plain_slot, map, DIR "unsigned"), 0);
+	assert_int_equal(h_run((int)plain_slot, map_writable, DIR "unsigned"), 0);
+	assert_int_equal(h_run(-1, run, DIR "unsigned"), 8);
+	/* Another container's signers are its own. */
+	assert_int_equal(h_run((int)other_slot, run, DIR "theirs"), 9);
+	assert_int_equal(h_run((int)other_slot, run, DIR "good"), ENOKEY);
+	assert_int_equal(h_run((int)other_slot, map, DIR "good"), ENOKEY);
+}
+
+static void scripts_and_interpreters(void **state)
+{
+	(void)state;
+	assert_int_equal(h_run((int)slot, run, DIR "script"), GOOD);
+	assert_int_equal(h_run((int)slot, run, DIR "unsigned_script"), ENODATA);
+	assert_int_equal(h_run((int)slot, run, DIR "script_of_unsigned"), ENODATA);
+	assert_int_equal(h_run((int)plain_slot, run, DIR "script_of_unsigned"), 8);
+}
+
+static void memory_is_no_file(void **state)
+{
+	(void)state;
+	assert_int_equal(h_run((int)slot, run_memfd, NULL), ENODATA);
+	assert_int_equal(h_run((int)slot, map_memfd, NULL), ENODATA);
+	assert_int_equal(h_run((int)plain_slot, run_memfd, NULL), GOOD);
+	assert_int_equal(h_run((int)plain_slot, map_memfd, NULL), 0);
+}
+
+static void what_is_mapped_stays(void **state)
+{
+	(void)state;
+	assert_int_equal(h_run((int)slot, map_writable, DIR "good"), EPERM);
+	assert_int_equal(h_run((int)slot, protect_later, DIR "good"), EPERM);
+	assert_int_equal(h_run((int)slot, protect_changed, DIR "good"), EPERM);
+	assert_int_equal(h_run((int)plain_slot, protect_later, DIR "good"), 0);
+	/* Whoever could write it now: no mark is left by a refusal. */
+	assert_int_equal(h_run((int)slot, map_open_for_writing, DIR "written"), ETXTBSY);
+	assert_int_equal(h_run((int)slot, map_beside_shared, DIR "written"), ETXTBSY);
+	assert_int_equal(h_run((int)slot, open_write, DIR "written"), 0);
+	assert_int_equal(h_run((int)slot, map, DIR "written"), 0);
+	assert_int_equal(h_run((int)slot, open_write, DIR "written"), ETXTBSY);
+	assert_int_equal(h_run((int)slot, cut, DIR "written"), ETXTBSY);
+	assert_int_equal(h_run((int)plain_slot, open_write, DIR "written"), ETXTBSY);
+	assert_int_equal(h_run((int)plain_slot, cut, DIR "written"), ETXTBSY);
+	/* The host is not kept from it; then it is another content. */
+	assert_int_equal(h_run(-1, cut, DIR "written"), 0);
+	assert_int_equal(h_run((int)slot, map, DIR "written"), ENODATA);
+	/* What is not signed is nobody's to block. */
+	assert_int_equal(h_run((int)slot, map, DIR "unsigned"), ENODATA);
+	assert_int_equal(h_run((int)plain_slot, open_write, DIR "unsigned"), 0);
+}
+
+/* A new file in the place of one that is mapped is as it ever was. */
+static void files_are_replaced(void **state)
+{
+	(void)state;
+	assert_int_equal(h_run((int)slot, map, DIR "kept"), 0);
+	make_program(DIR "new", 14);
+	assert_int_equal(rename(DIR "new", DIR "kept"), 0);
+	assert_int_equal(h_run((int)slot, run, DIR "kept"), ENODATA);
+	assert_int_equal(h_run((int)plain_slot, open_write, DIR "kept"), 0);
+}
+
+/* By its own permissions nobody but a possessor has any, and for containers it is not there. */
+static int refused(long result)
+{
+	return result == -1 && (errno == EACCES || errno == ENOKEY);
+}
+
+static int look_at_ring(void *arg)
+{
+	int32_t ring = *(int32_t *)arg;
+	char buf[64];
+
+	return !refused(keyctl_describe(ring, buf, sizeof(buf)))	    ? 1
+	       : !refused(keyctl_read(ring, buf, sizeof(buf)))		    ? 2
+	       : !refused(keyctl_clear(ring))				    ? 3
+	       : !refused(keyctl_invalidate(ring))			    ? 4
+	       : !refused(keyctl_revoke(ring))				    ? 5
+	       : !refused(keyctl_search(ring, "asymmetric", "signer:1", 0)) ? 6
+	       : !refused(keyctl_setperm(ring, KEY_POS_ALL | KEY_USR_ALL))  ? 7
+	       : !refused(keyctl_link(ring, KEY_SPEC_PROCESS_KEYRING))	    ? 8
+	       : !refused(add_key("user", "mine", "x", 1, ring))	    ? 9
+									    : 0;
+}
+
+static void the_ring_is_sealed(void **state)
+{
+	int map_fd = loader_map_fd(h_load(), LOADER_MAP_SIGNERS);
+	struct warder_signers_key key = { .cid = h_cid(slot) };
+	struct warder_image *img = h_compile("policy: x\n" SIGNED(DIR "own.pem", DIR "sigs"));
+	char describe[128];
+	union bpf_attr attr = { .map_fd = (__u32)map_fd };
+	int32_t ring, mine;
+
+	(void)state;
+	key.signers_id = img->h.layer[0].signers_id;
+	free(img);
+	attr.key = (uintptr_t)&key;
+	attr.value = (uintptr_t)&ring;
+	assert_int_equal(syscall(SYS_bpf, BPF_MAP_LOOKUP_ELEM, &attr, sizeof(attr)), 0);
+	assert_int_equal(h_run((int)slot, look_at_ring, &ring), 0);
+	/* Nor by whom it was made. */
+	assert_true(keyctl_describe(ring, describe, sizeof(describe)) > 0);
+	mine = add_key("user", "mine", "x", 1, KEY_SPEC_PROCESS_KEYRING);
+	assert_true(mine > 0);
+	assert_int_equal(keyctl_link(mine, ring), -1);
+	assert_int_equal(errno, EACCES);
+	assert_int_equal(keyctl_clear(ring), -1);
+	assert_int_equal(errno, EACCES);
+	assert_int_equal(keyctl_setperm(ring, KEY_POS_ALL), -1);
+	assert_int_equal(errno, EACCES);
+	assert_int_equal(h_run((int)slot, run, DIR "good"), GOOD);
+}
+
+static void reload_and_missing_ring(void **state)
+{
+	__u64 faults = h_fault_count(WARDER_FAULT_SIGNERS);
+
+	(void)state;
+	set_policy(slot,
+		   "policy: signed\n" SIGNED("[" DIR "own.pem, " DIR "other.pem]", DIR "sigs"));
+	assert_int_equal(h_run((int)slot, run, DIR "theirs"), 9);
+	assert_int_equal(h_run((int)slot, run, DIR "good"), GOOD);
+	set_policy(slot, "policy: signed\n" SIGNED(DIR "other.pem", DIR "sigs"));
+	assert_int_equal(h_run((int)slot, run, DIR "theirs"), 9);
+	assert_int_equal(h_run((int)slot, run, DIR "good"), ENOKEY);
+	/* Without its ring nothing runs, and it is a fault. */
+	keyring_keep_signers(keyring, h_cid(slot), NULL, 0);
+	assert_int_equal(h_run((int)slot, run, DIR "theirs"), EACCES);
+	assert_int_equal(h_fault_count(WARDER_FAULT_SIGNERS), faults + 1);
+	set_policy(slot, "policy: signed\n" SIGNED(DIR "own.pem", DIR "sigs"));
+	assert_int_equal(h_run((int)slot, run, DIR "good"), GOOD);
+}
+
+static void audit_refuses_nothing(void **state)
+{
+	(void)state;
+	set_policy(slot, "policy: signed\nmode: audit\n" SIGNED(DIR "own.pem", DIR "sigs"));
+	h_events_drop();
+	assert_int_equal(h_run((int)slot, run, DIR "unsigned"), 8);
+	expect_event(slot, WARDER_AUDIT, ENODATA, DIR "unsigned");
+	assert_int_equal(h_run((int)slot, map_writable, DIR "good"), 0);
+	expect_event(slot, WARDER_AUDIT, EPERM, DIR "good");
+	set_policy(slot, "policy: signed\n" SIGNED(DIR "own.pem", DIR "sigs"));
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(only_signed_files_run),
+		cmocka_unit_test(others_are_not_concerned),
+		cmocka_unit_test(scripts_and_interpreters),
+		cmocka_unit_test(memory_is_no_file),
+		cmocka_unit_test(what_is_mapped_stays),
+		cmocka_unit_test(files_are_replaced),
+		cmocka_unit_test(the_ring_is_sealed),
+		cmocka_unit_test(reload_and_missing_ring),
+		cmocka_unit_test(audit_refuses_nothing),
+	};
+
+	if (argc == 3 && !strcmp(argv[1], "--keys"))
+		return write_keys(argv[2]);
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
