@@ -188,6 +188,7 @@ _Noreturn static void executor_main(int fd, pid_t parent)
 	umask(0);
 	operation_init(&op);
 	for (;;) {
+		unsigned brings;
 		int came[2];
 		ssize_t got = message_receive(fd, &req, sizeof(req), came, 2, 0);
 
@@ -203,14 +204,20 @@ _Noreturn static void executor_main(int fd, pid_t parent)
 			executor_hurry(0);
 		else if (req.step == EXECUTOR_DROP)
 			executor_hurry(1);
+		if (req.step == EXECUTOR_MAKE && req.cloned) {
+			op.tree = take_fd(&came[req.owned ? 1 : 0]);
+			if (op.tree < 0)
+				_exit(1);
+		}
 		if (req.step == EXECUTOR_GIVE)
 			give_descriptor(&req, came[0], came[1], &reply);
 		else
 			operation_step(&op, &home, &req, came[0], &reply);
 		close_fd(&came[0]);
 		close_fd(&came[1]);
+		brings = req.step == EXECUTOR_CLONE && !reply.error;
 		if (req.step != EXECUTOR_DROP &&
-		    message_send(fd, &reply, sizeof(reply), NULL, 0, 0) != sizeof(reply))
+		    message_send(fd, &reply, sizeof(reply), &reply.fd, brings, 0) != sizeof(reply))
 			_exit(1);
 	}
 }
@@ -417,14 +424,16 @@ int executor_send_two(struct executor *ex, const struct executor_request *req, i
 	return -errno;
 }
 
-int executor_receive(struct executor *ex, struct executor_reply *ret)
+int executor_receive(struct executor *ex, struct executor_reply *ret, int *ret_fd)
 {
-	ssize_t got = recv(ex->fd, ret, sizeof(*ret), MSG_DONTWAIT);
+	ssize_t got = message_receive(ex->fd, ret, sizeof(*ret), ret_fd, 1, MSG_DONTWAIT);
 
 	if (got < 0)
-		return errno == EAGAIN || errno == EINTR ? -EAGAIN : -EPIPE;
-	if (got != sizeof(*ret))
+		return got == -EAGAIN || got == -EINTR ? -EAGAIN : -EPIPE;
+	if (got != sizeof(*ret)) {
+		close_fd(ret_fd);
 		return -EPIPE;
+	}
 	/* The executor read these from a container: the ends are ours to make sure of. */
 	ret->what[sizeof(ret->what) - 1] = '\0';
 	ret->comm[sizeof(ret->comm) - 1] = '\0';

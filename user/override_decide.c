@@ -309,9 +309,10 @@ static enum near rule_try(const struct warder_image *img, unsigned i,
 	if (!f->unresolved && r->bind && strcmp(f->source, image_string(img, r->bind))) {
 		snprintf(why, size, "offers %.*s, not %.*s", NAME_SHOWN, image_string(img, r->bind),
 			 NAME_SHOWN, f->source);
-		return NEAR_SOURCE;
+		return NEAR_TYPE;
 	}
-	if (!f->unresolved && f->op == WARDER_OP_MOUNT && r->ops == WARDER_MNT_MOVE &&
+	if (!f->unresolved && f->op == WARDER_OP_MOUNT &&
+	    (r->ops == WARDER_MNT_MOVE || (r->ops == WARDER_MNT_BIND && !r->bind)) &&
 	    !(sets->sources >> i & 1)) {
 		snprintf(why, size, "does not allow the source %.*s", NAME_SHOWN,
 			 !f->from ? "without a name" : *f->from ? f->from : "/");
@@ -393,10 +394,13 @@ static const char *built_in_deny(const struct override_facts *f, const struct wa
 		return "the target's mount is shared with the host";
 	if (!f->open && !f->target)
 		return "the target has no name in the container";
+	if (f->mounts > OVERRIDE_MOUNTS_MAX ||
+	    f->mounts + (f->flags & MS_REC ? f->below : 0) >= OVERRIDE_MOUNTS_MAX)
+		return "the mount namespace would have too many mounts";
 	if (ops == WARDER_MNT_NEW)
 		return type_refused(f->fstype);
-	if (!r->bind)
-		return "the rule offers no host path (bind:)";
+	if (!r->bind && f->covers_kernel)
+		return "the source shows the kernel's own state, of which runtimes mask parts";
 	return NULL;
 }
 
@@ -431,6 +435,7 @@ static void decide_match(const struct warder_image *img, const struct override_f
 			 where);
 		return;
 	}
+	d->bind = r->bind ? image_string(img, r->bind) : NULL;
 	denied = built_in_deny(f, r, d->ops);
 	if (!denied && !override_is_limited(r))
 		denied = "it states no limits for what is performed";
@@ -451,7 +456,6 @@ static void decide_match(const struct warder_image *img, const struct override_f
 	d->attr = override_mount_attr(f->flags | r->force | MS_NOSUID | MS_NODEV);
 	if (d->ops == WARDER_MNT_REMOUNT)
 		d->attr_clear = override_remount_clear(f, d->attr);
-	d->bind = r->bind ? image_string(img, r->bind) : NULL;
 	snprintf(d->reason, sizeof(d->reason), "rule %s allows it", where);
 }
 
@@ -487,7 +491,7 @@ static __u32 mount_denied(const struct warder_image *img, __u32 pr, struct warde
 static int call_denied(const struct warder_image *img, __u32 pr, const struct override_facts *f,
 		       const struct warder_mount_request *m)
 {
-	const char *names[] = { f->target, f->object, f->from };
+	const char *names[] = { f->target, f->object, m->op == WARDER_MNT_BIND ? NULL : f->from };
 
 	if (!m->op)
 		return f->unresolved ? 0 : override_object_denied(img, pr, f);

@@ -428,16 +428,23 @@ static void parse_override_mount(struct parser *ps, struct node *n, struct polic
 				 struct fstypes *types)
 {
 	struct node *type = map_get(n, "type"), *bind = map_get(n, "bind"), *v;
+	struct node *source = map_get(n, "source");
 
 	if (type && bind)
 		parser_error(ps, n,
 			     "override: a rule speaks of a new file system (type) or of a "
 			     "host path (bind), not of both");
-	else if (!type && !bind)
+	else if (!type && !bind && !source)
 		parser_error(ps, n,
-			     "override: a rule on mount needs type (a new file system) or "
-			     "bind (a host path)");
-	o->o.ops = bind ? WARDER_MNT_BIND : WARDER_MNT_NEW;
+			     "override: a rule on mount needs type (a new file system), bind (a host "
+			     "path) or source (a bind of what is in the container)");
+	else if (source && (type || bind))
+		parser_error(ps, source,
+			     "source: a rule with type or bind has none: the source of a new file "
+			     "system is a name only, and bind is the source");
+	else if (source && !map_get(n, "target"))
+		parser_error(ps, n, "override: a rule on a bind in the container needs source and target");
+	o->o.ops = type ? WARDER_MNT_NEW : WARDER_MNT_BIND;
 	o->o.force = bind ? 0 : MS_NOSUID | MS_NODEV;
 	types->count = type ? 0 : 1;
 	if (type)
@@ -448,7 +455,9 @@ static void parse_override_mount(struct parser *ps, struct node *n, struct polic
 	if (v)
 		parse_flags(ps, v, &o->o.require, &o->o.forbid);
 	v = map_get(n, "options");
-	if (v && expect_map(ps, v, "options"))
+	if (v && source && !type)
+		parser_error(ps, v, "options: a bind has none");
+	else if (v && expect_map(ps, v, "options"))
 		for (size_t i = 0; i + 1 < v->count; i += 2)
 			read_option(ps, v->item[i], v->item[i + 1], o);
 	v = map_get(n, "force");
@@ -475,7 +484,7 @@ static void parse_override_change(struct parser *ps, struct node *n, uint32_t ch
 		refuse_keys(ps, n, of_remounts, ARRAY_SIZE(of_remounts),
 			    "only rules on mount and remount have it");
 	if (change != WARDER_MNT_MOVE && map_get(n, "source"))
-		parser_error(ps, map_get(n, "source"), "source: only rules on move have it");
+		parser_error(ps, map_get(n, "source"), "source: only rules on mount and move have it");
 	if (change == WARDER_MNT_MOVE && flags)
 		parser_error(ps, flags, "flags: a move has none");
 	else if (flags)
@@ -572,8 +581,6 @@ void parse_override(struct parser *ps, struct node *n)
 		parser_error(ps, n, "on: mount, remount, move and propagation need a rule each");
 	else if (mount && on.change)
 		parse_override_change(ps, n, on.change, &o);
-	else if (mount && map_get(n, "source"))
-		parser_error(ps, map_get(n, "source"), "source: only rules on move have it");
 	else if (mount)
 		parse_override_mount(ps, n, &o, &types);
 	else
@@ -610,7 +617,7 @@ void parse_override(struct parser *ps, struct node *n)
 		for (size_t i = first; i < p->overrides; i++)
 			p->override[i].targets = o.targets;
 	}
-	source = on.change == WARDER_MNT_MOVE ? map_get(n, "source") : NULL;
+	source = mount && (!on.change || on.change == WARDER_MNT_MOVE) ? map_get(n, "source") : NULL;
 	if (source) {
 		parser_add_patterns(ps, source, "source", index, WARDER_START_OVERRIDE_SOURCE, set,
 				    &o.sources);
