@@ -75,6 +75,7 @@ struct executor_request {
 	__u64 notify;  /* GIVE: id of the notification */
 	__u64 mnt_id;
 	char fstype[WARDER_FSTYPE_SIZE];  /* MAKE */
+	char image[EXECUTOR_TEXT_SIZE];   /* MAKE of a new file system: the host's file that it is in */
 	char name[EXECUTOR_SOURCE_SIZE];  /* MAKE: what mountinfo shows as source */
 	char text[2 * EXECUTOR_TEXT_SIZE]; /* MAKE, PERFORM: options "k=v", each with a NUL, an empty
 					    * one at the end; or the host path to bind, empty: op's own source */
@@ -121,6 +122,7 @@ struct executor_reply {
 	/* RESOLVE of a new mount or a bind; (__u32)-1: cannot be counted */
 	__u32 mounts; /* in the caller's mount namespace */
 	__u32 below;  /* of these, below the source */
+	__u32 loops;  /* of these, on loop devices */
 	__u32 value_len; /* RESOLVE: bytes of `data` that count */
 	struct executor_sched sched;
 	/* RESOLVE of what a seccomp filter asks about */
@@ -251,5 +253,7 @@ void operation_step(struct operation *op, const struct executor_home *home,
 /* Opens a host path of which no component is a symlink or can be written by others than root.
  * -errno, and why in one sentence (`path` aside). */
 int bind_source_open(const char *path, int *ret_fd, char *why, size_t size);
+/* The same of an image, which must be a regular file. */
+int image_open(const char *path, int *ret_fd, char *why, size_t size);
 
 #endif

@@ -63,7 +63,7 @@ void mounts_count(const struct operation *op, const struct executor_home *home, 
 	size_t size = 0;
 	ssize_t got = 0;
 
-	reply->mounts = reply->below = (__u32)-1;
+	reply->mounts = reply->below = reply->loops = (__u32)-1;
 	snprintf(link, sizeof(link), "fd/%d", fd);
 	if (!setns(op->mntns, CLONE_NEWNS)) {
 		if (fd >= 0)
@@ -74,9 +74,10 @@ void mounts_count(const struct operation *op, const struct executor_home *home, 
 	if (!info || got < 0)
 		return;
 	path[got] = '\0';
-	reply->mounts = reply->below = 0;
+	reply->mounts = reply->below = reply->loops = 0;
 	while (getline(&line, &size, info) > 0) {
 		reply->mounts++;
+		reply->loops += strstr(line, " /dev/loop") != NULL;
 		if (fd >= 0 && mountinfo_point(line, point, sizeof(point)) && is_below(point, path))
 			reply->below++;
 	}

@@ -80,6 +80,10 @@ int bind_clone(struct operation *op, const struct executor_home *home, int recur
 	       struct executor_reply *reply);
 int bind_finish(struct operation *op, __u32 attr_flags, struct executor_reply *reply);
 
+/* executor_image.c: MAKE of a new file system that lies in req->image. */
+int image_make(struct operation *op, const struct executor_home *home,
+	       const struct executor_request *req, int userns, struct executor_reply *reply);
+
 /*
  * The path of `fd` from op->names, "" if there is none: it is not below it, or (`again`) what the path
  * leads to is something else. That cannot be asked once something is mounted there.

@@ -291,7 +291,9 @@ static void make(struct operation *op, const struct executor_home *home,
 	}
 	if (!req->owned)
 		userns = -1;
-	err = req->ops == WARDER_MNT_NEW ? make_new(op, req, userns, reply) :
+	err = req->ops == WARDER_MNT_NEW && req->image[0] ?
+		      image_make(op, home, req, userns, reply) :
+	      req->ops == WARDER_MNT_NEW ? make_new(op, req, userns, reply) :
 	      req->ops != WARDER_MNT_BIND ? fail(reply, -EOPNOTSUPP, "no such operation") :
 	      req->text[0]		  ? make_bind(op, req, userns, reply) :
 					    make_clone(op, home, req, reply);

@@ -46,12 +46,27 @@ static const struct {
 	{ "squashfs", "the kernel would read an image that a container may have written" },
 };
 
-static const char *type_refused(const char *type)
+/* Those that are made of an image that is trusted. */
+static const char *const image_types[] = { "ext4", "erofs", "squashfs" };
+
+/* `image`: the rule offers one, and trusts it. */
+static const char *type_refused(const char *type, int image)
 {
+	for (size_t i = 0; image && i < ARRAY_SIZE(image_types); i++)
+		if (!strcmp(type, image_types[i]))
+			return NULL;
+	if (image)
+		return "no such file system is read from an image";
 	for (size_t i = 0; i < ARRAY_SIZE(fs_types); i++)
 		if (!strcmp(type, fs_types[i].type))
 			return fs_types[i].refused;
-	return "this version makes only tmpfs";
+	return "this version makes only tmpfs, and ext4, erofs and squashfs of trusted images";
+}
+
+/* fsopen(2) comes before its source is said. */
+static int source_is_open(const struct override_facts *f)
+{
+	return f->unresolved || (f->open && !(f->flags & MS_BIND) && !f->source[0]);
 }
 
 /* Room for a name within `reason`: the middle of a long one is of no use there. */
@@ -306,7 +321,7 @@ static enum near rule_try(const struct warder_image *img, unsigned i,
 		snprintf(why, size, "allows only type %.31s", r->type);
 		return NEAR_TYPE;
 	}
-	if (!f->unresolved && r->bind && strcmp(f->source, image_string(img, r->bind))) {
+	if (r->bind && !source_is_open(f) && strcmp(f->source, image_string(img, r->bind))) {
 		snprintf(why, size, "offers %.*s, not %.*s", NAME_SHOWN, image_string(img, r->bind),
 			 NAME_SHOWN, f->source);
 		return NEAR_TYPE;
@@ -397,8 +412,10 @@ static const char *built_in_deny(const struct override_facts *f, const struct wa
 	if (f->mounts > OVERRIDE_MOUNTS_MAX ||
 	    f->mounts + (f->flags & MS_REC ? f->below : 0) >= OVERRIDE_MOUNTS_MAX)
 		return "the mount namespace would have too many mounts";
+	if (ops == WARDER_MNT_NEW && r->bind && f->loops >= OVERRIDE_LOOPS_MAX)
+		return "the mount namespace has too many mounts of loop devices";
 	if (ops == WARDER_MNT_NEW)
-		return type_refused(f->fstype);
+		return type_refused(f->fstype, r->bind != 0);
 	if (!r->bind && f->covers_kernel)
 		return "the source shows the kernel's own state, of which runtimes mask parts";
 	return NULL;
@@ -674,10 +691,11 @@ int override_check_binds(const struct warder_image *img, struct warder_error *re
 		if (!r->bind)
 			continue;
 		path = image_string(img, r->bind);
-		err = bind_source_open(path, &fd, why, sizeof(why));
+		err = r->ops == WARDER_MNT_NEW ? image_open(path, &fd, why, sizeof(why)) :
+						 bind_source_open(path, &fd, why, sizeof(why));
 		if (err)
 			return error_set(reterr, -EINVAL,
-					 "%s: bind: %s cannot be offered: %s; offer a path that only "
+					 "%s: %s cannot be offered: %s; offer a path that only "
 					 "root can change",
 					 image_rule_where(img, r->rule, where, sizeof(where)), path,
 					 why[0] ? why : strerror(-err));

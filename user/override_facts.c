@@ -56,6 +56,7 @@ static void facts_mount(struct override *o, struct job *j, struct override_facts
 		f->target = n->target;
 	f->mounts = r->mounts;
 	f->below = r->below;
+	f->loops = r->loops;
 	if (warder_mount_op(f->flags) == WARDER_MNT_BIND && j->token) {
 		notify_tree(j, &f->from, &f->below);
 		return;

@@ -311,7 +311,6 @@ static int job_is_own_bind(const struct job *j)
 static void job_make(struct override *o, struct job *j)
 {
 	const struct executor_reply *r = &o->reply;
-
 	int tree = -1, userns = j->ctr.userns_owned ? j->target.userns_fd : -1;
 	const char *from;
 	__u32 below;
@@ -325,9 +324,11 @@ static void job_make(struct override *o, struct job *j)
 	/* Only for show: a longer one is left out, it is not compared by anything. */
 	if (strlen(r->source) < sizeof(o->req.name))
 		strcpy(o->req.name, r->source);
-	if (j->decision.bind)
+	if (j->decision.bind && j->decision.ops == WARDER_MNT_NEW)
+		snprintf(o->req.image, sizeof(o->req.image), "%s", j->decision.bind);
+	else if (j->decision.bind)
 		snprintf(o->req.text, sizeof(o->req.text), "%s", j->decision.bind);
-	else if (j->decision.ops == WARDER_MNT_NEW)
+	if (j->decision.ops == WARDER_MNT_NEW)
 		memcpy(o->req.text, j->decision.options, sizeof(o->req.text));
 	o->req.recursive = !!(j->mount_flags & MS_REC);
 	if (job_is_own_bind(j) && j->token) {

@@ -346,6 +346,41 @@ static void test_bind_rules(void **state)
 	img = before;
 }
 
+/* File systems in images that the host offers. */
+static void test_image_rules(void **state)
+{
+	static const char text[] =
+		"policy: t\n"
+		"override:\n"
+		"  - {on: mount, type: ext4, image: /srv/x.img, trusted_image: true, target: /mnt/s/**, "
+		"options: {noload: '*'}, do: perform}\n"
+		"  - {on: mount, type: tmpfs, target: /mnt/s/**, do: perform}\n";
+	struct warder_image *before = img;
+
+	(void)state;
+	img = compile(text);
+#define IMAGE (f.fstype = "ext4", f.source = "/srv/x.img")
+	PERFORMS(MOUNT, IMAGE);
+	assert_string_equal(decision.bind, "/srv/x.img");
+	/* Read-only, whatever is asked for. */
+	assert_int_equal(decision.attr, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
+	PERFORMS(MOUNT, IMAGE; f.data = "noload");
+	KEEPS(MOUNT, "does not list option errors", IMAGE; f.data = "errors=panic");
+	KEEPS(MOUNT, "offers /srv/x.img, not /dev/sda", IMAGE; f.source = "/dev/sda");
+	KEEPS(MOUNT, "does not allow the target", IMAGE; f.target = "/mnt/u");
+	KEEPS(MOUNT, "allows only type", IMAGE; f.fstype = "ext3");
+	PERFORMS(MOUNT, IMAGE; f.loops = 15);
+	KEEPS(MOUNT, "loop devices", IMAGE; f.loops = 16);
+	/* A new file system by steps: its source is said after fsopen(2). */
+	PERFORMS(MOUNT, IMAGE; f.open = 1; f.target = NULL; f.source = "");
+	KEEPS(MOUNT, "offers", IMAGE; f.open = 1; f.target = NULL; f.source = "/dev/sda");
+	KEEPS(MOUNT, "offers", IMAGE; f.source = "");
+	PERFORMS(MOUNT, f.loops = 16);
+	assert_null(decision.bind);
+	free(img);
+	img = before;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -354,6 +389,7 @@ int main(void)
 		cmocka_unit_test(test_attribute_rules), cmocka_unit_test(test_name_rules),
 		cmocka_unit_test(test_priority_rules),	cmocka_unit_test(test_handler_rules),
 		cmocka_unit_test(test_steps),		cmocka_unit_test(test_bind_rules),
+		cmocka_unit_test(test_image_rules),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
