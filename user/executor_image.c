@@ -62,10 +62,11 @@ static int line_has_upper(const char *line, const char *path)
 
 /*
  * Has the caller's mount namespace a mount by which the file system of the image can be written? Then
- * the container may reach the image, now or when something is renamed. Unreadable counts as yes.
+ * the container may reach the image, now or when something is renamed. Unreadable counts as yes. `where`:
+ * such a one, if it is known.
  */
 static int container_can_write(const struct operation *op, const struct executor_home *home,
-			       const char *path, int image)
+			       const char *path, int image, char *where, size_t where_size)
 {
 	cleanup_fclose FILE *ours = mountinfo_own(home), *theirs = NULL;
 	cleanup_free char *line = NULL;
@@ -89,6 +90,8 @@ static int container_can_write(const struct operation *op, const struct executor
 			return 1;
 		found = (major == at.major && minor == at.minor && line_is_writable(line)) ||
 			line_has_upper(line, path);
+		if (found && !mountinfo_point(line, where, where_size))
+			where[0] = '\0';
 	}
 	return found;
 }
@@ -172,13 +175,15 @@ int image_make(struct operation *op, const struct executor_home *home,
 {
 	cleanup_close int image = -1, file = -1, loop = -1;
 	struct mount_attr attr = { .attr_set = MOUNT_ATTR_IDMAP };
-	char why[128] = "", device[32];
+	char why[128] = "", device[32], where[EXECUTOR_TEXT_SIZE] = "";
 	int err = image_open(req->image, &image, why, sizeof(why));
 
 	if (err)
 		return fail(reply, err, "%s", why);
-	if (container_can_write(op, home, req->image, image))
-		return fail(reply, -EACCES, "the container has a writable mount of the image's file system");
+	if (container_can_write(op, home, req->image, image, where, sizeof(where)))
+		return fail(reply, -EACCES,
+			    "the container has a writable mount of the image's file system%s%.40s",
+			    where[0] ? " at " : "", where);
 	file = open_again(home, image);
 	if (file < 0)
 		return fail(reply, file, "the image cannot be opened");

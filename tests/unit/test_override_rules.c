@@ -354,7 +354,7 @@ static void test_image_rules(void **state)
 		"override:\n"
 		"  - {on: mount, type: ext4, image: /srv/x.img, trusted_image: true, target: /mnt/s/**, "
 		"options: {noload: '*'}, do: perform}\n"
-		"  - {on: mount, type: tmpfs, target: /mnt/s/**, do: perform}\n";
+		"  - {on: mount, type: [tmpfs, overlay, nfs], target: /mnt/s/**, do: perform}\n";
 	struct warder_image *before = img;
 
 	(void)state;
@@ -376,6 +376,8 @@ static void test_image_rules(void **state)
 	KEEPS(MOUNT, "offers", IMAGE; f.open = 1; f.target = NULL; f.source = "/dev/sda");
 	KEEPS(MOUNT, "offers", IMAGE; f.source = "");
 	PERFORMS(MOUNT, f.loops = 16);
+	KEEPS(MOUNT, "supervisor's rights", f.fstype = "overlay");
+	KEEPS(MOUNT, "a server that a container names", f.fstype = "nfs");
 	assert_null(decision.bind);
 	free(img);
 	img = before;
