@@ -417,6 +417,9 @@ static const char *built_in_deny(const struct override_facts *f, const struct wa
 	if (f->mounts > OVERRIDE_MOUNTS_MAX ||
 	    f->mounts + (f->flags & MS_REC ? f->below : 0) >= OVERRIDE_MOUNTS_MAX)
 		return "the mount namespace would have too many mounts";
+	if (ops == WARDER_MNT_NEW && r->bind && !f->same_mntns)
+		return "images are mounted in the container's own mount namespace only: what it can write "
+		       "is looked at there";
 	if (ops == WARDER_MNT_NEW && r->bind && f->loops >= OVERRIDE_LOOPS_MAX)
 		return "the mount namespace has too many mounts of loop devices";
 	if (ops == WARDER_MNT_NEW)

@@ -353,7 +353,7 @@ static void test_image_rules(void **state)
 		"policy: t\n"
 		"override:\n"
 		"  - {on: mount, type: ext4, image: /srv/x.img, trusted_image: true, target: /mnt/s/**, "
-		"options: {noload: '*'}, do: perform}\n"
+		"options: {noload: '*'}, by: {userns: [container, nested]}, do: perform}\n"
 		"  - {on: mount, type: [tmpfs, overlay, nfs], target: /mnt/s/**, do: perform}\n";
 	struct warder_image *before = img;
 
@@ -369,6 +369,7 @@ static void test_image_rules(void **state)
 	KEEPS(MOUNT, "offers /srv/x.img, not /dev/sda", IMAGE; f.source = "/dev/sda");
 	KEEPS(MOUNT, "does not allow the target", IMAGE; f.target = "/mnt/u");
 	KEEPS(MOUNT, "allows only type", IMAGE; f.fstype = "ext3");
+	KEEPS(MOUNT, "own mount namespace only", IMAGE; f.same_mntns = 0);
 	PERFORMS(MOUNT, IMAGE; f.loops = 15);
 	KEEPS(MOUNT, "loop devices", IMAGE; f.loops = 16);
 	/* A new file system by steps: its source is said after fsopen(2). */
