@@ -321,6 +321,35 @@ static void test_bind_own(void **state)
 	rig.image = NULL;
 }
 
+/* A file system in an image of the host's: its source is said after fsopen(2). */
+static void test_image(void **state)
+{
+	static const char text[] =
+		"policy: t\noverride: [{on: mount, type: ext4, image: /srv/images/a.img, "
+		"trusted_image: true, target: /mnt/scratch/a, do: perform}]\n";
+	struct new_mount m = { .type = "ext4", .source = "/srv/images/a.img", .target = "/mnt/scratch/a",
+			       .option = { "ro" } };
+	__u32 slot = rig_container(text);
+	char line[1024] = "";
+
+	(void)state;
+	rig.image = h_compile(text);
+	assert_int_equal(run(slot, new_mount, &m), 0);
+	assert_int_equal(rig_mounted("/mnt/scratch/a", line, sizeof(line)), 1);
+	assert_non_null(strstr(line, "ro,nosuid,nodev"));
+	assert_int_equal(access("/mnt/scratch/a/lost+found", F_OK), 0);
+	assert_int_equal(umount2("/mnt/scratch/a", 0), 0);
+	m.option[0] = "errors=panic";
+	refused(slot, new_mount, &m, EPERM, 3, "does not list option errors");
+	m.option[0] = NULL;
+	m.source = "/srv/images/b.img";
+	refused(slot, new_mount, &m, EPERM, 3, "offers /srv/images/a.img");
+	m.type = "xfs";
+	refused(slot, new_mount, &m, EPERM, 1, "allows only type ext4");
+	free((void *)rig.image);
+	rig.image = NULL;
+}
+
 /* A rule can be for one of the two ways only. */
 static void test_way(void **state)
 {
@@ -645,7 +674,12 @@ static void test_nobody(void **state)
 static int setup(void **state)
 {
 	shared = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	return shared == MAP_FAILED ? -1 : rig_setup(state);
+	/* Where containers do not write. */
+	h_shell("modprobe loop; mkdir -p /srv/images && mount -t tmpfs -o mode=755 none /srv/images && "
+		"truncate -s 1M /srv/images/a.img && busybox mke2fs -F /srv/images/a.img >/dev/null");
+	if (shared == MAP_FAILED || rig_setup(state))
+		return -1;
+	return mount(NULL, "/srv/images", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY, NULL);
 }
 
 /* TYPE TARGET [OPTION...], or bind SOURCE TARGET */
@@ -670,7 +704,8 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_tmpfs),	  cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_bind),
-		cmocka_unit_test(test_bind_own),	  cmocka_unit_test(test_way),
+		cmocka_unit_test(test_bind_own),  cmocka_unit_test(test_image),
+		cmocka_unit_test(test_way),
 		cmocka_unit_test(test_capable),
 		cmocka_unit_test(test_arguments), cmocka_unit_test(test_many),
 		cmocka_unit_test(test_another_container),
