@@ -36,15 +36,19 @@ int image_open(const char *path, int *ret_fd, char *why, size_t size)
 	return 0;
 }
 
-/* "rw", and "rw" of the superblock too. */
+/* Neither the mount is read-only nor its superblock. "... / /point rw,... - type source rw,...": no field
+ * holds a space. */
 static int line_is_writable(const char *line)
 {
-	const char *own = strstr(line, " rw"), *tail = strstr(line, " - "), *super;
+	const char *tail = strstr(line, " - "), *own = line;
 
-	if (!own || !tail || own > tail || (own[3] != ',' && own[3] != ' '))
-		return 0;
-	super = strstr(tail, " rw");
-	return super && (super[3] == ',' || super[3] == '\n' || !super[3]);
+	if (!tail)
+		return 1;
+	for (int i = 0; own && i < 5; i++)
+		own = strchr(own + 1, ' ');
+	tail = strchr(tail + 3, ' ');
+	tail = tail ? strchr(tail + 1, ' ') : NULL;
+	return !own || !tail || (strncmp(own, " ro", 3) && strncmp(tail, " ro", 3));
 }
 
 /* Does the line's overlay keep in a folder above the image what is written to it? */
