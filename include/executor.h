@@ -38,6 +38,7 @@ enum executor_step {
 	EXECUTOR_PERFORM,     /* every other call: carry out what was resolved, as decided */
 	EXECUTOR_GIVE,        /* answer notification `notify` with a descriptor of one's own: waits until
 			       * the caller has run. Two fds come along: listener, descriptor */
+	EXECUTOR_CLONE,       /* after RESOLVE of open_tree(2): clone the source; the reply brings it */
 };
 
 /* A step. Every field not named for a step is ignored by it. */
@@ -71,12 +72,15 @@ struct executor_request {
 	__u32 asked;   /* RESOLVE: 1: a seccomp filter asks; may the caller do it by itself? */
 	__u32 named;   /* RESOLVE: 1: names are wanted, as paths from the folder that comes along */
 	__u32 place;   /* PERFORM, REVOKE: which note */
+	__u32 recursive; /* MAKE of a bind in the container, CLONE: with the mounts below */
+	__u32 cloned;  /* MAKE: 1: what CLONE made comes along, as the last descriptor */
 	__u64 notify;  /* GIVE: id of the notification */
 	__u64 mnt_id;
 	char fstype[WARDER_FSTYPE_SIZE];  /* MAKE */
 	char name[EXECUTOR_SOURCE_SIZE];  /* MAKE: what mountinfo shows as source */
 	char text[2 * EXECUTOR_TEXT_SIZE]; /* MAKE, PERFORM: options "k=v", each with a NUL, an empty
-					    * one at the end; or the host path to bind */
+					    * one at the end; or the host path to bind, empty: op's own source */
+	char image[EXECUTOR_TEXT_SIZE];   /* MAKE of a new file system: the host's file that it is in */
 };
 /* REVOKE: the old name of what was moved, the second half of `text`. */
 #define executor_request_from(req) ((req)->text + EXECUTOR_TEXT_SIZE)
@@ -100,7 +104,7 @@ struct executor_reply {
 	__s32 fd;    /* RESOLVE: the target, -1: not looked for; MAKE: the mount. Number in the
 		      * executor */
 	__s32 fd2;   /* RESOLVE: the folder that `last` is in (a new node, what is unmounted), or
-		      * what is moved; -1: none */
+		      * what is moved or bound; -1: none */
 	__u32 kernel; /* PERFORM: 1: `error` is the kernel's answer to the operation itself. RESOLVE
 		       * of what a filter asks about: it is what the caller is to see */
 	/* RESOLVE: the caller. Ids are in its own user namespace, -1 where unmapped. */
@@ -118,7 +122,11 @@ struct executor_reply {
 	__u32 at_root;  /* 1: it is the root of its mount namespace */
 	__u32 mnt_flags; /* MS_* that it has */
 	__u32 own_fs;   /* 1: no mount of the host's shows the same file system */
-	__u32 covers_kernel; /* 1: it lies on a proc or sysfs */
+	__u32 covers_kernel; /* 1: it lies on a proc or sysfs, or the source of a bind on such a one */
+	/* RESOLVE of a new mount or a bind; (__u32)-1: cannot be counted */
+	__u32 mounts; /* in the caller's mount namespace */
+	__u32 below;  /* of these, below the source */
+	__u32 loops;  /* of these, on loop devices */
 	__u32 value_len; /* RESOLVE: bytes of `data` that count */
 	struct executor_sched sched;
 	/* RESOLVE of what a seccomp filter asks about */
@@ -210,8 +218,9 @@ void executor_abandon(struct executor_pool *pool, struct executor *ex);
 int executor_send(struct executor *ex, const struct executor_request *req, int fd);
 /* The same with two. */
 int executor_send_two(struct executor *ex, const struct executor_request *req, int fd, int fd2);
-/* 0, -EAGAIN, -EPIPE when the executor is dead. Does not block. */
-int executor_receive(struct executor *ex, struct executor_reply *ret);
+/* 0, -EAGAIN, -EPIPE when the executor is dead. `ret_fd`: what CLONE made, -1: nothing came. Does not
+ * block. */
+int executor_receive(struct executor *ex, struct executor_reply *ret, int *ret_fd);
 /* Readable when a reply waits or the executor is dead. */
 int executor_fd(const struct executor *ex);
 pid_t executor_pid(const struct executor *ex);
@@ -245,7 +254,8 @@ struct operation {
 	int target;
 	int mount;
 	int parent; /* the folder of `last` */
-	int second; /* what is moved */
+	int second; /* what is moved or bound */
+	int tree;   /* what CLONE made before */
 	int uts;
 	int names;  /* the folder that names begin at */
 	struct mount_which made; /* what was mounted, for taking it off again */
@@ -281,5 +291,7 @@ void operation_step(struct operation *op, const struct executor_home *home,
 /* Opens a host path of which no component is a symlink or can be written by others than root.
  * -errno, and why in one sentence (`path` aside). */
 int bind_source_open(const char *path, int *ret_fd, char *why, size_t size);
+/* The same of an image, which must be a regular file. */
+int image_open(const char *path, int *ret_fd, char *why, size_t size);
 
 #endif

@@ -61,8 +61,7 @@ int fs_context_config(struct fs_context *c, const struct fs_config *f);
 /* fsmount(2). -EINVAL: unknown flags, or nothing was created; -EBUSY: it is mounted already. */
 int fs_context_mount(struct fs_context *c, __u32 flags, __u32 attr_flags, struct fs_mount *ret);
 
-/* open_tree(2) with OPEN_TREE_CLONE. -EINVAL: unknown flags; -EOPNOTSUPP: AT_RECURSIVE, which is not
- * made; -ENAMETOOLONG. */
+/* open_tree(2) with OPEN_TREE_CLONE. -EINVAL: unknown flags; -ENAMETOOLONG. */
 int fs_mount_clone(struct fs_mount *m, const char *source, __u32 flags);
 
 /* mount_setattr(2) on it. -EINVAL: contradictory or unknown bits; -EPERM: idmapping, and any

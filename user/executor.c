@@ -109,13 +109,13 @@ static ssize_t message_receive(int fd, void *data, size_t size, int *fds, unsign
 
 static size_t request_size(const struct executor_request *r)
 {
-	return r->text[0] || executor_request_from(r)[0] ? sizeof(*r) : REQUEST_HEAD;
+	return r->text[0] || executor_request_from(r)[0] || r->image[0] ? sizeof(*r) : REQUEST_HEAD;
 }
 
 static int request_complete(struct executor_request *r, ssize_t got)
 {
 	if (got == (ssize_t)REQUEST_HEAD)
-		memset(r->text, 0, sizeof(r->text));
+		memset((char *)r + REQUEST_HEAD, 0, sizeof(*r) - REQUEST_HEAD);
 	return got == (ssize_t)REQUEST_HEAD || got == sizeof(*r);
 }
 
@@ -219,6 +219,7 @@ _Noreturn static void executor_main(int fd, pid_t parent, struct executor_note *
 	umask(0);
 	operation_init(&op);
 	for (;;) {
+		unsigned brings;
 		int came[2];
 		ssize_t got = message_receive(fd, &req, sizeof(req), came, 2, 0);
 
@@ -234,14 +235,20 @@ _Noreturn static void executor_main(int fd, pid_t parent, struct executor_note *
 			executor_hurry(0);
 		else if (req.step == EXECUTOR_DROP)
 			executor_hurry(1);
+		if (req.step == EXECUTOR_MAKE && req.cloned) {
+			op.tree = take_fd(&came[req.owned ? 1 : 0]);
+			if (op.tree < 0)
+				_exit(1);
+		}
 		if (req.step == EXECUTOR_GIVE)
 			give_descriptor(&req, came[0], came[1], &reply);
 		else
 			operation_step(&op, &home, &req, came[0], &reply);
 		close_fd(&came[0]);
 		close_fd(&came[1]);
+		brings = req.step == EXECUTOR_CLONE && !reply.error;
 		if (req.step != EXECUTOR_DROP &&
-		    message_send(fd, &reply, reply_size(&reply), NULL, 0, 0) < 0)
+		    message_send(fd, &reply, reply_size(&reply), &reply.fd, brings, 0) < 0)
 			_exit(1);
 	}
 }
@@ -445,14 +452,16 @@ int executor_send_two(struct executor *ex, const struct executor_request *req, i
 	return message_send(ex->fd, req, request_size(req), fds, 2, MSG_DONTWAIT) < 0 ? -errno : 0;
 }
 
-int executor_receive(struct executor *ex, struct executor_reply *ret)
+int executor_receive(struct executor *ex, struct executor_reply *ret, int *ret_fd)
 {
-	ssize_t got = recv(ex->fd, ret, sizeof(*ret), MSG_DONTWAIT);
+	ssize_t got = message_receive(ex->fd, ret, sizeof(*ret), ret_fd, 1, MSG_DONTWAIT);
 
 	if (got < 0)
-		return errno == EAGAIN || errno == EINTR ? -EAGAIN : -EPIPE;
-	if (!reply_complete(ret, got))
+		return got == -EAGAIN || got == -EINTR ? -EAGAIN : -EPIPE;
+	if (!reply_complete(ret, got)) {
+		close_fd(ret_fd);
 		return -EPIPE;
+	}
 	/* The executor read these from a container: the ends are ours to make sure of. */
 	ret->what[sizeof(ret->what) - 1] = '\0';
 	ret->comm[sizeof(ret->comm) - 1] = '\0';

@@ -37,6 +37,8 @@ struct mount_line {
 };
 /* The line of mount `id`: 0 or -ENOENT. */
 int mountinfo_find(FILE *mountinfo, __u64 id, struct mount_line *ret);
+/* The mount point of a line, unescaped; 0: it has none, or a longer one. The line is changed. */
+int mountinfo_point(char *line, char *to, size_t size);
 /* Of the executor itself, in whatever mount namespace it is; NULL: it cannot be read. */
 FILE *mountinfo_own(const struct executor_home *home);
 
@@ -56,6 +58,10 @@ int own_fd(const struct caller *c, int thread, int n);
 /* O_PATH on what `path` leads the caller to, from `base` (-1: its directory). -errno, told. */
 int walk(const struct caller *c, int base, const char *path, int flags, const char *what,
 	 struct executor_reply *reply);
+/* The line of the mount that `fd` lies on, as the root of the caller's mount namespace sees it. -ENOENT:
+ * it is in another namespace. */
+int mount_line_of(const struct operation *op, const struct executor_home *home, int fd,
+		  struct mount_line *ret);
 /* Would what is mounted at `fd` show up on the host? */
 void target_is_shared(const struct operation *op, const struct executor_home *home, int fd,
 		      struct executor_reply *reply);
@@ -64,6 +70,19 @@ void mount_facts(struct operation *op, const struct executor_home *home, int fd,
 		 struct mount_line *line, struct executor_reply *reply);
 void mount_place(struct operation *op, const struct executor_home *home,
 		 const struct mount_line *line, struct executor_reply *reply);
+
+/* executor_bind.c: how many mounts there are in the caller's namespace, and how many below `fd` (-1: not
+ * wanted); what counts of the source op->second; its clone, private, into op->mount; the clone's flags. */
+void mounts_count(const struct operation *op, const struct executor_home *home, int fd,
+		  struct executor_reply *reply);
+void bind_facts(struct operation *op, const struct executor_home *home, struct executor_reply *reply);
+int bind_clone(struct operation *op, const struct executor_home *home, int recursive,
+	       struct executor_reply *reply);
+int bind_finish(struct operation *op, __u32 attr_flags, struct executor_reply *reply);
+
+/* executor_image.c: MAKE of a new file system that lies in req->image. */
+int image_make(struct operation *op, const struct executor_home *home,
+	       const struct executor_request *req, int userns, struct executor_reply *reply);
 
 /*
  * The path of `fd` from op->names, "" if there is none: it is not below it, or (`again`) what the path

@@ -25,7 +25,7 @@ void operation_init(struct operation *op)
 {
 	memset(op, 0, sizeof(*op));
 	op->mntns = op->userns = op->target = op->mount = op->parent = op->second = op->uts =
-		op->names = -1;
+		op->names = op->tree = -1;
 	op->root_uid = op->root_gid = (__u32)-1;
 }
 
@@ -39,6 +39,7 @@ void operation_done(struct operation *op)
 	close_fd(&op->second);
 	close_fd(&op->uts);
 	close_fd(&op->names);
+	close_fd(&op->tree);
 	operation_init(op);
 }
 
@@ -209,6 +210,23 @@ static int make_bind(struct operation *op, const struct executor_request *req, i
 	return 0;
 }
 
+/* Of what is in the container: cloned now, or when open_tree(2) was called. */
+static int make_clone(struct operation *op, const struct executor_home *home,
+		      const struct executor_request *req, struct executor_reply *reply)
+{
+	int err;
+
+	if (op->tree >= 0) {
+		op->mount = op->tree;
+		op->tree = -1;
+	} else {
+		err = bind_clone(op, home, (int)req->recursive, reply);
+		if (err)
+			return err;
+	}
+	return bind_finish(op, req->attr, reply);
+}
+
 /*
  * Makes flags stick: a copy of a mount namespace into another user namespace locks read-only,
  * nosuid, nodev and noexec, and a clone of that copy keeps the locks; then the container's own
@@ -229,7 +247,7 @@ _Noreturn static void sticky_child(const struct operation *op, const struct exec
 		/* The current directory follows into the copy of the namespace. */
 		if (fchdir(op->mount) || setns(userns, CLONE_NEWUSER) || unshare(CLONE_NEWNS))
 			_exit(2);
-		fd = open_tree(AT_FDCWD, ".", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+		fd = open_tree(AT_FDCWD, ".", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
 	} else {
 		if (setns(userns, CLONE_NEWUSER) || unshare(CLONE_NEWNS))
 			_exit(2);
@@ -274,9 +292,12 @@ static void make(struct operation *op, const struct executor_home *home,
 	}
 	if (!req->owned)
 		userns = -1;
-	err = req->ops == WARDER_MNT_NEW ? make_new(op, req, userns, reply) :
-	      req->ops == WARDER_MNT_BIND ? make_bind(op, req, userns, reply) :
-					    fail(reply, -EOPNOTSUPP, "no such operation");
+	err = req->ops == WARDER_MNT_NEW && req->image[0] ?
+		      image_make(op, home, req, userns, reply) :
+	      req->ops == WARDER_MNT_NEW ? make_new(op, req, userns, reply) :
+	      req->ops != WARDER_MNT_BIND ? fail(reply, -EOPNOTSUPP, "no such operation") :
+	      req->text[0]		  ? make_bind(op, req, userns, reply) :
+					    make_clone(op, home, req, reply);
 	if (err)
 		return;
 	if (req->owned) {
@@ -341,8 +362,6 @@ static int take_off(FILE *info, const struct mount_which *w)
 	err = mountinfo_find(info, w->id, &line);
 	if (err)
 		return err;
-	if (line.major != w->major || line.minor != w->minor)
-		return -ENOENT;
 	fd = (int)syscall(SYS_openat2, AT_FDCWD, line.point, &how, sizeof(how));
 	if (fd < 0)
 		return -errno;
@@ -442,6 +461,10 @@ void operation_step(struct operation *op, const struct executor_home *home,
 	case EXECUTOR_MAKE:
 		make(op, home, req, fd, reply);
 		FAULT("executor-made");
+		return;
+	case EXECUTOR_CLONE:
+		if (!bind_clone(op, home, (int)req->recursive, reply))
+			reply->fd = op->mount;
 		return;
 	case EXECUTOR_ATTACH:
 		attach(op, home, reply);

@@ -246,8 +246,10 @@ static void resolve_move_mount(struct operation *op, const struct caller *c,
 		return;
 	reply->fd = op->target;
 	target_is_shared(op, c->home, op->target, reply);
-	if (reply->held >= 0)
+	if (reply->held >= 0) {
+		mounts_count(op, c->home, -1, reply);
 		return;
+	}
 	/* A mount that is attached somewhere: as `mount --move`. */
 	op->arg[3] = MS_MOVE;
 	op->second = walk_end(c, (__s32)req->arg[0], reply->source,
@@ -270,6 +272,26 @@ static void resolve_path(const struct executor_request *req, char *to, size_t si
 		fail(reply, err, "its arguments cannot be read");
 }
 
+static void resolve_open_tree(struct operation *op, const struct caller *c,
+			      const struct executor_request *req, struct executor_reply *reply)
+{
+	__u32 flags = (__u32)req->arg[2];
+	struct executor_reply unused;
+
+	resolve_path(req, reply->source, sizeof(reply->source), reply);
+	if (reply->error)
+		return;
+	/* A rule may offer a host path of that name: there need be nothing here. */
+	op->second = walk_end(c, (__s32)req->arg[0], reply->source, !!(flags & AT_EMPTY_PATH),
+			      !(flags & AT_SYMLINK_NOFOLLOW), "the source", &unused);
+	if (op->second < 0) {
+		op->second = -1;
+		return;
+	}
+	bind_facts(op, c->home, reply);
+	mounts_count(op, c->home, op->second, reply);
+}
+
 void resolve_notified(struct operation *op, const struct caller *c,
 		      const struct executor_request *req, struct executor_reply *reply)
 {
@@ -290,7 +312,7 @@ void resolve_notified(struct operation *op, const struct caller *c,
 		resolve_move_mount(op, c, req, reply);
 		return;
 	case WARDER_CALL_open_tree:
-		resolve_path(req, reply->source, sizeof(reply->source), reply);
+		resolve_open_tree(op, c, req, reply);
 		return;
 	case WARDER_CALL_fspick:
 		resolve_path(req, reply->target, sizeof(reply->target), reply);

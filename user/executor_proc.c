@@ -198,6 +198,20 @@ int mountinfo_find(FILE *mountinfo, __u64 id, struct mount_line *ret)
 	return -ENOENT;
 }
 
+int mountinfo_point(char *line, char *to, size_t size)
+{
+	char *save, *word = NULL;
+	size_t n = 0;
+
+	for (char *w = strtok_r(line, " ", &save); w && n < 5; w = strtok_r(NULL, " ", &save), n++)
+		word = w;
+	if (n < 5 || strlen(word) >= size)
+		return 0;
+	strcpy(to, word);
+	unescape(to);
+	return 1;
+}
+
 FILE *mountinfo_own(const struct executor_home *home)
 {
 	int fd = openat(home->self, "mountinfo", O_RDONLY | O_CLOEXEC);

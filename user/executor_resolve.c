@@ -294,9 +294,8 @@ static int host_has_fs(FILE *ours, const struct mount_line *at)
 	return 0;
 }
 
-/* The line of the mount that `fd` lies on, of a mountinfo that this namespace's root sees. */
-static int line_of(const struct operation *op, const struct executor_home *home, int fd,
-		   struct mount_line *ret)
+int mount_line_of(const struct operation *op, const struct executor_home *home, int fd,
+		  struct mount_line *ret)
 {
 	cleanup_fclose FILE *f = NULL;
 	__u32 major, minor;
@@ -319,7 +318,7 @@ void target_is_shared(const struct operation *op, const struct executor_home *ho
 	cleanup_fclose FILE *ours = fopen("/proc/self/mountinfo", "re");
 	struct mount_line line;
 
-	reply->shared = line_of(op, home, fd, &line) ? 1 : mount_is_shared(ours, &line);
+	reply->shared = mount_line_of(op, home, fd, &line) ? 1 : mount_is_shared(ours, &line);
 }
 
 /* What the mount at `fd` is, for those that change it. */
@@ -328,7 +327,7 @@ void mount_facts(struct operation *op, const struct executor_home *home, int fd,
 {
 	cleanup_fclose FILE *ours = fopen("/proc/self/mountinfo", "re");
 	struct statx stx;
-	int err = line_of(op, home, fd, line);
+	int err = mount_line_of(op, home, fd, line);
 
 	if (err || statx(fd, "", AT_EMPTY_PATH | AT_NO_AUTOMOUNT, STATX_INO, &stx)) {
 		fail(reply, err ? err : -errno, "the target's mount cannot be looked at");
@@ -407,6 +406,18 @@ static void resolve_mount(struct operation *op, const struct caller *c,
 		return;
 	reply->fd = op->target;
 	target_is_shared(op, c->home, op->target, reply);
+	if (ops == WARDER_MNT_BIND) {
+		struct executor_reply unused;
+
+		/* A rule may offer a host path of that name: there need be nothing here. */
+		op->second = walk(c, -1, reply->source, 0, "the source", &unused);
+		if (op->second >= 0)
+			bind_facts(op, c->home, reply);
+		else
+			op->second = -1;
+	}
+	if (ops == WARDER_MNT_NEW || ops == WARDER_MNT_BIND)
+		mounts_count(op, c->home, op->second, reply);
 	if (ops == WARDER_MNT_REMOUNT || ops == WARDER_MNT_PROPAGATION) {
 		mount_facts(op, c->home, op->target, &line, reply);
 	} else if (ops == WARDER_MNT_MOVE) {

@@ -198,13 +198,11 @@ int fs_mount_clone(struct fs_mount *m, const char *source, __u32 flags)
 
 	if (flags & ~known)
 		return -EINVAL;
-	if (flags & AT_RECURSIVE)
-		return -EOPNOTSUPP;
 	if (strlen(source) >= sizeof(m->source))
 		return -ENAMETOOLONG;
 	memset(m, 0, sizeof(*m));
 	m->bind = 1;
-	m->flags = MS_BIND;
+	m->flags = MS_BIND | (flags & AT_RECURSIVE ? MS_REC : 0);
 	strcpy(m->source, source);
 	return 0;
 }

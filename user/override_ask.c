@@ -56,6 +56,7 @@ void job_ask(struct override *o, struct job *j)
 	}
 	*j->asked = o->reply;
 	memcpy(j->asked_target, j->out.target, sizeof(j->asked_target));
+	memcpy(j->asked_from, j->from, sizeof(j->asked_from));
 	memset(&ask, 0, sizeof(ask));
 	ask.cookie = j->out.icept.cookie;
 	ask.may_perform = (__u32)j->decision.may_perform;

@@ -37,6 +37,11 @@ static const struct {
 	{ "ramfs", "its size cannot be bounded: use tmpfs" },
 	{ "proc", "a proc made outside the container would show what runtimes mask" },
 	{ "sysfs", "a sysfs made outside the container would show what runtimes mask" },
+	{ "overlay", "it would read and write its layers with the supervisor's rights" },
+	{ "nfs", "the host's kernel would trust a server that a container names" },
+	{ "nfs4", "the host's kernel would trust a server that a container names" },
+	{ "cifs", "the host's kernel would trust a server that a container names" },
+	{ "fuse", "its server is a descriptor of the caller's, and a user namespace of its own may mount it" },
 	{ "ext2", "the kernel would read an image that a container may have written" },
 	{ "ext3", "the kernel would read an image that a container may have written" },
 	{ "ext4", "the kernel would read an image that a container may have written" },
@@ -46,12 +51,27 @@ static const struct {
 	{ "squashfs", "the kernel would read an image that a container may have written" },
 };
 
-static const char *type_refused(const char *type)
+/* Those that are made of an image that is trusted. */
+static const char *const image_types[] = { "ext4", "erofs", "squashfs" };
+
+/* `image`: the rule offers one, and trusts it. */
+static const char *type_refused(const char *type, int image)
 {
+	for (size_t i = 0; image && i < ARRAY_SIZE(image_types); i++)
+		if (!strcmp(type, image_types[i]))
+			return NULL;
+	if (image)
+		return "no such file system is read from an image";
 	for (size_t i = 0; i < ARRAY_SIZE(fs_types); i++)
 		if (!strcmp(type, fs_types[i].type))
 			return fs_types[i].refused;
-	return "this version makes only tmpfs";
+	return "this version makes only tmpfs, and ext4, erofs and squashfs of trusted images";
+}
+
+/* fsopen(2) comes before its source is said. */
+static int source_is_open(const struct override_facts *f)
+{
+	return f->unresolved || (f->open && !(f->flags & MS_BIND) && !f->source[0]);
 }
 
 /* Room for a name within `reason`: the middle of a long one is of no use there. */
@@ -321,12 +341,13 @@ static enum near rule_try(const struct warder_image *img, unsigned i,
 		snprintf(why, size, "allows only type %.31s", r->type);
 		return NEAR_TYPE;
 	}
-	if (!f->unresolved && r->bind && strcmp(f->source, image_string(img, r->bind))) {
+	if (r->bind && !source_is_open(f) && strcmp(f->source, image_string(img, r->bind))) {
 		snprintf(why, size, "offers %.*s, not %.*s", NAME_SHOWN, image_string(img, r->bind),
 			 NAME_SHOWN, f->source);
-		return NEAR_SOURCE;
+		return NEAR_TYPE;
 	}
-	if (!f->unresolved && f->op == WARDER_OP_MOUNT && r->ops == WARDER_MNT_MOVE &&
+	if (!f->unresolved && f->op == WARDER_OP_MOUNT &&
+	    (r->ops == WARDER_MNT_MOVE || (r->ops == WARDER_MNT_BIND && !r->bind)) &&
 	    !(sets->sources >> i & 1)) {
 		snprintf(why, size, "does not allow the source %.*s", NAME_SHOWN,
 			 !f->from ? "without a name" : *f->from ? f->from : "/");
@@ -408,10 +429,18 @@ static const char *built_in_deny(const struct override_facts *f, const struct wa
 		return "the target's mount is shared with the host";
 	if (!f->open && !f->target)
 		return "the target has no name in the container";
+	if (f->mounts > OVERRIDE_MOUNTS_MAX ||
+	    f->mounts + (f->flags & MS_REC ? f->below : 0) >= OVERRIDE_MOUNTS_MAX)
+		return "the mount namespace would have too many mounts";
+	if (ops == WARDER_MNT_NEW && r->bind && !f->same_mntns)
+		return "images are mounted in the container's own mount namespace only: what it can write "
+		       "is looked at there";
+	if (ops == WARDER_MNT_NEW && r->bind && f->loops >= OVERRIDE_LOOPS_MAX)
+		return "the mount namespace has too many mounts of loop devices";
 	if (ops == WARDER_MNT_NEW)
-		return type_refused(f->fstype);
-	if (!r->bind)
-		return "the rule offers no host path (bind:)";
+		return type_refused(f->fstype, r->bind != 0);
+	if (!r->bind && f->covers_kernel)
+		return "the source shows the kernel's own state, of which runtimes mask parts";
 	return NULL;
 }
 
@@ -446,6 +475,7 @@ static void decide_match(const struct warder_image *img, const struct override_f
 			 where);
 		return;
 	}
+	d->bind = r->bind ? image_string(img, r->bind) : NULL;
 	denied = built_in_deny(f, r, d->ops);
 	if (!denied && !override_is_limited(r))
 		denied = "it states no limits for what is performed";
@@ -466,7 +496,6 @@ static void decide_match(const struct warder_image *img, const struct override_f
 	d->attr = override_mount_attr(f->flags | r->force | MS_NOSUID | MS_NODEV);
 	if (d->ops == WARDER_MNT_REMOUNT)
 		d->attr_clear = override_remount_clear(f, d->attr);
-	d->bind = r->bind ? image_string(img, r->bind) : NULL;
 	snprintf(d->reason, sizeof(d->reason), "rule %s allows it", where);
 }
 
@@ -502,7 +531,7 @@ static __u32 mount_denied(const struct warder_image *img, __u32 pr, struct warde
 static int call_denied(const struct warder_image *img, __u32 pr, const struct override_facts *f,
 		       const struct warder_mount_request *m)
 {
-	const char *names[] = { f->target, f->object, f->from };
+	const char *names[] = { f->target, f->object, m->op == WARDER_MNT_BIND ? NULL : f->from };
 
 	if (!m->op)
 		return f->unresolved ? 0 : override_object_denied(img, pr, f);
@@ -685,10 +714,11 @@ int override_check_binds(const struct warder_image *img, struct warder_error *re
 		if (!r->bind)
 			continue;
 		path = image_string(img, r->bind);
-		err = bind_source_open(path, &fd, why, sizeof(why));
+		err = r->ops == WARDER_MNT_NEW ? image_open(path, &fd, why, sizeof(why)) :
+						 bind_source_open(path, &fd, why, sizeof(why));
 		if (err)
 			return error_set(reterr, -EINVAL,
-					 "%s: bind: %s cannot be offered: %s; offer a path that only "
+					 "%s: %s cannot be offered: %s; offer a path that only "
 					 "root can change",
 					 image_rule_where(img, r->rule, where, sizeof(where)), path,
 					 why[0] ? why : strerror(-err));

@@ -152,7 +152,7 @@ int override_is_limited(const struct warder_override *r)
 {
 	switch (r->op) {
 	case WARDER_OP_MOUNT:
-		return (r->ops & (WARDER_MNT_NEW | WARDER_MNT_BIND)) || !r->any_target;
+		return (r->ops & WARDER_MNT_NEW) || r->bind || !r->any_target;
 	case WARDER_OP_UMOUNT:
 		return !r->any_target;
 	case WARDER_OP_MKNOD:

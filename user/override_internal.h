@@ -31,13 +31,16 @@ struct override_facts {
 	const char *target; /* name in the container, NULL: it has none */
 
 	/* Changes of mounts. */
-	const char *from;   /* move: the name of what is moved, NULL: it has none */
+	const char *from;   /* move, bind: the name of the source, NULL: it has none */
 	const char *object; /* umount: the name of what is mounted, NULL: as the target */
 	__u32 is_mount;     /* 1: the target (move: the source) is a mount's root */
 	__u32 at_root;      /* 1: of its mount namespace */
 	__u32 mnt_flags;    /* MS_* that the mount has */
 	__u32 own_fs;       /* 1: a tmpfs that the host has not mounted */
-	__u32 covers_kernel; /* 1: it lies on a proc or sysfs */
+	__u32 covers_kernel; /* 1: it lies on a proc or sysfs; bind: the source is on such a one */
+	__u32 mounts;       /* new, bind: in the caller's mount namespace */
+	__u32 below;        /* bind: of these, below the source */
+	__u32 loops;        /* new: of these, on loop devices */
 	__u32 umount_flags;
 	/* mknod: also of what is no device */
 	__u32 node_type; /* S_IFMT of the mode */
@@ -64,7 +67,7 @@ struct override_decision {
 	__u32 attr_clear; /* remount: those to take off */
 	__u32 deadline_ms;
 	__u32 rate;
-	const char *bind; /* host path in the image, NULL: none */
+	const char *bind; /* host path in the image, NULL: none; of a new file system: of what it is in */
 	const char *handler; /* ask: whom, a string in the image */
 	int may_perform;  /* ask: 1: nothing stands against it, should the handler say so */
 	char options[2 * EXECUTOR_TEXT_SIZE]; /* as executor_request.text */
@@ -80,6 +83,9 @@ enum override_action {
 };
 
 #define OVERRIDE_DEADLINE_MS 2000
+/* Mounts that a mount namespace may have with those that are made for it. */
+#define OVERRIDE_MOUNTS_MAX 1024
+#define OVERRIDE_LOOPS_MAX 16
 
 void override_decide(const struct warder_image *img, const struct override_facts *facts,
 		     struct override_decision *ret);

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/mount.h>
 #include <sys/ptrace.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -249,133 +250,6 @@ static int rate_take(struct override *o, const struct job *j)
 	return r->count++ < j->decision.rate;
 }
 
-__u32 icept_cause(const struct warder_icept *ic)
-{
-	return ic->cause == WARDER_REFUSAL_NONE	    ? WARDER_CAUSE_LSM :
-	       ic->cause == WARDER_REFUSAL_BASELINE ? WARDER_CAUSE_BASELINE :
-						      WARDER_CAUSE_CAPABILITY;
-}
-
-/* Is the thread that a priority is set of in the caller's container? Threads of a process are all
- * in one. */
-static __u32 job_is_foreign(struct override *o, const struct job *j, const struct executor_sched *s)
-{
-	struct warder_task task;
-
-	return !s->tid || world_task(o, j, s->tgid, &task) || task.cid != j->out.cid;
-}
-
-/* Names that rules speak of: of the target, or of what will be `last` in a folder. */
-struct job_names {
-	char target[WARDER_PATH_MAX + EXECUTOR_LAST_SIZE];
-	char other[WARDER_PATH_MAX];
-};
-
-static int job_name_below(struct override *o, struct job *j, int fd, const char *last, char *name,
-			  size_t size)
-{
-	int err = world_name(o, j, fd, name, WARDER_PATH_MAX);
-	size_t len = strlen(name);
-
-	if (err)
-		return err;
-	if (len + 1 + strlen(last) >= WARDER_PATH_MAX)
-		return -ENAMETOOLONG;
-	snprintf(name + len, size - len, "/%s", last);
-	return 0;
-}
-
-static void facts_mount(struct override *o, struct job *j, struct override_facts *f,
-			struct job_names *n)
-{
-	const struct executor_reply *r = &o->reply;
-
-	f->flags = j->listener ? j->mount_flags : warder_mount_flags(j->out.icept.arg[3]);
-	f->is_mount = r->is_mount;
-	f->at_root = r->at_root;
-	f->mnt_flags = r->mnt_flags;
-	f->own_fs = r->own_fs;
-	f->covers_kernel = r->covers_kernel;
-	if (r->fd >= 0 && !world_name(o, j, r->fd, n->target, WARDER_PATH_MAX))
-		f->target = n->target;
-	if (warder_mount_op(f->flags) == WARDER_MNT_MOVE && r->fd2 >= 0 &&
-	    !world_name(o, j, r->fd2, n->other, sizeof(n->other)))
-		f->from = n->other;
-}
-
-static void facts_call(struct override *o, struct job *j, struct override_facts *f,
-		       struct job_names *n)
-{
-	const struct executor_reply *r = &o->reply;
-	const __u64 *arg = j->out.icept.arg;
-	int at;
-
-	switch (f->op) {
-	case WARDER_OP_UMOUNT:
-		f->is_mount = r->is_mount;
-		f->at_root = r->at_root;
-		f->covers_kernel = r->covers_kernel;
-		f->umount_flags = j->out.icept.call == WARDER_CALL_oldumount ? 0 : (__u32)arg[1];
-		if (r->fd >= 0 && !world_name(o, j, r->fd, n->other, sizeof(n->other)))
-			f->object = n->other;
-		/* What is no mount is refused by the kernel: its own name will do. */
-		if (r->fd2 < 0)
-			f->target = f->object;
-		else if (!job_name_below(o, j, r->fd2, r->last, n->target, sizeof(n->target)))
-			f->target = n->target;
-		return;
-	case WARDER_OP_MKNOD:
-		at = j->out.icept.call == WARDER_CALL_mknodat;
-		f->node_type = (__u32)arg[1 + at] & S_IFMT;
-		f->major = (__u32)arg[2 + at] >> 8 & 0xfff;
-		f->minor = ((__u32)arg[2 + at] & 0xff) | ((__u32)arg[2 + at] >> 12 & 0xfff00);
-		if (r->fd2 >= 0 && !job_name_below(o, j, r->fd2, r->last, n->target, sizeof(n->target)))
-			f->target = n->target;
-		return;
-	case WARDER_OP_SETXATTR:
-		f->value = r->data;
-		f->value_len = r->value_len;
-		if (r->fd >= 0 && !world_name(o, j, r->fd, n->target, WARDER_PATH_MAX))
-			f->target = n->target;
-		return;
-	case WARDER_OP_SETHOSTNAME:
-	case WARDER_OP_SETDOMAINNAME:
-		f->host_uts = r->host_uts;
-		return;
-	case WARDER_OP_SCHED_SETSCHEDULER:
-	case WARDER_OP_SETPRIORITY:
-		f->sched = r->sched;
-		f->foreign = job_is_foreign(o, j, &r->sched);
-		return;
-	}
-}
-
-static void facts_fill(struct override *o, struct job *j, struct override_facts *f,
-		       struct job_names *n)
-{
-	const struct executor_reply *r = &o->reply;
-
-	f->op = j->out.icept.op;
-	f->euid = j->out.icept.euid = r->euid;
-	f->fsuid = j->out.icept.fsuid = r->fsuid;
-	f->relation = r->relation;
-	f->cause = icept_cause(&j->out.icept);
-	f->candidates = j->out.icept.candidates;
-	f->profile = j->profile;
-	/* An agent's mount(2) comes by a filter, too, and is nonetheless no other call for that. */
-	f->way = call_needs_notify(f->op == WARDER_OP_MOUNT ? j->out.icept.call : WARDER_CALL_NONE) ?
-			 WARDER_WAY_NOTIFY : WARDER_WAY_HANDOFF;
-	f->same_mntns = r->mntns == j->ctr.mntns;
-	f->host_mntns = r->mntns == r->home_mntns;
-	f->shared = (int)r->shared;
-	f->fstype = r->fstype;
-	f->source = r->source;
-	f->data = r->data;
-	f->value = "";
-	if (f->op == WARDER_OP_MOUNT)
-		facts_mount(o, j, f, n);
-	else
-		facts_call(o, j, f, n);
 }
 
 /* Writes the entry; what cannot be written down is not performed. */
@@ -408,9 +282,19 @@ static void job_perform(struct override *o, struct job *j)
 		job_executor_lost(o, j, "the executor died");
 }
 
+/* A bind of what is in the container. Its files have their names already, and keep them. */
+static int job_is_own_bind(const struct job *j)
+{
+	return j->decision.ops == WARDER_MNT_BIND && !j->decision.bind;
+}
+
 static void job_make(struct override *o, struct job *j)
 {
 	const struct executor_reply *r = &o->reply;
+	int tree = -1, userns = j->ctr.userns_owned ? j->target.userns_fd : -1;
+	const char *from;
+	__u32 below;
+	int err;
 
 	memset(&o->req, 0, sizeof(o->req));
 	o->req.ops = j->decision.ops;
@@ -420,11 +304,31 @@ static void job_make(struct override *o, struct job *j)
 	/* Only for show: a longer one is left out, it is not compared by anything. */
 	if (strlen(r->source) < sizeof(o->req.name))
 		strcpy(o->req.name, r->source);
-	if (j->decision.bind)
+	if (j->decision.bind && j->decision.ops == WARDER_MNT_NEW)
+		snprintf(o->req.image, sizeof(o->req.image), "%s", j->decision.bind);
+	else if (j->decision.bind)
 		snprintf(o->req.text, sizeof(o->req.text), "%s", j->decision.bind);
-	else
+	if (j->decision.ops == WARDER_MNT_NEW)
 		memcpy(o->req.text, j->decision.options, sizeof(o->req.text));
-	if (job_send(j, o, EXECUTOR_MAKE, j->ctr.userns_owned ? j->target.userns_fd : -1))
+	o->req.recursive = !!(j->mount_flags & MS_REC);
+	if (job_is_own_bind(j) && j->token) {
+		tree = notify_tree(j, &from, &below);
+		if (tree < 0) {
+			job_reason(j, "it was begun for a host path of that name");
+			job_keep(o, j);
+			return;
+		}
+		o->req.cloned = 1;
+	}
+	o->req.step = EXECUTOR_MAKE;
+	o->req.cookie = j->out.icept.cookie;
+	err = tree >= 0 && userns >= 0 ? executor_send_two(j->ex, &o->req, userns, tree) :
+					 executor_send(j->ex, &o->req, tree >= 0 ? tree : userns);
+	j->inflight = !err;
+	/* Whoever holds a mount keeps the container from unmounting it. */
+	if (tree >= 0)
+		notify_tree_close(j);
+	if (err)
 		job_executor_lost(o, j, "the executor died");
 	else
 		j->state = JOB_MAKING;
@@ -517,8 +421,8 @@ static void job_resolved(struct override *o, struct job *j)
 	snprintf(j->from, sizeof(j->from), "%s", f.from ? f.from : "");
 	snprintf(j->out.target, sizeof(j->out.target), "%s",
 		 !f.target ? r->target : *f.target ? f.target : "/");
-	if (j->granted && strcmp(j->out.target, j->asked_target)) {
-		job_reason(j, "the target was renamed while %s", j->said);
+	if (j->granted && (strcmp(j->out.target, j->asked_target) || strcmp(j->from, j->asked_from))) {
+		job_reason(j, "the target or the source was renamed while %s", j->said);
 		job_keep(o, j);
 		return;
 	}
@@ -601,12 +505,15 @@ static void job_made(struct override *o, struct job *j)
 
 	if (r->error) {
 		job_reason(j, "%s: %s", r->what, strerror(-r->error));
+		if (r->kernel)
+			job_answer(j, 1, r->error);
 		job_keep(o, j);
 		return;
 	}
 	FAULT("made");
 	/* Its name before it can be reached: no hook may meet it nameless. */
-	err = world_made(o, j, r->fd, *j->out.target ? j->out.target : "/", &error);
+	err = job_is_own_bind(j) ? 0 :
+				   world_made(o, j, r->fd, *j->out.target ? j->out.target : "/", &error);
 	if (err) {
 		job_reason(j, "the mount's name cannot be recorded: %s",
 			   error.text[0] ? error.text : strerror(-err));
@@ -774,10 +681,11 @@ void job_reply(struct override *o, struct job *j)
 
 	if (!j->ex || !j->inflight)
 		return;
-	err = executor_receive(j->ex, &o->reply);
+	err = executor_receive(j->ex, &o->reply, &o->reply_fd);
 	if (err == -EAGAIN)
 		return;
 	if (err || o->reply.cookie != j->out.icept.cookie) {
+		cleanup_close_p(&o->reply_fd);
 		job_executor_lost(o, j, "the executor died");
 		return;
 	}
@@ -798,6 +706,9 @@ void job_reply(struct override *o, struct job *j)
 	case JOB_TAKING_BACK:
 		job_taken_back(o, j);
 		break;
+	case JOB_CLONING:
+		notify_cloned(o, j);
+		break;
 	case JOB_GIVING:
 		notify_given(o, j);
 		break;
@@ -808,4 +719,5 @@ void job_reply(struct override *o, struct job *j)
 	default:
 		break;
 	}
+	cleanup_close_p(&o->reply_fd);
 }

@@ -31,6 +31,7 @@ enum job_state {
 	JOB_PERFORMING, /* everything but new mounts and binds */
 	JOB_UNDOING,   /* the caller is gone: the executor takes the mount off */
 	JOB_TAKING_BACK, /* the same for what is no new mount */
+	JOB_CLONING,   /* open_tree: the source is being cloned */
 	JOB_GIVING,    /* the caller is being given a descriptor */
 	JOB_REVOKE,    /* waits for an executor that undoes what the journal says */
 	JOB_REVOKING,
@@ -66,11 +67,15 @@ struct job {
 	int renamed;   /* move: the target has not the name any more that was decided on */
 	int target_fd; /* number in the executor */
 	int second_fd; /* what is moved, or the folder of what is made or unmounted */
-	char from[WARDER_PATH_MAX]; /* move: the old name */
+	char from[WARDER_PATH_MAX]; /* move: the old name; bind: the source's */
 	int granted;   /* a handler has said: perform */
 	char said[128]; /* by whom */
 	struct override_changes changes; /* and with these */
+	int has_from;  /* open_tree: the source has that name */
+	__u32 below;   /* open_tree: mounts below the source */
+	char source_text[WARDER_PATH_MAX]; /* open_tree: the caller's string */
 	char asked_target[WARDER_PATH_MAX];
+	char asked_from[WARDER_PATH_MAX];
 	struct executor_reply *asked; /* what it was asked about, while it is asked and after */
 	/* A call that a filter asks about; NULL: handed over by BPF. */
 	struct listener *listener;
@@ -127,6 +132,7 @@ struct override {
 	unsigned answers;
 	struct executor_request req; /* one thread: too large for the stack of many calls */
 	struct executor_reply reply;
+	int reply_fd; /* what came with it, -1: nothing; closed unless it is taken */
 	struct warder_icept report[REPORTS_MAX];
 	unsigned reports;
 	unsigned batch; /* read in this turn */
@@ -189,6 +195,14 @@ int job_asked_same(const struct override *o, const struct job *j);
 /* Lets the thread go on, with `result` in the place of the kernel's when `set`. -ESRCH: it is gone. */
 int job_answer(struct job *j, int set, long result);
 
+/* Names that rules speak of: of the target, or of what will be `last` in a folder. */
+struct job_names {
+	char target[WARDER_PATH_MAX + EXECUTOR_LAST_SIZE];
+	char other[WARDER_PATH_MAX];
+};
+
+/* override_facts.c: of the last reply, which RESOLVE has brought. */
+void facts_fill(struct override *o, struct job *j, struct override_facts *f, struct job_names *n);
 __u32 icept_cause(const struct warder_icept *ic);
 /* Looks its container up; 0, or -errno with a reason given. */
 int job_admit(struct override *o, struct job *j);
@@ -223,6 +237,12 @@ void notify_tick(struct override *o);
 void notify_request(struct override *o, struct job *j, struct executor_request *req);
 /* After RESOLVE: 1: go on with the decision as for any other mount; 0: it has been answered. */
 int notify_resolved(struct override *o, struct job *j);
+/* After CLONE. */
+void notify_cloned(struct override *o, struct job *j);
+/* The clone that the call's stand-in stands for, -1: none; its name, and the mounts in it. */
+int notify_tree(const struct job *j, const char **ret_from, __u32 *ret_below);
+/* The executor has it: the stand-in stands for nothing more. */
+void notify_tree_close(struct job *j);
 /* After GIVE. */
 void notify_given(struct override *o, struct job *j);
 /* As job_answer(). */

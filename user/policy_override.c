@@ -27,12 +27,13 @@ static const struct key override_keys[] = { { "on", true },	   { "type", false }
 					    { "fallback", false }, { "way", false },
 					    { "id", false },	   { "optional", false },
 					    { "audit", false },	   { "trusted_image", false },
+					    { "image", false },
 					    { "fuse", false },	   { "name", false },
 					    { "node", false },	   { "priority", false },
 					    { NULL, false } };
 
 /* Keys of the language that say something this version cannot do. */
-static const char *const override_later[] = { "trusted_image", "fuse" };
+static const char *const override_later[] = { "fuse" };
 
 /* The kernel parses what is on these devices or images: hostile bytes reach it. */
 static const char *const image_types[] = { "ext2",  "ext3", "ext4", "xfs",   "erofs",	"squashfs",
@@ -146,9 +147,10 @@ static void parse_by(struct parser *ps, struct node *n, struct warder_override *
 		parse_by_profile(ps, v, o);
 }
 
-static void parse_bind(struct parser *ps, struct node *n, struct policy_override *o)
+/* `key`: bind or image. */
+static void parse_bind(struct parser *ps, struct node *n, const char *key, struct policy_override *o)
 {
-	const char *path = expect_string(ps, n, "bind");
+	const char *path = expect_string(ps, n, key);
 	char buf[SHOWN_SIZE];
 	bool bad;
 
@@ -167,11 +169,65 @@ static void parse_bind(struct parser *ps, struct node *n, struct policy_override
 	}
 	if (bad)
 		parser_error(ps, n,
-			     "bind: expected an absolute host path without '//', '.', '..' or "
+			     "%s: expected an absolute host path without '//', '.', '..' or "
 			     "a '/' at its end, found %s",
-			     node_shown(n, buf));
+			     key, node_shown(n, buf));
 	else
 		o->bind = path;
+}
+
+/* Types that are read from an image, and the options of each that may be passed on: none that names
+ * another device or file, or that halts the host on damage. */
+static const struct {
+	const char *type;
+	const char *options[4];
+} in_image[] = {
+	{ "ext4", { "noload", "norecovery", NULL } },
+	{ "erofs", { "noacl", "nouser_xattr", NULL } },
+	{ "squashfs", { NULL } },
+};
+
+/* A file of the host's that the kernel reads, because the administrator says that it may. */
+static void parse_image(struct parser *ps, struct node *n, const struct fstypes *types,
+			struct policy_override *o)
+{
+	struct node *image = map_get(n, "image"), *trusted = map_get(n, "trusted_image");
+	struct node *type = map_get(n, "type"), *options = map_get(n, "options");
+	const char *const *known = NULL;
+	char buf[SHOWN_SIZE];
+	bool yes = false;
+
+	if (trusted && !expect_bool(ps, trusted, "trusted_image", &yes))
+		return;
+	if (!image) {
+		parser_error(ps, trusted,
+			     "trusted_image: which is said by image: the host's file that it is in");
+		return;
+	}
+	parse_bind(ps, image, "image", o);
+	if (!yes)
+		parser_error(ps, image,
+			     "image: the kernel reads it with all its rights: say trusted_image: true if "
+			     "nobody but this host's administrator has written it");
+	for (size_t i = 0; type && types->count == 1 && i < ARRAY_SIZE(in_image); i++)
+		if (!strcmp(types->type[0], in_image[i].type))
+			known = in_image[i].options;
+	if (!known) {
+		parser_error(ps, type ? type : image, "image: needs one type: ext4, erofs or squashfs");
+		return;
+	}
+	if (!map_get(n, "target"))
+		parser_error(ps, n, "override: a rule with image needs target");
+	for (size_t i = 0; options && options->type == NODE_MAP && i + 1 < options->count; i += 2) {
+		const char *const *at = known;
+
+		while (*at && !node_is(options->item[i], *at))
+			at++;
+		if (!*at)
+			parser_error(ps, options->item[i],
+				     "options: of %s in an image, %s is not passed on", types->type[0],
+				     node_shown(options->item[i], buf));
+	}
 }
 
 /* do: handler:NAME, or ask, which is a handler of that name. */
@@ -403,7 +459,8 @@ static void read_on(struct parser *ps, struct node *n, void *arg)
 }
 
 /* Which keys a rule on other calls than mount(2) cannot have. */
-static const char *const of_mounts[] = { "type", "bind", "flags", "options", "force", "source" };
+static const char *const of_mounts[] = { "type",    "bind",  "flags", "options",	"force",
+					 "source", "image", "trusted_image" };
 /* Nor a rule on what has no path. */
 #define OPS_WITH_TARGET                                                                       \
 	(1ull << WARDER_OP_MOUNT | 1ull << WARDER_OP_UMOUNT | 1ull << WARDER_OP_MKNOD |       \
@@ -428,27 +485,38 @@ static void parse_override_mount(struct parser *ps, struct node *n, struct polic
 				 struct fstypes *types)
 {
 	struct node *type = map_get(n, "type"), *bind = map_get(n, "bind"), *v;
+	struct node *source = map_get(n, "source"), *image = map_get(n, "image");
 
 	if (type && bind)
 		parser_error(ps, n,
 			     "override: a rule speaks of a new file system (type) or of a "
 			     "host path (bind), not of both");
-	else if (!type && !bind)
+	else if (!type && !bind && !source)
 		parser_error(ps, n,
-			     "override: a rule on mount needs type (a new file system) or "
-			     "bind (a host path)");
-	o->o.ops = bind ? WARDER_MNT_BIND : WARDER_MNT_NEW;
+			     "override: a rule on mount needs type (a new file system), bind (a host "
+			     "path) or source (a bind of what is in the container)");
+	else if (source && (type || bind))
+		parser_error(ps, source,
+			     "source: a rule with type or bind has none: the source of a new file "
+			     "system is a name only, and bind is the source");
+	else if (source && !map_get(n, "target"))
+		parser_error(ps, n, "override: a rule on a bind in the container needs source and target");
+	o->o.ops = type ? WARDER_MNT_NEW : WARDER_MNT_BIND;
 	o->o.force = bind ? 0 : MS_NOSUID | MS_NODEV;
 	types->count = type ? 0 : 1;
 	if (type)
 		parse_fstypes(ps, type, types);
 	if (bind)
-		parse_bind(ps, bind, o);
+		parse_bind(ps, bind, "bind", o);
+	if (image || map_get(n, "trusted_image"))
+		parse_image(ps, n, types, o);
 	v = map_get(n, "flags");
 	if (v)
 		parse_flags(ps, v, &o->o.require, &o->o.forbid);
 	v = map_get(n, "options");
-	if (v && expect_map(ps, v, "options"))
+	if (v && source && !type)
+		parser_error(ps, v, "options: a bind has none");
+	else if (v && expect_map(ps, v, "options"))
 		for (size_t i = 0; i + 1 < v->count; i += 2)
 			read_option(ps, v->item[i], v->item[i + 1], o);
 	v = map_get(n, "force");
@@ -456,7 +524,9 @@ static void parse_override_mount(struct parser *ps, struct node *n, struct polic
 		o->o.force = 0;
 		each_scalar(ps, v, "force", read_force, &o->o.force);
 	}
-	if (type)
+	if (image || map_get(n, "trusted_image"))
+		o->o.force |= MS_RDONLY | MS_NOSUID | MS_NODEV;
+	else if (type)
 		check_types(ps, type, types, o->o.do_);
 }
 
@@ -464,7 +534,7 @@ static void parse_override_mount(struct parser *ps, struct node *n, struct polic
 static void parse_override_change(struct parser *ps, struct node *n, uint32_t change,
 				  struct policy_override *o)
 {
-	static const char *const of_new[] = { "type", "bind" };
+	static const char *const of_new[] = { "type", "bind", "image", "trusted_image" };
 	static const char *const of_remounts[] = { "options", "force" };
 	struct node *flags = map_get(n, "flags"), *v;
 
@@ -475,7 +545,7 @@ static void parse_override_change(struct parser *ps, struct node *n, uint32_t ch
 		refuse_keys(ps, n, of_remounts, ARRAY_SIZE(of_remounts),
 			    "only rules on mount and remount have it");
 	if (change != WARDER_MNT_MOVE && map_get(n, "source"))
-		parser_error(ps, map_get(n, "source"), "source: only rules on move have it");
+		parser_error(ps, map_get(n, "source"), "source: only rules on mount and move have it");
 	if (change == WARDER_MNT_MOVE && flags)
 		parser_error(ps, flags, "flags: a move has none");
 	else if (flags)
@@ -572,8 +642,6 @@ void parse_override(struct parser *ps, struct node *n)
 		parser_error(ps, n, "on: mount, remount, move and propagation need a rule each");
 	else if (mount && on.change)
 		parse_override_change(ps, n, on.change, &o);
-	else if (mount && map_get(n, "source"))
-		parser_error(ps, map_get(n, "source"), "source: only rules on move have it");
 	else if (mount)
 		parse_override_mount(ps, n, &o, &types);
 	else
@@ -610,7 +678,7 @@ void parse_override(struct parser *ps, struct node *n)
 		for (size_t i = first; i < p->overrides; i++)
 			p->override[i].targets = o.targets;
 	}
-	source = on.change == WARDER_MNT_MOVE ? map_get(n, "source") : NULL;
+	source = mount && (!on.change || on.change == WARDER_MNT_MOVE) ? map_get(n, "source") : NULL;
 	if (source) {
 		parser_add_patterns(ps, source, "source", index, WARDER_START_OVERRIDE_SOURCE, set,
 				    &o.sources);

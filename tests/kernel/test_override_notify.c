@@ -266,6 +266,90 @@ static void test_bind(void **state)
 	assert_int_equal(umount2("/mnt/scratch/bind", 0), 0);
 }
 
+static int bind_tree(void *arg)
+{
+	struct new_mount *m = arg;
+	int mnt;
+
+	shared->step = 1;
+	OK(mnt = open_tree(AT_FDCWD, m->source, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | m->attr));
+	shared->step = 2;
+	/* Whatever takes its place meanwhile is not what was cloned. */
+	if (m->option[0])
+		OK(rename(m->source, m->option[0]));
+	shared->step = 5;
+	OK(move_mount(mnt, "", AT_FDCWD, m->target, MOVE_MOUNT_F_EMPTY_PATH));
+	return 0;
+}
+
+/* What is in the container, cloned when open_tree(2) is called. */
+static void test_bind_own(void **state)
+{
+	static const char text[] =
+		"policy: t\noverride: [{on: mount, source: [/mnt/scratch/**, /proc/**], "
+		"target: /mnt/scratch/a, do: perform}]\n";
+	struct new_mount m = { .source = "/mnt/scratch/from", .target = "/mnt/scratch/a" };
+	__u32 slot = rig_container(text);
+
+	(void)state;
+	rig.image = h_compile(text);
+	h_shell("mkdir -p /mnt/scratch/from/sub && touch /mnt/scratch/from/file /mnt/scratch/from/sub/hidden");
+	assert_int_equal(run(slot, bind_mount, &m), 0);
+	assert_int_equal(access("/mnt/scratch/a/file", F_OK), 0);
+	assert_int_equal(umount2("/mnt/scratch/a", 0), 0);
+	m.option[0] = "/mnt/scratch/gone";
+	assert_int_equal(run(slot, bind_tree, &m), 0);
+	assert_int_equal(access("/mnt/scratch/a/file", F_OK), 0);
+	assert_int_equal(umount2("/mnt/scratch/a", 0), 0);
+	m = (struct new_mount){ .source = "/mnt/scratch/gone", .target = "/mnt/scratch/a" };
+	assert_int_equal(mount("none", "/mnt/scratch/gone/sub", "tmpfs", 0, NULL), 0);
+	refused(slot, bind_tree, &m, EINVAL, 1, "come to light");
+	m.attr = AT_RECURSIVE;
+	assert_int_equal(run(slot, bind_tree, &m), 0);
+	assert_int_equal(rig_mounted("/mnt/scratch/a/sub", NULL, 0), 1);
+	assert_int_equal(access("/mnt/scratch/a/sub/hidden", F_OK), -1);
+	assert_int_equal(umount2("/mnt/scratch/a", MNT_DETACH), 0);
+	umount2("/mnt/scratch/gone/sub", MNT_DETACH);
+	m.source = "/mnt/other";
+	refused(slot, bind_tree, &m, EPERM, 1, "does not allow the source /mnt/other");
+	m.source = "/proc/sys";
+	refused(slot, bind_tree, &m, EPERM, 1, "kernel's own state");
+	m.source = "/mnt/scratch/b";
+	m.target = "/mnt/scratch/b";
+	refused(slot, bind_tree, &m, EPERM, 5, "does not allow the target /mnt/scratch/b");
+	free((void *)rig.image);
+	rig.image = NULL;
+}
+
+/* A file system in an image of the host's: its source is said after fsopen(2). */
+static void test_image(void **state)
+{
+	static const char text[] =
+		"policy: t\noverride: [{on: mount, type: ext4, image: /srv/images/a.img, "
+		"trusted_image: true, target: /mnt/scratch/a, do: perform}]\n";
+	struct new_mount m = { .type = "ext4", .source = "/srv/images/a.img", .target = "/mnt/scratch/a",
+			       .option = { "ro" } };
+	__u32 slot = rig_container(text);
+	char line[1024] = "";
+
+	(void)state;
+	rig.image = h_compile(text);
+	assert_int_equal(run(slot, new_mount, &m), 0);
+	assert_int_equal(rig_mounted("/mnt/scratch/a", line, sizeof(line)), 1);
+	assert_non_null(strstr(line, "ro,nosuid,nodev"));
+	assert_int_equal(access("/mnt/scratch/a/lost+found", F_OK), 0);
+	assert_int_equal(umount2("/mnt/scratch/a", 0), 0);
+	m.option[0] = "errors=panic";
+	refused(slot, new_mount, &m, EPERM, 3, "does not list option errors");
+	m.option[0] = NULL;
+	m.source = "/srv/images/b.img";
+	refused(slot, new_mount, &m, EPERM, 3, "offers /srv/images/a.img");
+	m.type = "xfs";
+	refused(slot, new_mount, &m, EPERM, 1, "allows only type ext4");
+	free((void *)rig.image);
+	rig.image = NULL;
+}
+
 /* A rule can be for one of the two ways only. */
 static void test_way(void **state)
 {
@@ -590,7 +674,12 @@ static void test_nobody(void **state)
 static int setup(void **state)
 {
 	shared = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	return shared == MAP_FAILED ? -1 : rig_setup(state);
+	/* Where containers do not write. */
+	h_shell("modprobe loop; mkdir -p /srv/images && mount -t tmpfs -o mode=755 none /srv/images && "
+		"truncate -s 1M /srv/images/a.img && busybox mke2fs -F /srv/images/a.img >/dev/null");
+	if (shared == MAP_FAILED || rig_setup(state))
+		return -1;
+	return mount(NULL, "/srv/images", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY, NULL);
 }
 
 /* TYPE TARGET [OPTION...], or bind SOURCE TARGET */
@@ -614,7 +703,9 @@ int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_tmpfs),	  cmocka_unit_test(test_refused),
-		cmocka_unit_test(test_bind),	  cmocka_unit_test(test_way),
+		cmocka_unit_test(test_bind),
+		cmocka_unit_test(test_bind_own),  cmocka_unit_test(test_image),
+		cmocka_unit_test(test_way),
 		cmocka_unit_test(test_capable),
 		cmocka_unit_test(test_arguments), cmocka_unit_test(test_many),
 		cmocka_unit_test(test_another_container),

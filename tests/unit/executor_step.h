@@ -15,7 +15,7 @@ static inline void executor_step(struct executor *ex, struct executor_request *r
 	req->cookie++;
 	assert_int_equal(executor_send(ex, req, fd), 0);
 	for (int i = 0; i < ms; i++) {
-		int err = executor_receive(ex, ret);
+		int err = executor_receive(ex, ret, &(int){ -1 });
 
 		if (err == -EAGAIN) {
 			usleep(1000);

@@ -133,7 +133,8 @@ static void test_clone(void **state)
 	assert_int_equal(m.bind, 1);
 	assert_int_equal(m.flags, MS_BIND);
 	assert_string_equal(m.source, "/srv/assets");
-	assert_int_equal(fs_mount_clone(&m, "/a", OPEN_TREE_CLONE | AT_RECURSIVE), -EOPNOTSUPP);
+	assert_int_equal(fs_mount_clone(&m, "/a", OPEN_TREE_CLONE | AT_RECURSIVE), 0);
+	assert_int_equal(m.flags, MS_BIND | MS_REC);
 	assert_int_equal(fs_mount_clone(&m, "/a", OPEN_TREE_CLONE | 2), -EINVAL);
 	memset(path, 'a', FS_CONTEXT_DATA);
 	assert_int_equal(fs_mount_clone(&m, path, OPEN_TREE_CLONE), -ENAMETOOLONG);

@@ -302,6 +302,88 @@ static void test_steps(void **state)
 	img = before;
 }
 
+/* Binds of what is in the container. */
+static void test_bind_rules(void **state)
+{
+	static const char text[] =
+		"policy: t\n"
+		"mount: [{deny: [bind], target: /mnt/t/denied}]\n"
+		"override:\n"
+		"  - {on: mount, bind: /srv/assets, target: /mnt/t/assets, do: perform}\n"
+		"  - {on: mount, source: [/data, /data/**], target: /mnt/t/**, force: [ro], do: perform}\n"
+		"  - {on: mount, source: /kern/**, target: /mnt/t/**, flags: {require: [rec]}, do: perform}\n";
+	struct warder_image *before = img;
+
+	(void)state;
+	img = compile(text);
+#define OWN (f.flags = MS_BIND, f.source = "/x/..", f.from = "/data/a", f.target = "/mnt/t/a")
+	PERFORMS(MOUNT, OWN);
+	assert_null(decision.bind);
+	assert_int_equal(decision.attr, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
+	PERFORMS(MOUNT, OWN; f.from = "/data"; f.flags |= MS_REC);
+	PERFORMS(MOUNT, OWN; f.open = 1; f.target = NULL);
+	KEEPS(MOUNT, "does not allow the source /dat", OWN; f.from = "/dat");
+	/* What the caller calls it does not count. */
+	KEEPS(MOUNT, "without a name", OWN; f.source = "/data/a"; f.from = NULL);
+	KEEPS(MOUNT, "without a name", OWN; f.from = NULL; f.open = 1; f.target = NULL);
+	KEEPS(MOUNT, "does not allow the target", OWN; f.target = "/mnt/u");
+	KEEPS(MOUNT, "never overridden", OWN; f.target = "/mnt/t/denied");
+	KEEPS(MOUNT, "kernel's own state", OWN; f.covers_kernel = 1);
+	KEEPS(MOUNT, "shared", OWN; f.shared = 1);
+	KEEPS(MOUNT, "of its own", OWN; f.same_mntns = 0);
+	KEEPS(MOUNT, "requires flag rec", OWN; f.from = "/kern/a");
+	PERFORMS(MOUNT, OWN; f.from = "/kern/a"; f.flags |= MS_REC);
+	/* How many there may be. */
+	PERFORMS(MOUNT, OWN; f.mounts = 1000; f.below = 23; f.flags |= MS_REC);
+	KEEPS(MOUNT, "too many", OWN; f.mounts = 1000; f.below = 24; f.flags |= MS_REC);
+	PERFORMS(MOUNT, OWN; f.mounts = 1023; f.below = 500);
+	KEEPS(MOUNT, "too many", OWN; f.mounts = 1024);
+	KEEPS(MOUNT, "too many", OWN; f.mounts = f.below = (__u32)-1; f.flags |= MS_REC);
+	/* An offered host path goes by the caller's string, and needs nothing here. */
+	PERFORMS(MOUNT, OWN; f.source = "/srv/assets"; f.from = NULL; f.target = "/mnt/t/assets");
+	assert_string_equal(decision.bind, "/srv/assets");
+	free(img);
+	img = before;
+}
+
+/* File systems in images that the host offers. */
+static void test_image_rules(void **state)
+{
+	static const char text[] =
+		"policy: t\n"
+		"override:\n"
+		"  - {on: mount, type: ext4, image: /srv/x.img, trusted_image: true, target: /mnt/s/**, "
+		"options: {noload: '*'}, by: {userns: [container, nested]}, do: perform}\n"
+		"  - {on: mount, type: [tmpfs, overlay, nfs], target: /mnt/s/**, do: perform}\n";
+	struct warder_image *before = img;
+
+	(void)state;
+	img = compile(text);
+#define IMAGE (f.fstype = "ext4", f.source = "/srv/x.img")
+	PERFORMS(MOUNT, IMAGE);
+	assert_string_equal(decision.bind, "/srv/x.img");
+	/* Read-only, whatever is asked for. */
+	assert_int_equal(decision.attr, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
+	PERFORMS(MOUNT, IMAGE; f.data = "noload");
+	KEEPS(MOUNT, "does not list option errors", IMAGE; f.data = "errors=panic");
+	KEEPS(MOUNT, "offers /srv/x.img, not /dev/sda", IMAGE; f.source = "/dev/sda");
+	KEEPS(MOUNT, "does not allow the target", IMAGE; f.target = "/mnt/u");
+	KEEPS(MOUNT, "allows only type", IMAGE; f.fstype = "ext3");
+	KEEPS(MOUNT, "own mount namespace only", IMAGE; f.same_mntns = 0);
+	PERFORMS(MOUNT, IMAGE; f.loops = 15);
+	KEEPS(MOUNT, "loop devices", IMAGE; f.loops = 16);
+	/* A new file system by steps: its source is said after fsopen(2). */
+	PERFORMS(MOUNT, IMAGE; f.open = 1; f.target = NULL; f.source = "");
+	KEEPS(MOUNT, "offers", IMAGE; f.open = 1; f.target = NULL; f.source = "/dev/sda");
+	KEEPS(MOUNT, "offers", IMAGE; f.source = "");
+	PERFORMS(MOUNT, f.loops = 16);
+	KEEPS(MOUNT, "supervisor's rights", f.fstype = "overlay");
+	KEEPS(MOUNT, "a server that a container names", f.fstype = "nfs");
+	assert_null(decision.bind);
+	free(img);
+	img = before;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -309,7 +391,8 @@ int main(void)
 		cmocka_unit_test(test_move_rules),	cmocka_unit_test(test_node_rules),
 		cmocka_unit_test(test_attribute_rules), cmocka_unit_test(test_name_rules),
 		cmocka_unit_test(test_priority_rules),	cmocka_unit_test(test_handler_rules),
-		cmocka_unit_test(test_steps),
+		cmocka_unit_test(test_steps),		cmocka_unit_test(test_bind_rules),
+		cmocka_unit_test(test_image_rules),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

@@ -99,7 +99,30 @@ static const struct policy_error errors[] = {
 	{P "override:\n  - {on: [remount, move], target: /a, do: perform}\n", 3, 5, "a rule each"},
 	{P "override:\n  - {on: remount, do: perform}\n", 3, 5, "needs target"},
 	{P "override:\n  - {on: move, target: /a, do: perform}\n", 3, 5, "source and target"},
-	{P "override:\n  - {on: mount, type: tmpfs, source: /a, do: perform}\n", 3, 38, "only rules on move"},
+	{P "override:\n  - {on: mount, type: tmpfs, source: /a, do: perform}\n", 3, 38, "with type or bind has none"},
+	{P "override:\n  - {on: mount, type: ext4, image: /a, target: /b, do: perform}\n", 3, 36,
+	 "say trusted_image: true"},
+	{P "override:\n  - {on: mount, type: ext4, trusted_image: true, target: /b, do: perform}\n", 3, 44,
+	 "which is said by image"},
+	{P "override:\n  - {on: mount, type: xfs, image: /a, trusted_image: true, target: /b, "
+	   "do: perform}\n", 3, 23, "ext4, erofs or squashfs"},
+	{P "override:\n  - {on: mount, type: [ext4, erofs], image: /a, trusted_image: true, target: /b, "
+	   "do: perform}\n", 3, 23, "needs one type"},
+	{P "override:\n  - {on: mount, type: ext4, image: /a, trusted_image: true, do: perform}\n", 3, 5,
+	 "needs target"},
+	{P "override:\n  - {on: mount, type: ext4, image: a, trusted_image: true, target: /b, "
+	   "do: perform}\n", 3, 36, "absolute host path"},
+	{P "override:\n  - {on: mount, type: ext4, image: /a, trusted_image: true, target: /b, "
+	   "options: {errors: '*'}, do: perform}\n", 3, 83, "is not passed on"},
+	{P "override:\n  - {on: mount, bind: /a, image: /a, trusted_image: true, target: /b, "
+	   "do: perform}\n", 3, 34, "needs one type"},
+	{P "override:\n  - {on: umount, target: /b, image: /a, do: perform}\n", 3, 37,
+	 "only rules on mount"},
+	{P "override:\n  - {on: mount, source: /a, do: perform}\n", 3, 5, "source and target"},
+	{P "override:\n  - {on: mount, source: /a, target: /b, options: {size: '*'}, do: perform}\n", 3, 50,
+	 "a bind has none"},
+	{P "override:\n  - {on: remount, source: /a, target: /b, do: perform}\n", 3, 27,
+	 "mount and move have it"},
 	{P "override:\n  - {on: remount, type: tmpfs, target: /a, do: perform}\n", 3, 25, "on mount have it"},
 	{P "override:\n  - {on: [setns, setns], do: report}\n", 3, 18, "twice"},
 	{P "override:\n  - {on: [setns, mount], type: tmpfs, do: deny}\n", 3, 5, "a rule each"},

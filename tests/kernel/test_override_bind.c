@@ -1,0 +1,323 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Binds of what is in the container, made for callers that lack the capability: names and flags go
+ * along, nothing that is covered comes to light; and what a hostile container tries with them.
+ */
+#include "override_rig.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const char policy[] =
+	"policy: t\n"
+	"defaults: {namespace: allow}\n"
+	"file: [{deny: [read], path: /mnt/scratch/b/secret}]\n"
+	"override:\n"
+	"  - {on: mount, source: [/mnt/scratch/**, /mnt/tree, /mnt/tree/**, /proc/**, /sys/**], "
+	"target: /mnt/scratch/*, do: perform}\n"
+	"  - {on: mount, source: /srv/assets, target: /mnt/scratch/bind, force: [ro, noexec], "
+	"flags: {forbid: [rec]}, do: perform}\n"
+	"  - {on: umount, target: /mnt/scratch/**, do: perform}\n"
+	"  - {on: remount, target: [/mnt/scratch/**, /mnt/tree], do: perform}\n";
+
+static struct warder_image *image;
+
+static __u32 container(void)
+{
+	rig.image = image;
+	return rig_container(policy);
+}
+
+static int asked_in_vain(void)
+{
+	__u32 u = rig.last.icept.unasked;
+
+	return u == WARDER_UNASKED_BOUND || u == WARDER_UNASKED_RATE || u == WARDER_UNASKED_BUSY ||
+	       u == WARDER_UNASKED_DOWN;
+}
+
+/* An answer that came too late on a slow machine says so, and is asked again. */
+static void result(int line, __u32 slot, int (*fn)(void *), void *arg, int expected, const char *why)
+{
+	int got = -1;
+
+	for (int i = 0; i < 9; i++) {
+		int before = rig.outcomes;
+
+		got = rig_run((int)slot, fn, arg);
+		rig_outcome_wait(before, 1);
+		if (!asked_in_vain())
+			break;
+	}
+	if (got != expected || !strstr(rig.last.reason, why))
+		fail_msg("line %d: %d, not %d: %s", line, got, expected, rig.last.reason);
+	assert_int_equal(rig.last.performed, !expected);
+}
+
+#define BIND(expected, why, from, to, ...) \
+	result(__LINE__, slot, rig_mount, &(struct rig_call){ .source = (from), .target = (to), \
+	       .flags = MS_BIND __VA_ARGS__ }, expected, why)
+#define RESULT(expected, why, fn, arg) result(__LINE__, slot, fn, arg, expected, why)
+
+static int do_read(void *arg)
+{
+	int fd = open(arg, O_RDONLY);
+
+	return fd < 0 ? errno : 0;
+}
+
+static int do_umount(void *arg)
+{
+	return h_errno(umount2(arg, 0));
+}
+
+static int do_remount(void *arg)
+{
+	return h_errno(mount(NULL, arg, NULL, MS_REMOUNT | MS_BIND, NULL));
+}
+
+static void tmpfs_at(__u32 slot, const char *path, unsigned long flags)
+{
+	assert_int_equal(mount("none", path, "tmpfs", flags, "size=1M"), 0);
+	h_record_mount(slot, path, path);
+}
+
+/* The options and the peer group of what is mounted there. */
+static const char *line_of(const char *point)
+{
+	static char line[1024];
+
+	assert_int_equal(rig_mounted(point, line, sizeof(line)), 1);
+	return line;
+}
+
+/* ------------------------------------------------------------------ names and flags */
+
+static void test_names(void **state)
+{
+	__u32 slot = container();
+
+	(void)state;
+	tmpfs_at(slot, "/mnt/scratch/b", 0);
+	h_write("/mnt/scratch/b/secret", "x");
+	h_write("/mnt/scratch/b/open", "x");
+	assert_int_equal(mount(NULL, "/mnt/scratch/b", NULL, MS_SHARED, NULL), 0);
+	BIND(0, "allows it", "/mnt/scratch/b", "/mnt/scratch/a");
+	assert_string_equal(rig.last.source, "/mnt/scratch/b");
+	assert_non_null(strstr(line_of("/mnt/scratch/a"), "nosuid,nodev"));
+	/* No peer of what it was cloned from. */
+	assert_null(strstr(line_of("/mnt/scratch/a"), "shared:"));
+	assert_null(strstr(line_of("/mnt/scratch/a"), "master:"));
+	/* Whatever path leads to it, a file has the name that it had. */
+	assert_int_equal(rig_run((int)slot, do_read, "/mnt/scratch/a/open"), 0);
+	assert_int_equal(rig_run((int)slot, do_read, "/mnt/scratch/a/secret"), EACCES);
+	assert_int_equal(rig_run((int)slot, do_read, "/mnt/scratch/b/secret"), EACCES);
+	RESULT(0, "", do_umount, "/mnt/scratch/a");
+	BIND(0, "", "/mnt/scratch/b/secret", "/mnt/scratch/file");
+	assert_int_equal(rig_run((int)slot, do_read, "/mnt/scratch/file"), EACCES);
+	RESULT(0, "", do_umount, "/mnt/scratch/file");
+	assert_int_equal(rig_run((int)slot, do_read, "/mnt/scratch/file"), 0);
+	umount2("/mnt/scratch/b", MNT_DETACH);
+}
+
+static void test_flags(void **state)
+{
+	__u32 slot = container();
+
+	(void)state;
+	tmpfs_at(slot, "/mnt/tree", MS_RDONLY | MS_NOEXEC);
+	BIND(0, "", "/mnt/tree", "/mnt/scratch/a");
+	assert_non_null(strstr(line_of("/mnt/scratch/a"), "ro,nosuid,nodev,noexec"));
+	RESULT(EPERM, "noexec", do_remount, "/mnt/scratch/a");
+	/* Nor by somebody who has the capability: they are locked. */
+	assert_int_equal(mount(NULL, "/mnt/scratch/a", NULL, MS_REMOUNT | MS_BIND, NULL), -1);
+	assert_int_equal(errno, EPERM);
+	umount2("/mnt/scratch/a", MNT_DETACH);
+	umount2("/mnt/tree", MNT_DETACH);
+	BIND(0, "", "/srv/assets", "/mnt/scratch/bind");
+	assert_non_null(strstr(line_of("/mnt/scratch/bind"), "ro,nosuid,nodev,noexec"));
+	assert_int_equal(open("/mnt/scratch/bind/new", O_CREAT | O_WRONLY, 0600), -1);
+	assert_int_equal(errno, EROFS);
+	umount2("/mnt/scratch/bind", MNT_DETACH);
+	BIND(EPERM, "forbids flag", "/srv/assets", "/mnt/scratch/bind", | MS_REC);
+	BIND(EPERM, "does not allow the source /srv", "/srv", "/mnt/scratch/bind");
+	BIND(EPERM, "does not allow the target /mnt/other", "/mnt/scratch/b", "/mnt/other");
+}
+
+/* --------------------------------------------------------------------------- masks */
+
+static void test_masks(void **state)
+{
+	__u32 slot = container();
+
+	(void)state;
+	tmpfs_at(slot, "/mnt/tree", 0);
+	h_shell("mkdir /mnt/tree/sub /mnt/tree/plain && echo x >/mnt/tree/sub/hidden");
+	tmpfs_at(slot, "/mnt/tree/sub", 0);
+	BIND(EINVAL, "come to light", "/mnt/tree", "/mnt/scratch/a");
+	assert_int_equal(rig_mounted("/mnt/scratch/a", NULL, 0), 0);
+	BIND(0, "", "/mnt/tree", "/mnt/scratch/a", | MS_REC);
+	assert_int_equal(rig_mounted("/mnt/scratch/a", NULL, 0), 1);
+	assert_int_equal(rig_mounted("/mnt/scratch/a/sub", NULL, 0), 1);
+	assert_non_null(strstr(line_of("/mnt/scratch/a/sub"), "nosuid,nodev"));
+	assert_int_equal(access("/mnt/scratch/a/sub/hidden", F_OK), -1);
+	/* It cannot be taken off by itself, whatever the rights. */
+	assert_int_equal(umount2("/mnt/scratch/a/sub", MNT_DETACH), -1);
+	assert_int_equal(errno, EINVAL);
+	assert_int_equal(umount2("/mnt/scratch/a", MNT_DETACH), 0);
+	BIND(0, "", "/mnt/tree/plain", "/mnt/scratch/a");
+	umount2("/mnt/scratch/a", MNT_DETACH);
+	umount2("/mnt/tree/sub", MNT_DETACH);
+	umount2("/mnt/tree", MNT_DETACH);
+}
+
+/* ------------------------------------------------------------------------- hostile */
+
+static int do_bind_fd(void *arg)
+{
+	char path[64];
+	int fd = open(arg, O_PATH);
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	return h_errno(mount(path, "/mnt/scratch/a", NULL, MS_BIND, NULL));
+}
+
+static int do_bind_nested(void *arg)
+{
+	if (unshare(CLONE_NEWNS))
+		return 240;
+	return rig_mount(arg);
+}
+
+static void test_hostile(void **state)
+{
+	struct rig_call nested = { .source = "/mnt/scratch/b", .target = "/mnt/scratch/a",
+				   .flags = MS_BIND };
+	__u32 slot = container();
+	char path[64];
+	int host;
+
+	(void)state;
+	BIND(EPERM, "kernel's own state", "/proc/sys", "/mnt/scratch/a");
+	BIND(EPERM, "kernel's own state", "/sys/kernel", "/mnt/scratch/a", | MS_REC);
+	BIND(EPERM, "without a name", "/proc/self/root/etc", "/mnt/scratch/a");
+	BIND(EPERM, "without a name", "/mnt/scratch/nothing", "/mnt/scratch/a");
+	assert_int_equal(symlink("/mnt/other", "/mnt/scratch/evil"), 0);
+	BIND(EPERM, "does not allow the source /mnt/other", "/mnt/scratch/evil", "/mnt/scratch/a");
+	BIND(EPERM, "does not allow the target /mnt/other", "/mnt/scratch/b", "/mnt/scratch/evil");
+	unlink("/mnt/scratch/evil");
+	RESULT(EPERM, "of its own", do_bind_nested, &nested);
+	RESULT(EPERM, "does not allow the source /mnt/other", do_bind_fd, "/mnt/other");
+	RESULT(0, "", do_bind_fd, "/mnt/scratch/b");
+	umount2("/mnt/scratch/a", MNT_DETACH);
+	/* The same folder by a mount of the host's namespace. */
+	snprintf(path, sizeof(path), "/proc/%d/root/mnt/scratch/b", getppid());
+	host = open(path, O_PATH);
+	assert_true(host >= 0);
+	close(host);
+	RESULT(EPERM, "without a name", do_bind_fd, path);
+	assert_int_equal(rig_mounted("/mnt/scratch/a", NULL, 0), 0);
+}
+
+/* --------------------------------------------------------- a user namespace of its own */
+
+static int owner(int ready, int go)
+{
+	struct rig_call c = { .source = "/mnt/scratch/b", .target = "/mnt/scratch/a", .flags = MS_BIND };
+	char byte, line[1024];
+	int err = 0;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (unshare(CLONE_NEWUSER | CLONE_NEWNS) || write(ready, "x", 1) != 1 ||
+	    read(go, &byte, 1) != 1 || setresgid(0, 0, 0) || setresuid(0, 0, 0))
+		return 240;
+	/* On a slow machine the answer may come too late, and the errno stands. */
+	for (int i = 0; i < 9 && (!i || err == EPERM); i++)
+		err = rig_mount(&c);
+	if (err)
+		return err;
+	if (rig_mounted("/mnt/scratch/a", line, sizeof(line)) != 1 || !strstr(line, "nosuid,nodev"))
+		return 241;
+	if (write(ready, "x", 1) != 1 || read(go, &byte, 1) != 1)
+		return 243;
+	/* The policy does not stand in the way now: the kernel does. */
+	if (mount(NULL, "/mnt/scratch/a", NULL, MS_REMOUNT | MS_BIND, NULL) != -1 || errno != EPERM)
+		return 244;
+	return umount2("/mnt/scratch/a", MNT_DETACH) ? 246 : 0;
+}
+
+static void test_owned(void **state)
+{
+	int ready[2], go[2], before = rig.outcomes;
+	__u32 slot = container();
+	char byte, path[64];
+	pid_t pid;
+
+	(void)state;
+	assert_int_equal(pipe(ready), 0);
+	assert_int_equal(pipe(go), 0);
+	fflush(NULL);
+	pid = fork();
+	if (!pid)
+		_exit(owner(ready[1], go[0]));
+	close(ready[1]);
+	assert_int_equal(read(ready[0], &byte, 1), 1);
+	snprintf(path, sizeof(path), "/proc/%d/uid_map", pid);
+	h_write(path, "0 100000 1000\n");
+	snprintf(path, sizeof(path), "/proc/%d/gid_map", pid);
+	h_write(path, "0 100000 1000\n");
+	snprintf(path, sizeof(path), "/proc/%d/ns/user", pid);
+	rig.userns_fd = open(path, O_RDONLY | O_CLOEXEC);
+	rig_container_set(slot, pid, 1);
+	h_tag(pid, slot);
+	assert_int_equal(write(go[1], "x", 1), 1);
+	if (read(ready[0], &byte, 1) != 1)
+		fail_msg("child %d: %s", rig_wait(pid), rig_outcome_wait(before, 1)->reason);
+	h_policy(slot, "policy: open\ndefaults: {mount: allow}\n");
+	assert_int_equal(write(go[1], "x", 1), 1);
+	assert_int_equal(rig_wait(pid), 0);
+	close(rig.userns_fd);
+	rig.userns_fd = -1;
+	close(ready[0]);
+	close(go[0]);
+	close(go[1]);
+}
+
+static int setup(void **state)
+{
+	int err;
+
+	image = h_compile(policy);
+	h_shell("mkdir -p /mnt/tree && touch /mnt/file");
+	err = rig_setup(state);
+	h_shell("touch /mnt/scratch/file");
+	return err;
+}
+
+static int teardown(void **state)
+{
+	int err = rig_teardown(state);
+
+	free(image);
+	return err;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_names),	cmocka_unit_test(test_flags),
+		cmocka_unit_test(test_masks),	cmocka_unit_test(test_hostile),
+		cmocka_unit_test(test_owned),
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}

@@ -1,0 +1,319 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * File systems in image files that the host offers, mounted for callers that lack the capability:
+ * read-only, by loop devices that go with the mount; and images that somebody else could have written.
+ */
+#include "override_rig.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <glob.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* A folder with a file "file" that says "hello", made by mksquashfs 4.5.1 and mkfs.erofs 1.5; gzip. */
+#define SQUASHFS_IMAGE                                                                            \
+	"H4sIAAAAAAACA8soLixmYoABJgZGIMnIIMhwgImRgQXIVoDK3IfS16H0fyhIg/LbofRGKH0SSmek5uTkc8kzVNxK" \
+	"Too4dIKBtYBNZEPj0XuHWmdOyMhUSGNLYnB7wXhADKQgoYHBTePskQNnJkybOZmLgSWKcblAQwLUIDYGsNsY5kP5" \
+	"fFAdrBq8DIwCDIo7oeIsDSDyIsMoGAWjYBSMglEwCkbBKBgFo2AUjIJRMArgAAClAEeNABAAAA=="
+#define EROFS_IMAGE                                                                               \
+	"H4sIAAAAAAACA2NgGAWjYBSMVPDo4dcHAotLHzMD2TwMKgxMWNQwIrHP7ajuLNripjcz8gDzUiWDo5TazwLEbx2Z" \
+	"GLSh/P9AgCyvAqeZ4GxVIFsdylYHuk5PTy8tMycVp/lLGhkZ2JDMR/ZPRmpOTj7XaDoYBaNgFIyCUTAKRsEoGAUj" \
+	"AwAA4/MdigAQAAA="
+
+#define IMAGES "/srv/images"
+
+static const char policy[] =
+	"policy: t\n"
+	"defaults: {namespace: allow}\n"
+	"file: [{deny: [read], path: /mnt/scratch/a/file}]\n"
+	"override:\n"
+	"  - {on: mount, type: ext4, image: " IMAGES "/ext4.img, trusted_image: true, "
+	"target: /mnt/scratch/*, options: {noload: '*'}, do: perform}\n"
+	"  - {on: mount, type: squashfs, image: " IMAGES "/squashfs.img, trusted_image: true, "
+	"target: /mnt/scratch/*, do: perform}\n"
+	"  - {on: mount, type: erofs, image: " IMAGES "/erofs.img, trusted_image: true, "
+	"target: /mnt/scratch/*, force: [noexec], do: perform}\n"
+	"  - {on: mount, type: ext4, image: " IMAGES "/open.img, trusted_image: true, "
+	"target: /mnt/scratch/*, do: perform}\n"
+	"  - {on: mount, type: ext4, image: " IMAGES "/junk.img, trusted_image: true, "
+	"target: /mnt/scratch/*, do: perform}\n"
+	"  - {on: mount, type: ext4, image: " IMAGES "/link.img, trusted_image: true, "
+	"target: /mnt/scratch/*, do: perform}\n"
+	"  - {on: umount, target: /mnt/scratch/**, do: perform}\n"
+	"  - {on: remount, target: /mnt/scratch/**, do: perform}\n";
+
+static struct warder_image *image;
+
+static __u32 container(void)
+{
+	rig.image = image;
+	return rig_container(policy);
+}
+
+static int asked_in_vain(void)
+{
+	__u32 u = rig.last.icept.unasked;
+
+	return u == WARDER_UNASKED_BOUND || u == WARDER_UNASKED_RATE || u == WARDER_UNASKED_BUSY ||
+	       u == WARDER_UNASKED_DOWN;
+}
+
+/* An answer that came too late on a slow machine says so, and is asked again. */
+static void result(int line, __u32 slot, int (*fn)(void *), void *arg, int expected, const char *why)
+{
+	int got = -1;
+
+	for (int i = 0; i < 9; i++) {
+		int before = rig.outcomes;
+
+		got = rig_run((int)slot, fn, arg);
+		rig_outcome_wait(before, 1);
+		if (!asked_in_vain())
+			break;
+	}
+	if (got != expected || !strstr(rig.last.reason, why))
+		fail_msg("line %d: %d, not %d: %s", line, got, expected, rig.last.reason);
+	assert_int_equal(rig.last.performed, !expected);
+}
+
+#define MOUNT(expected, why, fs, file, to, ...) \
+	result(__LINE__, slot, rig_mount, &(struct rig_call){ .source = IMAGES "/" file, \
+	       .target = (to), .type = (fs), __VA_ARGS__ }, expected, why)
+#define RESULT(expected, why, fn, arg) result(__LINE__, slot, fn, arg, expected, why)
+
+static int do_read(void *arg)
+{
+	char text[8] = "";
+	int fd = open(arg, O_RDONLY);
+
+	if (fd < 0)
+		return errno;
+	return read(fd, text, 6) == 6 && !strcmp(text, "hello\n") ? 0 : 240;
+}
+
+static int do_umount(void *arg)
+{
+	return h_errno(umount2(arg, 0));
+}
+
+static int do_remount(void *arg)
+{
+	return h_errno(mount(NULL, arg, NULL, MS_REMOUNT | MS_BIND, NULL));
+}
+
+/* Loop devices that have a file; waits until there are that many: the kernel takes its time. */
+static size_t loops(size_t wanted)
+{
+	glob_t g;
+	size_t n = 0;
+
+	for (int i = 0; i < 400; i++) {
+		n = glob("/sys/block/loop*/loop", 0, NULL, &g) ? 0 : g.gl_pathc;
+		globfree(&g);
+		if (n == wanted)
+			break;
+		usleep(10000);
+	}
+	return n;
+}
+
+static const char *line_of(const char *point)
+{
+	static char line[1024];
+
+	assert_int_equal(rig_mounted(point, line, sizeof(line)), 1);
+	return line;
+}
+
+static void test_types(void **state)
+{
+	__u32 slot = container();
+
+	(void)state;
+	MOUNT(0, "allows it", "ext4", "ext4.img", "/mnt/scratch/a", .data = "noload");
+	assert_int_equal(loops(1), 1);
+	assert_non_null(strstr(line_of("/mnt/scratch/a"), "ro,nosuid,nodev"));
+	assert_non_null(strstr(line_of("/mnt/scratch/a"), " - ext4 /dev/loop"));
+	assert_int_equal(access("/mnt/scratch/a/lost+found", F_OK), 0);
+	assert_int_equal(open("/mnt/scratch/a/new", O_CREAT | O_WRONLY, 0600), -1);
+	assert_int_equal(errno, EROFS);
+	/* Neither the mount nor the file system is made writable. */
+	RESULT(EPERM, "stays read-only", do_remount, "/mnt/scratch/a");
+	RESULT(0, "", do_umount, "/mnt/scratch/a");
+	assert_int_equal(loops(0), 0);
+	MOUNT(0, "", "squashfs", "squashfs.img", "/mnt/scratch/a");
+	/* What it holds has names at once, of which file rules speak. */
+	assert_int_equal(rig_run((int)slot, do_read, "/mnt/scratch/a/file"), EACCES);
+	RESULT(0, "", do_umount, "/mnt/scratch/a");
+	MOUNT(0, "", "squashfs", "squashfs.img", "/mnt/scratch/b");
+	assert_int_equal(rig_run((int)slot, do_read, "/mnt/scratch/b/file"), 0);
+	MOUNT(0, "", "erofs", "erofs.img", "/mnt/scratch/a");
+	assert_non_null(strstr(line_of("/mnt/scratch/a"), "ro,nosuid,nodev,noexec"));
+	assert_int_equal(rig_run((int)slot, do_read, "/mnt/scratch/a/file"), EACCES);
+	assert_int_equal(loops(2), 2);
+	assert_int_equal(umount2("/mnt/scratch/a", 0), 0);
+	assert_int_equal(umount2("/mnt/scratch/b", 0), 0);
+	assert_int_equal(loops(0), 0);
+}
+
+static void test_refused(void **state)
+{
+	__u32 slot = container();
+	int writer;
+
+	(void)state;
+	MOUNT(EPERM, "offers", "ext4", "other.img", "/mnt/scratch/a");
+	MOUNT(EPERM, "allows only type", "xfs", "ext4.img", "/mnt/scratch/a");
+	MOUNT(EPERM, "does not list option errors", "ext4", "ext4.img", "/mnt/scratch/a",
+	      .data = "errors=panic");
+	MOUNT(EPERM, "does not allow the target /mnt/other", "ext4", "ext4.img", "/mnt/other");
+	/* Others than root could have written it. */
+	MOUNT(EPERM, "written by others than root", "ext4", "open.img", "/mnt/scratch/a");
+	MOUNT(EPERM, "symbolic link", "ext4", "link.img", "/mnt/scratch/a");
+	assert_int_equal(loops(0), 0);
+	/* Somebody writes it. */
+	writer = open("/mnt/images/ext4.img", O_RDWR);
+	assert_true(writer >= 0);
+	MOUNT(EPERM, "writable mount", "ext4", "ext4.img", "/mnt/scratch/a");
+	assert_int_equal(umount2("/mnt/images", MNT_DETACH), 0);
+	MOUNT(EPERM, "open for writing", "ext4", "ext4.img", "/mnt/scratch/a");
+	close(writer);
+	MOUNT(EPERM, "holds no such file system", "ext4", "junk.img", "/mnt/scratch/a");
+	assert_int_equal(loops(0), 0);
+	MOUNT(0, "", "ext4", "ext4.img", "/mnt/scratch/a");
+	assert_int_equal(umount2("/mnt/scratch/a", 0), 0);
+	assert_int_equal(loops(0), 0);
+}
+
+/* ---------------------------------------------- a user namespace and mounts of its own */
+
+static int owner(int ready, int go)
+{
+	struct rig_call c = { .source = IMAGES "/ext4.img", .target = "/mnt/scratch/a", .type = "ext4" };
+	struct stat st;
+	char byte;
+	int err = 0;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (unshare(CLONE_NEWUSER | CLONE_NEWNS) || write(ready, "x", 1) != 1 ||
+	    read(go, &byte, 1) != 1 || setresgid(0, 0, 0) || setresuid(0, 0, 0))
+		return 240;
+	/* On a slow machine the answer may come too late, and the errno stands. */
+	for (int i = 0; i < 9 && (!i || err == EPERM); i++)
+		err = rig_mount(&c);
+	if (err)
+		return err;
+	/* What root has on it, this root has. */
+	if (stat("/mnt/scratch/a/lost+found", &st) || st.st_uid)
+		return 241;
+	if (write(ready, "x", 1) != 1 || read(go, &byte, 1) != 1)
+		return 243;
+	/* The policy does not stand in the way now: the kernel does. */
+	if (mount(NULL, "/mnt/scratch/a", NULL, MS_REMOUNT | MS_BIND, NULL) != -1 || errno != EPERM)
+		return 244;
+	/* It ends with the mount in place. */
+	return 0;
+}
+
+static void test_owned(void **state)
+{
+	int ready[2], go[2], before = rig.outcomes;
+	__u32 slot = container();
+	char byte, path[64];
+	pid_t pid;
+
+	(void)state;
+	assert_int_equal(pipe(ready), 0);
+	assert_int_equal(pipe(go), 0);
+	fflush(NULL);
+	pid = fork();
+	if (!pid)
+		_exit(owner(ready[1], go[0]));
+	close(ready[1]);
+	assert_int_equal(read(ready[0], &byte, 1), 1);
+	snprintf(path, sizeof(path), "/proc/%d/uid_map", pid);
+	h_write(path, "0 100000 1000\n");
+	snprintf(path, sizeof(path), "/proc/%d/gid_map", pid);
+	h_write(path, "0 100000 1000\n");
+	snprintf(path, sizeof(path), "/proc/%d/ns/user", pid);
+	rig.userns_fd = open(path, O_RDONLY | O_CLOEXEC);
+	rig_container_set(slot, pid, 1);
+	h_tag(pid, slot);
+	assert_int_equal(write(go[1], "x", 1), 1);
+	if (read(ready[0], &byte, 1) != 1)
+		fail_msg("child %d: %s", rig_wait(pid), rig_outcome_wait(before, 1)->reason);
+	assert_int_equal(loops(1), 1);
+	h_policy(slot, "policy: open\ndefaults: {mount: allow}\n");
+	assert_int_equal(write(go[1], "x", 1), 1);
+	assert_int_equal(rig_wait(pid), 0);
+	/* Nothing is left of it. */
+	assert_int_equal(loops(0), 0);
+	close(rig.userns_fd);
+	rig.userns_fd = -1;
+	close(ready[0]);
+	close(go[0]);
+	close(go[1]);
+}
+
+/* The caller is killed while it is decided: nothing is made, or it is taken off again. */
+static void test_killed(void **state)
+{
+	__u32 slot = container();
+	struct rig_call c = { .source = IMAGES "/ext4.img", .target = "/mnt/scratch/a", .type = "ext4" };
+	int before = rig.outcomes;
+
+	(void)state;
+	rig.kill_at_acquire = 1;
+	rig_run((int)slot, rig_mount, &c);
+	rig_outcome_wait(before, 1);
+	rig.kill_at_acquire = 0;
+	assert_int_equal(rig.last.performed, rig.last.undone);
+	assert_int_equal(rig_mounted("/mnt/scratch/a", NULL, 0), 0);
+	assert_int_equal(loops(0), 0);
+}
+
+static int setup(void **state)
+{
+	int err;
+
+	image = h_compile(policy);
+	/* On a file system that the container sees read-only, elsewhere; to begin with also writable. */
+	h_shell("modprobe loop; mkdir -p " IMAGES " /mnt/images && mount -t tmpfs -o mode=755 none " IMAGES
+		" && cd " IMAGES " && truncate -s 1M ext4.img && busybox mke2fs -F ext4.img >/dev/null && "
+		"cp ext4.img open.img && chmod 666 open.img && truncate -s 1M junk.img && "
+		"ln -s ext4.img link.img && "
+		"echo " SQUASHFS_IMAGE " | base64 -d | gunzip >squashfs.img && "
+		"echo " EROFS_IMAGE " | base64 -d | gunzip >erofs.img && chmod 644 ext4.img squashfs.img erofs.img "
+		"junk.img");
+	err = rig_setup(state);
+	if (mount(IMAGES, "/mnt/images", NULL, MS_BIND, NULL) ||
+	    mount(NULL, IMAGES, NULL, MS_REMOUNT | MS_BIND | MS_RDONLY, NULL))
+		return -1;
+	return err;
+}
+
+static int teardown(void **state)
+{
+	int err = rig_teardown(state);
+
+	free(image);
+	return err;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_refused),	cmocka_unit_test(test_types),
+		cmocka_unit_test(test_owned),	cmocka_unit_test(test_killed),
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
