@@ -250,8 +250,6 @@ static int rate_take(struct override *o, const struct job *j)
 	return r->count++ < j->decision.rate;
 }
 
-}
-
 /* Writes the entry; what cannot be written down is not performed. */
 static int job_journal(struct override *o, struct job *j)
 {
