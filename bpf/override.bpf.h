@@ -511,17 +511,30 @@ static __always_inline int call_refused(struct pt_regs *regs, long ret)
 	return err;
 }
 
-/* Never attached: reached from the entries below. */
+/*
+ * Never attached: reached from the entries below, each of which the kernel keeps from running twice
+ * on a CPU, but not this one. From Linux 6.13 on it gives a program that traces a stack of its own
+ * on each CPU, which a task that preempts another, by another entry, would share with it: what the
+ * first one waited with would be the second one's when it goes on. A program with a tail call in it
+ * has its frame on the task's stack (bpf_enable_priv_stack() in kernel/bpf/verifier.c). So each has
+ * one, to a place that is not there.
+ */
 SEC("fexit/__x64_sys_mount")
 int BPF_PROG(warder_call_refused, struct pt_regs *regs, long ret)
 {
-	return call_refused(regs, ret);
+	int err = call_refused(regs, ret);
+
+	bpf_tail_call(ctx, &warder_refused, 1);
+	return err;
 }
 
 SEC("fexit/__x64_sys_swapon")
 int BPF_PROG(warder_callu_refused, struct pt_regs *regs, long ret)
 {
-	return call_refused(regs, ret);
+	int err = call_refused(regs, ret);
+
+	bpf_tail_call(ctx, &warder_refusedu, 1);
+	return err;
 }
 
 /* A supervised call has ended. What it met does not concern the next one. */
