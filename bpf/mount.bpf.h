@@ -131,7 +131,7 @@ __noinline __weak __u32 mount_try_blind(const struct warder_image *img, __u32 op
 		return later ? best : warder_found(best, at, 1);
 	if (later)
 		return warder_found(best, at, 0);
-	if (spoken != ops || !image_u8(img, at + 17) || image_u32(img, at + 4) ||
+	if (spoken != ops || !image_u8(img, at + 17) || !image_u8(img, at + 18) || image_u32(img, at + 4) ||
 	    image_u32(img, at + 8) || image_u64(img, at + 24))
 		return best;
 	return warder_found(best, at, 0);
@@ -314,12 +314,15 @@ struct mount_ask {
 	__u64 root;   /* of its mount */
 	__u64 place_root; /* the same for the place that it covers, if it is the root of a mount */
 	__u64 place;
+	__u64 sources; /* see MOUNT_SOURCE_KNOWN */
 	__u64 sb;     /* the superblock, with MOUNT_NAME_SB and MOUNT_NAME_LATER */
-	__u32 hook;
-	__u32 op;
 	__u32 flags;  /* MS_* */
-	__u32 name;   /* enum mount_naming: what to do when it is allowed */
+	/* Small: the hooks have this on their stack. */
+	__u16 op;
+	__u8 hook;
+	__u8 name;    /* enum mount_naming: what to do when it is allowed */
 };
+_Static_assert(WARDER_MNT_BITS < 16 && WARDER_HOOK__MAX < 256, "they fit");
 
 enum mount_naming {
 	MOUNT_NAME_NONE = 0,
@@ -367,6 +370,47 @@ static __always_inline int mount_gather(const struct mount_ask *r, __u32 slot,
 	if (pos == GATHER_UNREACHABLE && r->place != r->dentry)
 		pos = gather_name(r->root, r->dentry, slot, text, WARDER_PATH_MAX);
 	return pos;
+}
+
+/* r->op, too: the source is known, and r->sources are the rules that speak of it. */
+#define MOUNT_SOURCE_KNOWN 0x8000
+
+/*
+ * Finds the rules that speak of the source, whose address is in r->sources: of a new mount the
+ * caller's word, else a struct path. What cannot be found stays unknown, of which no rule with a source allows anything.
+ * Not in mount_judge(), whose stack is full.
+ */
+__noinline __weak int mount_ask_source(struct mount_ask *r)
+{
+	const struct path *path;
+	struct subject s = {};
+	struct scratch *sc;
+	int pos, len;
+
+	if (!r)
+		return 0;
+	path = (const struct path *)r->sources;
+	r->sources = 0;
+	if (!path || subject_current(&s) != SUBJECT_TAGGED)
+		return 0;
+	sc = scratch_take();
+	if (!sc)
+		return 0;
+	if (r->op == WARDER_MNT_NEW) {
+		pos = 0;
+		len = bpf_probe_read_kernel_str(sc->text.b, WARDER_PATH_MAX, path) - 1;
+	} else {
+		pos = gather_name((__u64)BPF_CORE_READ(path, mnt, mnt_root),
+				  (__u64)BPF_CORE_READ(path, dentry), s.slot, &sc->text,
+				  WARDER_PATH_MAX);
+		len = WARDER_PATH_MAX - pos;
+	}
+	if (pos >= 0 && len >= 0 && len < WARDER_PATH_MAX) {
+		r->sources = warder_source_set(s.img, s.pr, &sc->text, pos, len);
+		r->op |= MOUNT_SOURCE_KNOWN;
+	}
+	scratch_give(sc);
+	return 0;
 }
 
 /* Overlayfs acts on its layers with the credentials of who mounted it: see
@@ -439,13 +483,15 @@ __noinline __weak int mount_judge(const struct mount_ask *r)
 	if (!r)
 		return -WARDER_EACCES;
 	f.hook = r->hook;
-	f.access = r->op;
+	f.access = r->op & ~MOUNT_SOURCE_KNOWN;
 	f.arg[0] = r->flags;
 	HOOK_SUBJECT(&s, &f);
 	sc = scratch_take();
 	if (!sc)
 		return hook_fault(&s, &f, WARDER_FAULT_SCRATCH, NULL);
-	q.op = r->op;
+	q.op = f.access;
+	q.source_known = r->op != f.access;
+	q.sources = r->sources;
 	q.flags = r->flags;
 	pos = mount_gather(r, s.slot, &sc->text);
 	if (pos < 0 && pos != GATHER_UNREACHABLE)
@@ -490,6 +536,7 @@ int BPF_PROG(warder_sb_mount, const char *dev_name, const struct path *path, con
 		return errno_return(-ret);
 	if (!current_is_tagged())
 		return 0;
+	r.sources = (__u64)dev_name;
 	r.flags = warder_mount_flags(flags);
 	r.op = warder_mount_op(r.flags);
 	r.mnt = (__u64)BPF_CORE_READ(path, mnt);
@@ -498,6 +545,7 @@ int BPF_PROG(warder_sb_mount, const char *dev_name, const struct path *path, con
 	if (r.op == WARDER_MNT_NEW) {
 		r.type = (__u64)type;
 		r.name = MOUNT_NAME_PENDING;
+		mount_ask_source(&r);
 	}
 	return errno_return(-mount_judge(&r));
 }
@@ -560,11 +608,11 @@ int BPF_PROG(warder_move_mount, const struct path *from_path, const struct path 
 		return errno_return(-ret);
 	if (!current_is_tagged())
 		return 0;
+	r.sources = (__u64)from_path;
 	from = BPF_CORE_READ(from_path, mnt);
 	m = (void *)from - bpf_core_field_offset(struct mount, mnt);
 	r.mnt = (__u64)BPF_CORE_READ(to_path, mnt);
 	r.dentry = (__u64)BPF_CORE_READ(to_path, dentry);
-	mount_ask_target(&r);
 	r.flags = mount_flags_of(from);
 	if (BPF_CORE_READ(m, mnt_ns) == BPF_CORE_READ(task, nsproxy, mnt_ns)) {
 		r.op = WARDER_MNT_MOVE;
@@ -574,6 +622,8 @@ int BPF_PROG(warder_move_mount, const struct path *from_path, const struct path 
 		r.type = (__u64)BPF_CORE_READ(from, mnt_sb, s_type, name);
 		r.name = MOUNT_NAME_SB;
 	}
+	mount_ask_target(&r);
+	mount_ask_source(&r);
 	return errno_return(-mount_judge(&r));
 }
 

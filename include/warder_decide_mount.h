@@ -67,6 +67,22 @@ WARDER_ENGINE __u64 warder_target_set(const struct warder_image *img, __u32 pr,
 	return set;
 }
 
+/* The same of the source. */
+WARDER_ENGINE __u64 warder_source_set(const struct warder_image *img, __u32 pr,
+				      const struct warder_text *text, __u32 off, __u32 len)
+{
+	__u64 set = 0;
+
+	for (__u32 i = 0; i < WARDER_LAYERS_MAX; i++) {
+		if (!pr)
+			break;
+		warder_join_target_set(img, WARDER_PAIR(pr, WARDER_START_MOUNT_SOURCE), text,
+				       WARDER_PAIR(off, len), &set);
+		pr = warder_layer_next(img, pr);
+	}
+	return set;
+}
+
 /* Flags of mount(2): the kernel's ABI numbers, because BPF has no sys/mount.h. */
 #define WARDER_MS_REMOUNT 0x20u
 #define WARDER_MS_BIND 0x1000u
@@ -115,10 +131,11 @@ WARDER_ENGINE void warder_fstype_trim(struct warder_fstype *type)
 struct warder_mount_request {
 	struct warder_fstype type; /* zero where the operation has none */
 	__u64 targets;             /* warder_target_set(), 0 when the target has no name */
+	__u64 sources;             /* warder_source_set() */
 	__u32 op;                  /* one WARDER_MNT_* bit */
 	__u32 flags;               /* MS_* */
 	__u32 unnamed;             /* 1: the target has no name in this container */
-	__u32 pad;
+	__u32 source_known;        /* 0: the kernel looks for the source after it has asked */
 };
 
 /* Does mount rule number `i` speak of this request? */
@@ -135,6 +152,10 @@ WARDER_ENGINE int warder_mount_rule_matches(const struct warder_image *img, __u3
 	 * what that rule refuses and nothing of what it allows. */
 	if (!image_u8(img, at + 17) && !(r->targets >> (i & 63) & 1) &&
 	    !(r->unnamed && image_u8(img, at + 14)))
+		return 0;
+	/* The same of a source that nobody knows. */
+	if (!image_u8(img, at + 18) &&
+	    (r->source_known ? !(r->sources >> (i & 63) & 1) : !image_u8(img, at + 14)))
 		return 0;
 	return warder_type_matches(img, at + 24, &r->type);
 }

@@ -507,7 +507,17 @@ static __u32 mount_denied(const struct warder_image *img, __u32 pr, struct warde
 	struct warder_text text = { 0 };
 	struct warder_verdict v;
 
-	m.targets = 0;
+	m.targets = m.sources = 0;
+	m.source_known = f->from || (m.op == WARDER_MNT_NEW && f->source);
+	if (m.source_known) {
+		const char *source = f->from ? f->from : f->source;
+
+		if (strlen(source) < WARDER_TEXT_SIZE) {
+			strcpy(text.b, source);
+			m.sources = warder_source_set(img, pr, &text, 0, (__u32)strlen(source));
+			memset(&text, 0, sizeof(text));
+		}
+	}
 	/* Of a call that is only reported nobody has looked at the target. */
 	m.unnamed = !name && !f->unresolved && !f->open;
 	if (name && strlen(name) < WARDER_TEXT_SIZE) {

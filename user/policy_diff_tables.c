@@ -383,6 +383,8 @@ struct mount_walk {
 	size_t flag_sets;
 	__u64 (*seen)[2]; /* pairs of sets that were compared already */
 	size_t seen_count, seen_cap;
+	bool sources; /* the sets are of sources, not of targets */
+	char witness[WARDER_PATH_MAX + 16];
 };
 
 static const struct warder_mount_rule *mount_rule(const struct warder_image *img, __u32 i)
@@ -426,21 +428,28 @@ static void mount_points(struct mount_walk *w)
 		w->flags[w->flag_sets++] = left & -left;
 }
 
+/* Where the hooks know the source, one that every rule speaks of, unless sources are compared. */
 static void mount_point(struct mount_walk *w, const __u64 set[2], const char *path, __u32 op,
 			const char *type, __u32 flags)
 {
+	bool known = op == WARDER_MNT_NEW || op == WARDER_MNT_ATTACH;
 	struct policy_request r = { .class_ = WARDER_CLASS_MOUNT, .access = op, .path = path,
 				    .fstype = type, .flags = flags };
 	struct warder_verdict v[2];
 
 	for (unsigned k = 0; k < 2; k++) {
-		struct warder_mount_request m = { .op = op, .flags = flags, .targets = set[k] };
+		struct warder_mount_request m = { .op = op, .flags = flags, .source_known = known,
+						  .targets = w->sources ? ~0ull : set[k],
+						  .sources = w->sources ? set[k] : ~0ull };
 
 		if (type)
 			memcpy(m.type.w, type, strlen(type));
 		warder_decide_mount(w->d->img[k], w->d->pr[k], &m, &v[k]);
 	}
-	diff_verdicts(w->d, &r, mount_op_name(op), v, NULL);
+	if (w->sources && known)
+		snprintf(w->witness, sizeof(w->witness), "source %s", path);
+	if (!w->sources || known)
+		diff_verdicts(w->d, &r, mount_op_name(op), v, w->sources ? w->witness : NULL);
 }
 
 static int mount_visit(struct product *p, __u32 old_state, __u32 new_state, void *arg)
@@ -480,10 +489,18 @@ void diff_mounts(struct diff *d)
 	if (w) {
 		w->d = d;
 		mount_points(w);
-		err = product_walk(d->img[0], d->img[1],
-				   warder_start(d->img[0], d->pr[0], WARDER_START_MOUNT_TARGET),
-				   warder_start(d->img[1], d->pr[1], WARDER_START_MOUNT_TARGET), true,
-				   mount_visit, w, &d->out->incomplete);
+		for (unsigned i = 0; i < 2; i++) {
+			__u32 start = i ? WARDER_START_MOUNT_SOURCE : WARDER_START_MOUNT_TARGET;
+
+			w->sources = i;
+			w->seen_count = 0;
+			err = product_walk(d->img[0], d->img[1],
+					   warder_start(d->img[0], d->pr[0], start),
+					   warder_start(d->img[1], d->pr[1], start), true,
+					   mount_visit, w, &d->out->incomplete);
+			if (err)
+				break;
+		}
 		free(w->seen);
 		free(w);
 	}

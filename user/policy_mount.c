@@ -205,11 +205,14 @@ void parse_mount(struct parser *ps, struct node *n)
 		parser_error(ps, source,
 			     "source: only mount, bind, move and attach have one; give the other "
 			     "operations a rule of their own");
-	else if (source && (m.m.ops & WARDER_MNT_BIND) && !head.rule.deny)
+	else if (source && (m.m.ops & (WARDER_MNT_BIND | WARDER_MNT_MOVE)))
 		parser_warning(ps, source,
-			       "source: no bind by mount(2) is allowed by a rule with a source: the "
-			       "kernel resolves it after asking; an override rule with bind: can "
-			       "offer it");
+			       head.rule.deny ?
+				       "source: every bind and move by mount(2) is denied by such a "
+				       "rule: the kernel resolves its source after asking" :
+				       "source: no bind by mount(2), and no move, is allowed by a rule "
+				       "with a source: the kernel resolves it after asking; an override "
+				       "rule with source: can offer it");
 	if (parser_add_rule(ps, &head.rule, &index))
 		return;
 	m.m.rule = (uint16_t)(index + 1);

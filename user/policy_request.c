@@ -43,6 +43,19 @@ static int decide_mount(const struct warder_image *img, __u32 pr, const struct p
 		m.targets = warder_target_set(img, pr, text, WARDER_START_MOUNT_TARGET, 0, len);
 	else
 		m.unnamed = 1;
+	/* As the hooks know it: of mount(2) the caller's word for what a new file system is made of,
+	 * of move_mount(2) what a clone was made of; a bind's and a move's the kernel finds later. */
+	if (r->source && (r->access == WARDER_MNT_NEW || r->access == WARDER_MNT_ATTACH)) {
+		struct warder_text *source;
+		__u32 source_len;
+		int err = text_new(r->source, &source, &source_len);
+
+		if (err)
+			return err;
+		m.sources = warder_source_set(img, pr, source, 0, source_len);
+		m.source_known = 1;
+		free(source);
+	}
 	warder_decide_mount(img, pr, &m, v);
 	return 0;
 }

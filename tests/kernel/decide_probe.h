@@ -44,7 +44,8 @@ struct probe_reply {
 };
 
 WARDER_ENGINE void probe_mount(const struct warder_image *img, const struct warder_text *text,
-			       const struct probe_request *q, struct probe_reply *r)
+			       const struct warder_text *second, const struct probe_request *q,
+			       struct probe_reply *r)
 {
 	__u32 pr = warder_profile_at(img, q->profile);
 	struct warder_mount_request m = {};
@@ -55,6 +56,10 @@ WARDER_ENGINE void probe_mount(const struct warder_image *img, const struct ward
 	m.unnamed = q->unnamed;
 	if (!q->unnamed)
 		m.targets = warder_target_set(img, pr, text, WARDER_START_MOUNT_TARGET, q->off, q->len);
+	if (q->second_len) {
+		m.sources = warder_source_set(img, pr, second, q->second_off, q->second_len);
+		m.source_known = 1;
+	}
 	warder_decide_mount(img, pr, &m, &r->v);
 }
 
@@ -93,7 +98,7 @@ WARDER_ENGINE void probe_run(const struct warder_image *img, const struct warder
 		warder_decide_capability(img, pr, q->access, &r->v);
 		break;
 	case PROBE_MOUNT:
-		probe_mount(img, text, q, r);
+		probe_mount(img, text, second, q, r);
 		break;
 	case PROBE_BASELINE:
 		r->set = (__u32)warder_baseline_file(q->magic, text, q->off, q->len, q->access);

@@ -139,6 +139,48 @@ static void test_unnamed_target(void **state)
 	h_shell("umount /tmp/mt/unnamed");
 }
 
+static int do_attach(void *arg)
+{
+	struct call *c = arg;
+	int tree = (int)syscall(SYS_open_tree, AT_FDCWD, c->source, OPEN_TREE_CLONE);
+
+	return tree < 0 ? BROKEN :
+	       h_errno(syscall(SYS_move_mount, tree, "", AT_FDCWD, c->target, MOVE_MOUNT_F_EMPTY_PATH));
+}
+
+/* Of a new mount it is the caller's word, of a clone its name; of a bind and a move by mount(2) the
+ * kernel looks for it after it has asked. */
+static void test_source(void **state)
+{
+	__u32 s = h_container("policy: source\ndefaults: {namespace: allow}\n"
+			      "mount:\n  - {allow: [mount, bind, move, attach], source: '/tmp/mt/f*', "
+			      "target: /tmp/mt/ok/**}\n");
+	__u32 t = h_container("policy: source-deny\ndefaults: {mount: allow, namespace: allow}\n"
+			      "mount:\n  - {deny: [mount, bind, attach], source: '/tmp/mt/f*', "
+			      "errno: EBUSY}\n");
+	struct call from = { "/tmp/mt/from", "/tmp/mt/ok/a", NULL, 0 };
+	struct call other = { "/tmp/mt/other", "/tmp/mt/ok/a", NULL, 0 };
+
+	(void)state;
+	check_call((struct call){ "/tmp/mt/from", "/tmp/mt/ok/a", "tmpfs", 0 }, s, 0);
+	check_call((struct call){ "/tmp/mt/other", "/tmp/mt/ok/a", "tmpfs", 0 }, s, EPERM);
+	check_call((struct call){ "/tmp/mt/from", "/tmp/mt/other", "tmpfs", 0 }, s, EPERM);
+	check_call((struct call){ NULL, "/tmp/mt/ok/a", "tmpfs", 0 }, s, EPERM);
+	check_call((struct call){ "/tmp/mt/from", "/tmp/mt/ok/a", "tmpfs", 0 }, t, EBUSY);
+	check_call((struct call){ "/tmp/mt/other", "/tmp/mt/ok/a", "tmpfs", 0 }, t, 0);
+	/* A symlink could lead elsewhere by the time that the kernel looks. */
+	check_call((struct call){ "/tmp/mt/from", "/tmp/mt/ok/a", NULL, MS_BIND }, s, EPERM);
+	check_call((struct call){ "/tmp/mt/other", "/tmp/mt/ok/a", NULL, MS_BIND }, t, EBUSY);
+	check(do_attach, &from, s, 0);
+	undo("/tmp/mt/ok/a");
+	check(do_attach, &other, s, EPERM);
+	undo("/tmp/mt/ok/a");
+	check(do_attach, &from, t, EBUSY);
+	undo("/tmp/mt/ok/a");
+	check(do_attach, &other, t, 0);
+	undo("/tmp/mt/ok/a");
+}
+
 static void test_remount(void **state)
 {
 	(void)state;
@@ -615,6 +657,7 @@ int main(void)
 		cmocka_unit_test(test_new),
 		cmocka_unit_test(test_flags_decide),
 		cmocka_unit_test(test_unnamed_target),
+		cmocka_unit_test(test_source),
 		cmocka_unit_test(test_remount),
 		cmocka_unit_test(test_propagation_move),
 		cmocka_unit_test(test_umount),

@@ -8,7 +8,7 @@
 
 #include "decide_probe.h"
 
-enum { P_STRICT, P_AUDIT, P_OPEN, P_MOUNTS, P_MOUNT_OPEN, P_OVERRIDE, P_EMPTY, P_SWITCH, P_SWITCH_AUDIT, P_NET, P_NET_SHUT, P_NET_AUDIT, P_PROFILE, P__MAX };
+enum { P_STRICT, P_AUDIT, P_OPEN, P_MOUNTS, P_MOUNT_OPEN, P_MOUNT_SOURCE, P_OVERRIDE, P_EMPTY, P_SWITCH, P_SWITCH_AUDIT, P_NET, P_NET_SHUT, P_NET_AUDIT, P_PROFILE, P__MAX };
 
 static const char *const decide_policies[P__MAX] = {
 	[P_STRICT] = /* lines are counted from the one after `policy:` as 2 */
@@ -75,6 +75,11 @@ static const char *const decide_policies[P__MAX] = {
 	"mount:\n"
 	"  - deny: umount\n" /* 4 */
 	"    target: /proc/**\n",
+	[P_MOUNT_SOURCE] =
+	"policy: mount-source\n"
+	"mount:\n"
+	"  - {allow: [mount, bind, attach], source: /srv/**, target: /mnt/**}\n" /* 3 */
+	"  - {deny: [attach, bind], source: /srv/no/**, errno: EBUSY}\n", /* 4 */
 	[P_OVERRIDE] =
 	"policy: override\n"
 	"override:\n"
@@ -210,6 +215,11 @@ struct decide_case {
 	 .flags = flags_, .action = action_, .err = err_, .line = line_,                   \
 	 .why = (line_) ? WARDER_WHY_RULE : WARDER_WHY_DEFAULT,                            \
 	 .refused = (action_) ? (op_) : 0, .report = report_}
+#define SRC(op_, source_, path_, action_, err_, line_)                                     \
+	{.policy = P_MOUNT_SOURCE, .kind = PROBE_MOUNT, .access = op_, .path = path_,      \
+	 .second = source_, .action = action_, .err = err_, .line = line_,                 \
+	 .why = (line_) ? WARDER_WHY_RULE : WARDER_WHY_DEFAULT,                            \
+	 .refused = (action_) ? (op_) : 0, .report = (action_) != WARDER_ALLOW}
 #define BASE(magic_, path_, access_, refused_)                                             \
 	{.policy = P_EMPTY, .kind = PROBE_BASELINE, .magic = magic_, .path = path_,        \
 	 .access = access_, .set = refused_}
@@ -363,6 +373,15 @@ static const struct decide_case decide_cases[] = {
 	{.policy = P_MOUNTS, .kind = PROBE_MOUNT, .access = WARDER_MNT_UMOUNT, .unnamed = 1,
 	 .action = WARDER_DENY, .err = EPERM, .why = WARDER_WHY_DEFAULT,
 	 .refused = WARDER_MNT_UMOUNT, .report = 1},
+	/* a source: known of new mounts and of what is attached, of a bind it is not; the same then */
+	SRC(WARDER_MNT_NEW, "/srv/a", "/mnt/a", WARDER_ALLOW, 0, 3),
+	SRC(WARDER_MNT_NEW, "/etc/a", "/mnt/a", WARDER_DENY, EPERM, 0),
+	SRC(WARDER_MNT_NEW, "/srv/a", "/tmp/a", WARDER_DENY, EPERM, 0),
+	SRC(WARDER_MNT_NEW, NULL, "/mnt/a", WARDER_DENY, EPERM, 0),
+	SRC(WARDER_MNT_ATTACH, "/srv/a", "/mnt/a", WARDER_ALLOW, 0, 3),
+	SRC(WARDER_MNT_ATTACH, "/srv/no/a", "/mnt/a", WARDER_DENY, EBUSY, 4),
+	SRC(WARDER_MNT_ATTACH, NULL, "/mnt/a", WARDER_DENY, EBUSY, 4),
+	SRC(WARDER_MNT_BIND, NULL, "/mnt/a", WARDER_DENY, EBUSY, 4),
 	/* overrides: entries are a tmpfs, a fake, a bind, proc and tmpfs of the last rule */
 	OVR(WARDER_MNT_NEW, "tmpfs", 0, 0, OWN, BYCAP, 0x3),
 	OVR(WARDER_MNT_NEW, "tmpfs", 0, 7, OWN, BYCAP, 0x2),
