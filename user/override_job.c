@@ -593,7 +593,6 @@ static int job_has_twin(const struct override *o, const struct job *j)
 	return 0;
 }
 
-/* Gives a stopped call to an executor, if the container may have one more. */
 /*
  * A refusal whose rules look at nothing in the caller's memory, and at no name: the caller is told now.
  * What the call's texts were is only for people, and looked at afterwards.
@@ -643,6 +642,7 @@ static void job_described(struct override *o, struct job *j)
 	job_end(o, j);
 }
 
+/* Gives a stopped call to an executor, if the container may have one more. */
 void job_start(struct override *o, struct job *j)
 {
 	const struct warder_icept *ic = &j->out.icept;
