@@ -337,12 +337,12 @@ static __u64 missed(void)
 /* Every refusal is told of, or counted as not told; none costs memory. */
 static void test_refusals(void **state)
 {
-	unsigned each = (unsigned)(number("WARDER_STRESS_REFUSALS", 100) / CONTAINERS), told;
+	unsigned each = (unsigned)(number("WARDER_STRESS_REFUSALS", 200) / CONTAINERS / 2), told;
 	__u32 slot[CONTAINERS];
 	pid_t pid[CONTAINERS];
 	struct warder_stats was, now;
 	__u64 skipped = missed();
-	long first, last;
+	long first = 0, last;
 	int before;
 
 	(void)state;
@@ -351,19 +351,22 @@ static void test_refusals(void **state)
 	memset(sh, 0, sizeof(*sh));
 	was = sum(slot, CONTAINERS);
 	before = rig.outcomes;
-	first = rss_kib();
-	for (int i = 0; i < CONTAINERS; i++)
-		pid[i] = h_start((int)slot[i], refused, &each);
-	for (int i = 0; i < CONTAINERS; i++)
-		assert_in_range(rig_wait(pid[i]), 0, RIG_REAPED);
-	rig_outcome_wait(before, (int)sh->calls);
+	/* What is needed once, and kept, does not count: the second half is measured. */
+	for (int half = 0; half < 2; half++) {
+		first = rss_kib();
+		for (int i = 0; i < CONTAINERS; i++)
+			pid[i] = h_start((int)slot[i], refused, &each);
+		for (int i = 0; i < CONTAINERS; i++)
+			assert_in_range(rig_wait(pid[i]), 0, RIG_REAPED);
+		rig_outcome_wait(before, (int)sh->calls);
+	}
 	last = rss_kib();
 	now = sum(slot, CONTAINERS);
 	told = (unsigned)(rig.outcomes - before);
 	skipped = missed() - skipped;
 	print_message("# %u refusals, %u told, %llu suppressed, %llu skipped; memory %ld to %ld KiB\n", sh->calls,
 		      told, now.events_suppressed - was.events_suppressed, skipped, first, last);
-	assert_int_equal(sh->calls, each * CONTAINERS);
+	assert_int_equal(sh->calls, 2 * each * CONTAINERS);
 	assert_int_equal(sh->errnos[EPERM], sh->calls);
 	/* Verdicts are not read here, so their ring may be full; that of refusals is not. */
 	assert_int_equal(now.events_suppressed - was.events_suppressed, 0);
