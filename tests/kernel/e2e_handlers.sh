@@ -93,7 +93,7 @@ warder run --name nodes --policy handled.yaml -- /bin/sh -c \
 	'mkdir /tmp/left; for i in 1 2 3 4 5 6 7 8; do mknod /tmp/left/n c 1 3 && break; sleep 1; done; ls -l /tmp/left/n' >nodes.out 2>&1 &
 nodes=$!
 left() {
-	seq=$(warder ask --list | sed -n 's/^\([0-9]*\) asks: mknod.*/\1/p' | head -n 1)
+	seq=$(warder ask --list | sed -n 's/^\([0-9]*\) nodes: mknod.*/\1/p' | head -n 1)
 	[ -n "$seq" ]
 }
 await left
