@@ -13,7 +13,6 @@
 #include "file.bpf.h"
 #include "memory.bpf.h"
 
-
 /* An exec begins: what an earlier one earned that failed later is forgotten. */
 SEC("lsm/bprm_creds_for_exec")
 int BPF_PROG(warder_bprm_creds, struct linux_binprm *bprm, int ret)

@@ -741,7 +741,7 @@ static __always_inline int key_is_plainly_own(struct task_struct *task,
 }
 
 /* A task of a container, or one of whom that cannot be said. */
-static __always_inline int key_permission_judge(unsigned long long *ctx)
+static __always_inline int key_permission_judge(unsigned long long *ctx, __u64 at)
 {
 	struct hook_facts f = { .hook = WARDER_HOOK_KEY_PERMISSION,
 				.class_ = WARDER_CLASS_KEYRING };
@@ -752,19 +752,14 @@ static __always_inline int key_permission_judge(unsigned long long *ctx)
 	struct warder_grant_key gk = {};
 	struct warder_grant *grant;
 	struct key_call call;
+	struct key *key = (struct key *)at;
 	struct subject s;
-	struct key *key;
-	__u64 at = 0;
 	__s32 serial;
 	int in_call, answer;
 
 	f.arg[1] = need;
 	if (subject_current(&s) != SUBJECT_TAGGED)
 		return hook_fault(&s, &f, s.fault, NULL);
-	if (bpf_get_func_arg(ctx, 0, &at))
-		return hook_fault(&s, &f, WARDER_FAULT_ARGUMENT, NULL);
-	at &= ~1ull;
-	key = (struct key *)at;
 	if (!key || key_look_at(key, &look))
 		return hook_fault(&s, &f, WARDER_FAULT_ARGUMENT, NULL);
 	serial = BPF_CORE_READ(key, serial);
@@ -830,7 +825,7 @@ static __noinline int key_permission_found(unsigned long long *ctx)
 	if (tag && key_is_plainly_own(task, tag, at, need))
 		return 0;
 	if (tag || fault)
-		return key_permission_judge(ctx);
+		return key_permission_judge(ctx, at);
 	return need == KEY_NEED_SEARCH && key_permission_untagged(at) ? -WARDER_ENOKEY : 0;
 }
 

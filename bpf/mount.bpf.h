@@ -406,7 +406,8 @@ __noinline __weak int mount_ask_source(struct mount_ask *r)
 		len = WARDER_PATH_MAX - pos;
 	}
 	if (pos >= 0 && len >= 0 && len < WARDER_PATH_MAX) {
-		r->sources = warder_source_set(s.img, s.pr, &sc->text, pos, len);
+		r->sources = warder_target_set(s.img, s.pr, &sc->text, WARDER_START_MOUNT_SOURCE,
+					       pos, len);
 		r->op |= MOUNT_SOURCE_KNOWN;
 	}
 	scratch_give(sc);

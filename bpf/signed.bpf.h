@@ -350,8 +350,7 @@ int BPF_PROG(warder_signed_protect, struct vm_area_struct *vma, unsigned long re
 /* ---------------------------------------------------------------------- writers */
 
 /* A task of any container is about to write into the file. The kernel has counted it already. */
-static __always_inline int signed_judge_write(struct inode *inode, const struct path *path,
-					      __u32 hook)
+static __always_inline int signed_judge_write(struct inode *inode, __u32 hook)
 {
 	struct hook_facts f = { .hook = hook,
 				.class_ = WARDER_CLASS_FILE,
@@ -380,7 +379,7 @@ int BPF_PROG(warder_signed_open, struct file *file, int ret)
 		return errno_return(-ret);
 	if (!(file->f_mode & SIGNED_FMODE_WRITE))
 		return 0;
-	return signed_judge_write(file->f_inode, &file->f_path, WARDER_HOOK_FILE_OPEN);
+	return signed_judge_write(file->f_inode, WARDER_HOOK_FILE_OPEN);
 }
 
 SEC("lsm/path_truncate")
@@ -388,7 +387,7 @@ int BPF_PROG(warder_signed_truncate, const struct path *path, int ret)
 {
 	if (ret)
 		return errno_return(-ret);
-	return signed_judge_write(path->dentry->d_inode, path, WARDER_HOOK_PATH_TRUNCATE);
+	return signed_judge_write(path->dentry->d_inode, WARDER_HOOK_PATH_TRUNCATE);
 }
 
 #endif

@@ -49,7 +49,8 @@ WARDER_ENGINE_GLOBAL int warder_join_target_set(const struct warder_image *img, 
 	return 0;
 }
 
-/* The set of rules whose target pattern matches the name (start: WARDER_START_*_TARGET). Layers of
+/* The set of rules whose target or source pattern matches the name (start: WARDER_START_*_TARGET,
+ * _SOURCE). Layers of
  * a stack have numbers of their own in the tables. */
 WARDER_ENGINE __u64 warder_target_set(const struct warder_image *img, __u32 pr,
 				      const struct warder_text *text, __u32 start, __u32 off,
@@ -63,22 +64,6 @@ WARDER_ENGINE __u64 warder_target_set(const struct warder_image *img, __u32 pr,
 			break;
 		warder_join_target_set(img, WARDER_PAIR(pr, start), text, WARDER_PAIR(off, len),
 				       &set);
-	}
-	return set;
-}
-
-/* The same of the source. */
-WARDER_ENGINE __u64 warder_source_set(const struct warder_image *img, __u32 pr,
-				      const struct warder_text *text, __u32 off, __u32 len)
-{
-	__u64 set = 0;
-
-	for (__u32 i = 0; i < WARDER_LAYERS_MAX; i++) {
-		if (!pr)
-			break;
-		warder_join_target_set(img, WARDER_PAIR(pr, WARDER_START_MOUNT_SOURCE), text,
-				       WARDER_PAIR(off, len), &set);
-		pr = warder_layer_next(img, pr);
 	}
 	return set;
 }
@@ -131,7 +116,7 @@ WARDER_ENGINE void warder_fstype_trim(struct warder_fstype *type)
 struct warder_mount_request {
 	struct warder_fstype type; /* zero where the operation has none */
 	__u64 targets;             /* warder_target_set(), 0 when the target has no name */
-	__u64 sources;             /* warder_source_set() */
+	__u64 sources;             /* the same of the source */
 	__u32 op;                  /* one WARDER_MNT_* bit */
 	__u32 flags;               /* MS_* */
 	__u32 unnamed;             /* 1: the target has no name in this container */

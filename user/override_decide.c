@@ -514,7 +514,8 @@ static __u32 mount_denied(const struct warder_image *img, __u32 pr, struct warde
 
 		if (strlen(source) < WARDER_TEXT_SIZE) {
 			strcpy(text.b, source);
-			m.sources = warder_source_set(img, pr, &text, 0, (__u32)strlen(source));
+			m.sources = warder_target_set(img, pr, &text, WARDER_START_MOUNT_SOURCE, 0,
+						      (__u32)strlen(source));
 			memset(&text, 0, sizeof(text));
 		}
 	}

@@ -52,7 +52,8 @@ static int decide_mount(const struct warder_image *img, __u32 pr, const struct p
 
 		if (err)
 			return err;
-		m.sources = warder_source_set(img, pr, source, 0, source_len);
+		m.sources = warder_target_set(img, pr, source, WARDER_START_MOUNT_SOURCE, 0,
+					      source_len);
 		m.source_known = 1;
 		free(source);
 	}

@@ -57,7 +57,8 @@ WARDER_ENGINE void probe_mount(const struct warder_image *img, const struct ward
 	if (!q->unnamed)
 		m.targets = warder_target_set(img, pr, text, WARDER_START_MOUNT_TARGET, q->off, q->len);
 	if (q->second_len) {
-		m.sources = warder_source_set(img, pr, second, q->second_off, q->second_len);
+		m.sources = warder_target_set(img, pr, second, WARDER_START_MOUNT_SOURCE, q->second_off,
+					      q->second_len);
 		m.source_known = 1;
 	}
 	warder_decide_mount(img, pr, &m, &r->v);

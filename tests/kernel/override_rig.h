@@ -60,6 +60,15 @@ int rig_run(int slot, int (*fn)(void *), void *arg);
 /* For it: does a struct rig_call, returns its errno. */
 int rig_mount(void *arg);
 
+/* The call's errno and why, as its event says it; performed if there is none. */
+void rig_result(int line, __u32 slot, int (*fn)(void *), void *arg, int expected, const char *why);
+/*
+ * A container with a user namespace of its own: `fn` unshares it and writes to `ready`, reads from
+ * `go`, mounts and writes again; then `made` looks at that from outside (NULL: nobody does), the
+ * policy is opened, and after another byte from `go` it tries what nobody but the kernel refuses.
+ */
+void rig_in_userns(__u32 slot, int (*fn)(int ready, int go), void (*made)(void));
+
 /* How many mounts lie on `point`; the last one's line of mountinfo, unless `options` is NULL. */
 int rig_mounted(const char *point, char *options, size_t size);
 /* Inode number, 0 if there is none. */

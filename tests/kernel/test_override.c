@@ -332,38 +332,9 @@ static int userns_child(int ready, int go)
 static void test_userns(void **state)
 {
 	__u32 slot = rig_container(rig_policy);
-	int ready[2], go[2], before = rig.outcomes;
-	char byte, path[64];
-	pid_t pid;
 
 	(void)state;
-	assert_int_equal(pipe(ready), 0);
-	assert_int_equal(pipe(go), 0);
-	fflush(NULL);
-	pid = fork();
-	if (!pid)
-		_exit(userns_child(ready[1], go[0]));
-	close(ready[1]);
-	assert_int_equal(read(ready[0], &byte, 1), 1);
-	snprintf(path, sizeof(path), "/proc/%d/uid_map", pid);
-	h_write(path, "0 100000 1000\n");
-	snprintf(path, sizeof(path), "/proc/%d/gid_map", pid);
-	h_write(path, "0 100000 1000\n");
-	snprintf(path, sizeof(path), "/proc/%d/ns/user", pid);
-	rig.userns_fd = open(path, O_RDONLY | O_CLOEXEC);
-	rig_container_set(slot, pid, 1);
-	h_tag(pid, slot);
-	assert_int_equal(write(go[1], "x", 1), 1);
-	if (read(ready[0], &byte, 1) != 1)
-		fail_msg("child %d: %s", rig_wait(pid), rig_outcome_wait(before, 1)->reason);
-	h_policy(slot, "policy: open\ndefaults: {mount: allow}\n");
-	assert_int_equal(write(go[1], "x", 1), 1);
-	assert_int_equal(rig_wait(pid), 0);
-	close(rig.userns_fd);
-	rig.userns_fd = -1;
-	close(ready[0]);
-	close(go[0]);
-	close(go[1]);
+	rig_in_userns(slot, userns_child, NULL);
 }
 
 /* ------------------------------------------------------------------------ late, killed */

@@ -58,36 +58,10 @@ static __u32 container(void)
 	return rig_container(policy);
 }
 
-static int asked_in_vain(void)
-{
-	__u32 u = rig.last.icept.unasked;
-
-	return u == WARDER_UNASKED_BOUND || u == WARDER_UNASKED_RATE || u == WARDER_UNASKED_BUSY ||
-	       u == WARDER_UNASKED_DOWN;
-}
-
-/* An answer that came too late on a slow machine says so, and is asked again. */
-static void result(int line, __u32 slot, int (*fn)(void *), void *arg, int expected, const char *why)
-{
-	int got = -1;
-
-	for (int i = 0; i < 9; i++) {
-		int before = rig.outcomes;
-
-		got = rig_run((int)slot, fn, arg);
-		rig_outcome_wait(before, 1);
-		if (!asked_in_vain())
-			break;
-	}
-	if (got != expected || !strstr(rig.last.reason, why))
-		fail_msg("line %d: %d, not %d: %s", line, got, expected, rig.last.reason);
-	assert_int_equal(rig.last.performed, !expected);
-}
-
 #define MOUNT(expected, why, fs, file, to, ...) \
-	result(__LINE__, slot, rig_mount, &(struct rig_call){ .source = IMAGES "/" file, \
+	rig_result(__LINE__, slot, rig_mount, &(struct rig_call){ .source = IMAGES "/" file, \
 	       .target = (to), .type = (fs), __VA_ARGS__ }, expected, why)
-#define RESULT(expected, why, fn, arg) result(__LINE__, slot, fn, arg, expected, why)
+#define RESULT(expected, why, fn, arg) rig_result(__LINE__, slot, fn, arg, expected, why)
 
 static int do_read(void *arg)
 {
@@ -223,44 +197,19 @@ static int owner(int ready, int go)
 	return 0;
 }
 
+static void one_loop(void)
+{
+	assert_int_equal(loops(1), 1);
+}
+
 static void test_owned(void **state)
 {
-	int ready[2], go[2], before = rig.outcomes;
 	__u32 slot = container();
-	char byte, path[64];
-	pid_t pid;
 
 	(void)state;
-	assert_int_equal(pipe(ready), 0);
-	assert_int_equal(pipe(go), 0);
-	fflush(NULL);
-	pid = fork();
-	if (!pid)
-		_exit(owner(ready[1], go[0]));
-	close(ready[1]);
-	assert_int_equal(read(ready[0], &byte, 1), 1);
-	snprintf(path, sizeof(path), "/proc/%d/uid_map", pid);
-	h_write(path, "0 100000 1000\n");
-	snprintf(path, sizeof(path), "/proc/%d/gid_map", pid);
-	h_write(path, "0 100000 1000\n");
-	snprintf(path, sizeof(path), "/proc/%d/ns/user", pid);
-	rig.userns_fd = open(path, O_RDONLY | O_CLOEXEC);
-	rig_container_set(slot, pid, 1);
-	h_tag(pid, slot);
-	assert_int_equal(write(go[1], "x", 1), 1);
-	if (read(ready[0], &byte, 1) != 1)
-		fail_msg("child %d: %s", rig_wait(pid), rig_outcome_wait(before, 1)->reason);
-	assert_int_equal(loops(1), 1);
-	h_policy(slot, "policy: open\ndefaults: {mount: allow}\n");
-	assert_int_equal(write(go[1], "x", 1), 1);
-	assert_int_equal(rig_wait(pid), 0);
+	rig_in_userns(slot, owner, one_loop);
 	/* Nothing is left of it. */
 	assert_int_equal(loops(0), 0);
-	close(rig.userns_fd);
-	rig.userns_fd = -1;
-	close(ready[0]);
-	close(go[0]);
-	close(go[1]);
 }
 
 /* The caller is killed while it is decided: nothing is made, or it is taken off again. */
