@@ -88,6 +88,15 @@ static __always_inline struct warder_task *task_tag(struct task_struct *task, __
 	return tag;
 }
 
+/*
+ * Has the current task no storage at all, as most of the host's? Where every task comes by, such a
+ * one leaves before anything is set up: compilers zero a hook's variables where they are declared.
+ */
+static __always_inline int current_is_plain(void)
+{
+	return !bpf_get_current_task_btf()->bpf_storage;
+}
+
 /* Is the current task one of a container, or one of whom that cannot be said? */
 static __always_inline int current_is_tagged(void)
 {

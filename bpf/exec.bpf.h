@@ -17,12 +17,16 @@
 SEC("lsm/bprm_creds_for_exec")
 int BPF_PROG(warder_bprm_creds, struct linux_binprm *bprm, int ret)
 {
-	struct hook_facts f = { .hook = WARDER_HOOK_BPRM_CHECK, .class_ = WARDER_CLASS_EXEC,
-				.access = WARDER_ACC_EXEC };
-	struct subject s = {};
+	struct hook_facts f;
+	struct subject s;
 
 	if (ret)
 		return errno_return(-ret);
+	if (current_is_plain())
+		return 0;
+	f = (struct hook_facts){ .hook = WARDER_HOOK_BPRM_CHECK, .class_ = WARDER_CLASS_EXEC,
+				 .access = WARDER_ACC_EXEC };
+	s = (struct subject){};
 	s.tag = task_tag(bpf_get_current_task_btf(), &s.fault);
 	if (!s.tag)
 		return s.fault ? hook_fault(&s, &f, s.fault, NULL) : 0;

@@ -44,13 +44,17 @@ static __always_inline int identity_leaving(const struct warder_task *tag)
 SEC("lsm/task_alloc")
 int BPF_PROG(warder_task_alloc, struct task_struct *task, unsigned long clone_flags, int ret)
 {
-	struct hook_facts f = { .hook = WARDER_HOOK_TASK_ALLOC, .class_ = WARDER_CLASS_IDENTITY };
-	struct subject s = {};
 	struct warder_task tag = {};
+	struct hook_facts f;
+	struct subject s;
 	int leaving;
 
 	if (ret)
 		return errno_return(-ret);
+	if (current_is_plain())
+		return 0;
+	f = (struct hook_facts){ .hook = WARDER_HOOK_TASK_ALLOC, .class_ = WARDER_CLASS_IDENTITY };
+	s = (struct subject){};
 	/* A task of a container that is being torn down may fork, and its child is refused
 	 * everything as it is; adopted ones are ended, or let go, task by task. */
 	s.tag = task_tag(bpf_get_current_task_btf(), &s.fault);

@@ -282,19 +282,22 @@ __noinline __weak int net_socket(__u64 sk, __u64 address, __u32 len, __u64 op_ho
 SEC("lsm/socket_create")
 int BPF_PROG(warder_socket_create, int family, int type, int protocol, int kern)
 {
-	struct hook_facts f = {
+	struct warder_verdict v;
+	struct hook_facts f;
+	struct scratch *sc;
+	struct subject s;
+	__u32 families;
+
+	if (kern || current_is_plain())
+		return 0;
+	f = (struct hook_facts){
 		.hook = WARDER_HOOK_SOCKET_CREATE,
 		.class_ = WARDER_CLASS_NETWORK,
 		.access = WARDER_NET_CREATE,
 	};
-	struct subject s = {};
-	struct warder_verdict v;
-	struct scratch *sc;
-	__u32 families = warder_net_family(family);
-
-	if (kern)
-		return 0;
+	s = (struct subject){};
 	HOOK_SUBJECT(&s, &f);
+	families = warder_net_family(family);
 	if (net_is_trivial(&s, families))
 		return 0;
 	sc = scratch_take();

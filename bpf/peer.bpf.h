@@ -95,12 +95,16 @@ __noinline __weak int peer_decide(struct warder_verdict *v, __u32 class_, __u64 
 static __always_inline int peer_task(struct task_struct *peer, __u32 hook, __u32 class_, __u64 op,
 				     __u32 access, int quiet)
 {
-	struct hook_facts f = { .hook = hook, .class_ = class_, .access = access };
 	struct warder_verdict v;
-	struct subject s = {};
 	struct warder_task *tag;
+	struct hook_facts f;
+	struct subject s;
 	__u32 fault;
 
+	if (current_is_plain())
+		return 0;
+	f = (struct hook_facts){ .hook = hook, .class_ = class_, .access = access };
+	s = (struct subject){};
 	HOOK_SUBJECT(&s, &f);
 	tag = task_tag(peer, &fault);
 	if (fault)
@@ -195,11 +199,15 @@ PEER_CONTROL(warder_task_setpgid, task_setpgid)
 static __always_inline int peer_judge_object(__u32 hook, __u32 class_, __u64 op, __u64 cid,
 					     __u32 slot, __u64 arg)
 {
-	struct hook_facts f = { .hook = hook, .class_ = class_, .access = (__u32)op };
 	struct warder_verdict v;
-	struct subject s = {};
+	struct hook_facts f;
+	struct subject s;
 	__u32 fault;
 
+	if (current_is_plain())
+		return 0;
+	f = (struct hook_facts){ .hook = hook, .class_ = class_, .access = (__u32)op };
+	s = (struct subject){};
 	HOOK_SUBJECT(&s, &f);
 	warder_verdict_allow(&v);
 	/* Objects have no profile: their maker may have been in any. */

@@ -39,13 +39,15 @@ SEC("lsm/socket_post_create")
 int BPF_PROG(warder_socket_made, struct socket *sock, int family, int type, int protocol,
 	     int kern)
 {
-	struct hook_facts f = { .hook = WARDER_HOOK_UNIX_CONNECT, .class_ = WARDER_CLASS_IPC };
 	struct sock_tag tag = {};
-	struct subject s = {};
+	struct hook_facts f;
+	struct subject s;
 	struct sock *sk;
 
-	if (family != WARDER_AF_UNIX || kern)
+	if (family != WARDER_AF_UNIX || kern || current_is_plain())
 		return 0;
+	f = (struct hook_facts){ .hook = WARDER_HOOK_UNIX_CONNECT, .class_ = WARDER_CLASS_IPC };
+	s = (struct subject){};
 	HOOK_SUBJECT(&s, &f);
 	tag.cid = s.tag->cid;
 	tag.slot = s.slot;
@@ -240,9 +242,13 @@ static __always_inline int unix_judge_peer(struct subject *s, struct hook_facts 
 SEC("lsm/unix_stream_connect")
 int BPF_PROG(warder_unix_connect, struct sock *sock, struct sock *other, struct sock *newsk)
 {
-	struct hook_facts f = { .hook = WARDER_HOOK_UNIX_CONNECT, .class_ = WARDER_CLASS_IPC };
-	struct subject s = {};
+	struct hook_facts f;
+	struct subject s;
 
+	if (current_is_plain())
+		return 0;
+	f = (struct hook_facts){ .hook = WARDER_HOOK_UNIX_CONNECT, .class_ = WARDER_CLASS_IPC };
+	s = (struct subject){};
 	HOOK_SUBJECT(&s, &f);
 	return unix_judge_peer(&s, &f, other, WARDER_NET_CONNECT);
 }
@@ -251,11 +257,15 @@ int BPF_PROG(warder_unix_connect, struct sock *sock, struct sock *other, struct 
 SEC("lsm/unix_may_send")
 int BPF_PROG(warder_unix_send, struct socket *sock, struct socket *other)
 {
-	struct hook_facts f = { .hook = WARDER_HOOK_UNIX_SEND, .class_ = WARDER_CLASS_IPC };
-	struct subject s = {};
 	struct sock *own, *peer;
 	struct sock_tag *tag;
+	struct hook_facts f;
+	struct subject s;
 
+	if (current_is_plain())
+		return 0;
+	f = (struct hook_facts){ .hook = WARDER_HOOK_UNIX_SEND, .class_ = WARDER_CLASS_IPC };
+	s = (struct subject){};
 	HOOK_SUBJECT(&s, &f);
 	own = sock->sk;
 	peer = other->sk;
