@@ -10,12 +10,9 @@
 
 #define KEY_MARK_BITS 13
 
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1 << KEY_MARK_BITS);
-	__type(key, __u32);
-	__type(value, __u32);
-} warder_keymarks SEC(".maps");
+/* In .bss, which lives as long as the programs and the tags do: the address is in the program, and
+ * what a lookup in an array would be, with its bounds, is one addition. */
+__u32 key_marks[1 << KEY_MARK_BITS];
 
 /* A key among a program's arguments, as a number: with a pointer one may not calculate. */
 static __always_inline __u64 key_argument(void *ctx, __u32 n)
@@ -28,17 +25,13 @@ static __always_inline __u64 key_argument(void *ctx, __u32 n)
 
 static __always_inline __u32 *key_mark(__u64 at)
 {
-	__u32 slot = (at * 0x9e3779b97f4a7c15ull) >> (64 - KEY_MARK_BITS);
-
-	return bpf_map_lookup_elem(&warder_keymarks, &slot);
+	return &key_marks[((__u32)at * 0x9e3779b1u) >> (32 - KEY_MARK_BITS)];
 }
 
 /* 0: it has none. */
 static __always_inline int key_may_have_tag(__u64 at)
 {
-	__u32 *n = key_mark(at);
-
-	return !n || *n;
+	return *key_mark(at) != 0;
 }
 
 /* 0, or an error of the map. */
@@ -47,10 +40,9 @@ static __always_inline long key_tag_put(__u64 at, const struct warder_key_tag *t
 	__u32 *n = key_mark(at);
 	long err;
 
-	if (n)
-		__sync_fetch_and_add(n, 1);
+	__sync_fetch_and_add(n, 1);
 	err = bpf_map_update_elem(&warder_keys, &at, tag, BPF_NOEXIST);
-	if (err && n)
+	if (err)
 		__sync_fetch_and_add(n, -1);
 	return err;
 }
@@ -59,10 +51,9 @@ static __always_inline long key_tag_put(__u64 at, const struct warder_key_tag *t
 static __always_inline long key_tag_drop(__u64 at)
 {
 	long err = bpf_map_delete_elem(&warder_keys, &at);
-	__u32 *n = key_mark(at);
 
-	if (!err && n)
-		__sync_fetch_and_add(n, -1);
+	if (!err)
+		__sync_fetch_and_add(key_mark(at), -1);
 	return err;
 }
 

@@ -18,17 +18,6 @@ struct {
 /* An entry begins as this: a record is too long for the stack. */
 static const struct warder_upcall_record upcall_empty = { 0 };
 
-/* How many are recorded: while there is one, lookups by the host are looked at. An end that is
- * missed costs them that look, no more. */
-static __always_inline void upcall_host_count(int change)
-{
-	__u32 zero = 0;
-	struct warder_host *host = bpf_map_lookup_elem(&warder_host, &zero);
-
-	if (host)
-		__sync_fetch_and_add(&host->upcalls, change);
-}
-
 /* An authorisation key's description is the serial of the wanted key, in hex; 0: none. */
 static __noinline int upcall_serial(struct key *auth)
 {
@@ -69,7 +58,6 @@ static __noinline int upcall_end(struct key *auth)
 	/* Who deletes it takes it off the count. */
 	if (bpf_map_delete_elem(&warder_upcalls, &serial))
 		return 0;
-	upcall_host_count(-1);
 	stats = key_stats(slot, cid);
 	if (stats)
 		__sync_fetch_and_add(&stats->upcalls, -1);
@@ -118,7 +106,6 @@ static __noinline int upcall_record(struct subject *s, struct key *auth, __u64 s
 		__sync_fetch_and_add(&s->stats->upcalls, -1);
 		return WARDER_EDQUOT;
 	}
-	upcall_host_count(1);
 	if (!bpf_map_update_elem(&warder_upcalls, &serial, &upcall_empty, BPF_ANY)) {
 		r = bpf_map_lookup_elem(&warder_upcalls, &serial);
 		if (r) {
@@ -136,7 +123,6 @@ static __noinline int upcall_record(struct subject *s, struct key *auth, __u64 s
 			return 0;
 		}
 	}
-	upcall_host_count(-1);
 	__sync_fetch_and_add(&s->stats->upcalls, -1);
 	fault_count(WARDER_FAULT_MAP_FULL);
 	__sync_fetch_and_add(&s->stats->faults, 1);

@@ -638,7 +638,7 @@ struct warder_host {
 	__u64 published[WARDER_POLICIES_MAX / 64];
 	__u32 upcalls_by_lines; /* 1: the ordinary request-key comes before warder's, and may have the
 	                         * authority over what is a queue's; written by the supervisor */
-	__u32 upcalls;          /* recorded now, or more */
+	__u32 pad;
 };
 _Static_assert(sizeof(struct warder_host) == 112, "host layout");
 
