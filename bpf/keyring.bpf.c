@@ -69,125 +69,7 @@ struct {
 } warder_clears SEC(".maps");
 
 #include "keymark.bpf.h"
-
-/* ------------------------------------------------------------------- gather */
-
-/* What the hooks need to know of a key's name. */
-struct key_look {
-	__u64 hash;
-	__u32 ring;        /* a keyring */
-	__u32 kernel_ring; /* ... whose name begins with a dot: user space cannot make such */
-	__u32 trust;       /* what rings of trusted keys hold: certificates and refused hashes */
-	__u32 auth;        /* the authorisation of an upcall; user space cannot make such either */
-};
-
-/* By words, which are constants: of a comparison by bytes the verifier follows every combination of
- * outcomes, and a constant array would lie on the stack. */
-#define TEXT_BYTE(text, i) ((__u64)((i) < sizeof(text) ? (__u8)(text)[(i) % sizeof(text)] : 0))
-#define TEXT_WORD(text, i)                                                                         \
-	(TEXT_BYTE(text, (i)) | TEXT_BYTE(text, (i) + 1) << 8 | TEXT_BYTE(text, (i) + 2) << 16 |    \
-	 TEXT_BYTE(text, (i) + 3) << 24 | TEXT_BYTE(text, (i) + 4) << 32 |                          \
-	 TEXT_BYTE(text, (i) + 5) << 40 | TEXT_BYTE(text, (i) + 6) << 48 |                          \
-	 TEXT_BYTE(text, (i) + 7) << 56)
-#define KEY_TYPE_IS(n, text) ((n)->w[0] == TEXT_WORD(text, 0) && (n)->w[1] == TEXT_WORD(text, 8))
-
-/* 0, or -1 when the kernel's memory could not be read. Not inlined: the name lies on the stack,
- * which the reporting of a refusal needs again. */
-static __noinline int key_look_at(struct key *key, struct key_look *ret)
-{
-	struct warder_key_name n;
-	const char *type, *description;
-
-	__builtin_memset(&n, 0, sizeof(n));
-	type = BPF_CORE_READ(key, index_key.type, name);
-	description = BPF_CORE_READ(key, index_key.description);
-	if (bpf_probe_read_kernel_str(n.type, sizeof(n.type), type) < 0)
-		return -1;
-	if (bpf_probe_read_kernel_str(n.description, sizeof(n.description), description) < 0)
-		return -1;
-	ret->ring = KEY_TYPE_IS(&n, "keyring");
-	ret->kernel_ring = ret->ring && n.description[0] == '.';
-	ret->trust = KEY_TYPE_IS(&n, "asymmetric") || KEY_TYPE_IS(&n, "blacklist");
-	ret->auth = KEY_TYPE_IS(&n, ".request_key_au"); /* as far as it fits */
-	/* Mixed with the above, its steps would take a hundred bytes of stack. */
-	asm volatile("" ::: "memory");
-	ret->hash = warder_key_hash(&n);
-	return 0;
-}
-
-static __noinline int key_look_is_ring(struct key *key)
-{
-	struct key_look look = {};
-
-	return !key_look_at(key, &look) && look.ring;
-}
-
-/* The key system call under way. Arguments are registers, copied by the kernel at entry. */
-struct key_call {
-	__u32 op;     /* WARDER_KEY_OP_*, 0: none */
-	__u32 keyctl; /* 1: keyctl(2), so arg[0] is the operation */
-	__s32 arg[5];
-};
-
-#define SYS_ADD_KEY 248
-#define SYS_REQUEST_KEY 249
-#define SYS_KEYCTL 250
-#define SYS_X32 0x40000000u
-#define SYS_IA32_ADD_KEY 286
-#define SYS_IA32_REQUEST_KEY 287
-#define SYS_IA32_KEYCTL 288
-
-/* 1 when the current task is in add_key, request_key or keyctl, by any of the three ABIs. */
-static __noinline int key_call_read(struct key_call *c)
-{
-	struct task_struct *task = bpf_get_current_task_btf();
-	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
-	__u32 nr;
-
-	__builtin_memset(c, 0, sizeof(*c));
-	if (!regs)
-		return 0;
-	nr = regs->orig_ax;
-	if (task->thread_info.status & WARDER_TS_COMPAT) {
-		if (nr != SYS_IA32_ADD_KEY && nr != SYS_IA32_REQUEST_KEY && nr != SYS_IA32_KEYCTL)
-			return 0;
-		c->keyctl = nr == SYS_IA32_KEYCTL;
-		c->arg[0] = regs->bx;
-		c->arg[1] = regs->cx;
-		c->arg[2] = regs->dx;
-		c->arg[3] = regs->si;
-		c->arg[4] = regs->di;
-		c->op = nr == SYS_IA32_ADD_KEY ? WARDER_KEY_OP_ADD : WARDER_KEY_OP_REQUEST;
-		if (c->keyctl)
-			c->op = WARDER_KEY_OP_KEYCTL | (c->arg[0] & 0xff);
-		return 1;
-	}
-	nr &= ~SYS_X32;
-	if (nr != SYS_ADD_KEY && nr != SYS_REQUEST_KEY && nr != SYS_KEYCTL)
-		return 0;
-	c->keyctl = nr == SYS_KEYCTL;
-	c->arg[0] = regs->di;
-	c->arg[1] = regs->si;
-	c->arg[2] = regs->dx;
-	c->arg[3] = regs->r10;
-	c->arg[4] = regs->r8;
-	c->op = nr == SYS_ADD_KEY ? WARDER_KEY_OP_ADD : WARDER_KEY_OP_REQUEST;
-	if (c->keyctl)
-		c->op = WARDER_KEY_OP_KEYCTL | (c->arg[0] & 0xff);
-	return 1;
-}
-
-static __always_inline int key_call_is(const struct key_call *c, __s32 op)
-{
-	return c->keyctl && c->arg[0] == op;
-}
-
-static __always_inline int key_call_names(const struct key_call *c, __s32 serial)
-{
-	/* A pointer's low half can equal a serial by chance: one event too many, no harm. */
-	return c->arg[0] == serial || c->arg[1] == serial || c->arg[2] == serial ||
-	       c->arg[3] == serial || c->arg[4] == serial;
-}
+#include "keylook.bpf.h"
 
 /* ------------------------------------------------------------------- report */
 
@@ -390,6 +272,17 @@ static __noinline __u64 key_call_summary(void)
 	return (__u64)call.op << 32 | key_call_payload(&call);
 }
 
+/* S is not the session ring of all its tasks any more: an answer that says so would be wrong. */
+static __noinline int key_joined(const struct subject *s)
+{
+	__u32 slot = s->slot;
+	struct warder_clears *clears = bpf_map_lookup_elem(&warder_clears, &slot);
+
+	if (clears)
+		clears->joined = s->tag->cid;
+	return 0;
+}
+
 /* A tagged task makes a key; fills v. */
 static __noinline int key_alloc_judge(struct subject *s, struct key *key, struct hook_facts *f,
 				      struct warder_verdict *v, unsigned long flags)
@@ -409,6 +302,8 @@ static __noinline int key_alloc_judge(struct subject *s, struct key *key, struct
 		warder_decide_join(s->img, v);
 	if (v->action == WARDER_DENY)
 		return 0;
+	if (look.ring && f->access == (WARDER_KEY_OP_KEYCTL | KEYCTL_JOIN_SESSION_KEYRING))
+		key_joined(s);
 	f->arg[1] = key_count(s, BPF_CORE_READ(key, index_key.desc_len) + 1, (__u32)call);
 	if (f->arg[1]) {
 		warder_verdict_deny(v, WARDER_WHY_BASELINE, WARDER_EDQUOT);
@@ -525,7 +420,14 @@ int BPF_PROG(warder_keyring_clear, struct key *ring, int ret)
 	if (ret || subject_current(&s) != SUBJECT_TAGGED)
 		return 0;
 	tag = bpf_map_lookup_elem(&warder_keys, &at);
-	if (!tag || tag->kind != WARDER_KEY_SESSION || tag->cid != s.tag->cid)
+	if (!tag || tag->cid != s.tag->cid)
+		return 0;
+	if (tag->kind == WARDER_KEY_OWN) {
+		/* C, if it was linked there, is not any more. An upcall under way sees the count. */
+		__sync_fetch_and_add(&tag->may, 2);
+		__sync_fetch_and_and(&tag->may, ~WARDER_RING_HAS_C);
+	}
+	if (tag->kind != WARDER_KEY_SESSION)
 		return 0;
 	clears = bpf_map_lookup_elem(&warder_clears, &s.slot);
 	if (!clears)
@@ -686,10 +588,13 @@ static __always_inline int key_join_is_denied(const struct subject *s)
  * The supervisor possesses every S. A container may hang rings into its S, some hundred of them
  * cross-linked in layers, and the kernel would walk all paths through them for each key that
  * the supervisor names. It needs nothing from below those rings: they are not searched for it.
- * Others are kept from what an upcall's queue is to answer.
+ * Others are kept from what an upcall's queue is to answer, and from taking a container's ring for
+ * theirs: a container may give one any name, and have C in it. So nobody joins such a ring by name,
+ * and nobody but root puts one into a ring of his own.
  */
-static __noinline int key_permission_untagged(__u64 at)
+static __noinline int key_permission_untagged(__u64 at, __u32 need)
 {
+	struct key_call call;
 	struct warder_key_tag *tag;
 	struct warder_host *host;
 	__u32 zero = 0;
@@ -699,6 +604,11 @@ static __noinline int key_permission_untagged(__u64 at)
 	tag = bpf_map_lookup_elem(&warder_keys, &at);
 	if (!tag || tag->kind != WARDER_KEY_OWN)
 		return 0;
+	key_call_read(&call);
+	if (need == KEY_NEED_LINK)
+		return (__u32)bpf_get_current_uid_gid() && key_look_is_ring((struct key *)at);
+	if (key_call_is(&call, KEYCTL_JOIN_SESSION_KEYRING))
+		return 1;
 	host = bpf_map_lookup_elem(&warder_host, &zero);
 	if (host && host->supervisor == bpf_get_current_pid_tgid() >> 32)
 		return key_look_is_ring((struct key *)at);
@@ -802,9 +712,12 @@ static __always_inline int key_permission_judge(unsigned long long *ctx, __u64 a
 	    (key_parent_is_outside(&s) || key_join_is_denied(&s)))
 		answer = KEY_PROTECTED;
 	/* Passed over, the kernel makes a new ring, which is refused. */
-	if (answer == KEY_ALLOWED && key_call_is(&call, KEYCTL_JOIN_SESSION_KEYRING) &&
-	    key_join_is_denied(&s))
-		answer = KEY_HIDDEN;
+	if (answer == KEY_ALLOWED && key_call_is(&call, KEYCTL_JOIN_SESSION_KEYRING)) {
+		if (key_join_is_denied(&s))
+			answer = KEY_HIDDEN;
+		else
+			key_joined(&s);
+	}
 	if (answer == KEY_ALLOWED)
 		return 0;
 	/* What a search meets and skips, or /proc/keys leaves out, is no event: nobody asked for
@@ -831,7 +744,9 @@ static __noinline int key_permission_found(unsigned long long *ctx)
 		return 0;
 	if (tag || fault)
 		return key_permission_judge(ctx, at);
-	return need == KEY_NEED_SEARCH && key_permission_untagged(at) ? -WARDER_ENOKEY : 0;
+	if ((need == KEY_NEED_SEARCH || need == KEY_NEED_LINK) && key_permission_untagged(at, need))
+		return -WARDER_ENOKEY;
+	return 0;
 }
 
 /*

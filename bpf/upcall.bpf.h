@@ -38,6 +38,19 @@ static __noinline int upcall_serial(struct key *auth)
 	return (int)serial;
 }
 
+/* C was linked in the requester's ring: no need to come again, unless the ring was emptied since. */
+static __noinline int upcall_attached(struct warder_upcall_record *r)
+{
+	struct warder_key_tag *tag;
+	__u64 at = r->ring_at;
+	__u32 state = r->ring_state;
+
+	tag = bpf_map_lookup_elem(&warder_keys, &at);
+	if (tag && tag->cid == r->cid && tag->kind == WARDER_KEY_OWN && tag->serial == r->ring)
+		__sync_val_compare_and_swap(&tag->may, state, state | WARDER_RING_HAS_C);
+	return 0;
+}
+
 /* The upcall of this authorisation key is over, if it was recorded. */
 static __noinline int upcall_end(struct key *auth)
 {
@@ -55,6 +68,8 @@ static __noinline int upcall_end(struct key *auth)
 		return 0;
 	slot = r->slot;
 	cid = r->cid;
+	if (r->attach == WARDER_ATTACH_DONE)
+		upcall_attached(r);
 	/* Who deletes it takes it off the count. */
 	if (bpf_map_delete_elem(&warder_upcalls, &serial))
 		return 0;
@@ -93,6 +108,60 @@ __noinline __weak int upcall_fill(struct warder_upcall_record *r)
 static __always_inline __u64 upcall_max(const struct subject *s)
 {
 	return s->ctr->keys_pending ? s->ctr->keys_pending : WARDER_KEY_PENDING_DEFAULT;
+}
+
+/*
+ * The requester's session ring, if a task of its own container made it and C was not linked there
+ * yet: by joining another session a task loses C. 0: else. A ring of the host's, which others may
+ * have as theirs, is never meant: a tag ends with its key, and where the serial is known it is
+ * compared.
+ */
+static __noinline __u64 upcall_ring(struct subject *s)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct key *ring = BPF_CORE_READ(task, cred, session_keyring);
+	__u64 at = (__u64)ring;
+	struct warder_key_tag *tag;
+	__s32 serial;
+
+	/* Under credentials of the kernel's own the rings are not the task's. */
+	if (!at || task->cred != task->real_cred || !s->ctr->container_ring)
+		return 0;
+	tag = bpf_map_lookup_elem(&warder_keys, &at);
+	serial = BPF_CORE_READ(ring, serial);
+	if (!tag || tag->cid != s->tag->cid || tag->kind != WARDER_KEY_OWN || !tag->ring ||
+	    tag->may & WARDER_RING_HAS_C)
+		return 0;
+	if (!tag->serial)
+		tag->serial = serial;
+	return tag->serial == serial ? at : 0;
+}
+
+/* C is to be linked in that ring before anything else; `v` is what the policy says otherwise. */
+static __noinline int upcall_wants_ring(__u32 serial, __u64 at, const struct warder_verdict *v)
+{
+	struct warder_upcall_record *r = bpf_map_lookup_elem(&warder_upcalls, &serial);
+	struct warder_key_tag *tag = bpf_map_lookup_elem(&warder_keys, &at);
+
+	if (!tag || !r)
+		return 0;
+	r->attach = WARDER_ATTACH_WANTED;
+	r->ring = tag->serial;
+	r->ring_state = tag->may;
+	r->ring_at = at;
+	r->v = *v;
+	return 0;
+}
+
+/* Can warder's request-key come first? What is refused it must be sure to get, before any handler of
+ * the host's. */
+static __always_inline int upcall_comes_to_us(const struct warder_verdict *v)
+{
+	__u32 zero = 0;
+	struct warder_host *host = bpf_map_lookup_elem(&warder_host, &zero);
+
+	return host && (host->upcalls_diverted ||
+			(host->upcalls_by_lines && v->action != WARDER_DENY));
 }
 
 /* Counts and records it; 0, or the errno with which it is refused. */
@@ -155,6 +224,7 @@ static __noinline int upcall_judge_new(struct subject *s, struct hook_facts *f, 
 	struct key *target = (struct key *)s->tag->last_key;
 	__u32 serial = (__u32)upcall_serial(auth), by = WARDER_UPCALL_BY_KERNEL;
 	int route = -1, err;
+	__u64 ring = 0;
 
 	f->arg[0] = serial;
 	if (f->access == WARDER_KEY_OP_REQUEST && task->cred == task->real_cred)
@@ -165,11 +235,22 @@ static __noinline int upcall_judge_new(struct subject *s, struct hook_facts *f, 
 		warder_verdict_fault(v, WARDER_FAULT_ARGUMENT, WARDER_EACCES);
 		return 0;
 	}
-	if (v->action == WARDER_DENY)
-		return 0;
+	if (upcall_comes_to_us(v))
+		ring = upcall_ring(s);
+	if (v->action == WARDER_DENY) {
+		if (!ring)
+			return 0;
+		route = WARDER_UPCALL_ROUTE(WARDER_UPCALL_DENY, 0, 0);
+	}
 	err = upcall_record(s, auth, (__u64)by << 32 | serial, v->rule, (__u32)route);
-	if (!err)
+	if (!err) {
+		if (ring)
+			upcall_wants_ring(serial, ring, v);
+		/* Reported by the supervisor, if C does not have the key either. */
+		if (v->action == WARDER_DENY)
+			warder_verdict_allow(v);
 		return 0;
+	}
 	warder_verdict_allow(v);
 	warder_verdict_deny(v, WARDER_WHY_BASELINE, err);
 	f->arg[1] = upcall_max(s);
@@ -178,7 +259,7 @@ static __noinline int upcall_judge_new(struct subject *s, struct hook_facts *f, 
 
 /*
  * A process of the host looks for this key to assume the authority that it stands for. What a
- * policy leaves to a queue is not for the host's handlers, whichever of them /sbin/request-key
+ * policy leaves to a queue, or refuses, is not for the host's handlers, whichever of them /sbin/request-key
  * chooses: only warder's own, which has put itself into the record, gets it.
  */
 static __noinline int upcall_is_kept_from(struct key *auth)
@@ -191,7 +272,7 @@ static __noinline int upcall_is_kept_from(struct key *auth)
 		return 0;
 	serial = (__u32)upcall_serial(auth);
 	r = bpf_map_lookup_elem(&warder_upcalls, &serial);
-	return r && r->auth == (__u64)auth && r->to == WARDER_UPCALL_QUEUE &&
+	return r && r->auth == (__u64)auth && r->to != WARDER_UPCALL_HOST &&
 	       r->handler != bpf_get_current_pid_tgid() >> 32;
 }
 

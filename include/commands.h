@@ -27,6 +27,8 @@ int cmd_oci(int argc, char **argv);
 int cmd_sign(int argc, char **argv);
 /* keyring watch (cmd_keyring_watch.c); argv[0] is the verb. */
 int cmd_keyring_watch(int argc, char **argv);
+/* keyring attach (cmd_keyring_attach.c); the same. */
+int cmd_keyring_attach(int argc, char **argv);
 int cmd_request_key(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
 

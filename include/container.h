@@ -131,7 +131,7 @@ struct container_launch {
 	pid_t foreign; /* first process of an adopted container: its root is entered, too */
 	int survey;    /* only report what there is: mount points and the root */
 	int filters;   /* with survey: and what the seccomp filters of `foreign` refuse */
-	int notify;    /* its policy has rules that need the seccomp filter of overrides */
+	int notify;    /* what its policy needs the seccomp filter of overrides for: OVERRIDE_FILTER_* */
 	const char *stage_dir; /* an empty folder to mount on, in the builder's own namespace */
 };
 

@@ -102,6 +102,17 @@ int keyring_copy_key(struct keyring *k, uint64_t cid, const struct keyring_rings
 		     int32_t serial, const char *type, void *buf, size_t size, size_t *ret_len,
 		     struct warder_error *reterr);
 
+/* Puts C into a ring of request-key's (UPCALL_LEND_RING of upcall.h, owned by this process's uid), which
+ * links it on for a task that joined another session. -EPERM: it is another ring. */
+int keyring_lend(struct keyring *k, const struct keyring_rings *rings, int32_t ring,
+		 struct warder_error *reterr);
+/* The payload of the key of that name in C, which the container's lookup would have found: 0. -ENOKEY:
+ * there is none that it may find. -EAGAIN: there is, but it must be found itself, as it cannot be copied
+ * or the container may not read it. */
+int keyring_answer_key(struct keyring *k, uint64_t cid, const struct keyring_rings *rings,
+		       const char *type, const char *description, void *buf, size_t size,
+		       size_t *ret_len, struct warder_error *reterr);
+
 struct keyring_key {
 	int32_t serial;
 	char type[32];

@@ -74,6 +74,8 @@ int loader_tag_task(struct loader *l, int pidfd, __u64 cid, __u32 slot);
 int loader_get_task(struct loader *l, int pidfd, struct warder_task *ret);
 /* Who asked for the key with that serial, while the upcall is under way; -ENOENT. */
 int loader_get_upcall(struct loader *l, __u32 serial, struct warder_upcall_record *ret);
+/* The last container in that slot of which a task has joined another session keyring. Thread-safe. */
+int loader_get_joined(struct loader *l, __u32 slot, __u64 *ret_cid);
 
 /*
  * Adoption: tags for tasks that run already, and taking tags away. One at a time.

@@ -134,14 +134,18 @@ int override_answer(struct override *o, const struct override_answer *answer);
  */
 int override_listen(struct override *o, __u64 cid, __u32 slot, int listener);
 
-/* Does some rule of the image speak of what only such a filter can answer? */
+/* What the filter asks about. */
+#define OVERRIDE_FILTER_MOUNT 1 /* calls of the new mount API */
+#define OVERRIDE_FILTER_KEYS 2  /* keyctl(2): what gives a task another session keyring */
+
+/* Which of them the image speaks of in a way that only such a filter can answer: OVERRIDE_FILTER_*. */
 int override_needs_filter(const struct warder_image *img);
 /*
  * Puts the filter on the calling process, which must be single-threaded and have CAP_SYS_ADMIN in its
- * user namespace: calls of the new mount API wait for an answer from then on, in it and in everything
- * that it starts. Needs Linux 5.19. The listener, or -errno.
+ * user namespace: those calls (OVERRIDE_FILTER_*) wait for an answer from then on, in it and in
+ * everything that it starts. Needs Linux 5.19. The listener, or -errno.
  */
-int override_filter_install(struct warder_error *reterr);
+int override_filter_install(int what, struct warder_error *reterr);
 
 /* Answers what is under way with its original errno, stops thread and executors. NULL is fine. */
 void override_free(struct override *o);

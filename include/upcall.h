@@ -30,11 +30,19 @@
 #define UPCALL_RING_FORMAT "_warder.q.%016llx"
 #define UPCALL_RING_NAME_SIZE 32
 
+/* The answer from the container keyring to the first lookup after a join is a copy, and the program
+ * that asked must have time to read it; what is asked for later is found itself. */
+#define UPCALL_COPY_SECONDS 5
+
+/* In this ring of request-key's the supervisor lends it the container keyring. */
+#define UPCALL_LEND_RING "_warder.lend"
+
 /* What request-key asks. Pointers lead into the message. */
 struct upcall_ask {
 	int32_t serial;
 	uint32_t uid, gid; /* of the requester, in the initial user namespace */
 	int32_t ring[3];   /* its thread, process and session keyrings; 0: none */
+	int32_t lend;      /* where it wants the container keyring, to link it on; 0: not needed */
 	const char *type, *description; /* end with a NUL */
 	const char *callout;            /* may hold NULs; one more comes after it */
 	uint32_t callout_len;
@@ -45,6 +53,8 @@ enum upcall_verb {
 	UPCALL_REJECT,          /* err, seconds */
 	UPCALL_HOST,            /* run the host's ordinary request-key */
 	UPCALL_TAKE,            /* hand the authority to `ring`, and say whether it worked */
+	UPCALL_ATTACH,          /* link `ring`, which was lent, in the requester's session ring, and say
+	                         * whether it worked; 0: there is none */
 	UPCALL_VERB__MAX,
 };
 

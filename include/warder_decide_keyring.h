@@ -139,7 +139,24 @@ WARDER_ENGINE void warder_decide_upcall(const struct warder_image *img, struct w
 	WARDER_JOIN_LAYERS(img, pr, v, warder_join_upcall(img, pr, t, by, v));
 }
 
-/* May the container's tasks take another session keyring, by joining or from a child? */
+/* What joining another session keyring does: the strictest that is enforced; enum warder_keys_join. */
+WARDER_ENGINE __u32 warder_join_of(const struct warder_image *img)
+{
+	__u32 join = WARDER_JOIN_LAZY;
+
+	for (__u32 i = 0; i < WARDER_LAYERS_MAX; i++) {
+		const struct warder_layer *l = &img->h.layer[i];
+
+		if (l->mode == WARDER_MODE_ENFORCE && l->keys_join > join)
+			join = l->keys_join;
+	}
+	return join;
+}
+
+/*
+ * May the container's tasks take another session keyring, by joining or from a child? Where `sticky` is
+ * answered the call does not get as far as this; where nobody answers nothing changes either.
+ */
 WARDER_ENGINE void warder_decide_join(const struct warder_image *img, struct warder_verdict *v)
 {
 	warder_verdict_allow(v);
@@ -147,7 +164,7 @@ WARDER_ENGINE void warder_decide_join(const struct warder_image *img, struct war
 		const struct warder_layer *l = &img->h.layer[i];
 		__u32 action = l->mode == WARDER_MODE_ENFORCE ? WARDER_DENY : WARDER_AUDIT;
 
-		if (l->keys_join != WARDER_JOIN_DENY)
+		if (l->keys_join == WARDER_JOIN_LAZY)
 			continue;
 		v->against |= 1u << i;
 		if (v->action == WARDER_DENY || v->action == action)

@@ -367,8 +367,9 @@ struct warder_section {
 
 /* What joining another session keyring does. */
 enum warder_keys_join {
-	WARDER_JOIN_LAZY = 0, /* the new ring has no link to the container keyring */
-	WARDER_JOIN_DENY,     /* EPERM */
+	WARDER_JOIN_LAZY = 0, /* the new ring has no link to the container keyring, until it is missed */
+	WARDER_JOIN_STICKY,   /* nothing happens, and the answer is the ring that it has: by seccomp */
+	WARDER_JOIN_DENY,     /* EPERM; the later of them is the stricter */
 	WARDER_JOIN__MAX,
 };
 

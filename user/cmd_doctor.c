@@ -202,20 +202,26 @@ static void doctor_request_key(struct report *r, int queues)
 			   access(REQUEST_KEY_ORDINARY, X_OK) ?
 				   REQUEST_KEY " is warder's, and the ordinary program is not there: "
 				   "the host's own requests for keys are refused" :
-				   REQUEST_KEY " is warder's: queues get what policies leave to them");
+				   REQUEST_KEY " is warder's: queues get what policies leave to them, and "
+				   "who joins another session keyring gets its container's again");
 		return;
 	}
 	if (state == REQUEST_KEY_NONE) {
 		report_add(r, "request-key", queues,
 			   queues ? REQUEST_KEY " is the ordinary program: what policies leave to queues is "
-					       "refused; see `warder request-key --help`" :
-				    REQUEST_KEY " is the ordinary program; no policy needs another");
+					       "refused, and what joins another session keyring in a container "
+					       "(join: lazy) loses its container's; see `warder request-key "
+					       "--help`" :
+				    REQUEST_KEY " is the ordinary program; no policy needs another, but what "
+					       "joins another session keyring in a container (join: lazy) "
+					       "loses its container's; see `warder request-key --help`");
 		return;
 	}
 	if (request_key_winner("user", "something", line, sizeof(line), where, sizeof(where)))
 		snprintf(where, sizeof(where), "no line");
 	snprintf(text, sizeof(text), "lines of " REQUEST_KEY_LINES " lead to warder; a better one of the "
-		 "host's answers itself. For user keys wins %.280s", where);
+		 "host's answers itself, and sessions that were joined get their container's keyring for such types "
+		 "only. For user keys wins %.280s", where);
 	report_add(r, "request-key", 0, text);
 }
 

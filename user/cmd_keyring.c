@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* warder keyring show|add|rotate|link|unlink|revoke. */
+/* warder keyring show|add|rotate|link|unlink|revoke; watch and attach have files of their own. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,6 +22,7 @@ static const char usage[] =
 	"       warder keyring unlink NAME TYPE DESC            take a key out of its keyring\n"
 	"       warder keyring revoke NAME TYPE DESC            end a key wherever it is linked\n"
 	"       warder keyring watch [OPTION]... [NAME]         answer its requests for keys: --help\n"
+	"       warder keyring attach [-- COMMAND...]           in the container, after `keyctl session`\n"
 	"\n"
 	"  --may LIST     what the container may do with it: search (so that the kernel can use it\n"
 	"                 for the container), view, read, link, write; of a key that is added by\n"
@@ -266,6 +267,8 @@ int cmd_keyring(int argc, char **argv)
 		return fputs(usage, stdout) < 0;
 	if (argc > 1 && !strcmp(argv[1], "watch"))
 		return cmd_keyring_watch(argc - 1, argv + 1);
+	if (argc > 1 && !strcmp(argv[1], "attach"))
+		return cmd_keyring_attach(argc - 1, argv + 1);
 	if (argc < 3)
 		return fail_usage();
 	verb = argv[1];

@@ -13,6 +13,7 @@
 #include "cmd_policy.h"
 #include "loader.h"
 #include "policy_internal.h"
+#include "request_key.h"
 
 #define DIRS_MAX 32
 #define HEAP_TEXT_MIN (256 << 10)
@@ -154,8 +155,22 @@ static void heap_prepare(const char *path)
 	free(p);
 }
 
+/* What it says and this host does not do. */
+static void warn_of_host(const struct policy *p, struct policy_diags *diags)
+{
+	enum request_key_state state = request_key_state();
+
+	if (!p->keys_lazy_file || state == REQUEST_KEY_DIVERTED)
+		return;
+	diag_add(diags, p->keys_lazy_file, p->keys_lazy_line, p->keys_lazy_column, 1,
+		 "keyring.join: lazy: on this host who joins another session keyring loses the container "
+		 "keyring%s, as " REQUEST_KEY " is not warder's; see `warder request-key divert`",
+		 state == REQUEST_KEY_LINE ? ", but for key types that " REQUEST_KEY_LINES " names and "
+					     "upcalls that are left to a queue or the host" : "");
+}
+
 static int compile_path(const char *path, const char *rename, struct warder_image **ret_image,
-			struct policy_diags *diags, __u64 **ret_costs)
+			struct policy_diags *diags, __u64 **ret_costs, bool for_host)
 {
 	struct dirs dirs cleanup(dirs_done);
 	char found[WARDER_PATH_MAX];
@@ -170,6 +185,8 @@ static int compile_path(const char *path, const char *rename, struct warder_imag
 		p->name = rename;
 	if (!err)
 		err = policy_compile_costs(p, ret_image, diags, ret_costs);
+	if (!err && for_host)
+		warn_of_host(p, diags);
 	policy_free(p);
 	return err;
 }
@@ -177,13 +194,13 @@ static int compile_path(const char *path, const char *rename, struct warder_imag
 int policy_compile_path(const char *path, const char *rename, struct warder_image **ret_image,
 			struct policy_diags *diags)
 {
-	return compile_path(path, rename, ret_image, diags, NULL);
+	return compile_path(path, rename, ret_image, diags, NULL, false);
 }
 
 int policy_compile_path_costs(const char *path, struct warder_image **ret_image,
 			      struct policy_diags *diags, __u64 **ret_costs)
 {
-	return compile_path(path, NULL, ret_image, diags, ret_costs);
+	return compile_path(path, NULL, ret_image, diags, ret_costs, false);
 }
 
 int policy_compile_buffer(const char *name, const char *text, struct warder_image **ret_image,
@@ -444,7 +461,7 @@ int cmd_policy_check(int argc, char **argv)
 	for (int i = optind; i < argc; i++) {
 		cleanup_free struct warder_image *img = NULL;
 		struct policy_diags diags = { 0 };
-		int err = policy_compile_path(argv[i], NULL, &img, &diags);
+		int err = compile_path(argv[i], NULL, &img, &diags, NULL, true);
 
 		bad |= err != 0;
 		for (size_t k = 0; json && k < diags.count; k++)

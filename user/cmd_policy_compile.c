@@ -37,6 +37,14 @@ static const char *allow_deny(bool allow)
 	return allow ? "allow" : "deny";
 }
 
+/* Of a policy, which is one layer. */
+static const char *keys_join_name(const struct warder_image *img)
+{
+	static const char *const joins[WARDER_JOIN__MAX] = { "lazy", "sticky", "deny" };
+
+	return joins[img->h.layer[0].keys_join % WARDER_JOIN__MAX];
+}
+
 static void print_stats(const struct warder_image *img, FILE *out)
 {
 	const struct warder_image_header *h = &img->h;
@@ -60,6 +68,7 @@ static void print_stats(const struct warder_image *img, FILE *out)
 	fprintf(out, "states:   %u, byte classes %u, accept records %u\n", h->states, h->classes,
 		h->accept.count);
 	fprintf(out, "rules:    %u (%s)\n", h->rule.count, list);
+	fprintf(out, "keyring:  join %s\n", keys_join_name(img));
 	fprintf(out, "defaults: file %s, exec %s, capability %s, mount %s, network %s\n",
 		allow_deny(pr->file_default & WARDER_ACC_READ),
 		allow_deny(pr->file_default & WARDER_ACC_EXEC),
@@ -204,6 +213,7 @@ static int show_json(const struct warder_image *img)
 	json_add_string(o, "policy", image_string(img, h->name));
 	json_add_string(o, "digest", digest);
 	json_add_string(o, "mode", mode_name(h->mode));
+	json_add_string(o, "keyring_join", keys_join_name(img));
 	json_add_number(o, "bytes", h->length);
 	json_add_number(o, "states", h->states);
 	json_add_number(o, "classes", h->classes);

@@ -439,7 +439,7 @@ static int launch_config(const struct container_launch *l, struct warder_error *
 	control_put_u64(o, "foreign", (uint64_t)l->foreign);
 	control_put_bool(o, "survey", l->survey);
 	control_put_bool(o, "filters", l->filters);
-	control_put_bool(o, "notify", l->notify);
+	control_put_int(o, "notify", l->notify);
 	if (l->spec)
 		json_object_object_add(o, "spec", container_spec_to_json(l->spec));
 	text = json_object_to_json_string_length(o, JSON_C_TO_STRING_PLAIN, &len);

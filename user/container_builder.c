@@ -265,7 +265,7 @@ static void init_report_mounts(struct builder *b)
 static void init_filter(struct builder *b)
 {
 	struct warder_error e = { "" };
-	int fd = override_filter_install(&e);
+	int fd = override_filter_install(b->notify, &e);
 
 	if (fd < 0)
 		builder_fail(b, 125, "%s", e.text);
@@ -334,7 +334,7 @@ static void builder_read_config(struct builder *b)
 	static char text[2 * CONTROL_MESSAGE_MAX];
 	struct json_object *o, *spec = NULL;
 	struct warder_error e = { "" };
-	uint64_t base = 0;
+	uint64_t base = 0, notify = 0;
 	size_t len = 0;
 	ssize_t n;
 
@@ -351,11 +351,12 @@ static void builder_read_config(struct builder *b)
 	    control_get_u64(o, "foreign", INT32_MAX, &b->foreign, &e) != 1 ||
 	    control_get_bool(o, "survey", &b->survey, &e) != 1 ||
 	    control_get_bool(o, "filters", &b->filters, &e) != 1 ||
-	    control_get_bool(o, "notify", &b->notify, &e) != 1 ||
+	    control_get_u64(o, "notify", OVERRIDE_FILTER_MOUNT | OVERRIDE_FILTER_KEYS, &notify, &e) != 1 ||
 	    (!json_object_object_get_ex(o, "spec", &spec) && !b->socket_mntns && !b->survey) ||
 	    (spec && container_spec_from_json(spec, &b->spec, &e)))
 		builder_fail(b, 125, "the launch configuration is damaged: %s", e.text);
 	b->uid_base = (uint32_t)base;
+	b->notify = (int)notify;
 	snprintf(b->mask, sizeof(b->mask), "%s.mask", b->stage);
 }
 

@@ -6,9 +6,11 @@
 #include <keyutils.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cleanup.h"
 #include "keyring_take.h"
+#include "upcall.h"
 
 /* ------------------------------------------------------------------------ copies */
 
@@ -41,34 +43,36 @@ static int is_set_up(int32_t serial)
 	return 0;
 }
 
-/* Is there a given key of that name which the container may use, but not read? Tags are kept by
- * address, which user space does not know: so all are looked through. */
-static int given_is_opaque(struct keyring *k, uint64_t cid, uint64_t hash)
+/*
+ * What the container may do with a key, as far as the supervisor restricted it: WARDER_KEY_MAY_*. Tags
+ * are kept by address, which user space does not know: so all are looked through, and of several given
+ * keys of that name the strictest counts.
+ */
+static uint32_t key_may(struct keyring *k, uint64_t cid, int32_t serial, uint64_t hash)
 {
-	int fd = loader_map_fd(k->loader, LOADER_MAP_KEYS), more, opaque = 0;
+	struct warder_grant_key gk = { .cid = cid, .serial = serial };
+	uint32_t may = WARDER_KEY_MAY_ALL;
 	uint64_t at = 0, next;
+	struct warder_grant g;
+	int fd, grants, more;
 
-	if (fd < 0)
-		return 1;
+	if (!k->loader)
+		return may;
+	fd = loader_map_fd(k->loader, LOADER_MAP_KEYS);
+	grants = loader_map_fd(k->loader, LOADER_MAP_KEY_GRANTS);
+	if (fd < 0 || grants < 0)
+		return 0;
 	more = !keyring_map_next(fd, NULL, &at);
-	for (int i = 0; more && !opaque && i < WARDER_KEYS_MAX; i++) {
+	for (int i = 0; more && i < WARDER_KEYS_MAX; i++) {
 		struct warder_key_tag tag;
 
-		opaque = !keyring_map_lookup(fd, &at, &tag) && tag.cid == cid && tag.hash == hash &&
-			 tag.kind == WARDER_KEY_GIVEN && tag.may && !(tag.may & WARDER_KEY_MAY_READ);
+		if (!keyring_map_lookup(fd, &at, &tag) && tag.cid == cid && tag.hash == hash &&
+		    tag.kind == WARDER_KEY_GIVEN && tag.may)
+			may &= tag.may;
 		more = !keyring_map_next(fd, &at, &next);
 		at = next;
 	}
-	return opaque;
-}
-
-static int grant_is_opaque(struct keyring *k, uint64_t cid, int32_t serial)
-{
-	struct warder_grant_key gk = { .cid = cid, .serial = serial };
-	int fd = loader_map_fd(k->loader, LOADER_MAP_KEY_GRANTS);
-	struct warder_grant g;
-
-	return fd < 0 || (!keyring_map_lookup(fd, &gk, &g) && !(g.may & WARDER_KEY_MAY_READ));
+	return keyring_map_lookup(grants, &gk, &g) ? may : may & g.may;
 }
 
 int keyring_copy_key(struct keyring *k, uint64_t cid, const struct keyring_rings *rings,
@@ -94,7 +98,7 @@ int keyring_copy_key(struct keyring *k, uint64_t cid, const struct keyring_rings
 	keyring_text_done(&t);
 	if (err)
 		return err;
-	if (k->loader && (given_is_opaque(k, cid, hash) || grant_is_opaque(k, cid, serial)))
+	if (!(key_may(k, cid, serial, hash) & WARDER_KEY_MAY_READ))
 		return error_set(reterr, -EACCES, "the container may not read key %d", serial);
 	if (!is_set_up(serial))
 		return error_set(reterr, -ENOKEY, "key %d is being asked for itself", serial);
@@ -104,6 +108,54 @@ int keyring_copy_key(struct keyring *k, uint64_t cid, const struct keyring_rings
 	if ((size_t)n > size)
 		return error_set(reterr, -EMSGSIZE, "key %d is longer than %zu bytes", serial, size);
 	*ret_len = (size_t)n;
+	return 0;
+}
+
+/* ------------------------------------------------------------ a session that lost C */
+
+int keyring_lend(struct keyring *k, const struct keyring_rings *rings, int32_t ring,
+		 struct warder_error *reterr)
+{
+	struct keyring_text t;
+	int err = keyring_check_thread(k, reterr);
+
+	if (err)
+		return err;
+	err = keyring_describe(ring, &t);
+	if (err)
+		return error_errno(reterr, err, "cannot look at ring %d", ring);
+	/* Made by request-key for this; what anybody else shows to us gets nothing. */
+	if (strcmp(t.type, "keyring") || strcmp(t.description, UPCALL_LEND_RING) || t.uid != geteuid())
+		err = error_set(reterr, -EPERM, "ring %d is none of request-key's", ring);
+	keyring_text_done(&t);
+	if (!err && keyctl_link(rings->container, ring))
+		err = error_errno(reterr, -errno, "cannot lend the container keyring");
+	return err;
+}
+
+/* Types whose keys read as what they were made with. */
+static int type_is_copied(const char *type)
+{
+	return !strcmp(type, "user") || !strcmp(type, "big_key");
+}
+
+int keyring_answer_key(struct keyring *k, uint64_t cid, const struct keyring_rings *rings,
+		       const char *type, const char *description, void *buf, size_t size,
+		       size_t *ret_len, struct warder_error *reterr)
+{
+	int err = keyring_check_thread(k, reterr);
+	int32_t serial;
+
+	if (err)
+		return err;
+	err = keyring_find(rings->container, type, description, &serial);
+	if (err)
+		return err;
+	if (!(key_may(k, cid, serial, keyring_name_hash(type, description)) & WARDER_KEY_MAY_SEARCH))
+		return -ENOKEY;
+	if (!type_is_copied(type) ||
+	    keyring_copy_key(k, cid, rings, serial, type, buf, size, ret_len, reterr))
+		return -EAGAIN;
 	return 0;
 }
 

@@ -471,6 +471,15 @@ int loader_get_upcall(struct loader *l, __u32 serial, struct warder_upcall_recor
 	return bpf_map_lookup_elem(l->map_fd[LOADER_FD_UPCALLS], &serial, ret);
 }
 
+int loader_get_joined(struct loader *l, __u32 slot, __u64 *ret_cid)
+{
+	struct warder_clears clears;
+	int err = bpf_map_lookup_elem(l->map_fd[LOADER_FD_CLEARS], &slot, &clears);
+
+	*ret_cid = err ? 0 : clears.joined;
+	return err;
+}
+
 int loader_open_socket_to(struct loader *l, int sock_fd, __u64 cid)
 {
 	/* struct sock_tag of maps.bpf.h */

@@ -103,7 +103,7 @@ int override_decides_at_once(const struct warder_image *img, __u32 op, __u64 set
 
 struct sock_filter;
 /* The program that override_filter_install() loads, at most `max` instructions of it. 0 or -errno. */
-int override_filter_build(struct sock_filter *program, size_t max, size_t *ret_len);
+int override_filter_build(int what, struct sock_filter *program, size_t max, size_t *ret_len);
 
 #define OVERRIDE_FILTER_MAX 256
 

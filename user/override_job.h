@@ -224,6 +224,9 @@ int world_moved(struct override *o, struct job *j, const char *from, const char 
 /* Whose task that is. */
 int world_task(struct override *o, const struct job *j, pid_t tgid, struct warder_task *ret);
 
+struct seccomp_notif;
+/* override_keys.c: 1 if the call was keyctl(2), and is answered. */
+int notify_keys(struct override *o, __u64 cid, __u32 slot, int fd, const struct seccomp_notif *req);
 /* override_notify.c: calls that seccomp filters ask about. */
 int notify_new(struct notify **ret);
 void notify_free(struct notify *n);

@@ -244,6 +244,8 @@ static int listener_receive(struct override *o, struct listener *l)
 	if (ioctl(l->fd, SECCOMP_IOCTL_NOTIF_RECV, &in.n))
 		return 0;
 	l->left--;
+	if (notify_keys(o, l->cid, l->slot, l->fd, &in.n))
+		return 1;
 	if (in.n.data.arch == AUDIT_ARCH_X86_64 && !((__u32)in.n.data.nr & X32_BIT))
 		call = call_from_number((unsigned)in.n.data.nr, 0);
 	else if (in.n.data.arch == AUDIT_ARCH_I386)
@@ -279,14 +281,12 @@ void notify_ready(struct override *o, unsigned i, __u32 events)
 
 	if (!l || l->fd < 0 || l->gone)
 		return;
-	if (events & EPOLLIN) {
-		if (!o->stopping && listener_has_room(o, l))
-			listener_receive(o, l);
-		else
-			listener_watch(o, l, EPOLL_CTL_MOD, 1);
-	} else if (events & (EPOLLHUP | EPOLLERR)) {
+	if (events & EPOLLIN && !o->stopping && listener_has_room(o, l))
+		listener_receive(o, l);
+	else if (events & EPOLLIN)
+		listener_watch(o, l, EPOLL_CTL_MOD, 1);
+	else if (events & (EPOLLHUP | EPOLLERR))
 		listener_close(o, l);
-	}
 }
 
 void notify_tick(struct override *o)

@@ -383,7 +383,7 @@ static void diff_keyring(struct diff *d)
 		{ "keyring.quota.bytes", { h[0]->keys_bytes, h[1]->keys_bytes } },
 		{ "keyring.quota.pending", { h[0]->keys_pending, h[1]->keys_pending } },
 	};
-	static const char *const joins[WARDER_JOIN__MAX] = { "lazy", "deny" };
+	static const char *const joins[WARDER_JOIN__MAX] = { "lazy", "sticky", "deny" };
 	char words[2][1024];
 
 	for (size_t i = 0; i < ARRAY_SIZE(quotas); i++) {

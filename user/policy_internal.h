@@ -284,6 +284,8 @@ struct policy {
 	size_t annotations;
 	uint32_t keys_max, keys_bytes, keys_pending; /* 0: not given */
 	uint32_t keys_join;
+	const char *keys_lazy_file; /* where `join: lazy` is said; NULL: nowhere */
+	unsigned keys_lazy_line, keys_lazy_column;
 	struct warder_upcall upcall[WARDER_UPCALLS_MAX]; /* `rule` is an index */
 	size_t upcalls;
 	struct policy_signed signed_;

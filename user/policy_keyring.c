@@ -191,10 +191,11 @@ void parse_keyring(struct parser *ps, struct node *n)
 	if (v) {
 		int join = expect_word(ps, v, "keyring.join", joins);
 
-		if (join == 1)
-			refuse_word(ps, v, optional, "keyring.join: %s", joins[join]);
-		else if (join == 2)
-			ps->p->keys_join = WARDER_JOIN_DENY;
+		if (join > 0)
+			ps->p->keys_join = (uint32_t)join;
+		ps->p->keys_lazy_file = join ? NULL : ps->file;
+		ps->p->keys_lazy_line = v->line;
+		ps->p->keys_lazy_column = v->column;
 	}
 	v = map_get(n, "signed_exec");
 	if (v)

@@ -6,6 +6,10 @@
  * it had never been there; what a policy leaves to a queue it carries to the supervisor, and does what
  * the answer says. The authority over the key stays with it, unless a daemon takes it.
  *
+ * Before any of that, for a requester that left the container's session keyring for one of its own: it
+ * possesses that ring, as it has the authority, and the supervisor possesses the container keyring. So
+ * the supervisor lends it the one, which it links in the other.
+ *
  * It must always come to an end by itself, with an answer: a handler that dies leaves a refusal that
  * stays for a minute, and the requester, which cannot be killed meanwhile, waits for it.
  *
@@ -40,6 +44,7 @@
 #define MAP_PATH WARDER_PIN_DIR "/warder_upcalls"
 #define SLACK_MS 1000   /* the supervisor's own deadline comes first */
 #define TAKEN_STEP_MS 5 /* how often a key that was taken is looked at */
+#define LEND_PERM 0x3f050000u /* possessor: all; its uid: view, write */
 
 /* For whoever looks which program lies at /sbin/request-key. */
 __attribute__((used)) static const char mark[] = REQUEST_KEY_MARK;
@@ -49,6 +54,7 @@ struct upcall {
 	int32_t serial;
 	struct warder_upcall_record record;
 	uint64_t deadline; /* ms, CLOCK_MONOTONIC */
+	int32_t lend;      /* ring of ours that the supervisor puts the container keyring into, 0: none */
 };
 
 static long key_call(int op, unsigned long a, unsigned long b, unsigned long c, unsigned long d)
@@ -110,6 +116,49 @@ static int run_ordinary(char **argv, int is_line)
 	return 1;
 }
 
+/* ------------------------------------------------------------ the container keyring */
+
+/* A ring in our own session, which ends with us. The supervisor, of the same uid, may put something
+ * in, and nobody but us gets it out. 0: none. */
+static int32_t lend_ring(void)
+{
+	long ring = syscall(SYS_add_key, "keyring", UPCALL_LEND_RING, NULL, 0, KEY_SPEC_SESSION_KEYRING);
+
+	if (ring < 0)
+		return 0;
+	if (!key_call(KEYCTL_SETPERM, (unsigned long)ring, LEND_PERM, 0, 0))
+		return (int32_t)ring;
+	key_call(KEYCTL_UNLINK, (unsigned long)ring, (unsigned long)KEY_SPEC_SESSION_KEYRING, 0, 0);
+	return 0;
+}
+
+static void lend_end(struct upcall *u)
+{
+	if (u->lend)
+		key_call(KEYCTL_UNLINK, (unsigned long)u->lend, (unsigned long)KEY_SPEC_SESSION_KEYRING,
+			 0, 0);
+	u->lend = 0;
+}
+
+/*
+ * Links what was lent in the requester's session ring, and gives the loan back: no ordinary program
+ * after us is to have it. 0 or an errno. What cannot be linked now never can: the container keeps
+ * others out of its ring, so that it is not tried at each of its lookups.
+ */
+static int attach(struct upcall *u, int32_t lent)
+{
+	int err = lent ? 0 : ENOKEY;
+
+	if (!err && key_call(KEYCTL_LINK, (unsigned long)lent, (unsigned long)u->record.ring, 0, 0))
+		err = errno;
+	lend_end(u);
+	if (err == EDQUOT || err == ENOMEM)
+		return err;
+	u->record.attach = WARDER_ATTACH_DONE;
+	map_call(BPF_MAP_UPDATE_ELEM, u, &u->record);
+	return err;
+}
+
 /* --------------------------------------------------------------------------- answers */
 
 /* Refused already, or answered, is as good. */
@@ -125,7 +174,9 @@ static int reject(const struct upcall *u, uint32_t err, uint32_t seconds)
 /* Nobody answers: what the policy says then. */
 static int answer_otherwise(struct upcall *u, char **argv, int is_line)
 {
-	if (u->record.otherwise == WARDER_UPCALL_HOST) {
+	if (u->record.to == WARDER_UPCALL_HOST ||
+	    (u->record.to == WARDER_UPCALL_QUEUE && u->record.otherwise == WARDER_UPCALL_HOST)) {
+		lend_end(u);
 		u->record.to = WARDER_UPCALL_HOST;
 		if (!map_call(BPF_MAP_UPDATE_ELEM, u, &u->record) && !run_ordinary(argv, is_line))
 			return 0;
@@ -135,13 +186,14 @@ static int answer_otherwise(struct upcall *u, char **argv, int is_line)
 
 static int instantiate(const struct upcall *u, const struct upcall_verdict *v)
 {
+	/* Before it is there: with that the authority ends. */
+	if (v->seconds)
+		key_call(KEYCTL_SET_TIMEOUT, (unsigned long)u->serial, v->seconds, 0, 0);
 	if (key_call(KEYCTL_INSTANTIATE, (unsigned long)u->serial, (unsigned long)v->payload,
 		     v->payload_len, 0))
 		/* A payload that the type does not take, or the container's limit of bytes. */
 		return reject(u, errno == EDQUOT || errno == EINVAL ? (uint32_t)errno : ENOKEY,
 			      UPCALL_REFUSED_SECONDS);
-	if (v->seconds)
-		key_call(KEYCTL_SET_TIMEOUT, (unsigned long)u->serial, v->seconds, 0, 0);
 	return 0;
 }
 
@@ -253,6 +305,7 @@ static int ask_send(int sock, const struct upcall *u, char **argv)
 	ask.gid = (uint32_t)strtoul(argv[4], NULL, 10);
 	for (int i = 0; i < 3; i++)
 		ask.ring[i] = (int32_t)strtol(argv[5 + i], NULL, 10);
+	ask.lend = u->lend;
 	len = upcall_ask_pack(&ask, message, sizeof(message));
 	if (len < 0)
 		return len;
@@ -301,6 +354,11 @@ static int serve(struct upcall *u, int sock, char **argv, int is_line)
 			return reject(u, v.err, v.seconds);
 		case UPCALL_HOST:
 			return answer_otherwise(u, argv, is_line);
+		case UPCALL_ATTACH:
+			err = attach(u, v.ring);
+			if (send(sock, &err, sizeof(err), MSG_NOSIGNAL) < 0)
+				return answer_otherwise(u, argv, is_line);
+			break;
 		default:
 			err = hand_over(u, &v);
 			taken |= !err;
@@ -326,6 +384,8 @@ static int upcall_main(struct upcall *u, char **argv, int is_line)
 	sock = supervisor_connect();
 	if (sock < 0)
 		return answer_otherwise(u, argv, is_line);
+	if (u->record.attach == WARDER_ATTACH_WANTED)
+		u->lend = lend_ring();
 	err = ask_send(sock, u, argv);
 	if (err)
 		return reject(u, (uint32_t)-err, UPCALL_REFUSED_SECONDS);
@@ -335,7 +395,7 @@ static int upcall_main(struct upcall *u, char **argv, int is_line)
 int main(int argc, char **argv)
 {
 	int is_line = argc > 1 && !strcmp(argv[1], "--line");
-	struct upcall u;
+	struct upcall u = { .map = -1 };
 
 	argv += is_line;
 	argc -= is_line;
@@ -345,7 +405,7 @@ int main(int argc, char **argv)
 	u.map = map_open();
 	/* Without a record it is the host's own: whatever a container asks for has one. */
 	if (u.map < 0 || map_call(BPF_MAP_LOOKUP_ELEM, &u, &u.record) ||
-	    u.record.to != WARDER_UPCALL_QUEUE) {
+	    (u.record.to == WARDER_UPCALL_HOST && u.record.attach != WARDER_ATTACH_WANTED)) {
 		if (u.map >= 0)
 			close(u.map);
 		return run_ordinary(argv, is_line);

@@ -172,5 +172,5 @@ void adopt_report(struct supervisor *s, struct ctr *c, const struct adoption *a,
 	control_put_u64(r, "tasks", list.count);
 	report_files(s, c, &list, r);
 	json_object_object_add(r, "before", json_object_get(c->before));
-	control_put_string(r, "keyring", c->has_rings ? "entered commands only" : "none");
+	ctr_keyring_to_json(s, c, r);
 }

@@ -18,6 +18,7 @@
 #include "cgroup.h"
 #include "cleanup.h"
 #include "supervisor_private.h"
+#include "warder_decide.h"
 
 #ifndef __WNOTHREAD
 #define __WNOTHREAD 0x20000000
@@ -145,6 +146,7 @@ int ctr_publish(struct supervisor *s, struct ctr *c, enum warder_ctr_state state
 		.keys_max = img ? img->h.keys_max : 0,
 		.keys_bytes = img ? img->h.keys_bytes : 0,
 		.keys_pending = img ? img->h.keys_pending : 0,
+		.keys_join = img ? warder_join_of(img) : WARDER_JOIN_LAZY,
 	};
 
 	snprintf(k.name, sizeof(k.name), "%s", c->name);
@@ -170,6 +172,7 @@ int ctr_save(struct supervisor *s, struct ctr *c, struct warder_error *reterr)
 	}
 	control_put_bool(o, "foreign", c->foreign);
 	control_put_bool(o, "notify", c->notify != 0);
+	control_put_int(o, "filter", c->filter);
 	if (c->before)
 		json_object_object_add(o, "before", json_object_get(c->before));
 	for (size_t i = 0; i < c->mount_count; i++)
@@ -430,7 +433,7 @@ static void ctr_adopt_state(struct supervisor *s, struct ctr *c)
 	struct json_object *spec = NULL;
 	struct warder_error e = { "" };
 	const char *digest = NULL;
-	uint64_t base = 0;
+	uint64_t base = 0, filter = 0;
 	int notify = 0;
 	char **mounts = NULL;
 
@@ -446,6 +449,9 @@ static void ctr_adopt_state(struct supervisor *s, struct ctr *c)
 	/* Its filter's listener has ended with the supervisor that held it. */
 	control_get_bool(o, "notify", &notify, NULL);
 	c->notify = notify ? -1 : 0;
+	c->filter = OVERRIDE_FILTER_MOUNT;
+	if (control_get_u64(o, "filter", UINT32_MAX, &filter, NULL) == 1)
+		c->filter = (int)filter;
 	if (json_object_object_get_ex(o, "before", &c->before))
 		json_object_get(c->before);
 	c->mounts = mounts;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* Events: from the ring and the override thread into a bounded history and to subscribers. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,7 @@
 
 #include "cleanup.h"
 #include "supervisor_private.h"
+#include "upcall.h"
 
 #define GAP_SECONDS 1
 
@@ -115,6 +117,21 @@ static const struct warder_image *ctr_image(struct supervisor *s, const struct c
 	return c && c->policy_held ? sup_policy_image(s, c->policy) : NULL;
 }
 
+/* The requester waits: its name is that of the process that asked. */
+static void event_comm(pid_t tid, char *ret, size_t size)
+{
+	char path[32];
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/comm", tid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	n = fd < 0 ? 0 : read(fd, ret, size - 1);
+	ret[n > 0 ? n - 1 : 0] = '\0'; /* without its newline */
+	if (fd >= 0)
+		close(fd);
+}
+
 void sup_event_record(const struct warder_event_header *h, size_t size, void *arg)
 {
 	struct supervisor *s = arg;
@@ -129,6 +146,42 @@ void sup_event_record(const struct warder_event_header *h, size_t size, void *ar
 					       c ? c->name : NULL, ctr_image(s, c)), h->cid);
 	else if (h->type == WARDER_EVENT_CLEARED && c)
 		ctr_rings_mend(s, c);
+}
+
+/* As the hook would have reported it, had it not let the request pass for C's sake. */
+void sup_event_upcall(struct supervisor *s, const struct warder_upcall_record *r,
+		      const struct upcall_ask *ask)
+{
+	union {
+		struct warder_event e;
+		char room[sizeof(struct warder_event) + 512];
+	} ev = { .e = { .v = r->v } };
+	struct ctr *c = ctr_find_cid(s, r->cid);
+	struct warder_event *e = &ev.e;
+	struct timespec now;
+	int len;
+
+	if (!c || !r->v.report)
+		return;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	len = snprintf((char *)(e + 1), sizeof(ev) - sizeof(*e), "%s;%s", ask->type, ask->description);
+	if (len >= (int)(sizeof(ev) - sizeof(*e)))
+		len = sizeof(ev) - sizeof(*e) - 1;
+	e->h = (struct warder_event_header){ .version = WARDER_EVENT_VERSION,
+					     .type = WARDER_EVENT_VERDICT,
+					     .size = (__u32)(sizeof(*e) + (size_t)len),
+					     .time = (__u64)now.tv_sec * 1000000000ull +
+						     (__u64)now.tv_nsec,
+					     .cid = r->cid, .slot = r->slot, .tgid = r->tgid,
+					     .tid = r->tid, .uid = ask->uid };
+	event_comm((pid_t)r->tid, e->h.comm, sizeof(e->h.comm));
+	e->hook = WARDER_HOOK_KEY_ALLOC;
+	e->class_ = WARDER_CLASS_KEYRING;
+	e->access = WARDER_KEY_OP_REQUEST;
+	e->policy = c->policy;
+	e->arg[0] = (__u32)ask->serial;
+	e->text_len = (__u32)len;
+	event_publish(s, event_to_json(e, c->name, ctr_image(s, c)), c->cid);
 }
 
 void sup_event_ring_ready(struct supervisor *s, struct source *src, uint32_t events)

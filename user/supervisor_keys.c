@@ -6,7 +6,9 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "request_key.h"
 #include "supervisor_private.h"
+#include "warder_decide.h"
 
 #define PAYLOAD_MAX 32768
 
@@ -23,6 +25,48 @@ static struct ctr *request_keyring(struct supervisor *s, struct json_object *o,
 	else
 		return ctr;
 	return NULL;
+}
+
+/* Which lookups do not reach C where a join is as ever. */
+static const char *lazy_unreached(void)
+{
+	switch (request_key_state()) {
+	case REQUEST_KEY_DIVERTED:
+		return "in a session that was joined: those without callout information, until one with it "
+		       "(or `warder keyring attach`) has linked the container keyring there";
+	case REQUEST_KEY_LINE:
+		return "in a session that was joined: all, until one with callout information of a type "
+		       "that " REQUEST_KEY_LINES " names and the policy leaves to a queue or the host; "
+		       "`warder request-key divert` does without";
+	default:
+		return "in a session that was joined: all, as " REQUEST_KEY " is not warder's; see `warder "
+		       "request-key divert`";
+	}
+}
+
+void ctr_keyring_to_json(struct supervisor *s, const struct ctr *c, struct json_object *o)
+{
+	static const char *const joins[WARDER_JOIN__MAX] = { "lazy", "sticky", "deny" };
+	const struct warder_image *img = c->policy_held ? sup_policy_image(s, c->policy) : NULL;
+	__u32 join = img ? warder_join_of(img) : WARDER_JOIN_LAZY;
+	struct json_object *list;
+
+	if (!c->has_rings) {
+		control_put_string(o, "keyring", "none");
+		return;
+	}
+	list = json_object_new_array();
+	/* Where nobody answers, the hooks refuse. */
+	if (join == WARDER_JOIN_STICKY && !(c->notify > 0 && c->filter & OVERRIDE_FILTER_KEYS))
+		control_put_string(o, "keyring", "sticky: deny here, as no filter asks about joins");
+	else
+		control_put_string(o, "keyring", joins[join % WARDER_JOIN__MAX]);
+	if (c->foreign)
+		json_object_array_add(list, json_object_new_string("in the session keyring that its tasks came "
+								   "with, which is the host's: all"));
+	if (join == WARDER_JOIN_LAZY)
+		json_object_array_add(list, json_object_new_string(lazy_unreached()));
+	json_object_object_add(o, "keyring_unreached", list);
 }
 
 void handle_keyring_show(struct supervisor *s, struct conn *c, struct json_object *o,

@@ -37,6 +37,7 @@
 #define SUPERVISOR_REMOVE_SECONDS 10 /* for a dead container's last tasks, then said aloud */
 
 struct supervisor;
+struct upcall_ask;
 
 /* Something in the epoll set. The loop takes one event at a time, so that a handler may free
  * any object. */
@@ -107,8 +108,9 @@ struct ctr {
 	uint64_t clears_seen; /* of S, when C was last linked into it */
 	int rings_broken;     /* it could not be, and that has been said */
 	int identity; /* a record is in the kernel's table */
-	int notify;   /* 1: a seccomp filter asks this supervisor about the new mount API; -1: one asks,
-		       * and nobody answers any more */
+	int notify;   /* 1: a seccomp filter asks this supervisor; -1: one asks, and nobody answers any
+		       * more */
+	int filter;   /* what about: OVERRIDE_FILTER_* */
 	int64_t created; /* realtime, seconds */
 	char **mounts; /* paths */
 	size_t mount_count;
@@ -410,6 +412,8 @@ void ctr_keep_signers(struct supervisor *s, const struct ctr *c, const struct wa
 void ctr_adopt_signers(struct supervisor *s, const struct ctr *c);
 void ctr_rings_look(struct supervisor *s, struct ctr *c);
 void ctr_free_all(struct supervisor *s);
+/* supervisor_keys.c: "keyring" and which lookups cannot reach C. */
+void ctr_keyring_to_json(struct supervisor *s, const struct ctr *c, struct json_object *o);
 struct json_object *ctr_to_json(struct supervisor *s, struct ctr *c, int all);
 int ctr_override_acquire(void *arg, __u64 cid, __u32 slot, struct override_target *ret);
 void ctr_override_release(void *arg, struct override_target *target);
@@ -462,6 +466,9 @@ void sup_event_record(const struct warder_event_header *h, size_t size, void *ar
 void sup_event_outcome(void *arg, const struct override_outcome *outcome);
 void sup_event_outcomes_ready(struct supervisor *s, struct source *src, uint32_t events);
 void sup_event_ring_ready(struct supervisor *s, struct source *src, uint32_t events);
+/* Of a request for a key that the policy refuses, which was let pass until C was linked again. */
+void sup_event_upcall(struct supervisor *s, const struct warder_upcall_record *r,
+		      const struct upcall_ask *ask);
 void sup_event_lifecycle(struct supervisor *s, struct ctr *c, const char *what, int status);
 void sup_event_tick(struct supervisor *s, uint64_t now);
 void sup_event_gaps(struct supervisor *s, struct ctr *c);

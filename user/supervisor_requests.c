@@ -316,14 +316,14 @@ struct json_object *ctr_to_json(struct supervisor *s, struct ctr *c, int all)
 		json_object_object_add(o, "policies", ctr_policies_to_json(s, c));
 	control_put_bool(o, "adopted", c->adopted);
 	control_put_bool(o, "foreign", c->foreign);
-	control_put_string(o, "new_mount_api", c->notify > 0 ? "asked" :
-					       c->notify < 0 ? "lost" : NULL);
+	control_put_string(o, "new_mount_api", !(c->filter & OVERRIDE_FILTER_MOUNT) ? NULL :
+					       c->notify > 0 ? "asked" : c->notify < 0 ? "lost" : NULL);
 	if (c->foreign) {
 		control_put_bool(o, "init_gone", c->init_gone);
 		if (c->before)
 			json_object_object_add(o, "before", json_object_get(c->before));
-		control_put_string(o, "keyring", c->has_rings ? "entered commands only" : "none");
 	}
+	ctr_keyring_to_json(s, c, o);
 	if (s->loader && img && c->init.fd >= 0 &&
 	    !loader_get_task(s->loader, c->init.fd, &tag) && tag.profile_id)
 		control_put_string(o, "profile", image_profile_name(img, tag.profile_id));

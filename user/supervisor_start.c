@@ -147,7 +147,7 @@ static int launch_needs_filter(struct supervisor *s, const struct ctr *c)
 {
 	const struct warder_image *img = c->policy_held ? sup_policy_image(s, c->policy) : NULL;
 
-	return s->override && img && override_needs_filter(img);
+	return s->override && img ? override_needs_filter(img) : 0;
 }
 
 int start_container(struct supervisor *s, struct conn *conn, struct container_spec *spec,
@@ -199,7 +199,7 @@ int start_container(struct supervisor *s, struct conn *conn, struct container_sp
 		goto undo;
 	launch.name = c->name;
 	launch.cid = c->cid;
-	launch.notify = launch_needs_filter(s, c);
+	launch.notify = c->filter = launch_needs_filter(s, c);
 	launch.cgroup_fd = c->cgroup_fd;
 	launch.uid_base = c->uid_base;
 	memcpy(launch.stdio, stdio, sizeof(launch.stdio));
@@ -266,7 +266,7 @@ int start_enter(struct supervisor *s, struct conn *conn, struct ctr *c,
 	int err, sock;
 
 	/* What was adopted goes through the seccomp filters that it came with. */
-	launch.notify = !c->foreign && launch_needs_filter(s, c);
+	launch.notify = c->foreign ? 0 : launch_needs_filter(s, c);
 	memcpy(launch.stdio, stdio, sizeof(launch.stdio));
 	err = launch_spawn(s, c, &launch, &sock, &builder, reterr);
 	if (!err) {

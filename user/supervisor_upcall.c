@@ -35,6 +35,7 @@ struct upcall {
 	uint32_t rank;             /* of the queue that was asked last, and its number */
 	uint64_t queue_id;
 	int taking; /* the authority is being handed over, 2: it has been */
+	int attaching; /* request-key links C in the requester's session ring */
 	int said;   /* the verdict is sent: the connection ends soon */
 };
 
@@ -81,7 +82,7 @@ static void upcall_say(struct supervisor *s, struct upcall *u, const struct upca
 	static char message[UPCALL_MESSAGE_MAX];
 	int len = upcall_verdict_pack(v, message, sizeof(message));
 
-	if (v->verb != UPCALL_TAKE)
+	if (v->verb != UPCALL_TAKE && v->verb != UPCALL_ATTACH)
 		u->said = 1;
 	if (len < 0 || send(u->src.fd, message, (size_t)len, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
 		/* It is gone, or has its own deadline. */
@@ -161,6 +162,68 @@ static void upcall_route(struct supervisor *s, struct upcall *u)
 	upcall_say(s, u, &nobody);
 }
 
+/* As the policy says; what it refuses comes here only for C's sake, and is reported now. */
+static void upcall_go_on(struct supervisor *s, struct upcall *u)
+{
+	const struct upcall_verdict host = { .verb = UPCALL_HOST };
+
+	if (u->record.to == WARDER_UPCALL_QUEUE) {
+		upcall_route(s, u);
+	} else if (u->record.to == WARDER_UPCALL_HOST) {
+		upcall_say(s, u, &host);
+	} else {
+		sup_event_upcall(s, &u->record, &u->ask);
+		upcall_reject(s, u, ENOKEY, UPCALL_REFUSED_SECONDS);
+	}
+}
+
+/* ------------------------------------------------------------ a session that lost C */
+
+/* C is lent to request-key, or it is told that there is none. */
+static void attach_begin(struct supervisor *s, struct upcall *u, struct ctr *ctr)
+{
+	struct upcall_verdict v = { .verb = UPCALL_ATTACH };
+	struct warder_error e = { "" };
+
+	if (!s->keyring || !ctr->has_rings)
+		log_debug("container %s has no keyring to link again", ctr->name);
+	else if (u->ask.lend <= 0 || keyring_lend(s->keyring, &ctr->rings, u->ask.lend, &e))
+		log_warning("container %s: its keyring is not linked in the session that process %u "
+			    "joined: %s", ctr->name, u->record.tgid,
+			    e.text[0] ? e.text : "request-key made no ring for it");
+	else
+		v.ring = ctr->rings.container;
+	u->attaching = 1;
+	upcall_say(s, u, &v);
+}
+
+/* The lookup that found nothing would have found this. */
+static void attach_done(struct supervisor *s, struct upcall *u, int err)
+{
+	static char payload[UPCALL_PAYLOAD_MAX];
+	struct upcall_verdict v = { .verb = UPCALL_INSTANTIATE, .seconds = UPCALL_COPY_SECONDS,
+				    .payload = payload };
+	struct ctr *ctr = ctr_find_cid(s, u->record.cid);
+	struct warder_error e = { "" };
+	size_t len = 0;
+
+	u->attaching = 0;
+	if (!err && ctr && ctr->has_rings && s->keyring)
+		err = keyring_answer_key(s->keyring, ctr->cid, &ctr->rings, u->ask.type,
+					 u->ask.description, payload, sizeof(payload), &len, &e);
+	else
+		err = -ENOKEY;
+	v.payload_len = (uint32_t)len;
+	if (!err)
+		upcall_say(s, u, &v);
+	else if (err == -EAGAIN)
+		upcall_reject(s, u, EAGAIN, UPCALL_REFUSED_SECONDS);
+	else
+		upcall_go_on(s, u);
+	if (len)
+		explicit_bzero(payload, len);
+}
+
 static int upcall_begin(struct supervisor *s, struct upcall *u, size_t len)
 {
 	struct ctr *ctr;
@@ -168,18 +231,19 @@ static int upcall_begin(struct supervisor *s, struct upcall *u, size_t len)
 	if (upcall_ask_unpack(u->message, len, &u->ask))
 		return -EBADMSG;
 	if (loader_get_upcall(s->loader, (__u32)u->ask.serial, &u->record) ||
-	    u->record.to != WARDER_UPCALL_QUEUE)
+	    (u->record.to == WARDER_UPCALL_HOST && u->record.attach != WARDER_ATTACH_WANTED))
 		return -ENOENT;
 	/* It has put itself into the record: nobody else hears what is answered. */
 	if (u->record.handler != (__u32)u->pid)
 		return -EPERM;
 	u->deadline = u->record.time / 1000000 + u->record.deadline;
 	ctr = ctr_find_cid(s, u->record.cid);
-	if (!ctr || ctr->state == CTR_DYING) {
+	if (!ctr || ctr->state == CTR_DYING)
 		upcall_reject(s, u, ENOKEY, 0);
-		return 0;
-	}
-	upcall_route(s, u);
+	else if (u->record.attach == WARDER_ATTACH_WANTED)
+		attach_begin(s, u, ctr);
+	else
+		upcall_go_on(s, u);
 	return 0;
 }
 
@@ -192,6 +256,10 @@ static void upcall_handed_over(struct supervisor *s, struct upcall *u, const cha
 
 	if (len == sizeof(err))
 		memcpy(&err, data, sizeof(err));
+	if (u->attaching && !u->said) {
+		attach_done(s, u, err);
+		return;
+	}
 	if (u->taking != 1 || u->said)
 		return;
 	if (!err) {
@@ -303,6 +371,8 @@ void sup_upcall_look_at_host(struct supervisor *s)
 	if (!s->loader)
 		return;
 	__atomic_store_n(&loader_host(s->loader)->upcalls_by_lines, state == REQUEST_KEY_LINE,
+			 __ATOMIC_RELEASE);
+	__atomic_store_n(&loader_host(s->loader)->upcalls_diverted, state == REQUEST_KEY_DIVERTED,
 			 __ATOMIC_RELEASE);
 }
 

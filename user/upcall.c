@@ -11,7 +11,7 @@ struct ask_wire {
 	uint32_t magic;
 	int32_t serial;
 	uint32_t uid, gid;
-	int32_t ring[3];
+	int32_t ring[3], lend;
 	uint32_t type_len, description_len, callout_len; /* with their NULs, but for the last */
 };
 
@@ -30,7 +30,8 @@ int upcall_ask_pack(const struct upcall_ask *ask, void *buf, size_t size)
 			      .serial = ask->serial,
 			      .uid = ask->uid,
 			      .gid = ask->gid,
-			      .ring = { ask->ring[0], ask->ring[1], ask->ring[2] } };
+			      .ring = { ask->ring[0], ask->ring[1], ask->ring[2] },
+			      .lend = ask->lend };
 	size_t type_len = strlen(ask->type) + 1, description_len = strlen(ask->description) + 1;
 	char *p = buf;
 
@@ -69,7 +70,7 @@ int upcall_ask_unpack(const void *buf, size_t len, struct upcall_ask *ret)
 	memcpy(&w, p, sizeof(w));
 	p += sizeof(w);
 	len -= sizeof(w);
-	if (w.magic != UPCALL_MAGIC || w.serial <= 0 || w.type_len > UPCALL_TYPE_SIZE ||
+	if (w.magic != UPCALL_MAGIC || w.serial <= 0 || w.lend < 0 || w.type_len > UPCALL_TYPE_SIZE ||
 	    w.description_len > UPCALL_DESCRIPTION_MAX || w.callout_len > UPCALL_CALLOUT_MAX ||
 	    len != (size_t)w.type_len + w.description_len + w.callout_len + 1)
 		return -EBADMSG;
@@ -78,6 +79,7 @@ int upcall_ask_unpack(const void *buf, size_t len, struct upcall_ask *ret)
 	ret->uid = w.uid;
 	ret->gid = w.gid;
 	memcpy(ret->ring, w.ring, sizeof(ret->ring));
+	ret->lend = w.lend;
 	ret->type = p;
 	ret->description = p + w.type_len;
 	ret->callout = ret->description + w.description_len;

@@ -183,7 +183,8 @@ is 0 "plain: it is listed" warder list
 has "plain .* $a .*running.*tree" "plain: with its first process and policy"
 is 0 "plain: inspect" warder inspect plain
 has '"foreign": true' "plain: says that others started it"
-has '"keyring": "entered commands only"' "plain: and what its keyring is worth"
+has '"keyring": "lazy"' "plain: and what its keyring is worth"
+has "which is the host's: all" "plain: and which lookups do not reach it"
 is 0 "plain: events" warder events --container plain
 has "$work/secret" "plain: tell of the refusal"
 has 'container adopted' "plain: and of the adoption"

@@ -152,7 +152,7 @@ keyctl add user have it @s >link
 ask link user link:1
 ask short user short:1
 sleep 4
-ask expired user none:1
+echo "expired: $(keyctl request user short:1 2>&1)" >>out
 warder keyring watch --type '*' 2>&1 </dev/null | head -n 1 | sed 's/^/second: /' >>out
 warder keyring watch --type .user 2>&1 </dev/null | sed 's/^/type: /' >>out
 /usr/bin/setpriv --reuid 1000 --clear-groups /usr/local/bin/warder keyring watch --type user 2>&1 </dev/null | sed 's/^/uid: /' >>out
@@ -232,6 +232,8 @@ has "^fail: .*$nokey" "a program that fails passes"
 has "^nonsense: .*$nokey" "a program that talks nonsense, too"
 has "^loop: .*$nokey" "what the daemon's own program asks for does not go to its queue"
 has '^link: it' "link: the payload of another key"
+has '^short: short' "instantiate, for so many seconds"
+has '^expired: .*expired' "after which it has ended"
 has '^second: .*served by another daemon' "a second daemon for the same is refused"
 has '^type: .*a key type' "a type that is none is refused"
 has '^uid: .*root of the container' "so is a daemon that has no say in the user namespace"

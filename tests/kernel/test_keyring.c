@@ -238,10 +238,26 @@ static int child_joins_same(void)
 	return 0;
 }
 
+/* A process of the host that picks the same name, as a login or a service might. */
+static int host_joins_not(void)
+{
+	int32_t ring = keyctl_join_session_keyring("meeting");
+
+	CHECK(ring > 0 && ring != shared->ring);
+	CHECK_ERRNO(request_key("user", "joined", NULL, 0), ENOKEY);
+	/* Root, who knows the serial, may. */
+	CHECK(keyctl_link(shared->ring, KEY_SPEC_SESSION_KEYRING) == 0);
+	CHECK(keyctl_unlink(shared->ring, KEY_SPEC_SESSION_KEYRING) == 0);
+	CHECK(setuid(4711) == 0);
+	CHECK(keyctl_join_session_keyring("meeting") != shared->ring);
+	CHECK_ERRNO(keyctl_link(shared->ring, KEY_SPEC_SESSION_KEYRING), ENOKEY);
+	return 0;
+}
+
 static void test_join_by_name(void **state)
 {
+	int other, same, host;
 	pid_t pid;
-	int other, same;
 
 	(void)state;
 	shared->stage = 0;
@@ -250,8 +266,10 @@ static void test_join_by_name(void **state)
 		usleep(1000);
 	other = box_run(&box_b, child_joins_too);
 	same = box_run(&box_a, child_joins_same);
+	host = box_run_outside(host_joins_not);
 	shared->stage = 2;
 	assert_int_equal(box_wait(pid), 0);
+	assert_int_equal(host, 0);
 	assert_int_equal(other, 0);
 	assert_int_equal(same, 0);
 }

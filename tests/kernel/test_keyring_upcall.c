@@ -10,13 +10,16 @@
 #include <cmocka.h>
 #include <keyutils.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "keyring_box.h"
+#include "upcall.h"
 #include "warder.h"
 
 #define POLICY_NONE 201  /* says nothing of keys */
@@ -24,6 +27,7 @@
 #define POLICY_AUDIT 203 /* as the first, in audit mode */
 #define POLICY_DENY 204  /* names what it denies */
 #define POLICY_QUEUE 205 /* everything to a queue */
+#define POLICY_STICKY 206
 
 #define MARKER "/tmp/warder-upcall-ran"
 #define GATE "/tmp/warder-upcall-go"
@@ -370,6 +374,8 @@ static void test_join_denied(void **state)
 	assert_int_equal(run_under(POLICY_DENY, child_stays), 0);
 	assert_int_equal(run_under(POLICY_NONE, child_joins), 0);
 	assert_int_equal(run_under(POLICY_AUDIT, child_joins), 0);
+	/* Nobody answers here. */
+	assert_int_equal(run_under(POLICY_STICKY, child_stays), 0);
 }
 
 /* ------------------------------------------------------------------ events */
@@ -440,11 +446,12 @@ static int group_setup(void **state)
 					 "keyring: {join: deny, upcalls: [{type: dns_resolver, to: host}]}\n") ||
 	       box_publish(POLICY_DENY, "policy: denied\nkeyring: {join: deny, upcalls: [{type: '*', to: host}, "
 					"{type: user, to: deny}]}\n") ||
+	       box_publish(POLICY_STICKY, "policy: sticky\nkeyring: {join: sticky}\n") ||
 	       box_publish(POLICY_QUEUE, "policy: queued\nkeyring: {upcalls: [{type: '*', to: queue, "
 					 "else: host}]}\n");
 }
 
-/* ------------------------------------------------------------ for e2e_keyring_queue.sh */
+/* ------------------------------------------------------------ for e2e_keyring_queue.sh, e2e_keyring_join.sh */
 
 /* flood CALLS PROCESSES: each of them asks for so many keys that are not there. */
 static int flood(int calls, int processes)
@@ -462,6 +469,98 @@ static int flood(int calls, int processes)
 	}
 	while (wait(NULL) > 0)
 		;
+	return 0;
+}
+
+/* rejoin CALLS PROCESSES: the same, each time in a new session. */
+static int rejoin(int calls, int processes)
+{
+	char name[48];
+	int status, err = 0;
+
+	for (int p = 0; p < processes; p++) {
+		if (fork())
+			continue;
+		for (int i = 0; i < calls; i++) {
+			snprintf(name, sizeof(name), "rejoin:%d.%d", getpid(), i);
+			if (keyctl_join_session_keyring(NULL) < 0 ||
+			    request_key("user", name, "x", KEY_SPEC_SESSION_KEYRING) > 0 ||
+			    (errno != ENOKEY && errno != EDQUOT))
+				_exit(1);
+		}
+		_exit(0);
+	}
+	while (wait(&status) > 0)
+		err |= status;
+	return err != 0;
+}
+
+/* forge SOCKET: shows the supervisor a ring to put the container keyring into, as request-key does. */
+static int forge(const char *path)
+{
+	struct upcall_ask ask = { .type = "user", .description = "forged", .callout = "" };
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	int sock = socket(AF_UNIX, SOCK_SEQPACKET, 0), len;
+	char buf[512];
+	ssize_t n;
+
+	ask.lend = add_key("keyring", UPCALL_LEND_RING, NULL, 0, KEY_SPEC_SESSION_KEYRING);
+	ask.serial = add_key("user", "forged", "x", 1, KEY_SPEC_SESSION_KEYRING);
+	keyctl_setperm(ask.lend, OPEN_PERM);
+	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", path);
+	len = upcall_ask_pack(&ask, buf, sizeof(buf));
+	if (ask.lend < 0 || len < 0 || connect(sock, (struct sockaddr *)&addr, sizeof(addr))) {
+		printf("forged: closed: %s\n", strerror(errno));
+		return 0;
+	}
+	send(sock, buf, (size_t)len, MSG_NOSIGNAL);
+	n = recv(sock, buf, sizeof(buf), 0);
+	printf("forged: %s\n", n > 0 || keyctl_read(ask.lend, buf, sizeof(buf)) ? "ANSWERED" : "closed");
+	return 0;
+}
+
+#define IA32_KEYCTL 288
+
+/* keyctl(2) by the 32-bit entry: -errno, or -ENOSYS where the kernel has none. */
+static long keyctl_32(unsigned op, unsigned arg)
+{
+	long ret;
+
+	__asm__ volatile("int $0x80" : "=a"(ret) : "a"(IA32_KEYCTL), "b"(op), "c"(arg), "d"(0), "S"(0),
+			 "D"(0) : "memory", "r8", "r9", "r10", "r11");
+	return ret;
+}
+
+/* sticky: nothing gives this process, or its parent, another session keyring. */
+static int sticky(void)
+{
+	const int32_t before = keyctl_get_keyring_ID(KEY_SPEC_SESSION_KEYRING, 0);
+	int32_t ring;
+	pid_t pid;
+
+	CHECK(before > 0);
+	CHECK(keyctl_join_session_keyring(NULL) == before);
+	CHECK(keyctl_join_session_keyring("name") == before);
+	CHECK(syscall(SYS_keyctl, 0xff00000001ull, NULL) == before);
+	CHECK(keyctl_32(KEYCTL_JOIN_SESSION_KEYRING, 0) == before);
+	/* By x32's number the hooks see it, where the kernel has that. */
+	CHECK(syscall(0x40000000 | SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL) == -1);
+	/* Not even to a ring of its own, which is open to it. */
+	ring = add_key("keyring", "room", NULL, 0, KEY_SPEC_PROCESS_KEYRING);
+	CHECK(ring > 0 && keyctl_setperm(ring, OPEN_PERM) == 0);
+	CHECK(keyctl_join_session_keyring("room") == before);
+	pid = fork();
+	if (!pid) {
+		CHECK(keyctl_session_to_parent() == 0);
+		CHECK(keyctl_32(KEYCTL_SESSION_TO_PARENT, 0) == 0);
+		_exit(0);
+	}
+	CHECK(box_wait(pid) == 0);
+	CHECK(keyctl_get_keyring_ID(KEY_SPEC_SESSION_KEYRING, 0) == before);
+	/* Other operations are as ever. */
+	CHECK(keyctl_join_session_keyring((char *)1) == before); /* a name that nobody looks at */
+	CHECK(keyctl_revoke(ring) == 0);
+	CHECK_ERRNO(keyctl_read(ring, NULL, 0), EKEYREVOKED);
 	return 0;
 }
 
@@ -551,6 +650,12 @@ int main(int argc, char **argv)
 
 	if (argc == 4 && !strcmp(argv[1], "flood"))
 		return flood(atoi(argv[2]), atoi(argv[3]));
+	if (argc == 4 && !strcmp(argv[1], "rejoin"))
+		return rejoin(atoi(argv[2]), atoi(argv[3]));
+	if (argc == 2 && !strcmp(argv[1], "sticky"))
+		return sticky();
+	if (argc == 3 && !strcmp(argv[1], "forge"))
+		return forge(argv[2]);
 	if (argc == 3 && !strcmp(argv[1], "spin"))
 		return spin(atoi(argv[2]));
 	if (argc == 3 && !strcmp(argv[1], "serve"))

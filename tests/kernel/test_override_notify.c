@@ -71,7 +71,7 @@ static int filtered(void *arg)
 	/* A filter needs this or a capability; which the policy of a test may not leave. */
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
 		return 240;
-	fd = override_filter_install(&e);
+	fd = override_filter_install(OVERRIDE_FILTER_MOUNT, &e);
 	if (fd < 0)
 		return 241;
 	__atomic_store_n(&shared->listener, fd, __ATOMIC_RELEASE);

@@ -516,6 +516,8 @@ static void test_keyring(void **state)
 		good("policy: b\nkeyring: {quota: {bytes: 100}, join: deny,\n"
 		     " upcalls: [{type: user, to: host}, {type: logon, to: host}]}\n"),
 		good("policy: c\nmode: audit\nkeyring: {upcalls: [{type: '*', to: deny}]}\n"),
+		good("policy: d\nkeyring: {join: sticky}\n"),
+		good("policy: e\nmode: audit\nkeyring: {join: sticky}\n"),
 	};
 	struct warder_image *img = stack_of((const struct warder_image *const *)m, 2);
 	struct warder_verdict v;
@@ -538,8 +540,24 @@ static void test_keyring(void **state)
 	img = stack_of((const struct warder_image *const[]) { m[0], m[2] }, 2);
 	warder_decide_join(img, &v);
 	assert_int_equal(v.action, WARDER_ALLOW);
+	assert_int_equal(warder_join_of(img), WARDER_JOIN_LAZY);
 	free(img);
-	for (size_t i = 0; i < 3; i++)
+	/* Sticky where it is enforced, and not refused; what gets past the filter is. */
+	img = stack_of((const struct warder_image *const[]) { m[0], m[3] }, 2);
+	warder_decide_join(img, &v);
+	assert_int_equal(v.action, WARDER_DENY);
+	assert_int_equal(v.err, EPERM);
+	assert_int_equal(warder_join_of(img), WARDER_JOIN_STICKY);
+	free(img);
+	img = stack_of((const struct warder_image *const[]) { m[3], m[1] }, 2);
+	assert_int_equal(warder_join_of(img), WARDER_JOIN_DENY);
+	free(img);
+	img = stack_of((const struct warder_image *const[]) { m[0], m[4] }, 2);
+	warder_decide_join(img, &v);
+	assert_int_equal(v.action, WARDER_AUDIT);
+	assert_int_equal(warder_join_of(img), WARDER_JOIN_LAZY);
+	free(img);
+	for (size_t i = 0; i < 5; i++)
 		free(m[i]);
 }
 

@@ -46,7 +46,7 @@ static int call_main(void)
 	struct warder_error e = { "" };
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	shared->listener = override_filter_install(&e);
+	shared->listener = override_filter_install(OVERRIDE_FILTER_MOUNT, &e);
 	while (!shared->go)
 		usleep(1000);
 	close(shared->listener);

@@ -18,6 +18,8 @@
 
 #include "cleanup.h"
 #include "keyring.h"
+#include "keyring_take.h"
+#include "upcall.h"
 
 #define CID 4711
 
@@ -385,6 +387,74 @@ static void test_destroy_is_idempotent(void **state)
 	assert_int_equal(keyring_destroy(keyring, CID + 3, &other), 0);
 }
 
+/* As request-key has it: it possesses the ring, and through it what was lent. */
+static int child_is_lent_the_container(void)
+{
+	struct keyring *k = NULL;
+	struct keyring_rings r;
+	int32_t ring, other;
+
+	CHECK(!keyring_new(&k, NULL, &error) && !keyring_create(k, CID + 1, &r, &error));
+	ring = add_key("keyring", UPCALL_LEND_RING, NULL, 0, KEY_SPEC_SESSION_KEYRING);
+	other = add_key("keyring", "_warder.other", NULL, 0, KEY_SPEC_SESSION_KEYRING);
+	CHECK(ring > 0 && other > 0);
+	CHECK(keyring_lend(k, &r, other, &error) == -EPERM);
+	CHECK(keyctl_search(other, "keyring", "_warder.c.4712", 0) < 0);
+	CHECK(keyring_lend(k, &r, add_key("user", UPCALL_LEND_RING, "x", 1, KEY_SPEC_SESSION_KEYRING),
+			   &error) == -EPERM);
+	CHECK(keyring_lend(k, &r, 1, &error) == -ENOKEY);
+	CHECK(!keyring_lend(k, &r, ring, &error));
+	CHECK(keyctl_search(ring, "keyring", "_warder.c.4712", 0) == r.container);
+	CHECK(!keyring_destroy(k, CID + 1, &r));
+	return 0;
+}
+
+static void test_lend(void **state)
+{
+	(void)state;
+	assert_int_equal(run(0, child_is_lent_the_container), 0);
+}
+
+static void test_answer_key(void **state)
+{
+	size_t len = 0;
+	char buf[8];
+
+	(void)state;
+	assert_int_equal(keyring_add_key(keyring, CID, &rings, "user", "short", "abc", 3, NULL, &error), 0);
+	assert_int_equal(keyring_add_key(keyring, CID, &rings, "user", "long", "123456789", 9, NULL, &error), 0);
+	assert_int_equal(keyring_add_key(keyring, CID, &rings, "logon", "a:b", "abc", 3, NULL, &error), 0);
+	assert_int_equal(keyring_answer_key(keyring, CID, &rings, "user", "short", buf, sizeof(buf), &len, &error), 0);
+	assert_int_equal(len, 3);
+	assert_memory_equal(buf, "abc", 3);
+	assert_int_equal(keyring_answer_key(keyring, CID, &rings, "user", "none", buf, sizeof(buf), &len, &error), -ENOKEY);
+	assert_int_equal(keyring_answer_key(keyring, CID, &rings, "logon", "short", buf, sizeof(buf), &len, &error), -ENOKEY);
+	/* There, and to be found itself. */
+	assert_int_equal(keyring_answer_key(keyring, CID, &rings, "user", "long", buf, sizeof(buf), &len, &error), -EAGAIN);
+	assert_int_equal(keyring_answer_key(keyring, CID, &rings, "logon", "a:b", buf, sizeof(buf), &len, &error), -EAGAIN);
+}
+
+/* What a task can find out, and not do, by itself. */
+static int child_joins(void)
+{
+	CHECK(keyring_session_has_container() == 1);
+	CHECK(keyring_session_attach() == 0);
+	CHECK(keyctl_join_session_keyring(NULL) > 0);
+	CHECK(keyring_session_has_container() == 0);
+	/* Of the same kind of name, but no keyring. */
+	CHECK(add_key("user", "_warder.c.1", "x", 1, KEY_SPEC_SESSION_KEYRING) > 0);
+	CHECK(keyring_session_has_container() == 0);
+	/* Nobody links it there on this host. */
+	CHECK(keyring_session_attach() == -ENOKEY);
+	return 0;
+}
+
+static void test_session_has_container(void **state)
+{
+	(void)state;
+	assert_int_equal(run(1, child_joins), 0);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -397,6 +467,9 @@ int main(void)
 		cmocka_unit_test(test_add_update_list_unlink),
 		cmocka_unit_test(test_add_refuses),
 		cmocka_unit_test(test_relink_after_clear),
+		cmocka_unit_test(test_lend),
+		cmocka_unit_test(test_answer_key),
+		cmocka_unit_test(test_session_has_container),
 		cmocka_unit_test(test_registry_survives_kill),
 		cmocka_unit_test(test_open_registry_is_not_adopted),
 		cmocka_unit_test(test_other_thread_is_refused),

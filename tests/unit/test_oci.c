@@ -132,7 +132,7 @@ static void test_filter(void **state)
 	size_t len = 0;
 
 	(void)state;
-	assert_int_equal(override_filter_build(program, OVERRIDE_FILTER_MAX, &len), 0);
+	assert_int_equal(override_filter_build(OVERRIDE_FILTER_MOUNT, program, OVERRIDE_FILTER_MAX, &len), 0);
 	for (int arch = 0; arch < 2; arch++) {
 		d.arch = arch ? AUDIT_ARCH_I386 : AUDIT_ARCH_X86_64;
 		for (size_t i = 0; i < ARRAY_SIZE(asked); i++) {
@@ -160,6 +160,33 @@ static void test_filter(void **state)
 	d.nr = 100000;
 	assert_int_equal(filter_run(program, len, &d, &action), 0);
 	assert_int_equal(action, SECCOMP_RET_ALLOW);
+}
+
+/* The two operations of keyctl(2), whatever lies in the upper half of the register, and nothing else. */
+static void test_filter_keys(void **state)
+{
+	struct sock_filter program[OVERRIDE_FILTER_MAX];
+	uint32_t action = 0;
+	size_t len = 0;
+
+	(void)state;
+	assert_int_equal(override_filter_build(OVERRIDE_FILTER_KEYS, program, OVERRIDE_FILTER_MAX, &len), 0);
+	for (int arch = 0; arch < 2; arch++) {
+		struct seccomp_data d = { .arch = arch ? AUDIT_ARCH_I386 : AUDIT_ARCH_X86_64 };
+
+		for (d.nr = 0; d.nr < 500; d.nr++) {
+			for (unsigned op = 0; op < 40; op++) {
+				int asked = d.nr == (arch ? 288 : SYS_keyctl) && (op == 1 || op == 18);
+
+				d.args[0] = op | (op % 2 && !arch ? 0xff00000000ull : 0);
+				assert_int_equal(filter_run(program, len, &d, &action), 0);
+				assert_int_equal(action & SECCOMP_RET_ACTION_FULL,
+						 asked ? SECCOMP_RET_USER_NOTIF : SECCOMP_RET_ALLOW);
+			}
+		}
+	}
+	assert_int_equal(override_filter_build(OVERRIDE_FILTER_KEYS | OVERRIDE_FILTER_MOUNT, program,
+					       OVERRIDE_FILTER_MAX, &len), 0);
 }
 
 static struct warder_image *compile(const char *text)
@@ -361,7 +388,7 @@ static int container_main(int old_api)
 	mkdir("/tmp/other", 0755);
 	fd = old_api ? (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER,
 				    SECCOMP_FILTER_FLAG_NEW_LISTENER, &prog) :
-		       override_filter_install(&e);
+		       override_filter_install(OVERRIDE_FILTER_MOUNT, &e);
 	if (fd < 0)
 		return 101;
 	shared->listener = fd;
@@ -501,7 +528,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_state),	cmocka_unit_test(test_state_refused),
-		cmocka_unit_test(test_names),	cmocka_unit_test(test_filter),
+		cmocka_unit_test(test_names),	cmocka_unit_test(test_filter), cmocka_unit_test(test_filter_keys),
 		cmocka_unit_test(test_needed),
 	};
 	const struct CMUnitTest agents[] = {

@@ -160,7 +160,6 @@ static const struct policy_error errors[] = {
 	{P "override:\n  - {on: mount, type: tmpfs, do: perform, by: {profile: x}}\n", 3, 57,
 	 "out of `profiles:`"},
 	{P "override:\n  - {on: sethostname, do: perform, way: notify}\n", 3, 41, "only rules on mount and move"},
-	{P "keyring: {join: sticky}\n", 2, 17, "not enforced"},
 	{P "keyring: {join: x}\n", 2, 17, "lazy, sticky, deny"},
 	{P "keyring: {quota: {keys: 0}}\n", 2, 25, "number"},
 	{P "keyring: {quota: {bytes: 0}}\n", 2, 26, "number"},
@@ -297,7 +296,7 @@ static void test_optional(void **state)
 	static const char text[] =
 		P "defaults: {optional: true, network: deny}\n"
 		"override: [{on: chroot, do: perform, optional: true}]\n"
-		"keyring: {join: sticky, upcalls: [{type: '*', to: queue, optional: true}], "
+		"keyring: {join: deny, upcalls: [{type: '*', to: queue, optional: true}], "
 		"signed_exec: {require: false}, optional: true}\n";
 	struct policy_diags d = {0};
 	struct warder_image *img;
@@ -305,7 +304,7 @@ static void test_optional(void **state)
 	(void)state;
 	assert_int_equal(try_text(text, strlen(text), &img, &d), 0);
 	assert_int_equal(d.errors, 0);
-	assert_int_equal(d.count, 2);
+	assert_int_equal(d.count, 1);
 	assert_int_equal(img->h.upcall[0].to, WARDER_UPCALL_QUEUE);
 	assert_int_equal(img->h.rule.count, 1);
 	policy_diags_done(&d);

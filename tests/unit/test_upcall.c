@@ -20,6 +20,7 @@ static const struct upcall_ask example = {
 	.uid = 1000,
 	.gid = 100,
 	.ring = { 1, 0, 3 },
+	.lend = 9,
 	.type = "user",
 	.description = "db:password",
 	.callout = "x\0y",
@@ -39,6 +40,7 @@ static void test_ask(void **state)
 	assert_int_equal(got.uid, 1000);
 	assert_int_equal(got.gid, 100);
 	assert_int_equal(got.ring[2], 3);
+	assert_int_equal(got.lend, 9);
 	assert_string_equal(got.type, "user");
 	assert_string_equal(got.description, "db:password");
 	assert_int_equal(got.callout_len, 3);
@@ -53,7 +55,7 @@ static void test_ask(void **state)
 	}
 	assert_int_equal(upcall_ask_unpack(buf, (size_t)len + 1, &got), -EBADMSG);
 	/* Any one byte of the numbers changed: refused, or within the message. */
-	for (int at = 0; at < 40; at++) {
+	for (int at = 0; at < 44; at++) {
 		for (int bit = 0; bit < 8; bit++) {
 			exact = malloc((size_t)len);
 			memcpy(exact, buf, (size_t)len);
