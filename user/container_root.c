@@ -260,21 +260,36 @@ static void root_make_dev(struct builder *b, int root)
 	root_mount(b, root, "/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, options);
 }
 
-static void root_make_volume(struct builder *b, int root, const struct container_volume *v)
+/*
+ * Copies of the volumes, before the root is attached to the stage: of a folder that the stage lies
+ * below, as the host's /, a copy would have the half of the root that is there by then. A mount
+ * root at two places has one name, so that nodes of the container's own /dev would not open.
+ */
+static void root_clone_volumes(struct builder *b, int ret_tree[CONTAINER_VOLUMES_MAX])
 {
-	cleanup_close int tree = -1, target = -1;
+	for (size_t i = 0; i < b->spec->volumes; i++) {
+		const struct container_volume *v = &b->spec->volume[i];
+		int tree = root_clone_tree(AT_FDCWD, v->source, AT_RECURSIVE,
+					   v->read_only ? MOUNT_ATTR_RDONLY : 0, b->userns_fd);
+
+		if (tree < 0 && b->userns_fd >= 0 && tree != -ENOENT)
+			builder_fail(b, 125,
+				     "volume %s cannot be shown with the container's user ids: %s (no "
+				     "idmapped mounts there)",
+				     v->source, strerror(-tree));
+		if (tree < 0)
+			builder_fail(b, 125, "volume %s: %s", v->source, strerror(-tree));
+		ret_tree[i] = tree;
+	}
+}
+
+static void root_attach_volume(struct builder *b, int root, const struct container_volume *v,
+			       int volume)
+{
+	cleanup_close int tree = volume, target = -1;
 	struct stat st;
 	int err;
 
-	tree = root_clone_tree(AT_FDCWD, v->source, AT_RECURSIVE,
-			       v->read_only ? MOUNT_ATTR_RDONLY : 0, b->userns_fd);
-	if (tree < 0 && b->userns_fd >= 0 && tree != -ENOENT)
-		builder_fail(b, 125,
-			     "volume %s cannot be shown with the container's user ids: %s (no "
-			     "idmapped mounts there)",
-			     v->source, strerror(-tree));
-	if (tree < 0)
-		builder_fail(b, 125, "volume %s: %s", v->source, strerror(-tree));
 	if (fstat(tree, &st))
 		builder_fail(b, 125, "volume %s: %s", v->source, strerror(errno));
 	target = root_open_target(b, root, v->target, !S_ISDIR(st.st_mode));
@@ -309,11 +324,14 @@ static void root_make_masks(struct builder *b)
 
 void builder_make_root(struct builder *b)
 {
-	cleanup_close int root = root_attach_base(b);
+	cleanup_close int root = -1;
+	int volume[CONTAINER_VOLUMES_MAX];
 	const int fresh = !b->spec->rootfs || b->spec->read_only;
 	static const char *const points[] = { "/proc", "/sys" };
 	char options[128];
 
+	root_clone_volumes(b, volume);
+	root = root_attach_base(b);
 	if (!b->spec->rootfs)
 		root_detach_hidden(b, root);
 	for (size_t i = 0; i < ARRAY_SIZE(points); i++) {
@@ -347,7 +365,7 @@ void builder_make_root(struct builder *b)
 			builder_fail(b, 125, "cannot show /sys: %s", strerror(-err));
 	}
 	for (size_t i = 0; i < b->spec->volumes; i++)
-		root_make_volume(b, root, &b->spec->volume[i]);
+		root_attach_volume(b, root, &b->spec->volume[i], volume[i]);
 	root_make_masks(b);
 }
 

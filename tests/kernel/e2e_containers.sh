@@ -44,6 +44,8 @@ has '^hoo$' "inside: the hostname"
 mkdir -p "$work/vol" && echo hello > "$work/vol/f"
 is 0 "inside: --volume" warder run --policy none -v "$work/vol:/tmp/v:ro" -- cat /tmp/v/f
 has '^hello$' "inside: the volume's file"
+is 0 "inside: a volume with the folder that its root is built in: devices are its own" \
+	warder run --policy none -v /run/warder:/tmp/v:ro -- /bin/sh -c ': </dev/null && [ ! -e /tmp/v/stage/dev ]'
 is 1 "inside: a read-only volume" warder run --policy none -v "$work/vol:/tmp/v:ro" -- /bin/sh -c 'echo x > /tmp/v/g'
 is 0 "inside: standard input with -i" sh -c 'echo from-outside | warder run --policy none -i -- cat'
 has '^from-outside$' "inside: it was read"
