@@ -38,7 +38,7 @@ while :; do
 		/bin/sh "$1/do" >"$1/out" 2>&1
 		mv "$1/do" "$1/done"
 	fi
-	sleep 0.1
+	sleep 0.05
 done
 SERVE
 # What those files may use. first TYPE DESC [CALLOUT]: the payload, or why there is none
@@ -62,13 +62,20 @@ begin() { # begin NAME POLICY [OPTION]...
 	is 0 "$name: a container" warder run --detach --name "$name" --policy "$policy.yaml" --volume "$work/v:/tmp/v" "$@" -- \
 		/bin/sh /tmp/v/serve.sh "/tmp/v/$name"
 }
-# does NAME: its standard input as a file there; the output in $out
-does() {
+# gives NAME: its standard input as a file there
+gives() {
 	rm -f "v/$1/done"
 	{ echo '. "$(dirname "$0")/lib.sh"'; cat; } >"v/$1/.do"
 	mv "v/$1/.do" "v/$1/do"
+}
+# gets NAME: the output in $out, when it has ended
+gets() {
 	await test -e "v/$1/done"
 	out=$(cat "v/$1/out")
+}
+does() {
+	gives "$1"
+	gets "$1"
 }
 
 begin plain refusing --volume /run/warder:/tmp/run
@@ -121,10 +128,12 @@ keyctl session - sh -c '. /tmp/v/lib.sh
 	echo "later: $(later user shape)"
 	echo "none: $(first user seen:none)"
 	keyctl clear @s
-	echo "cleared: $(linked) $(first user shape) $(linked)"
+	echo "cleared: $(linked) $(first user shape) $(linked)"'
+keyctl session - sh -c '. /tmp/v/lib.sh
+	first user shape >/dev/null
 	sleep 6
 	a=$(keyctl request user shape); b=$(keyctl request user shape)
-	[ $a = $b ] && keyctl describe $a'
+	[ $a = $b ] && keyctl describe $a' >/tmp/v/plain/expired &
 keyctl session fresh sh -c '. /tmp/v/lib.sh
 	echo "opaque: $(keyctl request2 user opaque x 2>&1)"
 	a=$(keyctl request2 user opaque x) && echo "again opaque: $(keyctl pipe $a 2>&1)"'
@@ -138,6 +147,8 @@ unshare -U -r keyctl session - sh -c '. /tmp/v/lib.sh; echo "in userns: $(first 
 /usr/bin/setpriv --reuid 1000 --clear-groups keyctl session - sh -c '. /tmp/v/lib.sh; echo "uid: $(first user color) $(later user color)"'
 keyctl session - keyctl session - sh -c '. /tmp/v/lib.sh; echo "twice: $(first user color)"'
 echo "S: $(later user color) $(first user seen:s)"
+wait
+cat /tmp/v/plain/expired
 DO
 has "^before: .*$nokey none" "without callout information nothing changes"
 has '^first: blue linked' "the first lookup with it is answered from the container keyring, which is linked"
@@ -174,7 +185,7 @@ has 'seen:host' "whose handler ran"
 hasnot color "but not for what the container has"
 does other <<'DO'
 keyctl session meeting sh -c '. /tmp/v/lib.sh; keyctl setperm @s 0x3f3f3f3f; echo "$(first user color)"; echo $$ >/tmp/v/other/meeting; exec sleep 1000' &
-until [ -e /tmp/v/other/meeting ]; do sleep 0.1; done
+i=0; until [ -e /tmp/v/other/meeting ] || [ $i = 600 ]; do sleep 0.1; i=$((i + 1)); done
 DO
 does plain <<'DO'
 keyctl session meeting sh -c '. /tmp/v/lib.sh; echo "$(later user color) $(first user color)"'
@@ -207,7 +218,7 @@ does flood <<DO &
 $program rejoin 25 4 && echo "flood: ended"
 DO
 flood=$!
-sleep 1
+sleep 0.5
 does plain <<'DO'
 keyctl session - sh -c '. /tmp/v/lib.sh; echo "beside: $(first user color)"'
 DO
@@ -275,21 +286,22 @@ has '^black' "sticky: a command that is entered"
 
 # --- no supervisor: no attachment, and none is lost by that
 daemon_kill
-does plain <<'DO'
-keyctl session lost sh -c '. /tmp/v/lib.sh; echo "dead: $(first user color) $(linked)"; echo >/tmp/v/plain/dead
-	until [ -e /tmp/v/plain/again ]; do sleep 0.1; done
-	for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
-		got="$(first user shape) $(linked)"
-		[ "$got" = "round linked" ] && break
-		sleep 3 # it takes its containers over, and a refusal stays for two seconds
-	done
-	echo "again: $got" >/tmp/v/plain/result' &
-until [ -e /tmp/v/plain/dead ]; do sleep 0.1; done
-DO
-has "^dead: .*$nokey none" "no supervisor: ENOKEY"
-does sticky <<'DO'
+gives sticky <<'DO'
 keyctl session - true; . "$(dirname "$0")/lib.sh"; linked
 DO
+does plain <<'DO'
+keyctl session lost sh -c '. /tmp/v/lib.sh; echo "dead: $(first user color) $(linked)"; echo >/tmp/v/plain/dead
+	i=0; until [ -e /tmp/v/plain/again ] || [ $i = 600 ]; do sleep 0.1; i=$((i + 1)); done
+	i=0; while i=$((i + 1)); [ $i -lt 100 ]; do
+		got="$(first user shape) $(linked)"
+		[ "$got" = "round linked" ] && break
+		sleep 0.5 # it takes its containers over, and a refusal stays for two seconds
+	done
+	echo "again: $got" >/tmp/v/plain/result' &
+i=0; until [ -e /tmp/v/plain/dead ] || [ $i = 600 ]; do sleep 0.1; i=$((i + 1)); done
+DO
+has "^dead: .*$nokey none" "no supervisor: ENOKEY"
+gets sticky # the keeper waits for another supervisor for five seconds
 has 'not permitted' "sticky: no supervisor: EPERM"
 has '^linked' "sticky: and nothing changes"
 daemon_start
@@ -299,9 +311,9 @@ out=$(cat v/plain/result)
 has '^again: round linked' "the next one links it"
 serial() { warder inspect "$1" | sed -n 's/.*"session": \([0-9]*\).*/\1/p'; }
 does sticky <<'DO'
-for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+i=0; while i=$((i + 1)); [ $i -lt 60 ]; do
 	keyctl session - keyctl id @s && break
-	sleep 1
+	sleep 0.3
 done
 DO
 has "^$(serial sticky)$" "sticky: the next one answers, by the serial of the ring that stays"
@@ -316,7 +328,7 @@ read -r q; echo "$q" >>/tmp/v/queue/asked; echo '{"verb": "instantiate", "payloa
 P
 chmod 755 /tmp/program
 warder keyring watch --exec /tmp/program 2>/tmp/err &
-until grep -q . /tmp/err; do sleep 0.1; done
+i=0; until grep -q . /tmp/err || [ $i = 600 ]; do sleep 0.1; i=$((i + 1)); done
 keyctl session - sh -c '. /tmp/v/lib.sh; echo "queue: $(first user color) $(first user other)"'
 keyctl session - sh -c '. /tmp/v/lib.sh; echo "queue first: $(first user another) $(later user color)"'
 cat /tmp/v/queue/asked
