@@ -96,7 +96,7 @@ int keyring_link_key(struct keyring *k, uint64_t cid, const struct keyring_rings
 int keyring_unlink_key(struct keyring *k, uint64_t cid, const struct keyring_rings *rings,
 		       const char *type, const char *description, struct warder_error *reterr);
 
-/* The payload of a key that is linked in C or S, for a container that asked for one of that type: only
+/* The payload of a key that is linked in C, S or a shared ring, for a container that asked for one of that type: only
  * what the container may read itself, else -EACCES. -EMSGSIZE: longer than `size`. */
 int keyring_copy_key(struct keyring *k, uint64_t cid, const struct keyring_rings *rings,
 		     int32_t serial, const char *type, void *buf, size_t size, size_t *ret_len,
@@ -106,7 +106,7 @@ int keyring_copy_key(struct keyring *k, uint64_t cid, const struct keyring_rings
  * links it on for a task that joined another session. -EPERM: it is another ring. */
 int keyring_lend(struct keyring *k, const struct keyring_rings *rings, int32_t ring,
 		 struct warder_error *reterr);
-/* The payload of the key of that name in C, which the container's lookup would have found: 0. -ENOKEY:
+/* The payload of the key of that name in C or a shared ring, which the container's lookup would have found: 0. -ENOKEY:
  * there is none that it may find. -EAGAIN: there is, but it must be found itself, as it cannot be copied
  * or the container may not read it. */
 int keyring_answer_key(struct keyring *k, uint64_t cid, const struct keyring_rings *rings,

@@ -7,7 +7,7 @@
 #define WARDER_IMAGE_H
 
 #define WARDER_IMAGE_MAGIC 0x31445257u /* "WRD1" */
-#define WARDER_IMAGE_VERSION 7
+#define WARDER_IMAGE_VERSION 8
 #define WARDER_IMAGE_SIZE (4u << 20)
 /* Every access to an image is masked to its fixed size: a malformed offset reads garbage,
  * never memory outside, and both sides refuse a malformed image before it is used. */
@@ -338,6 +338,10 @@ struct warder_profile {
 };
 _Static_assert(sizeof(struct warder_profile) == 8 + 32 + 56 + 32 + 32 + 608 + 24, "profile layout");
 
+/* Rings of keys that the containers of several policies have. */
+#define WARDER_SHARED_MAX 4
+#define WARDER_SHARED_SIZE 24 /* of a name, with its NUL */
+
 /* A policy of a stack. A single policy has one. */
 struct warder_layer {
 	char policy[WARDER_NAME_SIZE]; /* NUL-padded: what rules of others compare */
@@ -353,8 +357,9 @@ struct warder_layer {
 	__u32 signers;
 	__u32 signature;  /* its first entry in the table of signatures, which are sorted */
 	__u32 signatures;
+	char shared[WARDER_SHARED_MAX][WARDER_SHARED_SIZE]; /* NUL-padded; the empty ones are the last */
 };
-_Static_assert(sizeof(struct warder_layer) == 112, "layer layout");
+_Static_assert(sizeof(struct warder_layer) == 208, "layer layout");
 
 #include "warder_signed.h"
 
@@ -452,7 +457,7 @@ struct warder_image_header {
 	struct warder_section strings;     /* NUL-terminated, the first is empty */
 };
 _Static_assert(sizeof(struct warder_image_header) == 24 + 24 + 32 + 16 +
-	       WARDER_UPCALLS_MAX * 24 + WARDER_LAYERS_MAX * 112 + 18 * 8, "image header layout");
+	       WARDER_UPCALLS_MAX * 24 + WARDER_LAYERS_MAX * 208 + 18 * 8, "image header layout");
 _Static_assert((sizeof(struct warder_image_header) + 256) % sizeof(struct warder_node) == 0,
 	       "the nodes follow the classes");
 

@@ -29,7 +29,7 @@ static const char usage[] =
 	"                 default search,view,read,link, of one that is linked search,view,read\n"
 	"  --expire TIME  seconds, or with a unit: 30m, 12h, 7d\n"
 	"\n"
-	"NAME is a running container; its processes find the keys after those of their own thread,\n"
+	"NAME is a running container, or shared:RING for a ring that policies share; its processes find the keys after those of their own thread,\n"
 	"process and session keyrings. Without PAYLOAD it is read from standard input; on the command\n"
 	"line it is seen by `ps`.\n";
 
@@ -76,8 +76,12 @@ static int keyring_show(const char *name, int json)
 		puts(json_object_to_json_string_ext(reply, JSON_C_TO_STRING_PLAIN));
 		return 0;
 	}
-	printf("session ring %s, container ring %s\n", member(reply, "session"),
-	       member(reply, "container"));
+	if (json_object_object_get_ex(reply, "containers", &keys))
+		printf("shared ring %s of %s\n", member(reply, "shared"),
+		       json_object_to_json_string_ext(keys, JSON_C_TO_STRING_PLAIN));
+	else
+		printf("session ring %s, container ring %s\n", member(reply, "session"),
+		       member(reply, "container"));
 	puts("SERIAL      RING  TYPE        UID     DESCRIPTION");
 	if (!json_object_object_get_ex(reply, "keys", &keys))
 		return 0;

@@ -6,6 +6,7 @@
 
 #include "cleanup.h"
 #include "cmd_policy.h"
+#include "policy_shared.h"
 
 static const struct {
 	const char *name;
@@ -68,7 +69,10 @@ static void print_stats(const struct warder_image *img, FILE *out)
 	fprintf(out, "states:   %u, byte classes %u, accept records %u\n", h->states, h->classes,
 		h->accept.count);
 	fprintf(out, "rules:    %u (%s)\n", h->rule.count, list);
-	fprintf(out, "keyring:  join %s\n", keys_join_name(img));
+	fprintf(out, "keyring:  join %s", keys_join_name(img));
+	for (unsigned i = 0; image_shared(img, i); i++)
+		fprintf(out, "%s%s", i ? ", " : "; shared ", image_shared(img, i));
+	fputc('\n', out);
 	fprintf(out, "defaults: file %s, exec %s, capability %s, mount %s, network %s\n",
 		allow_deny(pr->file_default & WARDER_ACC_READ),
 		allow_deny(pr->file_default & WARDER_ACC_EXEC),
@@ -207,6 +211,7 @@ static int show_json(const struct warder_image *img)
 {
 	const struct warder_image_header *h = &img->h;
 	struct json_object *o = json_object_new_object(), *rules = json_object_new_array();
+	struct json_object *shared = json_object_new_array();
 	char digest[65];
 
 	image_digest(img, digest);
@@ -214,6 +219,9 @@ static int show_json(const struct warder_image *img)
 	json_add_string(o, "digest", digest);
 	json_add_string(o, "mode", mode_name(h->mode));
 	json_add_string(o, "keyring_join", keys_join_name(img));
+	for (unsigned i = 0; image_shared(img, i); i++)
+		json_object_array_add(shared, json_object_new_string(image_shared(img, i)));
+	json_object_object_add(o, "keyring_shared", shared);
 	json_add_number(o, "bytes", h->length);
 	json_add_number(o, "states", h->states);
 	json_add_number(o, "classes", h->classes);

@@ -14,7 +14,7 @@
 
 /* --------------------------------------------------------------------- keys */
 
-static int check_name(const char *type, const char *description, struct warder_error *reterr)
+int keyring_check_name(const char *type, const char *description, struct warder_error *reterr)
 {
 	if (*type && *description && strncmp(description, KEYRING_PREFIX, strlen(KEYRING_PREFIX)))
 		return 0;
@@ -31,6 +31,8 @@ static int find_in_container(struct keyring *k, const struct keyring_rings *ring
 {
 	int err = keyring_check_thread(k, reterr);
 
+	if (!err)
+		err = keyring_check_name(type, description, reterr);
 	if (err)
 		return err;
 	err = keyring_find(rings->container, type, description, ret);
@@ -51,7 +53,7 @@ int keyring_add_key_with(struct keyring *k, uint64_t cid, const struct keyring_r
 
 	err = keyring_check_thread(k, reterr);
 	if (!err)
-		err = check_name(type, description, reterr);
+		err = keyring_check_name(type, description, reterr);
 	if (err)
 		return err;
 	err = keyring_find(rings->container, type, description, &old);
@@ -162,7 +164,7 @@ int keyring_link_key(struct keyring *k, uint64_t cid, const struct keyring_rings
 	err = keyring_describe(serial, &t);
 	if (err)
 		return error_errno(reterr, err, "cannot look at key %" PRId32, serial);
-	err = check_name(t.type, t.description, reterr);
+	err = keyring_check_name(t.type, t.description, reterr);
 	/* Its rings lead to keys that nobody granted, and the kernel's are not ours to give. */
 	if (!err && (!strcmp(t.type, "keyring") || t.type[0] == '.'))
 		err = error_set(reterr, -EINVAL, "key %" PRId32 " is a keyring", serial);
@@ -188,8 +190,8 @@ int keyring_link_key(struct keyring *k, uint64_t cid, const struct keyring_rings
 /* --------------------------------------------------------------------- list */
 
 /* Appends what is linked in `ring`; leaves out `skip`. */
-static int list_ring(int32_t ring, char which, int32_t skip, struct keyring_key **keys,
-		     size_t *count)
+int keyring_list_ring(int32_t ring, char which, int32_t skip, struct keyring_key **keys,
+		      size_t *count)
 {
 	cleanup_free int32_t *serials = NULL;
 	struct keyring_key *grown;
@@ -243,9 +245,9 @@ int keyring_list_keys(struct keyring *k, const struct keyring_rings *rings,
 	err = keyring_check_thread(k, reterr);
 	if (err)
 		return err;
-	err = list_ring(rings->container, 'C', 0, &keys, &count);
+	err = keyring_list_ring(rings->container, 'C', 0, &keys, &count);
 	if (!err)
-		err = list_ring(rings->session, 'S', rings->container, &keys, &count);
+		err = keyring_list_ring(rings->session, 'S', rings->container, &keys, &count);
 	if (err)
 		return error_errno(reterr, err, "cannot read the container's keyrings");
 	*ret = take_ptr(keys);

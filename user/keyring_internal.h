@@ -60,6 +60,19 @@ int keyring_add_tagged(struct keyring *k, const struct keyring_tag *tag, const c
 		       const char *description, const void *payload, size_t len, int32_t ring,
 		       int must_tag, int32_t *ret);
 
+/* A key's name may not look like one of ours: -EINVAL with a sentence. */
+int keyring_check_name(const char *type, const char *description, struct warder_error *reterr);
+/* Appends what is linked in a ring, but for `skip`, as a list of keys. */
+int keyring_list_ring(int32_t ring, char which, int32_t skip, struct keyring_key **keys,
+		      size_t *count);
+/* The key of that name in C, or in a shared ring that is linked there; -ENOKEY. */
+int keyring_find_given(const struct keyring_rings *rings, const char *type, const char *description,
+		       int32_t *ret);
+/* Is the key linked in a shared ring of the container's? */
+int keyring_shared_has(const struct keyring_rings *rings, int32_t serial);
+/* Is it linked in the ring itself? */
+int keyring_ring_has(int32_t ring, int32_t serial);
+
 /* Links the registry to its anchor again, should somebody have cleared that. */
 int keyring_anchor(struct keyring *k);
 

@@ -14,7 +14,7 @@
 
 /* ------------------------------------------------------------------------ copies */
 
-static int ring_has(int32_t ring, int32_t serial)
+int keyring_ring_has(int32_t ring, int32_t serial)
 {
 	cleanup_free int32_t *serials = NULL;
 	size_t count = 0;
@@ -86,7 +86,8 @@ int keyring_copy_key(struct keyring *k, uint64_t cid, const struct keyring_rings
 
 	if (err)
 		return err;
-	if (!ring_has(rings->container, serial) && !ring_has(rings->session, serial))
+	if (!keyring_ring_has(rings->container, serial) && !keyring_ring_has(rings->session, serial) &&
+	    !keyring_shared_has(rings, serial))
 		return error_set(reterr, -ENOKEY, "key %d is linked in neither ring of the container",
 				 serial);
 	err = keyring_describe(serial, &t);
@@ -148,7 +149,7 @@ int keyring_answer_key(struct keyring *k, uint64_t cid, const struct keyring_rin
 
 	if (err)
 		return err;
-	err = keyring_find(rings->container, type, description, &serial);
+	err = keyring_find_given(rings, type, description, &serial);
 	if (err)
 		return err;
 	if (!(key_may(k, cid, serial, keyring_name_hash(type, description)) & WARDER_KEY_MAY_SEARCH))

@@ -11,6 +11,7 @@
 #include "cleanup.h"
 #include "policy_diff.h"
 #include "policy_internal.h"
+#include "policy_shared.h"
 #include "warder_decide.h"
 
 /* ---------------------------------------------------------------- the list */
@@ -372,6 +373,16 @@ static void signed_text(const struct warder_image *img, char *buf, size_t size)
 		 l->signed_flags & WARDER_SIGNED_OPTIONAL ? ", optional" : "");
 }
 
+static void shared_text(const struct warder_image *img, char *buf, size_t size)
+{
+	const char *name;
+	size_t used = 0;
+
+	buf[0] = 0;
+	for (unsigned i = 0; used < size && (name = image_shared(img, i)); i++)
+		used += (size_t)snprintf(buf + used, size - used, "%s%s", i ? ", " : "", name);
+}
+
 static void diff_keyring(struct diff *d)
 {
 	const struct warder_image_header *h[2] = { &d->img[0]->h, &d->img[1]->h };
@@ -397,6 +408,9 @@ static void diff_keyring(struct diff *d)
 	for (unsigned k = 0; k < 2; k++)
 		signed_text(d->img[k], words[k], sizeof(words[k]));
 	diff_setting(d, "keyring.signed_exec", words[0], words[1]);
+	for (unsigned k = 0; k < 2; k++)
+		shared_text(d->img[k], words[k], sizeof(words[k]));
+	diff_setting(d, "keyring.shared", words[0], words[1]);
 	diff_setting(d, "keyring.join", joins[h[0]->layer[0].keys_join % WARDER_JOIN__MAX],
 		     joins[h[1]->layer[0].keys_join % WARDER_JOIN__MAX]);
 }

@@ -282,6 +282,7 @@ static void compiler_header(struct compiler *c, struct warder_image_header *h)
 	h->layer[0].mode = p->mode;
 	h->layer[0].rules = (__u32)p->rules;
 	h->layer[0].keys_join = p->keys_join;
+	memcpy(h->layer[0].shared, p->shared, sizeof(p->shared));
 	h->layer[0].profiles = (__u32)p->profiles;
 	snprintf(h->layer[0].policy, sizeof(h->layer[0].policy), "%s", p->name);
 	for (size_t i = 0; i < p->upcalls; i++) {

@@ -284,6 +284,8 @@ struct policy {
 	size_t annotations;
 	uint32_t keys_max, keys_bytes, keys_pending; /* 0: not given */
 	uint32_t keys_join;
+	char shared[WARDER_SHARED_MAX][WARDER_SHARED_SIZE];
+	size_t shared_count;
 	const char *keys_lazy_file; /* where `join: lazy` is said; NULL: nowhere */
 	unsigned keys_lazy_line, keys_lazy_column;
 	struct warder_upcall upcall[WARDER_UPCALLS_MAX]; /* `rule` is an index */
@@ -403,6 +405,7 @@ const char *parse_id(struct parser *ps, const struct node *n, const char *what);
 int parse_errno(struct parser *ps, const struct node *n, uint8_t *ret);
 
 /* policy_signed.c: keyring.signed_exec as text; in an image; in an image of several. */
+void parse_shared(struct parser *ps, struct node *n);
 void parse_signed_exec(struct parser *ps, struct node *n, bool optional);
 struct writer;
 int signed_write(struct writer *w, struct warder_image_header *h, const struct policy_signed *p);

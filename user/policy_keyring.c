@@ -149,7 +149,8 @@ static void parse_upcall(struct parser *ps, struct node *n)
 
 static const struct key keyring_keys[] = { { "join", false },	  { "quota", false },
 					   { "upcalls", false },  { "signed_exec", false },
-					   { "optional", false }, { NULL, false } };
+					   { "shared", false },	  { "optional", false },
+					   { NULL, false } };
 static const struct key quota_keys[] = {
 	{ "keys", false }, { "bytes", false }, { "pending", false }, { NULL, false }
 };
@@ -197,6 +198,9 @@ void parse_keyring(struct parser *ps, struct node *n)
 		ps->p->keys_lazy_line = v->line;
 		ps->p->keys_lazy_column = v->column;
 	}
+	v = map_get(n, "shared");
+	if (v)
+		parse_shared(ps, v);
 	v = map_get(n, "signed_exec");
 	if (v)
 		parse_signed_exec(ps, v, optional);

@@ -424,7 +424,8 @@ const char *signed_verify(const struct warder_image *img)
 		return "signers or signatures of its layer";
 	if (!l->signed_rule)
 		return memcmp(&l->signers_id, &none.signers_id,
-			      sizeof(none) - offsetof(struct warder_layer, signers_id)) ||
+			      offsetof(struct warder_layer, shared) -
+				      offsetof(struct warder_layer, signers_id)) ||
 				       h->blob.count
 			       ? "signers without a rule"
 			       : NULL;

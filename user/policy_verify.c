@@ -9,6 +9,7 @@
 
 #include "cleanup.h"
 #include "policy_internal.h"
+#include "policy_shared.h"
 #include "warder_decide.h"
 
 #define ACC_ALL (WARDER_ACC_FILE_ALL | WARDER_ACC_EXEC)
@@ -453,6 +454,21 @@ static const char *verify_upcalls(const struct warder_image *img)
 	return NULL;
 }
 
+static bool shared_is_fine(const struct warder_layer *l)
+{
+	for (unsigned i = 0; i < WARDER_SHARED_MAX; i++) {
+		const char *name = l->shared[i];
+
+		if (!padded_is_fine(name, WARDER_SHARED_SIZE) || (*name && !shared_is_name(name)) ||
+		    (*name && i && !*l->shared[i - 1]))
+			return false;
+		for (unsigned k = 0; *name && k < i; k++)
+			if (!strcmp(name, l->shared[k]))
+				return false;
+	}
+	return true;
+}
+
 /* Stacks are made here from images that were verified, and never read: an image has one layer. */
 static const char *verify_layers(const struct warder_image *img)
 {
@@ -469,6 +485,8 @@ static const char *verify_layers(const struct warder_image *img)
 	    l->rules != h->rule.count || l->profiles != h->profile.count ||
 	    l->keys_join >= WARDER_JOIN__MAX)
 		return "its layer";
+	if (!shared_is_fine(l))
+		return "names of shared rings";
 	return padded_is_fine(l->policy, sizeof(l->policy)) &&
 			       !strcmp(l->policy, image_string(img, h->name)) ?
 		       NULL :

@@ -241,7 +241,9 @@ static int adopt_identify(struct supervisor *s, struct ctr *c, const struct ward
 		err = keyring_create(s->keyring, c->cid, &c->rings, e);
 		c->has_rings = !err;
 	}
-	return err ? err : ctr_set_signers(s, c, sup_policy_image(s, c->policy), e);
+	if (!err)
+		err = ctr_set_signers(s, c, sup_policy_image(s, c->policy), e);
+	return err ? err : ctr_set_shared(s, c, sup_policy_image(s, c->policy), e);
 }
 
 static int adopt_start(struct supervisor *s, struct conn *conn, const char *name,

@@ -317,6 +317,7 @@ static void ctr_finish(struct supervisor *s, struct ctr *c)
 		s->borrowed = c;
 	}
 	pthread_mutex_unlock(&s->lock);
+	sup_shared_collect(s);
 	if (!borrowed)
 		ctr_free(c); /* else by the last release */
 }
@@ -547,6 +548,7 @@ static void ctr_adopt(struct supervisor *s, uint32_t slot, const struct warder_c
 		ctr_socket_remake(s, c);
 	ctr_rings_mend(s, c);
 	ctr_adopt_signers(s, c);
+	ctr_follow_shared(s, c);
 	sup_event_lifecycle(s, c, "adopted", 0);
 }
 
@@ -561,6 +563,7 @@ void ctr_adopt_all(struct supervisor *s)
 		if (!loader_get_container(s->loader, slot, &k) && k.cid)
 			ctr_adopt(s, slot, &k);
 	}
+	sup_shared_collect(s);
 	adopt_hold(s);
 	state_prune(s->state_dir, ctr_is_known, s);
 	if (s->loader)

@@ -74,18 +74,22 @@ void handle_keyring_show(struct supervisor *s, struct conn *c, struct json_objec
 {
 	cleanup_free struct keyring_key *keys = NULL;
 	struct warder_error e = { "" };
-	struct ctr *ctr = request_keyring(s, o, &e);
-	struct json_object *r, *list;
+	const char *shared = request_shared(o);
+	struct ctr *ctr = shared ? NULL : request_keyring(s, o, &e);
+	struct json_object *r = reply_new(), *list;
 	size_t count = 0;
 
 	(void)fds;
-	if (!ctr || keyring_list_keys(s->keyring, &ctr->rings, &keys, &count, &e)) {
+	if (shared ? sup_shared_show(s, shared, r, &keys, &count, &e) :
+		     !ctr || keyring_list_keys(s->keyring, &ctr->rings, &keys, &count, &e)) {
+		json_object_put(r);
 		reply_error(s, c, &e);
 		return;
 	}
-	r = reply_new();
-	control_put_int(r, "session", ctr->rings.session);
-	control_put_int(r, "container", ctr->rings.container);
+	if (!shared) {
+		control_put_int(r, "session", ctr->rings.session);
+		control_put_int(r, "container", ctr->rings.container);
+	}
 	list = json_object_new_array();
 	for (size_t i = 0; i < count; i++) {
 		struct json_object *k = json_object_new_object();
@@ -123,13 +127,13 @@ static int key_put(struct supervisor *s, struct json_object *o, struct control_f
 {
 	static char payload[PAYLOAD_MAX + 1];
 	struct keyring_key_options options = { .may = 0 };
-	const char *type = NULL, *description = NULL;
-	struct ctr *ctr = request_keyring(s, o, e);
+	const char *type = NULL, *description = NULL, *shared = request_shared(o);
+	struct ctr *ctr = shared ? NULL : request_keyring(s, o, e);
 	uint64_t may = 0, seconds = 0;
 	ssize_t len;
 	int err;
 
-	if (!ctr || !request_key_name(o, &type, &description, e) ||
+	if ((!ctr && !shared) || !request_key_name(o, &type, &description, e) ||
 	    control_get_u64(o, "may", WARDER_KEY_MAY_ALL, &may, e) < 0 ||
 	    control_get_u64(o, "seconds", UINT32_MAX, &seconds, e) < 0)
 		return -EINVAL;
@@ -142,7 +146,13 @@ static int key_put(struct supervisor *s, struct json_object *o, struct control_f
 		return error_set(e, -EINVAL, "the key's payload cannot be read or is too long");
 	options.may = (uint32_t)may;
 	options.seconds = (uint32_t)seconds;
-	if (rotate)
+	if (shared)
+		err = sup_shared_put(s, shared,
+				     &(struct shared_key) { .type = type, .description = description,
+							    .payload = payload, .len = (size_t)len,
+							    .options = &options, .rotate = rotate },
+				     ret_serial, e);
+	else if (rotate)
 		err = keyring_rotate_key(s->keyring, ctr->cid, &ctr->rings, type, description,
 					 payload, (size_t)len, ret_serial, e);
 	else
@@ -185,12 +195,16 @@ static void handle_end(struct supervisor *s, struct conn *c, struct json_object 
 		       int (*end)(struct keyring *, uint64_t, const struct keyring_rings *,
 				  const char *, const char *, struct warder_error *))
 {
-	const char *type = NULL, *description = NULL;
+	const char *type = NULL, *description = NULL, *shared = request_shared(o);
 	struct warder_error e = { "" };
-	struct ctr *ctr = request_keyring(s, o, &e);
+	struct ctr *ctr = shared ? NULL : request_keyring(s, o, &e);
+	int err = -EINVAL;
 
-	if (!ctr || !request_key_name(o, &type, &description, &e) ||
-	    end(s->keyring, ctr->cid, &ctr->rings, type, description, &e))
+	if ((ctr || shared) && request_key_name(o, &type, &description, &e))
+		err = shared ? sup_shared_end(s, shared, type, description,
+					      end == keyring_revoke_key, &e) :
+			       end(s->keyring, ctr->cid, &ctr->rings, type, description, &e);
+	if (err)
 		reply_error(s, c, &e);
 	else
 		conn_reply_ok(s, c);

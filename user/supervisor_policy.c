@@ -339,6 +339,11 @@ static int sup_load_put(struct supervisor *s, const struct sup_load *l, struct w
 		if (c->policy_held && l->image[c->policy])
 			ctr_keep_signers(s, c, &l->image[c->policy]->img,
 					 old[c->policy] ? &old[c->policy]->img : NULL);
+	for (struct ctr *c = s->ctrs; !err && c; c = c->next)
+		if (c->policy_held && l->image[c->policy])
+			ctr_follow_shared(s, c);
+	if (!err)
+		sup_shared_collect(s);
 	for (int i = 0; i < WARDER_POLICIES_MAX; i++)
 		sup_image_unref(s, old[i]);
 	return err;

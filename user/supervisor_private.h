@@ -410,6 +410,29 @@ void ctr_keep_signers(struct supervisor *s, const struct ctr *c, const struct wa
 		      const struct warder_image *before);
 /* After a restart. */
 void ctr_adopt_signers(struct supervisor *s, const struct ctr *c);
+
+/* supervisor_shared.c. The rings of keys that the image names, for a container with rings of its own:
+ * 0, or the first error. */
+int ctr_set_shared(struct supervisor *s, const struct ctr *c, const struct warder_image *img,
+		   struct warder_error *reterr);
+/* A running one has what its policy says now, and nothing else; errors are logged. */
+void ctr_follow_shared(struct supervisor *s, const struct ctr *c);
+/* Ends those that no container has any more. */
+void sup_shared_collect(struct supervisor *s);
+/* The ring's name, where a request names "shared:NAME"; NULL: it names a container. */
+const char *request_shared(struct json_object *o);
+struct shared_key {
+	const char *type, *description, *payload;
+	size_t len;
+	const struct keyring_key_options *options;
+	int rotate;
+};
+int sup_shared_put(struct supervisor *s, const char *name, const struct shared_key *key, int32_t *ret,
+		   struct warder_error *e);
+int sup_shared_end(struct supervisor *s, const char *name, const char *type, const char *description,
+		   int revoke, struct warder_error *e);
+int sup_shared_show(struct supervisor *s, const char *name, struct json_object *r,
+		    struct keyring_key **ret, size_t *ret_count, struct warder_error *e);
 void ctr_rings_look(struct supervisor *s, struct ctr *c);
 void ctr_free_all(struct supervisor *s);
 /* supervisor_keys.c: "keyring" and which lookups cannot reach C. */

@@ -195,6 +195,8 @@ int start_container(struct supervisor *s, struct conn *conn, struct container_sp
 		c->has_rings = 1;
 	}
 	err = ctr_set_signers(s, c, sup_policy_image(s, c->policy), reterr);
+	if (!err)
+		err = ctr_set_shared(s, c, sup_policy_image(s, c->policy), reterr);
 	if (err)
 		goto undo;
 	launch.name = c->name;

@@ -27,7 +27,7 @@ echo "create user seen:* * $work/handler %k %d" >/etc/request-key.d/warder-join.
 # The default: what programs ask for is refused. A queue, and the host.
 echo 'policy: refusing' >refusing.yaml
 echo 'policy: hosted
-keyring: {join: lazy, upcalls: [{type: user, to: host}]}' >hosted.yaml
+keyring: {join: lazy, shared: [team], upcalls: [{type: user, to: host}]}' >hosted.yaml
 echo 'policy: queued
 keyring: {join: lazy, upcalls: [{type: user, to: queue, deadline: 20s}]}' >queued.yaml
 
@@ -82,7 +82,8 @@ begin plain refusing --volume /run/warder:/tmp/run
 begin other hosted
 is 0 "keys" sh -c 'warder keyring add plain user color blue && warder keyring add plain user shape round &&
 	warder keyring add --may search plain user opaque secret && warder keyring add --may search plain user opaque2 secret &&
-	warder keyring add plain logon svc:pass secret && warder keyring add other user color red'
+	warder keyring add plain logon svc:pass secret && warder keyring add other user color red &&
+	warder keyring add shared:team user crew all'
 
 # --- the ordinary program: C stays lost, and everybody says so
 does plain <<'DO'
@@ -175,10 +176,12 @@ hasnot 'user;shape' "what was found is not"
 
 # --- the host and a queue come after it
 does other <<'DO'
-keyctl session - sh -c '. /tmp/v/lib.sh; echo "host: $(first user color) $(first user seen:host)"'
+keyctl session - sh -c '. /tmp/v/lib.sh; echo "host: $(first user color) $(first user crew) $(first user seen:host)"'
+keyctl session - sh -c '. /tmp/v/lib.sh; echo "shared: $(first user crew) $(linked)"'
 keyctl session - sh -c '. /tmp/v/lib.sh; echo "host first: $(first user seen:first) $(linked) $(later user color)"'
 DO
-has '^host: red from the host' "to: host: the container keyring, then the host"
+has '^host: red all from the host' "to: host: the container keyring, then the host"
+has '^shared: all linked' "a key in a shared ring answers the first lookup, too"
 has '^host first: from the host linked red' "also when the first lookup is the host's to answer"
 out=$(cat handled)
 has 'seen:host' "whose handler ran"

@@ -233,7 +233,7 @@ has "^nonsense: .*$nokey" "a program that talks nonsense, too"
 has "^loop: .*$nokey" "what the daemon's own program asks for does not go to its queue"
 has '^link: it' "link: the payload of another key"
 has '^short: short' "instantiate, for so many seconds"
-has '^expired: .*expired' "after which it has ended"
+has "^expired: .*expired\|^expired: .*$nokey" "after which it has ended" # or is collected already
 has '^second: .*served by another daemon' "a second daemon for the same is refused"
 has '^type: .*a key type' "a type that is none is refused"
 has '^uid: .*root of the container' "so is a daemon that has no say in the user namespace"

@@ -9,6 +9,7 @@
 
 #include "policy_fixture.h"
 #include "policy_tools.h"
+#include "policy_shared.h"
 
 #include "decide_probe.skel.h"
 #include "decide_question.h"
@@ -508,6 +509,41 @@ static void upcall_is(const struct warder_image *img, const char *type, __u32 by
 		assert_string_equal(image_verdict_policy(img, &v), policy);
 }
 
+/* A ring is shared where all policies say so. */
+static void test_shared(void **state)
+{
+	struct warder_image *m[] = {
+		good("policy: a\nkeyring: {shared: [x, y, zz]}\n"),
+		good("policy: b\nmode: audit\nkeyring: {shared: [zz, y]}\n"),
+		good("policy: c\n"),
+	};
+	struct warder_image *img = stack_of((const struct warder_image *const *)m, 2);
+
+	(void)state;
+	assert_string_equal(image_shared(m[0], 0), "x");
+	assert_string_equal(image_shared(m[0], 2), "zz");
+	assert_null(image_shared(m[0], 3));
+	assert_null(image_shared(m[2], 0));
+	assert_string_equal(image_shared(img, 0), "y");
+	assert_string_equal(image_shared(img, 1), "zz");
+	assert_null(image_shared(img, 2));
+	assert_true(image_shares(img, "zz"));
+	assert_false(image_shares(img, "z"));
+	assert_false(image_shares(img, "x"));
+	assert_false(image_shares(img, ""));
+	free(img);
+	img = stack_of((const struct warder_image *const *)m, 3);
+	assert_null(image_shared(img, 0));
+	free(img);
+	for (size_t i = 0; i < ARRAY_SIZE(m); i++)
+		free(m[i]);
+	assert_true(shared_is_name("a-b_9"));
+	assert_false(shared_is_name("9a"));
+	assert_false(shared_is_name(""));
+	assert_false(shared_is_name("a.b"));
+	assert_false(shared_is_name("abcdefghijklmnopqrstuvwx"));
+}
+
 static void test_keyring(void **state)
 {
 	struct warder_image *m[] = {
@@ -687,6 +723,7 @@ int main(void)
 		cmocka_unit_test(test_rows),
 		cmocka_unit_test(test_profiles),
 		cmocka_unit_test(test_peers),
+		cmocka_unit_test(test_shared),
 		cmocka_unit_test(test_keyring),
 		cmocka_unit_test(test_routes),
 		cmocka_unit_test(test_limits),
