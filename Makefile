@@ -31,10 +31,10 @@ BPF_CFLAGS := -target bpf -D__TARGET_ARCH_x86 -mcpu=v3 -O2 -g -Wall -Wextra -Wer
               -Iinclude -Ibpf -I. -idirafter /usr/include/x86_64-linux-gnu
 
 # ------------------------------------------------------------------ sources
-# user/main.c, user/warderd.c, user/request_key.c and user/sign.c are the programs; all else is the
-# library.
-PROGRAMS  := warder warderd warder-request-key warder-sign
-LIB_SRC   := $(filter-out user/main.c user/warderd.c user/request_key.c user/sign.c,$(wildcard user/*.c))
+# user/main.c, user/warderd.c, user/request_key.c, user/fusermount.c and user/sign.c are the programs;
+# all else is the library.
+PROGRAMS  := warder warderd warder-request-key warder-fusermount warder-sign
+LIB_SRC   := $(filter-out user/main.c user/warderd.c user/request_key.c user/sign.c user/fusermount.c,$(wildcard user/*.c))
 LIB_OBJ   := $(LIB_SRC:user/%.c=$(BUILD)/obj/%.o)
 SKELETON  := $(BPF_BUILD)/warder.skel.h
 BPF_OBJ   := $(patsubst bpf/%.bpf.c,$(BPF_BUILD)/bpf/%.bpf.o,$(wildcard bpf/*.bpf.c))
@@ -107,7 +107,18 @@ $(BUILD)/warder-request-key: user/request_key.c user/upcall.c include/upcall.h i
 	$(call msg,LD,$@) $(CC) -std=gnu17 -D_GNU_SOURCE -Os $(WARNINGS) $(if $(CI),-Werror) -fno-strict-aliasing \
 	  -Iinclude -static -Wl,--gc-sections -ffunction-sections user/request_key.c user/upcall.c -o $@
 
+# Static as well: it runs in a root that has hardly anything.
+$(BUILD)/warder-fusermount: user/fusermount.c
+	@mkdir -p $(@D)
+	$(call msg,LD,$@) $(CC) -std=gnu17 -D_GNU_SOURCE -Os $(WARNINGS) $(if $(CI),-Werror) -static $< -o $@
+
 # -------------------------------------------------------------------- tests
+# In a VM it is in /usr/local/bin.
+TESTFUSE := $(BUILD)/vm-bin/testfuse
+$(TESTFUSE): tests/fuse/testfuse.c
+	@mkdir -p $(@D)
+	$(call msg,TEST,$@) $(CC) -std=gnu17 -D_GNU_SOURCE -Os $(WARNINGS) $(if $(CI),-Werror) -static $< -o $@
+
 # Fixtures hand string literals to a child as its `void *`.
 TEST_CFLAGS := $(filter-out -Wwrite-strings,$(ALL_CFLAGS))
 
@@ -164,8 +175,8 @@ $(BUILD)/examples/handler_lib: docs/examples/handler_lib.c $(BUILD)/libwarder.so
 	$(call msg,CC,$@) $(CC) $(CFLAGS) $(WARNINGS) $(if $(CI),-Werror) -Iinclude $< $(BUILD)/libwarder.so \
 	  -Wl,-rpath,'$$ORIGIN' -o $@
 
-tests: $(KTEST) $(BUILD)/examples/handler_c $(BUILD)/examples/handler_lib ## build the kernel tests
-unit-tests: $(UNIT) ## build the unit tests
+tests: $(KTEST) $(TESTFUSE) $(BUILD)/examples/handler_c $(BUILD)/examples/handler_lib ## build the kernel tests
+unit-tests: $(UNIT) $(TESTFUSE) ## build the unit tests
 
 check-unit: ## unit tests under sanitizers, natively
 	$(Q)$(MAKE) --no-print-directory SANITIZE=1 BUILD=$(BUILD)/asan BPF_BUILD=$(BUILD) unit-tests

@@ -25,6 +25,9 @@
 #define EXECUTOR_LAST_SIZE 256  /* NAME_MAX and a NUL */
 #define EXECUTOR_HELD_MAX 16    /* descriptors that a caller's can be compared with */
 
+#define EXECUTOR_PROGRAM_SIZE 256
+#define EXECUTOR_FUSES_MAX 8    /* FUSE programs of one container at a time */
+
 enum executor_step {
 	EXECUTOR_RESOLVE = 1, /* copy the arguments, find the target; replies with facts, fd */
 	EXECUTOR_MAKE,        /* make the mount, attached nowhere; replies with fd, mnt_id, dev */
@@ -74,13 +77,19 @@ struct executor_request {
 	__u32 place;   /* PERFORM, REVOKE: which note */
 	__u32 recursive; /* MAKE of a bind in the container, CLONE: with the mounts below */
 	__u32 cloned;  /* MAKE: 1: what CLONE made comes along, as the last descriptor */
+	__u32 fuse;    /* RESOLVE of a new mount: 1: its source may be an image, which a FUSE program reads */
+	__u32 pad;
+	__u64 cid;     /* MAKE of an image: whose FUSE programs are counted */
 	__u64 notify;  /* GIVE: id of the notification */
 	__u64 mnt_id;
 	char fstype[WARDER_FSTYPE_SIZE];  /* MAKE */
 	char name[EXECUTOR_SOURCE_SIZE];  /* MAKE: what mountinfo shows as source */
 	char text[2 * EXECUTOR_TEXT_SIZE]; /* MAKE, PERFORM: options "k=v", each with a NUL, an empty
 					    * one at the end; or the host path to bind, empty: op's own source */
-	char image[EXECUTOR_TEXT_SIZE];   /* MAKE of a new file system: the host's file that it is in */
+	/* MAKE of a new file system: the host's file that it is in; RESOLVE of move_mount(2): the source of
+	 * what is mounted, which may be an image in the container */
+	char image[EXECUTOR_TEXT_SIZE];
+	char program[EXECUTOR_PROGRAM_SIZE]; /* MAKE: the FUSE program that reads the image */
 };
 /* REVOKE: the old name of what was moved, the second half of `text`. */
 #define executor_request_from(req) ((req)->text + EXECUTOR_TEXT_SIZE)
@@ -258,6 +267,7 @@ struct operation {
 	int tree;   /* what CLONE made before */
 	int uts;
 	int names;  /* the folder that names begin at */
+	int life;   /* of the FUSE program: it ends when this is closed, unless it was told to stay */
 	struct mount_which made; /* what was mounted, for taking it off again */
 	__u32 root_uid; /* of the caller's user namespace, in the host's */
 	__u32 root_gid;
@@ -293,5 +303,8 @@ void operation_step(struct operation *op, const struct executor_home *home,
 int bind_source_open(const char *path, int *ret_fd, char *why, size_t size);
 /* The same of an image, which must be a regular file. */
 int image_open(const char *path, int *ret_fd, char *why, size_t size);
+/* A FUSE program: an absolute path, or a name in one of the folders of programs. No component may be a
+ * symlink or be writable by others than root, and others must be allowed to run it. */
+int fuse_program_open(const char *name, int *ret_fd, char *why, size_t size);
 
 #endif

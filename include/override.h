@@ -153,5 +153,7 @@ void override_free(struct override *o);
 /* Resolves every host path that the image offers by `bind:`, at load time: no symlink, no
  * component that a non-root user can write. -EINVAL with the rule's file:line. */
 int override_check_binds(const struct warder_image *img, struct warder_error *reterr);
+/* The FUSE programs alone: is each there, and can only root change it? 0 or -EINVAL. Needs no rights. */
+int override_check_programs(const struct warder_image *img, struct warder_error *reterr);
 
 #endif

@@ -218,7 +218,7 @@ struct warder_override {
 	char type[WARDER_FSTYPE_SIZE];
 	struct warder_option option[WARDER_OPTIONS_MAX];
 	__u32 handler; /* byte offset of its name; 0: none */
-	__u32 zero;
+	__u32 fuse;    /* byte offset of the FUSE program that reads the image; 0: the kernel does */
 };
 _Static_assert(sizeof(struct warder_override) == 72 + 32 + 256 + 8, "override layout");
 

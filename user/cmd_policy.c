@@ -12,6 +12,7 @@
 #include "cleanup.h"
 #include "cmd_policy.h"
 #include "loader.h"
+#include "override.h"
 #include "policy_internal.h"
 #include "request_key.h"
 
@@ -406,7 +407,7 @@ struct json_object *policy_rule_json(const struct warder_image *img, __u32 numbe
 
 /* ------------------------------------------------------------------- check */
 
-/* What the policy says and this kernel gives no place to enforce, where it could at all. */
+/* What the policy says and this host has not, or this kernel gives no place to enforce. */
 static int check_kernel(const char *path, const struct warder_image *img)
 {
 	const char *missing;
@@ -415,6 +416,10 @@ static int check_kernel(const char *path, const struct warder_image *img)
 	bool used[WARDER_CLASS__MAX] = { false };
 	int n;
 
+	if (override_check_programs(img, &e)) {
+		fprintf(stderr, "%s: error: %s\n", path, e.text);
+		return 1;
+	}
 	if (geteuid() || loader_probe(&e))
 		return 0;
 	for (__u32 i = 1; i <= img->h.rule.count; i++)

@@ -109,7 +109,7 @@ static ssize_t message_receive(int fd, void *data, size_t size, int *fds, unsign
 
 static size_t request_size(const struct executor_request *r)
 {
-	return r->text[0] || executor_request_from(r)[0] || r->image[0] ? sizeof(*r) : REQUEST_HEAD;
+	return r->text[0] || executor_request_from(r)[0] || r->image[0] || r->program[0] ? sizeof(*r) : REQUEST_HEAD;
 }
 
 static int request_complete(struct executor_request *r, ssize_t got)

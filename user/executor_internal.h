@@ -84,6 +84,30 @@ int bind_finish(struct operation *op, __u32 attr_flags, struct executor_reply *r
 int image_make(struct operation *op, const struct executor_home *home,
 	       const struct executor_request *req, int userns, struct executor_reply *reply);
 
+/* executor_fuse.c: finds what may be an image (op->second, -1: nothing); MAKE of a new file system that a
+ * FUSE program reads from it; it was attached, and its program goes on without us. */
+void fuse_find(struct operation *op, const struct caller *c, const char *path,
+	       struct executor_reply *reply);
+int fuse_make(struct operation *op, const struct executor_home *home,
+	      const struct executor_request *req, int userns, struct executor_reply *reply);
+void fuse_keep(struct operation *op);
+
+/* executor_fuse_box.c: what a FUSE program is started with. */
+struct fuse_box {
+	int cgroup;   /* of the caller */
+	int program, image, device;
+	int helper;   /* that libfuse 2 asks for the device, -1: none */
+	int life;     /* the end of it that the program's first process reads */
+	int errors;   /* where its standard error goes */
+	int slot;     /* a lock that lasts as long as the program does */
+	int read_only;
+	uid_t uid;
+	gid_t gid;
+	const char *name;
+};
+/* Starts it, in namespaces and a root of its own. 0 or -errno. */
+int fuse_box_start(const struct fuse_box *b);
+
 /*
  * The path of `fd` from op->names, "" if there is none: it is not below it, or (`again`) what the path
  * leads to is something else. That cannot be asked once something is mounted there.

@@ -25,7 +25,7 @@ void operation_init(struct operation *op)
 {
 	memset(op, 0, sizeof(*op));
 	op->mntns = op->userns = op->target = op->mount = op->parent = op->second = op->uts =
-		op->names = op->tree = -1;
+		op->names = op->tree = op->life = -1;
 	op->root_uid = op->root_gid = (__u32)-1;
 }
 
@@ -40,6 +40,7 @@ void operation_done(struct operation *op)
 	close_fd(&op->uts);
 	close_fd(&op->names);
 	close_fd(&op->tree);
+	close_fd(&op->life);
 	operation_init(op);
 }
 
@@ -232,18 +233,20 @@ static int make_clone(struct operation *op, const struct executor_home *home,
  * nosuid, nodev and noexec, and a clone of that copy keeps the locks; then the container's own
  * root cannot remount them away. Done by a child that shares our descriptors, because nobody
  * comes back from a user namespace. Returns the new mount's number through the shared word.
+ * `unseen`: a folder that only the container may look into, a FUSE program's.
  */
-_Noreturn static void sticky_child(const struct operation *op, const struct executor_home *home)
+_Noreturn static void sticky_child(const struct operation *op, const struct executor_home *home,
+				   int unseen)
 {
-	struct stat st;
+	struct stat st = { .st_mode = S_IFDIR };
 	int userns = op->userns, fd;
 
-	if (fstat(op->mount, &st) || unshare(CLONE_NEWNS) ||
+	if ((!unseen && fstat(op->mount, &st)) || unshare(CLONE_NEWNS) ||
 	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
 	    move_mount(op->mount, "", AT_FDCWD, S_ISDIR(st.st_mode) ? "/dev" : "/dev/null",
 		       MOVE_MOUNT_F_EMPTY_PATH))
 		_exit(1);
-	if (S_ISDIR(st.st_mode)) {
+	if (S_ISDIR(st.st_mode) && !unseen) {
 		/* The current directory follows into the copy of the namespace. */
 		if (fchdir(op->mount) || setns(userns, CLONE_NEWUSER) || unshare(CLONE_NEWNS))
 			_exit(2);
@@ -251,7 +254,8 @@ _Noreturn static void sticky_child(const struct operation *op, const struct exec
 	} else {
 		if (setns(userns, CLONE_NEWUSER) || unshare(CLONE_NEWNS))
 			_exit(2);
-		fd = open_tree(AT_FDCWD, "/dev/null", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+		fd = open_tree(AT_FDCWD, unseen ? "/dev" : "/dev/null",
+			       OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
 	}
 	if (fd < 0)
 		_exit(3);
@@ -260,7 +264,7 @@ _Noreturn static void sticky_child(const struct operation *op, const struct exec
 }
 
 static int make_sticky(struct operation *op, const struct executor_home *home,
-		       struct executor_reply *reply)
+		       struct executor_reply *reply, int unseen)
 {
 	int status = 0;
 	pid_t pid;
@@ -270,7 +274,7 @@ static int make_sticky(struct operation *op, const struct executor_home *home,
 	if (pid < 0)
 		return fail(reply, -errno, "no process for locking the mount's flags");
 	if (pid == 0)
-		sticky_child(op, home);
+		sticky_child(op, home, unseen);
 	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
 		;
 	if (!WIFEXITED(status) || WEXITSTATUS(status) || *home->shared_word < 0)
@@ -292,7 +296,9 @@ static void make(struct operation *op, const struct executor_home *home,
 	}
 	if (!req->owned)
 		userns = -1;
-	err = req->ops == WARDER_MNT_NEW && req->image[0] ?
+	err = req->ops == WARDER_MNT_NEW && req->program[0] ?
+		      fuse_make(op, home, req, userns, reply) :
+	      req->ops == WARDER_MNT_NEW && req->image[0] ?
 		      image_make(op, home, req, userns, reply) :
 	      req->ops == WARDER_MNT_NEW ? make_new(op, req, userns, reply) :
 	      req->ops != WARDER_MNT_BIND ? fail(reply, -EOPNOTSUPP, "no such operation") :
@@ -305,7 +311,7 @@ static void make(struct operation *op, const struct executor_home *home,
 		int callers = op->userns;
 
 		op->userns = userns;
-		err = make_sticky(op, home, reply);
+		err = make_sticky(op, home, reply, req->program[0] != '\0');
 		op->userns = callers;
 		if (err)
 			return;
@@ -337,13 +343,37 @@ static void attach(struct operation *op, const struct executor_home *home,
 		fail(reply, -errno, "it cannot be mounted there");
 	come_home(home);
 	/* Whoever holds a mount keeps others from unmounting it: the caller may, once it is told. */
-	if (!reply->error)
+	if (!reply->error) {
+		fuse_keep(op);
 		close_fd(&op->mount);
+	}
 }
 
 static FILE *file_of(int fd)
 {
 	return fd < 0 ? NULL : fdopen(fd, "re");
+}
+
+/* The same where we may not go into it, as into a FUSE program's: by its folder and its name there. */
+static int take_off_from_above(const struct mount_which *w, char *point)
+{
+	struct open_how how = { .flags = O_PATH | O_DIRECTORY | O_CLOEXEC,
+				.resolve = RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS };
+	char *last = strrchr(point, '/');
+	cleanup_close int folder = -1, fd = -1;
+	struct mount_which found;
+
+	if (!last || !last[1])
+		return -EACCES;
+	*last++ = '\0';
+	folder = (int)syscall(SYS_openat2, AT_FDCWD, *point ? point : "/", &how, sizeof(how));
+	if (folder < 0 || fchdir(folder))
+		return -errno;
+	fd = open(last, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 || mount_id_of(fd, &found.id, &found.major, &found.minor) || found.id != w->id)
+		return -ENOENT;
+	close_fd(&fd);
+	return umount2(last, MNT_DETACH | UMOUNT_NOFOLLOW) ? -errno : 0;
 }
 
 /* Takes that mount off, in the namespace and as seen from the root that we are in; `info` is what
@@ -371,7 +401,9 @@ static int take_off(FILE *info, const struct mount_which *w)
 		return err;
 	if (found.id != w->id || found.major != w->major || found.minor != w->minor)
 		return -ENOENT;
-	return fchdir(fd) || umount2(".", MNT_DETACH) ? -errno : 0;
+	if (!fchdir(fd))
+		return umount2(".", MNT_DETACH) ? -errno : 0;
+	return errno == EACCES ? take_off_from_above(w, line.point) : -errno;
 }
 
 static void undo_mount(struct operation *op, const struct executor_home *home,

@@ -248,6 +248,8 @@ static void resolve_move_mount(struct operation *op, const struct caller *c,
 	target_is_shared(op, c->home, op->target, reply);
 	if (reply->held >= 0) {
 		mounts_count(op, c->home, -1, reply);
+		if (req->image[0])
+			fuse_find(op, c, req->image, reply);
 		return;
 	}
 	/* A mount that is attached somewhere: as `mount --move`. */

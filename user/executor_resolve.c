@@ -329,7 +329,7 @@ void mount_facts(struct operation *op, const struct executor_home *home, int fd,
 	struct statx stx;
 	int err = mount_line_of(op, home, fd, line);
 
-	if (err || statx(fd, "", AT_EMPTY_PATH | AT_NO_AUTOMOUNT, STATX_INO, &stx)) {
+	if (err || statx(fd, "", AT_EMPTY_PATH | AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC, 0, &stx)) {
 		fail(reply, err ? err : -errno, "the target's mount cannot be looked at");
 		return;
 	}
@@ -418,6 +418,8 @@ static void resolve_mount(struct operation *op, const struct caller *c,
 	}
 	if (ops == WARDER_MNT_NEW || ops == WARDER_MNT_BIND)
 		mounts_count(op, c->home, op->second, reply);
+	if (ops == WARDER_MNT_NEW && req->fuse)
+		fuse_find(op, c, reply->source, reply);
 	if (ops == WARDER_MNT_REMOUNT || ops == WARDER_MNT_PROPAGATION) {
 		mount_facts(op, c->home, op->target, &line, reply);
 	} else if (ops == WARDER_MNT_MOVE) {

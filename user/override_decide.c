@@ -54,9 +54,11 @@ static const struct {
 /* Those that are made of an image that is trusted. */
 static const char *const image_types[] = { "ext4", "erofs", "squashfs" };
 
-/* `image`: the rule offers one, and trusts it. */
-static const char *type_refused(const char *type, int image)
+/* `image`: the rule offers one, and trusts it. `fuse`: the kernel does not read it. */
+static const char *type_refused(const char *type, int image, int fuse)
 {
+	if (fuse)
+		return NULL;
 	for (size_t i = 0; image && i < ARRAY_SIZE(image_types); i++)
 		if (!strcmp(type, image_types[i]))
 			return NULL;
@@ -306,7 +308,7 @@ static int has_options(const struct override_facts *f, __u32 ops)
 
 /* The rules whose names the call's names match. */
 struct name_sets {
-	__u64 targets, sources;
+	__u64 targets, sources, files;
 };
 
 /* Is rule `i` for callers in the profile of that number? */
@@ -351,6 +353,11 @@ static enum near rule_try(const struct warder_image *img, unsigned i,
 	    !(sets->sources >> i & 1)) {
 		snprintf(why, size, "does not allow the source %.*s", NAME_SHOWN,
 			 !f->from ? "without a name" : *f->from ? f->from : "/");
+		return NEAR_SOURCE;
+	}
+	if (r->fuse && !r->bind && !f->unresolved && !f->open && !(sets->files >> i & 1)) {
+		snprintf(why, size, f->file ? "does not allow the image %.*s" : "finds no image at %.*s",
+			 NAME_SHOWN, f->file ? f->file : f->source);
 		return NEAR_SOURCE;
 	}
 	if (f->open && !r->any_target && r->do_ == WARDER_DO_DENY) {
@@ -432,13 +439,13 @@ static const char *built_in_deny(const struct override_facts *f, const struct wa
 	if (f->mounts > OVERRIDE_MOUNTS_MAX ||
 	    f->mounts + (f->flags & MS_REC ? f->below : 0) >= OVERRIDE_MOUNTS_MAX)
 		return "the mount namespace would have too many mounts";
-	if (ops == WARDER_MNT_NEW && r->bind && !f->same_mntns)
+	if (ops == WARDER_MNT_NEW && (r->bind || r->fuse) && !f->same_mntns)
 		return "images are mounted in the container's own mount namespace only: what it can write "
 		       "is looked at there";
-	if (ops == WARDER_MNT_NEW && r->bind && f->loops >= OVERRIDE_LOOPS_MAX)
+	if (ops == WARDER_MNT_NEW && r->bind && !r->fuse && f->loops >= OVERRIDE_LOOPS_MAX)
 		return "the mount namespace has too many mounts of loop devices";
 	if (ops == WARDER_MNT_NEW)
-		return type_refused(f->fstype, r->bind != 0);
+		return type_refused(f->fstype, r->bind != 0, r->fuse != 0);
 	if (!r->bind && f->covers_kernel)
 		return "the source shows the kernel's own state, of which runtimes mask parts";
 	return NULL;
@@ -476,6 +483,7 @@ static void decide_match(const struct warder_image *img, const struct override_f
 		return;
 	}
 	d->bind = r->bind ? image_string(img, r->bind) : NULL;
+	d->fuse = r->fuse ? image_string(img, r->fuse) : NULL;
 	denied = built_in_deny(f, r, d->ops);
 	if (!denied && !override_is_limited(r))
 		denied = "it states no limits for what is performed";
@@ -552,7 +560,9 @@ static int call_denied(const struct warder_image *img, __u32 pr, const struct ov
 		if (rule)
 			return (int)rule;
 	}
-	return 0;
+	/* What reads the image for the container is no program of the container's. */
+	return m->op == WARDER_MNT_NEW && f->file && !f->unresolved ?
+		       override_file_denied(img, pr, f->file, WARDER_ACC_READ) : 0;
 }
 
 /* The same in every profile but the top one that override rule `i` is for: which one the caller is
@@ -613,6 +623,16 @@ static int match_choose(const struct warder_image *img, const int match[WARDER_L
 	return chosen;
 }
 
+/* May whoever rule `i` is for not write the image file in the container? Then its mount is read-only. */
+static int image_is_protected(const struct warder_image *img, unsigned i, const struct override_facts *f)
+{
+	for (__u32 k = 0; k < img->h.profile.count; k++)
+		if ((!k || by_profile(img, i, k)) &&
+		    override_file_denied(img, warder_profile_at(img, k), f->file, WARDER_ACC_WRITE))
+			return 1;
+	return 0;
+}
+
 /* Rule `i` decides. */
 static void decide_by_rule(const struct warder_image *img, unsigned i,
 			   const struct override_facts *f, const struct warder_mount_request *m,
@@ -637,6 +657,8 @@ static void decide_by_rule(const struct warder_image *img, unsigned i,
 	}
 	if (denied || by_default)
 		ret->may_perform = 0;
+	if (ret->fuse && f->file && image_is_protected(img, i, f))
+		ret->attr |= MOUNT_ATTR_RDONLY;
 }
 
 /* The first rule that matches decides; else the one that came nearest is told. */
@@ -648,6 +670,7 @@ static void decide_rules(const struct warder_image *img, const struct override_f
 	const struct name_sets sets = {
 		.targets = name_set(img, f->target, WARDER_START_OVERRIDE_TARGET),
 		.sources = name_set(img, f->from, WARDER_START_OVERRIDE_SOURCE),
+		.files = name_set(img, f->file, WARDER_START_OVERRIDE_SOURCE),
 	};
 	int match[WARDER_LAYERS_MAX] = { -1, -1, -1, -1 }, chosen;
 	char why[192] = "", near_why[192] = "", where[96];
@@ -712,28 +735,4 @@ void override_decide(const struct warder_image *img, const struct override_facts
 		decide_denied(img, denied, ret);
 	else
 		decide_rules(img, facts, &req, &m, denied < 0, ret);
-}
-
-int override_check_binds(const struct warder_image *img, struct warder_error *reterr)
-{
-	for (unsigned i = 0; i < WARDER_OVERRIDES_MAX && i < img->h.override_.count; i++) {
-		const struct warder_override *r = override_rule_at(img, i);
-		char why[256] = "", where[128];
-		const char *path;
-		int fd = -1, err;
-
-		if (!r->bind)
-			continue;
-		path = image_string(img, r->bind);
-		err = r->ops == WARDER_MNT_NEW ? image_open(path, &fd, why, sizeof(why)) :
-						 bind_source_open(path, &fd, why, sizeof(why));
-		if (err)
-			return error_set(reterr, -EINVAL,
-					 "%s: %s cannot be offered: %s; offer a path that only "
-					 "root can change",
-					 image_rule_where(img, r->rule, where, sizeof(where)), path,
-					 why[0] ? why : strerror(-err));
-		close(fd);
-	}
-	return 0;
 }

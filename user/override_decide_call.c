@@ -297,7 +297,7 @@ static int refused_by(const struct warder_verdict *v)
 	return v->action == WARDER_DENY ? -1 : 0;
 }
 
-static int file_denied(const struct warder_image *img, __u32 pr, const char *name, __u32 access)
+int override_file_denied(const struct warder_image *img, __u32 pr, const char *name, __u32 access)
 {
 	struct warder_text text = { 0 };
 	struct warder_verdict v;
@@ -321,9 +321,9 @@ int override_object_denied(const struct warder_image *img, __u32 pr, const struc
 		denied = refused_by(&v);
 		if (denied > 0)
 			return denied;
-		return file_denied(img, pr, f->target, WARDER_ACC_MKNOD);
+		return override_file_denied(img, pr, f->target, WARDER_ACC_MKNOD);
 	case WARDER_OP_SETXATTR:
-		return file_denied(img, pr, f->target, WARDER_ACC_XATTR);
+		return override_file_denied(img, pr, f->target, WARDER_ACC_XATTR);
 	case WARDER_OP_SETHOSTNAME:
 	case WARDER_OP_SETDOMAINNAME:
 		warder_decide_switch(img, pr, WARDER_BITS_KERNEL, WARDER_SURFACE_HOSTNAME, &v);
@@ -332,4 +332,16 @@ int override_object_denied(const struct warder_image *img, __u32 pr, const struc
 	default:
 		return 0;
 	}
+}
+
+int override_wants_file(const struct warder_image *img, __u64 set, const char *type)
+{
+	for (unsigned i = 0; i < WARDER_OVERRIDES_MAX && i < img->h.override_.count; i++) {
+		const struct warder_override *r = override_rule_at(img, i);
+
+		if (r->fuse && !r->bind && (!set || (set >> i & 1)) &&
+		    (!type || !strncmp(type, r->type, sizeof(r->type))))
+			return 1;
+	}
+	return 0;
 }

@@ -61,6 +61,9 @@ static void facts_mount(struct override *o, struct job *j, struct override_facts
 		notify_tree(j, &f->from, &f->below);
 		return;
 	}
+	if (warder_mount_op(f->flags) == WARDER_MNT_NEW && r->fd2 >= 0 &&
+	    !world_name(o, j, r->fd2, n->other, sizeof(n->other)))
+		f->file = n->other;
 	if ((warder_mount_op(f->flags) & (WARDER_MNT_MOVE | WARDER_MNT_BIND)) && r->fd2 >= 0 &&
 	    !world_name(o, j, r->fd2, n->other, sizeof(n->other)))
 		f->from = n->other;

@@ -32,6 +32,7 @@ struct override_facts {
 
 	/* Changes of mounts. */
 	const char *from;   /* move, bind: the name of the source, NULL: it has none */
+	const char *file;   /* new: the name of the file in the container that `source` leads to, NULL: none */
 	const char *object; /* umount: the name of what is mounted, NULL: as the target */
 	__u32 is_mount;     /* 1: the target (move: the source) is a mount's root */
 	__u32 at_root;      /* 1: of its mount namespace */
@@ -68,6 +69,7 @@ struct override_decision {
 	__u32 deadline_ms;
 	__u32 rate;
 	const char *bind; /* host path in the image, NULL: none; of a new file system: of what it is in */
+	const char *fuse; /* program that reads the image, a string in the policy's image; NULL: the kernel does */
 	const char *handler; /* ask: whom, a string in the image */
 	int may_perform;  /* ask: 1: nothing stands against it, should the handler say so */
 	char options[2 * EXECUTOR_TEXT_SIZE]; /* as executor_request.text */
@@ -109,6 +111,12 @@ int override_filter_build(int what, struct sock_filter *program, size_t max, siz
 
 /* ------------------------------------------------ override_decide_call.c, for override_decide.c */
 
+/* May a rule of the set (0: any) have a FUSE program read an image that is in the container? `type`: NULL
+ * where it is not known. */
+int override_wants_file(const struct warder_image *img, __u64 set, const char *type);
+/* The rule by which the policy's file rules refuse that access at that name in profile `pr`, -1: their
+ * default does, 0: neither. */
+int override_file_denied(const struct warder_image *img, __u32 pr, const char *name, __u32 access);
 /* Do the values of the call fit those of the rule (nodes, attributes, priorities)? -EPERM with what
  * does not. */
 int override_values_fit(const struct warder_image *img, const struct warder_override *r,

@@ -298,6 +298,9 @@ static void job_make(struct override *o, struct job *j)
 	o->req.ops = j->decision.ops;
 	o->req.attr = j->decision.attr;
 	o->req.owned = j->ctr.userns_owned;
+	o->req.cid = j->out.cid;
+	if (j->decision.fuse)
+		snprintf(o->req.program, sizeof(o->req.program), "%s", j->decision.fuse);
 	memcpy(o->req.fstype, r->fstype, sizeof(o->req.fstype));
 	/* Only for show: a longer one is left out, it is not compared by anything. */
 	if (strlen(r->source) < sizeof(o->req.name))
@@ -645,7 +648,6 @@ static void job_described(struct override *o, struct job *j)
 /* Gives a stopped call to an executor, if the container may have one more. */
 void job_start(struct override *o, struct job *j)
 {
-	const struct warder_icept *ic = &j->out.icept;
 	struct epoll_event ev = { .events = EPOLLIN, .data.u32 = EVENT_JOB + job_index(o, j) };
 
 	if (job_at_once(o, j) < 0)
@@ -656,6 +658,15 @@ void job_start(struct override *o, struct job *j)
 	if (!j->ex)
 		return;
 	j->taken = now_ns();
+	epoll_ctl(o->epoll, EPOLL_CTL_ADD, executor_fd(j->ex), &ev);
+	job_resolve(o, j, NULL);
+	FAULT("copying");
+}
+
+void job_resolve(struct override *o, struct job *j, const char *image)
+{
+	const struct warder_icept *ic = &j->out.icept;
+
 	memset(&o->req, 0, sizeof(o->req));
 	o->req.patient = share_of(o, j->out.cid, j->taken)->left <= 0;
 	o->req.tid = j->tid;
@@ -664,13 +675,15 @@ void job_start(struct override *o, struct job *j)
 	o->req.userns = j->ctr.userns;
 	if (j->listener)
 		notify_request(o, j, &o->req);
-	epoll_ctl(o->epoll, EPOLL_CTL_ADD, executor_fd(j->ex), &ev);
 	o->req.named = !o->loader;
+	if (image)
+		snprintf(o->req.image, sizeof(o->req.image), "%s", image);
+	else if (ic->op == WARDER_OP_MOUNT)
+		o->req.fuse = (__u32)override_wants_file(j->target.image, ic->candidates, NULL);
 	if (job_send(j, o, EXECUTOR_RESOLVE, o->loader ? -1 : j->target.root_fd))
 		job_executor_lost(o, j, "the executor died");
 	else
 		j->state = JOB_RESOLVING;
-	FAULT("copying");
 }
 
 void job_reply(struct override *o, struct job *j)

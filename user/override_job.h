@@ -84,6 +84,7 @@ struct job {
 	__u32 mount_flags; /* MS_*: what mount(2) would have been told */
 	__u64 held[EXECUTOR_HELD_MAX]; /* serials of what the call was compared with */
 	struct token *token; /* that it is about, busy until the job ends */
+	int looked;        /* its image was looked for as well */
 	__u64 given;       /* serial of the one whose descriptor the caller gets */
 };
 
@@ -208,6 +209,8 @@ __u32 icept_cause(const struct warder_icept *ic);
 int job_admit(struct override *o, struct job *j);
 /* Forgets the job, and nothing is told of it. */
 void job_drop(struct override *o, struct job *j);
+/* Has its executor RESOLVE the call; `image`: move_mount: the source of the context, NULL: not wanted. */
+void job_resolve(struct override *o, struct job *j, const char *image);
 /* One step of its executor; 0 or -errno. */
 int job_send(struct job *j, struct override *o, enum executor_step step, int fd);
 

@@ -431,6 +431,12 @@ static int on_move_mount(struct override *o, struct job *j)
 		return 0;
 	}
 	m = &j->token->mount;
+	/* Where the context's source leads is known to the executor only once it is told. */
+	if (!j->looked && override_wants_file(j->target.image, j->out.icept.candidates, m->fstype)) {
+		j->looked = 1;
+		job_resolve(o, j, m->source);
+		return 0;
+	}
 	memcpy(r->fstype, m->fstype, sizeof(m->fstype));
 	memcpy(j->out.icept.type, m->fstype, sizeof(m->fstype));
 	snprintf(r->source, sizeof(r->source), "%s", m->source);

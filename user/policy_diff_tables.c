@@ -536,6 +536,7 @@ static bool same_override(const struct diff *d, __u32 i, __u32 j)
 
 	if (strcmp(image_string(d->img[0], a.bind), image_string(d->img[1], b.bind)) ||
 	    strcmp(image_string(d->img[0], a.handler), image_string(d->img[1], b.handler)) ||
+	    strcmp(image_string(d->img[0], a.fuse), image_string(d->img[1], b.fuse)) ||
 	    strcmp(caller_profile(d->img[0], a.by_profile), caller_profile(d->img[1], b.by_profile)))
 		return false;
 	for (unsigned n = 0; n < WARDER_OPTIONS_MAX; n++) {
@@ -547,6 +548,7 @@ static bool same_override(const struct diff *d, __u32 i, __u32 j)
 	a.bind = !!a.bind;
 	b.bind = !!b.bind;
 	a.rule = b.rule = a.by_profile = b.by_profile = a.handler = b.handler = 0;
+	a.fuse = b.fuse = 0;
 	return !memcmp(&a, &b, sizeof(a));
 }
 

@@ -351,6 +351,8 @@ static int write_rules(struct compiler *c, struct writer *w, struct warder_image
 		err = compiler_string(c, o->bind, &override[i].bind);
 		if (!err)
 			err = compiler_string(c, o->handler, &override[i].handler);
+		if (!err)
+			err = compiler_string(c, o->fuse, &override[i].fuse);
 		for (uint32_t k = 0; !err && k < o->o.options; k++)
 			err = compiler_string(c, o->option_text[k], &override[i].option[k].text);
 	}
@@ -375,6 +377,7 @@ static void strings_place(struct warder_image *img, uint32_t base)
 	for (uint32_t i = 0; i < h->override_.count; i++) {
 		override[i].bind += override[i].bind ? base : 0;
 		override[i].handler += override[i].handler ? base : 0;
+		override[i].fuse += override[i].fuse ? base : 0;
 		for (uint32_t k = 0; k < override[i].options; k++)
 			override[i].option[k].text += override[i].option[k].text ? base : 0;
 	}

@@ -242,6 +242,7 @@ struct policy_override {
 	const char *targets; /* the patterns, joined: equal strings are equal targets */
 	const char *sources;
 	const char *handler;
+	const char *fuse;
 };
 
 struct policy_mount {
@@ -439,6 +440,10 @@ struct fstypes {
 	size_t count;
 };
 void parse_fstypes(struct parser *ps, struct node *n, struct fstypes *ret);
+/* `fuse:` of an override rule on mount, policy_fuse.c: what it says is checked once for all types of the
+ * rule; then the program of one of them, NULL after an error. */
+void parse_fuse(struct parser *ps, struct node *n, const struct fstypes *types);
+const char *fuse_program(const struct node *n, const char *type);
 /* Does an earlier entry match whatever a later one matches? Targets: only equal texts are known to
  * be equal. */
 bool mount_conditions_cover(uint32_t require, uint32_t forbid, const char *type, bool any_target,

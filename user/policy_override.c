@@ -32,9 +32,6 @@ static const struct key override_keys[] = { { "on", true },	   { "type", false }
 					    { "node", false },	   { "priority", false },
 					    { NULL, false } };
 
-/* Keys of the language that say something this version cannot do. */
-static const char *const override_later[] = { "fuse" };
-
 /* The kernel parses what is on these devices or images: hostile bytes reach it. */
 static const char *const image_types[] = { "ext2",  "ext3", "ext4", "xfs",   "erofs",	"squashfs",
 					   "btrfs", "f2fs", "vfat", "ntfs3", "iso9660", "udf" };
@@ -375,6 +372,7 @@ static void check_override_shadow(struct parser *ps, const struct node *n, size_
 		    (a->o.by_profile != WARDER_BY_ANY_PROFILE &&
 		     a->o.by_profile != b->o.by_profile) ||
 		    strcmp(a->bind ? a->bind : "", b->bind ? b->bind : "") || a->o.rate ||
+		    strcmp(a->fuse ? a->fuse : "", b->fuse ? b->fuse : "") ||
 		    strcmp(a->sources, b->sources) ||
 		    p->overrides - first != 1)
 			continue;
@@ -460,7 +458,7 @@ static void read_on(struct parser *ps, struct node *n, void *arg)
 
 /* Which keys a rule on other calls than mount(2) cannot have. */
 static const char *const of_mounts[] = { "type",    "bind",  "flags", "options",	"force",
-					 "source", "image", "trusted_image" };
+					 "source", "image", "trusted_image", "fuse" };
 /* Nor a rule on what has no path. */
 #define OPS_WITH_TARGET                                                                       \
 	(1ull << WARDER_OP_MOUNT | 1ull << WARDER_OP_UMOUNT | 1ull << WARDER_OP_MKNOD |       \
@@ -486,6 +484,7 @@ static void parse_override_mount(struct parser *ps, struct node *n, struct polic
 {
 	struct node *type = map_get(n, "type"), *bind = map_get(n, "bind"), *v;
 	struct node *source = map_get(n, "source"), *image = map_get(n, "image");
+	struct node *fuse = map_get(n, "fuse");
 
 	if (type && bind)
 		parser_error(ps, n,
@@ -495,11 +494,11 @@ static void parse_override_mount(struct parser *ps, struct node *n, struct polic
 		parser_error(ps, n,
 			     "override: a rule on mount needs type (a new file system), bind (a host "
 			     "path) or source (a bind of what is in the container)");
-	else if (source && (type || bind))
+	else if (source && (bind || (type && !fuse)))
 		parser_error(ps, source,
 			     "source: a rule with type or bind has none: the source of a new file "
 			     "system is a name only, and bind is the source");
-	else if (source && !map_get(n, "target"))
+	else if (source && !fuse && !map_get(n, "target"))
 		parser_error(ps, n, "override: a rule on a bind in the container needs source and target");
 	o->o.ops = type ? WARDER_MNT_NEW : WARDER_MNT_BIND;
 	o->o.force = bind ? 0 : MS_NOSUID | MS_NODEV;
@@ -508,7 +507,11 @@ static void parse_override_mount(struct parser *ps, struct node *n, struct polic
 		parse_fstypes(ps, type, types);
 	if (bind)
 		parse_bind(ps, bind, "bind", o);
-	if (image || map_get(n, "trusted_image"))
+	if (fuse)
+		parse_fuse(ps, n, types);
+	if (fuse && image)
+		parse_bind(ps, image, "image", o);
+	else if (!fuse && (image || map_get(n, "trusted_image")))
 		parse_image(ps, n, types, o);
 	v = map_get(n, "flags");
 	if (v)
@@ -526,7 +529,7 @@ static void parse_override_mount(struct parser *ps, struct node *n, struct polic
 	}
 	if (image || map_get(n, "trusted_image"))
 		o->o.force |= MS_RDONLY | MS_NOSUID | MS_NODEV;
-	else if (type)
+	else if (type && !fuse)
 		check_types(ps, type, types, o->o.do_);
 }
 
@@ -534,7 +537,7 @@ static void parse_override_mount(struct parser *ps, struct node *n, struct polic
 static void parse_override_change(struct parser *ps, struct node *n, uint32_t change,
 				  struct policy_override *o)
 {
-	static const char *const of_new[] = { "type", "bind", "image", "trusted_image" };
+	static const char *const of_new[] = { "type", "bind", "image", "trusted_image", "fuse" };
 	static const char *const of_remounts[] = { "options", "force" };
 	struct node *flags = map_get(n, "flags"), *v;
 
@@ -581,6 +584,7 @@ static bool add_entries(struct parser *ps, const struct node *n, uint64_t ops,
 			}
 			o->o.op = op;
 			memcpy(o->o.type, types->type[i], sizeof(o->o.type));
+			o->fuse = fuse_program(n, types->type[i]);
 			*ret_set |= 1ull << p->overrides;
 			p->override[p->overrides++] = *o;
 		}
@@ -612,14 +616,6 @@ void parse_override(struct parser *ps, struct node *n)
 		each_scalar(ps, v, "on", read_on, &on);
 	if (!on.ops || on.skip)
 		return;
-	for (size_t i = 0; i < ARRAY_SIZE(override_later); i++) {
-		v = map_get(n, override_later[i]);
-		if (v) {
-			refuse_word(ps, v, on.optional, "the key %s of an override rule",
-				    override_later[i]);
-			return;
-		}
-	}
 	v = map_get(n, "id");
 	if (v)
 		rule.id = parse_id(ps, v, "id");

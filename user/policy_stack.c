@@ -238,6 +238,7 @@ static void copy_overrides(const struct stack *s, const struct member *m)
 		o.rule = rule_of(m, o.rule);
 		o.bind = string_of(s, m, o.bind);
 		o.handler = string_of(s, m, o.handler);
+		o.fuse = string_of(s, m, o.fuse);
 		for (unsigned k = 0; k < o.options; k++)
 			o.option[k].text = string_of(s, m, o.option[k].text);
 		if (o.by_profile != WARDER_BY_ANY_PROFILE)

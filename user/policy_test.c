@@ -410,7 +410,7 @@ static int run_override(const struct warder_image *img, const struct policy_test
 		.cause = WARDER_CAUSE_CAPABILITY, .same_mntns = 1,
 		.fstype = r->fstype ? r->fstype : "", .source = r->source ? r->source : "none",
 		.data = r->options ? r->options : "", .target = r->unreachable ? NULL : r->path,
-		.from = r->source, .is_mount = 1, .own_fs = 1, .value = "",
+		.from = r->source, .file = r->source, .is_mount = 1, .own_fs = 1, .value = "",
 	};
 	cleanup_free struct override_decision *d = calloc(1, sizeof(*d));
 

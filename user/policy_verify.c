@@ -217,6 +217,9 @@ static const char *verify_override(const struct warder_image *img, const struct 
 		return "fallback of an override";
 	if (o->do_ == WARDER_DO_DENY ? !errno_is_fine(o->value) : o->value > 0x7fffffff)
 		return "value of an override";
+	if (o->fuse && (o->op != WARDER_OP_MOUNT || o->ops != WARDER_MNT_NEW ||
+			o->do_ == WARDER_DO_HANDLER || !string_is_fine(img, o->fuse)))
+		return "FUSE program of an override";
 	if (!o->rule || o->rule > img->h.rule.count || !string_is_fine(img, o->bind) ||
 	    !padded_is_fine(o->type, sizeof(o->type)) || o->options > WARDER_OPTIONS_MAX)
 		return "rule, path or type of an override";

@@ -14,7 +14,15 @@ override:
     target: /mnt/scratch/**
     options: {size: "<=64M"}
     do: perform
+  - on: mount
+    type: [xfs, testfuse]
+    source: /mnt/scratch/*.img
+    fuse: {xfs: testfuse, testfuse: testfuse}
+    target: /mnt/scratch/**
+    deadline: 60s
+    do: perform
 EOF
+echo ok hello >/mnt/scratch/some.img
 printf 'policy: plain\n' >plain.yaml
 
 daemon_start
@@ -23,6 +31,19 @@ is 0 "fsopen, fsconfig, fsmount, move_mount" warder run --policy mounts.yaml -- 
 has 'nosuid,nodev.* - tmpfs none .*size=4096k' "with the rule's flags and the caller's size"
 is 0 "the same in a user namespace" warder run --userns --policy mounts.yaml -- sh -c "$both" sh "$prog"
 has 'nosuid,nodev.* - tmpfs none .*size=4096k' "with the same flags"
+image='"$1" xfs /mnt/scratch/a source=/mnt/scratch/some.img && cat /mnt/scratch/a/file /mnt/scratch/a/report'
+is 0 "an image that a FUSE program reads" warder run --policy mounts.yaml -- sh -c "$image" sh "$prog"
+has '^hello' "with what it makes of it"
+has '^uid 65534 65534 65534 .*bounding 0 privs 1 seccomp 1' "and without rights"
+is 0 "the same in a user namespace" warder run --userns --policy mounts.yaml -- sh -c "$image" sh "$prog"
+has '^uid [1-9][0-9]* .*bounding 0 privs 1 seccomp 1' "as the container's root, which is nobody on the host"
+# Of a type that it knows mount(8) would make a loop device first.
+is 0 "mount(8), by a type of another name" warder run --policy mounts.yaml -- sh -c \
+	'/usr/bin/mount -t testfuse /mnt/scratch/some.img /mnt/scratch/a && cat /mnt/scratch/a/file'
+has '^hello' "makes no loop device for it"
+sed 's/: testfuse/: no-such-program/g' mounts.yaml >missing.yaml
+is 1 "a policy with a program that is not there" warder policy check missing.yaml
+has 'FUSE program no-such-program cannot be used' "is refused"
 is 1 "another target" warder run --policy mounts.yaml -- "$prog" tmpfs /mnt/other size=4M
 has 'step 5: Operation not permitted' "is refused where it is attached"
 is 1 "another type" warder run --policy mounts.yaml -- "$prog" proc /mnt/scratch/a

@@ -15,6 +15,12 @@
 /* rig_wait(): the thread that traced it reaped it first; to the kernel they are one parent. */
 #define RIG_REAPED 249
 
+/* A folder with a file "file" that says "hello", made by mksquashfs 4.5.1; gzip. */
+#define RIG_SQUASHFS_IMAGE                                                                        \
+	"H4sIAAAAAAACA8soLixmYoABJgZGIMnIIMhwgImRgQXIVoDK3IfS16H0fyhIg/LbofRGKH0SSmek5uTkc8kzVNxK" \
+	"Too4dIKBtYBNZEPj0XuHWmdOyMhUSGNLYnB7wXhADKQgoYHBTePskQNnJkybOZmLgSWKcblAQwLUIDYGsNsY5kP5" \
+	"fFAdrBq8DIwCDIo7oeIsDSDyIsMoGAWjYBSMglEwCkbBKBgFo2AUjIJRMArgAAClAEeNABAAAA=="
+
 /* A tmpfs below /mnt/scratch and a bind are performed; the other one stops who is late. */
 extern const char rig_policy[], rig_policy_stop[];
 

@@ -18,11 +18,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* A folder with a file "file" that says "hello", made by mksquashfs 4.5.1 and mkfs.erofs 1.5; gzip. */
-#define SQUASHFS_IMAGE                                                                            \
-	"H4sIAAAAAAACA8soLixmYoABJgZGIMnIIMhwgImRgQXIVoDK3IfS16H0fyhIg/LbofRGKH0SSmek5uTkc8kzVNxK" \
-	"Too4dIKBtYBNZEPj0XuHWmdOyMhUSGNLYnB7wXhADKQgoYHBTePskQNnJkybOZmLgSWKcblAQwLUIDYGsNsY5kP5" \
-	"fFAdrBq8DIwCDIo7oeIsDSDyIsMoGAWjYBSMglEwCkbBKBgFo2AUjIJRMArgAAClAEeNABAAAA=="
+/* The same folder as in RIG_SQUASHFS_IMAGE, made by mkfs.erofs 1.5; gzip. */
 #define EROFS_IMAGE                                                                               \
 	"H4sIAAAAAAACA2NgGAWjYBSMVPDo4dcHAotLHzMD2TwMKgxMWNQwIrHP7ajuLNripjcz8gDzUiWDo5TazwLEbx2Z" \
 	"GLSh/P9AgCyvAqeZ4GxVIFsdylYHuk5PTy8tMycVp/lLGhkZ2JDMR/ZPRmpOTj7XaDoYBaNgFIyCUTAKRsEoGAUj" \
@@ -239,7 +235,7 @@ static int setup(void **state)
 		" && cd " IMAGES " && truncate -s 1M ext4.img && busybox mke2fs -F ext4.img >/dev/null && "
 		"cp ext4.img open.img && chmod 666 open.img && truncate -s 1M junk.img && "
 		"ln -s ext4.img link.img && "
-		"echo " SQUASHFS_IMAGE " | base64 -d | gunzip >squashfs.img && "
+		"echo " RIG_SQUASHFS_IMAGE " | base64 -d | gunzip >squashfs.img && "
 		"echo " EROFS_IMAGE " | base64 -d | gunzip >erofs.img && chmod 644 ext4.img squashfs.img erofs.img "
 		"junk.img");
 	err = rig_setup(state);

@@ -321,6 +321,37 @@ static void test_bind_own(void **state)
 	rig.image = NULL;
 }
 
+/* An image in the container, which a FUSE program reads: it is looked for when it is attached. */
+static void test_fuse(void **state)
+{
+	static const char text[] =
+		"policy: t\noverride: [{on: mount, type: xfs, source: /srv/assets/*.img, fuse: {xfs: testfuse}, "
+		"target: /mnt/scratch/a, deadline: 60s, do: perform}]\n";
+	struct new_mount m = { .type = "xfs", .source = "/srv/assets/ok.img", .target = "/mnt/scratch/a" };
+	__u32 slot = rig_container(text);
+	char line[1024] = "";
+
+	(void)state;
+	rig.image = h_compile(text);
+	h_write("/srv/assets/ok.img", "ok hello\n");
+	assert_int_equal(chmod("/srv/assets/ok.img", 0644), 0);
+	assert_int_equal(run(slot, new_mount, &m), 0);
+	assert_int_equal(rig_mounted("/mnt/scratch/a", line, sizeof(line)), 1);
+	assert_non_null(strstr(line, " ro,nosuid,nodev"));
+	assert_non_null(strstr(line, " - fuse.xfs /srv/assets/ok.img "));
+	assert_int_equal(access("/mnt/scratch/a/report", F_OK), 0);
+	assert_int_equal(umount2("/mnt/scratch/a", 0), 0);
+	m.source = "/srv/assets/missing.img";
+	refused(slot, new_mount, &m, EPERM, 5, "finds no image at /srv/assets/missing.img");
+	m.source = "/srv/images/a.img";
+	refused(slot, new_mount, &m, EPERM, 5, "does not allow the image /srv/images/a.img");
+	m.source = "/srv/assets/ok.img";
+	m.option[0] = "debug";
+	refused(slot, new_mount, &m, EPERM, 3, "does not list option debug");
+	free((void *)rig.image);
+	rig.image = NULL;
+}
+
 /* A file system in an image of the host's: its source is said after fsopen(2). */
 static void test_image(void **state)
 {
@@ -691,8 +722,11 @@ static int as_program(int argc, char **argv)
 	if (!strcmp(argv[1], "bind"))
 		m = (struct new_mount){ .source = argv[2], .target = argc > 3 ? argv[3] : "" };
 	else
-		for (int i = 3; i < argc && i < 7; i++)
-			m.option[i - 3] = argv[i];
+		for (int i = 3, n = 0; i < argc && i < 7; i++)
+			if (!strncmp(argv[i], "source=", 7))
+				m.source = argv[i] + 7;
+			else
+				m.option[n++] = argv[i];
 	err = strcmp(argv[1], "bind") ? new_mount(&m) : bind_mount(&m);
 	if (err)
 		fprintf(stderr, "step %d: %s\n", shared->step, strerror(err));
@@ -704,7 +738,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_tmpfs),	  cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_bind),
-		cmocka_unit_test(test_bind_own),  cmocka_unit_test(test_image),
+		cmocka_unit_test(test_bind_own),  cmocka_unit_test(test_image), cmocka_unit_test(test_fuse),
 		cmocka_unit_test(test_way),
 		cmocka_unit_test(test_capable),
 		cmocka_unit_test(test_arguments), cmocka_unit_test(test_many),

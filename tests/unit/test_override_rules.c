@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #include "../../user/override_internal.h"
+#include "cleanup.h"
 #include "warder_decide.h"
 
 static const char policy_text[] =
@@ -384,6 +385,94 @@ static void test_image_rules(void **state)
 	img = before;
 }
 
+/* Images that a FUSE program reads, in the container and of the host's. */
+static void test_fuse_rules(void **state)
+{
+	static const char text[] =
+		"policy: t\n"
+		"file: [{deny: [write], path: /img/fixed.img}, {deny: [read], path: /img/hidden.img}]\n"
+		"override:\n"
+		"  - {on: mount, type: [ext4, xfs], source: /img/*.img, target: /mnt/s/**, "
+		"fuse: {xfs: /usr/bin/fusexfs, ext4: fuse2fs}, by: {userns: [container, nested]}, do: perform}\n"
+		"  - {on: mount, type: erofs, image: /srv/x.img, target: /mnt/s/**, fuse: {erofs: erofsfuse}, "
+		"do: perform}\n"
+		"  - {on: mount, type: tmpfs, target: /mnt/s/**, do: perform}\n";
+	struct warder_image *before = img;
+
+	(void)state;
+	img = compile(text);
+#undef IMAGE
+#define IMAGE (f.fstype = "ext4", f.source = "a.img", f.file = "/img/a.img")
+	PERFORMS(MOUNT, IMAGE);
+	assert_string_equal(decision.fuse, "fuse2fs");
+	assert_null(decision.bind);
+	assert_int_equal(decision.attr, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
+	PERFORMS(MOUNT, IMAGE; f.fstype = "xfs");
+	assert_string_equal(decision.fuse, "/usr/bin/fusexfs");
+	PERFORMS(MOUNT, IMAGE; f.flags |= MS_RDONLY);
+	assert_int_equal(decision.attr, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
+	/* What the policy has not written to is not written by the program either. */
+	PERFORMS(MOUNT, IMAGE; f.file = "/img/fixed.img");
+	assert_int_equal(decision.attr, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
+	KEEPS(MOUNT, "denies this", IMAGE; f.file = "/img/hidden.img");
+	KEEPS(MOUNT, "does not allow the image /other/a.img", IMAGE; f.file = "/other/a.img");
+	KEEPS(MOUNT, "finds no image at a.img", IMAGE; f.file = NULL);
+	KEEPS(MOUNT, "does not list option debug", IMAGE; f.data = "debug");
+	KEEPS(MOUNT, "own mount namespace only", IMAGE; f.same_mntns = 0);
+	PERFORMS(MOUNT, IMAGE; f.loops = 16);
+	PERFORMS(MOUNT, IMAGE; f.open = 1; f.target = f.file = NULL; f.source = "");
+	/* The host's: by the caller's string, and read-only. */
+	PERFORMS(MOUNT, f.fstype = "erofs", f.source = "/srv/x.img");
+	assert_string_equal(decision.fuse, "erofsfuse");
+	assert_string_equal(decision.bind, "/srv/x.img");
+	assert_int_equal(decision.attr, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
+	KEEPS(MOUNT, "allows only type", f.fstype = "erofs", f.source = f.file = "/img/a.img");
+	PERFORMS(MOUNT, f.fstype = "tmpfs");
+	assert_null(decision.fuse);
+	assert_int_equal(override_wants_file(img, 0, NULL), 1);
+	assert_int_equal(override_wants_file(img, 0, "xfs"), 1);
+	assert_int_equal(override_wants_file(img, 0, "erofs"), 0);
+	assert_int_equal(override_wants_file(img, 1ull << 3, NULL), 0);
+	free(img);
+	img = before;
+}
+
+/* The program must be there, and nobody but root may change it. */
+static void test_fuse_programs(void **state)
+{
+	static const struct {
+		const char *name, *words;
+	} refused[] = {
+		{ "no-such-program", "it is in none of" },
+		{ "/usr/bin/no-such-program", "No such file" },
+		{ "/etc/passwd", "no program that everybody may run" },
+		{ "/usr/bin", "no program that everybody may run" },
+		{ "/tmp/program", "can be written by others than root" },
+		{ "/usr/bin/awk", "is a symbolic link" },
+	};
+	char text[256];
+
+	(void)state;
+	for (size_t i = 0; i <= ARRAY_SIZE(refused); i++) {
+		struct warder_error e = { "" };
+		struct warder_image *one;
+
+		snprintf(text, sizeof(text), "policy: t\noverride:\n  - {on: mount, type: ext4, source: /a, "
+			 "target: /b, fuse: {ext4: \"%s\"}, do: perform}\n",
+			 i < ARRAY_SIZE(refused) ? refused[i].name : "/usr/bin/env");
+		one = compile(text);
+		if (i == ARRAY_SIZE(refused)) {
+			assert_int_equal(override_check_programs(one, &e), 0);
+		} else {
+			assert_int_equal(override_check_programs(one, &e), -EINVAL);
+			if (!strstr(e.text, refused[i].words) || !strstr(e.text, ":3"))
+				fail_msg("%s: %s", refused[i].name, e.text);
+			assert_int_equal(override_check_binds(one, &e), -EINVAL);
+		}
+		free(one);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -392,7 +481,8 @@ int main(void)
 		cmocka_unit_test(test_attribute_rules), cmocka_unit_test(test_name_rules),
 		cmocka_unit_test(test_priority_rules),	cmocka_unit_test(test_handler_rules),
 		cmocka_unit_test(test_steps),		cmocka_unit_test(test_bind_rules),
-		cmocka_unit_test(test_image_rules),
+		cmocka_unit_test(test_image_rules),	cmocka_unit_test(test_fuse_rules),
+		cmocka_unit_test(test_fuse_programs),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

@@ -116,6 +116,32 @@ static const struct policy_error errors[] = {
 	   "options: {errors: '*'}, do: perform}\n", 3, 83, "is not passed on"},
 	{P "override:\n  - {on: mount, bind: /a, image: /a, trusted_image: true, target: /b, "
 	   "do: perform}\n", 3, 34, "needs one type"},
+	{P "override:\n  - {on: mount, type: ext4, source: /a, target: /b, fuse: {xfs: x, ext4: y}, do: perform}\n", 3, 60,
+	 "does not name"},
+	{P "override:\n  - {on: mount, type: ext4, source: /a, target: /b, fuse: {}, do: perform}\n", 3, 59,
+	 "says no program for type ext4"},
+	{P "override:\n  - {on: mount, type: ext4, source: /a, target: /b, fuse: {ext4: a/b}, do: perform}\n", 3, 66,
+	 "expected the name or the absolute path"},
+	{P "override:\n  - {on: mount, type: ext4, source: /a, target: /b, fuse: {ext4: /a/../b}, do: perform}\n", 3, 66,
+	 "expected the name or the absolute path"},
+	{P "override:\n  - {on: mount, type: ext4, source: /a, target: /b, fuse: {ext4: -x}, do: perform}\n", 3, 66,
+	 "expected the name or the absolute path"},
+	{P "override:\n  - {on: mount, type: ext4, source: /a, fuse: {ext4: x}, do: perform}\n", 3, 5,
+	 "a rule with fuse needs target"},
+	{P "override:\n  - {on: mount, type: ext4, target: /b, fuse: {ext4: x}, do: perform}\n", 3, 47,
+	 "needs source (the images"},
+	{P "override:\n  - {on: mount, type: ext4, target: /b, source: /a, image: /c, fuse: {ext4: x}, do: perform}\n", 3, 70,
+	 "needs source (the images"},
+	{P "override:\n  - {on: mount, type: ext4, target: /b, image: c, fuse: {ext4: x}, do: perform}\n", 3, 48,
+	 "absolute host path"},
+	{P "override:\n  - {on: mount, type: ext4, target: /b, source: /a, trusted_image: true, fuse: {ext4: x}, do: perform}\n", 3, 68,
+	 "does not read what a FUSE program does"},
+	{P "override:\n  - {on: mount, type: ext4, target: /b, source: /a, options: {a: '*'}, fuse: {ext4: x}, do: perform}\n", 3, 62,
+	 "none are passed on to a FUSE program"},
+	{P "override:\n  - {on: mount, type: ext4, source: /a, target: /b, fuse: {ext4: x}, do: ask}\n", 3, 74,
+	 "has do: perform"},
+	{P "override:\n  - {on: mount, source: /a, target: /b, fuse: {ext4: x}, do: perform}\n", 3, 47,
+	 "only a rule with type has it"},
 	{P "override:\n  - {on: umount, target: /b, image: /a, do: perform}\n", 3, 37,
 	 "only rules on mount"},
 	{P "override:\n  - {on: mount, source: /a, do: perform}\n", 3, 5, "source and target"},
@@ -637,7 +663,7 @@ static void test_override_fields(void **state)
 static void test_shipped(void **state)
 {
 	static const char *const files[] = {"default", "base/libc", "base/tls", "example-web",
-					    "example-batch", "example-observe"};
+					    "example-batch", "example-observe", "example-images"};
 	const char *const dirs[] = {"policies", NULL};
 
 	(void)state;
