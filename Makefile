@@ -142,7 +142,7 @@ $(BUILD)/faults/%.o: user/%.c
 	@mkdir -p $(@D)
 	$(call msg,CC,$@) $(CC) $(ALL_CFLAGS) -DWARDER_FAULTS -MMD -MP -c $< -o $@
 
-$(BUILD)/tests/kernel/test_faults: tests/kernel/test_faults.c $(KHELP_OBJ) $(FAULT_OBJ) $(BUILD)/libwarder.a
+$(BUILD)/tests/kernel/test_faults $(BUILD)/tests/kernel/test_faults_notify: $(BUILD)/tests/kernel/%: tests/kernel/%.c $(KHELP_OBJ) $(FAULT_OBJ) $(BUILD)/libwarder.a
 	@mkdir -p $(@D)
 	$(call msg,TEST,$@) $(CC) $(TEST_CFLAGS) -DWARDER_FAULTS -Itests/kernel -MMD -MP -MF $@.d $(LDFLAGS) $< $(KHELP_OBJ) \
 	  $(FAULT_OBJ) $(BUILD)/libwarder.a -lcmocka $(LDLIBS) -o $@

@@ -17,6 +17,7 @@
 #include <sys/syscall.h>
 
 #include "cleanup.h"
+#include "fault.h"
 #include "executor_internal.h"
 #include "warder_decide.h"
 
@@ -332,8 +333,10 @@ void give_descriptor(const struct executor_request *req, int listener, int fd,
 		.newfd_flags = req->cloexec ? O_CLOEXEC : 0,
 	};
 
+	FAULT("executor-giving");
 	if (listener < 0 || fd < 0)
 		fail(reply, -EINVAL, "a step out of order");
 	else if (ioctl(listener, SECCOMP_IOCTL_NOTIF_ADDFD, &add) < 0)
 		fail(reply, -errno, "the caller cannot be given a descriptor");
+	FAULT("executor-given");
 }

@@ -21,6 +21,7 @@
 
 #include "calls.h"
 #include "cleanup.h"
+#include "fault.h"
 #include "override_notify.h"
 #include "warder_decide.h"
 
@@ -253,6 +254,7 @@ static int listener_receive(struct override *o, struct listener *l)
 	/* pid 0: a task that our pid namespace does not see. */
 	j = in.n.pid && can_answer(o, call) ? job_new(o) : NULL;
 	inflight_note(o, l, j ? job_index(o, j) : JOBS, in.n.id);
+	FAULT("notified");
 	if (!j) {
 		send_continue(l, in.n.id);
 		return 1;
@@ -325,6 +327,7 @@ int notify_answer(struct job *j, int set, long result)
 		resp.error = (__s32)result;
 	else
 		resp.val = result;
+	FAULT("answering");
 	if (ioctl(j->listener->fd, SECCOMP_IOCTL_NOTIF_SEND, &resp))
 		return -ESRCH; /* it was killed, or interrupted before it was taken up */
 	j->answered = 1;

@@ -1,0 +1,405 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * The supervisor is killed at every step of what it does for a call that a seccomp filter asks about,
+ * by fault points of a test build, and then the keeper. A container mounts by the new API meanwhile: it
+ * never sees ENOSYS, none of its calls waits for ever, and what it was told is what is there, once.
+ */
+#include "override_rig.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "container.h"
+#include "fault.h"
+#include "keeper.h"
+
+#define JOURNAL_PATH "/run/warder-faults-notify.journal"
+#define RUN_DIR "/run/warder-faults-notify"
+#define AT "/mnt/faults"
+#define CALLS 8192
+
+static const char policy[] =
+	"policy: t\ndefaults: {namespace: allow}\n"
+	"override: [{on: mount, type: tmpfs, target: " AT "/**, deadline: 20s, do: perform}]\n";
+
+static struct shared {
+	volatile int listener, go, pause, paused, end;
+	unsigned calls, checked, done, undone, recovered;
+	struct {
+		short result, step;
+	} call[CALLS];
+} *sh;
+
+static struct warder_image *image;
+static struct override_inflight *inflight;
+static int inflight_fd, exe_fd, host_mntns, listener = -1;
+static __u32 slot;
+static pid_t supervisor, hammer_pid;
+static struct override *own; /* in the supervisor */
+
+/* ------------------------------------------------------------------------ the container */
+
+static int mount_new(const char *target, short *ret_step)
+{
+	int fs, mnt = -1;
+
+	*ret_step = 1;
+	fs = fsopen("tmpfs", FSOPEN_CLOEXEC);
+	if (fs < 0)
+		return errno;
+	*ret_step = 2;
+	if (fsconfig(fs, FSCONFIG_SET_STRING, "source", "none", 0))
+		goto out;
+	*ret_step = 3;
+	if (fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0))
+		goto out;
+	*ret_step = 4;
+	mnt = fsmount(fs, FSMOUNT_CLOEXEC, 0);
+	if (mnt < 0)
+		goto out;
+	*ret_step = 5;
+	if (move_mount(mnt, "", AT_FDCWD, target, MOVE_MOUNT_F_EMPTY_PATH))
+		goto out;
+	errno = 0;
+out:;
+	int err = errno;
+
+	close(fs);
+	if (mnt >= 0)
+		close(mnt);
+	return err;
+}
+
+static int hammer(void *arg)
+{
+	struct __user_cap_header_struct h = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct none[2] = { 0 };
+	struct warder_error e = { "" };
+	int fd;
+
+	(void)arg;
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+		return 240;
+	fd = override_filter_install(&e);
+	__atomic_store_n(&sh->listener, fd, __ATOMIC_SEQ_CST);
+	while (!sh->go)
+		usleep(1000);
+	close(fd);
+	if (syscall(SYS_capset, &h, none))
+		return 241;
+	while (!sh->end) {
+		char name[64];
+		unsigned n = sh->calls;
+
+		sh->paused = sh->pause;
+		if (sh->paused) {
+			usleep(2000);
+			continue;
+		}
+		snprintf(name, sizeof(name), AT "/n%u", n);
+		if (mkdir(name, 0700) || n == CALLS)
+			return 242;
+		sh->call[n].result = (short)mount_new(name, &sh->call[n].step);
+		sh->done += !sh->call[n].result;
+		__atomic_store_n(&sh->calls, n + 1, __ATOMIC_SEQ_CST);
+		usleep(5000);
+	}
+	return 0;
+}
+
+/* ----------------------------------------------------------------------- the supervisor */
+
+static int acquire(void *arg, __u64 cid, __u32 its_slot, struct override_target *ret)
+{
+	(void)arg;
+	*ret = (struct override_target){ .cid = cid, .slot = its_slot, .image = image, .userns_fd = -1,
+					 .root_fd = -1 };
+	return 0;
+}
+
+static void release(void *arg, struct override_target *target)
+{
+	(void)arg;
+	(void)target;
+}
+
+static void outcome(void *arg, const struct override_outcome *out)
+{
+	(void)arg;
+	sh->undone += out->undone;
+	sh->recovered += strstr(out->reason, "ended before it") != NULL;
+}
+
+static void take(void *arg, __u64 cid, __u32 its_slot, int fd)
+{
+	(void)arg;
+	override_listen(own, cid, its_slot, fd);
+}
+
+_Noreturn static void supervisor_main(int ready)
+{
+	const struct override_callbacks cb = { .acquire = acquire, .release = release, .outcome = outcome };
+	const struct override_options options = { .journal = JOURNAL_PATH, .inflight = inflight };
+	struct warder_error e = { "" };
+	struct keeper *k;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (setns(host_mntns, CLONE_NEWNS) || override_new(&own, h_load(), &cb, &options, &e) ||
+	    override_start(own, &e) || keeper_open(&k, RUN_DIR, exe_fd, inflight_fd, &e))
+		goto fail;
+	if (listener >= 0) {
+		if (keeper_add(k, h_cid(slot), slot, listener, &e))
+			goto fail;
+		take(NULL, h_cid(slot), slot, listener);
+	} else if (keeper_each(k, take, NULL, &e) != 1) {
+		goto fail;
+	}
+	if (write(ready, "x", 1) != 1)
+		_exit(1);
+	for (;;)
+		pause();
+fail:
+	fprintf(stderr, "# %s\n", e.text);
+	_exit(1);
+}
+
+static void supervisor_start(void)
+{
+	int ready[2];
+	char byte;
+
+	assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
+	supervisor = fork();
+	if (!supervisor)
+		supervisor_main(ready[1]);
+	close(ready[1]);
+	assert_int_equal(read(ready[0], &byte, 1), 1);
+	close(ready[0]);
+	/* From here on only it and the keeper have the listener. */
+	if (listener >= 0)
+		close(listener);
+	listener = -1;
+}
+
+/* --------------------------------------------------------------------------- looking at it */
+
+static void hammer_pause(int pause)
+{
+	sh->pause = pause;
+	/* A call that waits for ever never lets it say so. */
+	for (int i = 0; pause && !sh->paused; i++) {
+		if (i == 3000)
+			fail_msg("a call of the container is not answered: step %d",
+				 sh->call[sh->calls].step);
+		usleep(10000);
+	}
+}
+
+static void journal_is_empty(void)
+{
+	struct journal_entry entry;
+	struct warder_error e;
+	struct journal *j;
+	int used = 1;
+
+	assert_int_equal(journal_open(&j, JOURNAL_PATH, &e), 0);
+	for (int i = 0; i < 1000 && used; i++) {
+		used = 0;
+		for (unsigned k = 0; k < JOURNAL_PLACES; k++)
+			used += journal_read(j, k, &entry);
+		usleep(used ? 10000 : 30000);
+	}
+	journal_close(j);
+	assert_int_equal(used, 0);
+}
+
+static void calls_check(const char *where)
+{
+	for (; sh->checked < sh->calls; sh->checked++) {
+		int err = sh->call[sh->checked].result, there;
+		char name[64];
+
+		snprintf(name, sizeof(name), AT "/n%u", sh->checked);
+		there = rig_mounted(name, NULL, 0);
+		if (err && err != EPERM)
+			fail_msg("%s: errno %d at step %d", where, err, sh->call[sh->checked].step);
+		if (there != !err)
+			fail_msg("%s: %s is there %d times, its caller was told %d at step %d", where, name,
+				 there, err, sh->call[sh->checked].step);
+		if (there)
+			assert_int_equal(umount2(name, MNT_DETACH), 0);
+		rmdir(name);
+	}
+}
+
+/* Until it has succeeded `n` times more. */
+static void succeeds(unsigned n)
+{
+	unsigned before = sh->done;
+
+	hammer_pause(0);
+	for (int i = 0; sh->done < before + n; i++) {
+		if (i == 6000)
+			fail_msg("%u mounts of %u succeed", sh->done - before, n);
+		usleep(10000);
+	}
+	hammer_pause(1);
+}
+
+static const struct point {
+	const char *name;
+	int after; /* the how manieth time: one mount has five calls */
+	unsigned undone, recovered;
+} points[] = {
+	{ "notified", 1, 0, 0 },	  { "notified", 5, 0, 0 },
+	{ "copying", 1, 0, 0 },		  { "executor-copied", 1, 0, 0 },
+	{ "decided", 1, 0, 0 },		  { "executor-giving", 1, 0, 0 },
+	{ "executor-given", 1, 0, 0 },	  { "answering", 1, 0, 0 },
+	{ "executor-made", 1, 0, 0 },	  { "made", 1, 0, 0 },
+	/* Written down, and not attached yet: there is nothing to take back, and an event. */
+	{ "journaled", 1, 0, 1 },	  { "executor-attached", 1, 1, 1 },
+	{ "performed", 1, 1, 1 },	  { "before-answer", 1, 1, 1 },
+	{ "after-answer", 1, 0, 1 },
+};
+
+static void test_points(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(points) / sizeof(points[0]); i++) {
+		const struct point *p = &points[i];
+		int status;
+
+		strcpy(fault_plan->name, p->name);
+		fault_plan->hit = 0;
+		fault_plan->after = p->after;
+		fault_plan->victim = supervisor;
+		sh->undone = sh->recovered = 0;
+		hammer_pause(0);
+		for (int t = 0; !__atomic_load_n(&fault_plan->hit, __ATOMIC_ACQUIRE); t++) {
+			if (t == 3000)
+				fail_msg("%s was not reached by %u calls", p->name, sh->calls);
+			usleep(10000);
+		}
+		assert_int_equal(waitpid(supervisor, &status, 0), supervisor);
+		strcpy(fault_plan->name, "");
+		supervisor_start();
+		hammer_pause(1);
+		journal_is_empty();
+		calls_check(p->name);
+		if (sh->undone != p->undone || sh->recovered != p->recovered)
+			fail_msg("%s: %u were taken back, %u found in the journal", p->name, sh->undone,
+				 sh->recovered);
+		/* The next one answers. */
+		succeeds(1);
+		calls_check(p->name);
+	}
+	print_message("# %u calls, %u mounts\n", sh->calls, sh->done);
+}
+
+static pid_t keeper_pid(void)
+{
+	DIR *d = opendir("/proc");
+	struct dirent *e;
+	pid_t found = 0;
+
+	assert_non_null(d);
+	while ((e = readdir(d))) {
+		char path[300], comm[32] = "";
+		FILE *f;
+
+		snprintf(path, sizeof(path), "/proc/%.20s/comm", e->d_name);
+		f = atoi(e->d_name) ? fopen(path, "r") : NULL;
+		if (f && fgets(comm, sizeof(comm), f) && !strcmp(comm, "warder-keeper\n"))
+			found = atoi(e->d_name);
+		if (f)
+			fclose(f);
+	}
+	closedir(d);
+	return found;
+}
+
+/* The keeper is killed: as long as there is a supervisor the container does not notice. */
+static void test_keeper(void **state)
+{
+	pid_t pid = keeper_pid();
+
+	(void)state;
+	assert_true(pid > 0);
+	assert_int_equal(kill(pid, SIGKILL), 0);
+	succeeds(3);
+	calls_check("without a keeper");
+}
+
+static int setup(void **state)
+{
+	struct warder_error e = { "" };
+	int pidfd;
+
+	(void)state;
+	setenv("WARDER_EMULATED", "1", 1);
+	unlink(JOURNAL_PATH);
+	image = h_compile(policy);
+	sh = mmap(NULL, sizeof(*sh), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	inflight_fd = memfd_create("inflight", MFD_CLOEXEC);
+	if (!image || sh == MAP_FAILED || fault_prepare() || inflight_fd < 0 ||
+	    ftruncate(inflight_fd, OVERRIDE_INFLIGHT_SIZE))
+		return -1;
+	inflight = mmap(NULL, OVERRIDE_INFLIGHT_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, inflight_fd, 0);
+	exe_fd = container_seal_exe(&e);
+	if (inflight == MAP_FAILED || exe_fd < 0)
+		return -1;
+	h_load();
+	host_mntns = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+	h_shell("mkdir -p " AT " " RUN_DIR);
+	if (host_mntns < 0 || unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
+	    mount("none", AT, "tmpfs", 0, NULL))
+		return -1;
+	slot = rig_container(policy);
+	sh->pause = 1;
+	hammer_pid = h_start((int)slot, hammer, NULL);
+	for (int i = 0; i < 30000 && !sh->listener; i++)
+		usleep(1000);
+	pidfd = (int)syscall(SYS_pidfd_open, hammer_pid, 0);
+	listener = (int)syscall(SYS_pidfd_getfd, pidfd, sh->listener, 0);
+	close(pidfd);
+	if (listener < 0)
+		return -1;
+	supervisor_start();
+	sh->go = 1;
+	hammer_pause(1);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	sh->end = 1;
+	rig_wait(hammer_pid);
+	kill(supervisor, SIGKILL);
+	waitpid(supervisor, NULL, 0);
+	unlink(JOURNAL_PATH);
+	free(image);
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_points), cmocka_unit_test(test_keeper) };
+
+	keeper_main(argc, argv);
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
