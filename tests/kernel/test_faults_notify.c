@@ -94,7 +94,7 @@ static int hammer(void *arg)
 	(void)arg;
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
 		return 240;
-	fd = override_filter_install(&e);
+	fd = override_filter_install(OVERRIDE_FILTER_MOUNT, &e);
 	__atomic_store_n(&sh->listener, fd, __ATOMIC_SEQ_CST);
 	while (!sh->go)
 		usleep(1000);

@@ -3,7 +3,8 @@
  * Containers that change a supervised call while it is looked at, call without a break, and are
  * signalled, frozen and killed meanwhile. What they have obtained is looked at from outside.
  *
- * WARDER_STRESS_ATTEMPTS=1000000 and WARDER_STRESS_REFUSALS=100000 make it long.
+ * WARDER_STRESS_ATTEMPTS=1000000 and WARDER_STRESS_REFUSALS=100000 make it long: TEST_LIMIT=3000
+ * seconds are enough.
  */
 #include "override_rig.h"
 
