@@ -28,22 +28,28 @@ static __always_inline __u32 *key_mark(__u64 at)
 	return &key_marks[((__u32)at * 0x9e3779b1u) >> (32 - KEY_MARK_BITS)];
 }
 
-/* 0: it has none. */
+/* 0: it has none. `at` may be a key_ref_t, whose lowest bit says whether the task possesses the key: both
+ * are marked, so that lookups need not mask it. */
 static __always_inline int key_may_have_tag(__u64 at)
 {
 	return *key_mark(at) != 0;
 }
 
+static __always_inline void key_mark_change(__u64 at, int by)
+{
+	__sync_fetch_and_add(key_mark(at), by);
+	__sync_fetch_and_add(key_mark(at | 1), by);
+}
+
 /* 0, or an error of the map. */
 static __always_inline long key_tag_put(__u64 at, const struct warder_key_tag *tag)
 {
-	__u32 *n = key_mark(at);
 	long err;
 
-	__sync_fetch_and_add(n, 1);
+	key_mark_change(at, 1);
 	err = bpf_map_update_elem(&warder_keys, &at, tag, BPF_NOEXIST);
 	if (err)
-		__sync_fetch_and_add(n, -1);
+		key_mark_change(at, -1);
 	return err;
 }
 
@@ -53,7 +59,7 @@ static __always_inline long key_tag_drop(__u64 at)
 	long err = bpf_map_delete_elem(&warder_keys, &at);
 
 	if (!err)
-		__sync_fetch_and_add(key_mark(at), -1);
+		key_mark_change(at, -1);
 	return err;
 }
 

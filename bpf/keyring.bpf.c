@@ -758,7 +758,7 @@ int warder_key_permission(unsigned long long *ctx)
 {
 	int allowed;
 
-	if (__builtin_expect(!current_is_plain() || key_may_have_tag(key_argument(ctx, 0) & ~1ull), 0))
+	if (__builtin_expect(!current_is_plain() || key_may_have_tag(key_argument(ctx, 0)), 0))
 		return key_permission_found(ctx);
 	/* Made here, and not before the call above: a register saved for it costs four instructions. */
 	asm volatile("%0 = 0" : "=r"(allowed));

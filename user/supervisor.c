@@ -218,7 +218,8 @@ static int supervisor_make_dirs(struct supervisor *s, struct warder_error *reter
 static void supervisor_remove_dirs(struct supervisor *s)
 {
 	static const char *const files[] = { CONTROL_SOCKET, UPCALL_SOCKET, KEEPER_SOCKET,
-					     "containers/exited.json", "override.journal" };
+					     "containers/exited.json", "override.journal",
+					     "fuse.lock" };
 	static const char *const dirs[] = { "containers", "stage.mask", "stage" };
 	char path[PATH_MAX];
 

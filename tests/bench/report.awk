@@ -110,11 +110,13 @@ function goal_free(k, what, c, list, least,    n, i, part, x, worst, allowed) {
 	goal(k, what, sprintf("%.1f", worst), sprintf("<= %.1f", allowed), worst <= allowed)
 }
 
-function judge(    i, k, x, y) {
+function judge(    i, j, k, x, y, part) {
 	for (i = 1; i <= nk; i++) {
 		k = kernels[i]
 		goal_ratio(k, "untagged adds at most 1.25 of what empty programs add (aim: 1.05), open and rename",
 			   "untagged", "empty", "open2 open6 open20 rename", 1.25)
+		for (j = split("tcp-connect unix-connect request_key add_key", part, " "); j; j--)
+			goal_ratio(k, "the same, " part[j], "untagged", "empty", part[j], 1.25)
 		goal_free(k, "reads and writes of open files cost nothing", "tagged-64", "pread read pwrite", 2)
 		goal_free(k, "stat costs nothing", "tagged-64", "stat", 10)
 		goal_ratio(k, "open+close at depth 6 adds at most 0.65 of AppArmor's", "tagged-64", "apparmor-64", "open6", 0.65)
