@@ -259,7 +259,7 @@ wait "$s" 2>/dev/null
 # --- exit status of a process that is not the supervisor's child
 warder wait plain > waited 2>&1 &
 waiter=$!
-echo 'exit 7' > "$work/t/a/ask"
+echo 'exit 7' > "$work/t/a/.ask" && mv "$work/t/a/.ask" "$work/t/a/ask"
 await nobody plain
 ok $? "end: with its last task"
 wait $waiter
