@@ -182,6 +182,7 @@ struct policy_event {
 	int err;
 	const char *why;
 	const char *profile;
+	const char *transition; /* exec: the profile that it led to, NULL: none */
 	const char *program;
 	const char *container;
 	const char *where; /* file:line of the deciding rule, NULL: none */
@@ -227,19 +228,33 @@ void observations_done(struct observations *o);
 
 /* ------------------------------------------------------------------- learn */
 
+/* What was done with the recording, in requests. */
+struct learn_report {
+	unsigned long requests;       /* learned from */
+	unsigned long refused;        /* left out, as they were refused */
+	unsigned long not_text;       /* left out: a name that is not UTF-8 or no policy can hold */
+	unsigned long odd_profiles;   /* left out: of a profile that is called like none */
+	unsigned long contradictions; /* refused once and allowed by what was learned exactly */
+	unsigned long forks;          /* of programs that led to more than one profile */
+	unsigned long taken_back;     /* patterns that allowed what was refused or is a secret's name */
+};
+
 struct learn_options {
 	const char *name;     /* of the policy */
 	unsigned threshold;   /* different names in one folder before they become a pattern */
 	const char *container; /* only of this one; NULL: all */
+	struct learn_report *report; /* NULL: not wanted */
 };
 #define LEARN_THRESHOLD 5
 
-/* Patterns of names that are never generalised. NULL-terminated. */
+/* Names that are never generalised, whatever their case: with a slash, paths; without, those of files
+ * and folders anywhere. NULL-terminated. */
 extern const char *const learn_never[];
 bool learn_is_never(const char *path);
 
-/* The policy's text, checked: it compiles and allows all that it was learned from. -EINVAL with
- * the reason when that cannot be; the caller frees it. */
+/* The policy's text, checked: it compiles, allows all that it was learned from, and no pattern in it
+ * allows what the recording says was refused, or a name of learn_never. -EINVAL with the reason
+ * when that cannot be; the caller frees it. */
 int policy_learn(const struct observations *o, const struct learn_options *options,
 		 char **ret_text, struct warder_error *reterr);
 

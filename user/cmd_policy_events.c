@@ -212,9 +212,26 @@ static const char learn_usage[] =
 	"       warder policy learn --list-never\n"
 	"\n"
 	"Writes a policy that allows what was recorded (lines of `warder events --json`, standard\n"
-	"input by default): what mode learn saw and what mode audit let pass. Refused requests are\n"
-	"left out. Names become patterns only where at least --threshold (5) different ones were\n"
-	"seen with the same accesses; those of --list-never never do.\n";
+	"input by default): what mode learn saw and what mode audit let pass, grouped by profile.\n"
+	"Refused requests are left out. Names become patterns only where at least --threshold (5)\n"
+	"different ones were seen with the same accesses; those of --list-never never do, and no\n"
+	"pattern allows what was refused. What was left out is told.\n";
+
+static void told(unsigned long count, const char *what)
+{
+	if (count)
+		fprintf(stderr, "warder policy learn: %lu %s\n", count, what);
+}
+
+/* The text says it, too; who only looks for errors sees it here. */
+static void tell_left_out(const struct learn_report *r)
+{
+	told(r->not_text, "requests left out: their names are not UTF-8, or no policy can hold them");
+	told(r->odd_profiles, "requests left out: their profiles are called like none");
+	told(r->taken_back, "patterns not made: something there was refused, or has the name of a secret");
+	told(r->contradictions, "refusals are allowed: the same was allowed at another time");
+	told(r->forks, "executions led to another profile than the first of that program");
+}
 
 static bool name_is_good(const char *name)
 {
@@ -234,6 +251,7 @@ int cmd_policy_learn(int argc, char **argv)
 						 { "help", no_argument, NULL, 'h' },
 						 { NULL, 0, NULL, 0 } };
 	struct learn_options learn = { .name = "learned", .threshold = LEARN_THRESHOLD };
+	struct learn_report report = { 0 };
 	struct observations o = { 0 };
 	struct warder_error e = { "" };
 	cleanup_free char *text = NULL;
@@ -275,11 +293,14 @@ int cmd_policy_learn(int argc, char **argv)
 		return policy_usage_error(EXIT_USAGE, optind != argc ?
 							      "learn: --from EVENTS, please" :
 							      "learn: --name: letters, digits, . _ -");
+	learn.report = &report;
 	status = read_events(from, &o);
 	if (!status && policy_learn(&o, &learn, &text, &e)) {
 		fprintf(stderr, "warder policy learn: %s\n", e.text[0] ? e.text : "out of memory");
 		status = EXIT_WARDER;
 	}
+	if (!status)
+		tell_left_out(&report);
 	if (!status && (fputs(text, stdout) < 0 || fflush(stdout)))
 		status = EXIT_WARDER;
 	observations_done(&o);

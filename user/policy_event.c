@@ -269,6 +269,7 @@ static const char *read_event(struct json_object *o, struct policy_event *e)
 	e->program = text_of(o, "program");
 	e->container = text_of(o, "container");
 	e->profile = text_of(o, "profile");
+	e->transition = text_of(o, "transition");
 	e->action = action && !strcmp(action, "deny") ? WARDER_DENY :
 		    action && !strcmp(action, "audit") ? WARDER_AUDIT : WARDER_ALLOW;
 	e->err = err && e->action != WARDER_ALLOW ? errno_from_name(err) : 0;
@@ -369,7 +370,8 @@ static bool same(const struct policy_event *a, const struct policy_event *b)
 	       x->device_minor == y->device_minor && a->learn == b->learn &&
 	       a->action == b->action && a->err == b->err && same_text(x->path, y->path) &&
 	       same_text(x->fstype, y->fstype) && same_text(x->peer_name, y->peer_name) &&
-	       same_text(a->profile, b->profile) && same_text(a->program, b->program) &&
+	       same_text(a->profile, b->profile) &&
+	       same_text(a->transition, b->transition) && same_text(a->program, b->program) &&
 	       same_text(a->container, b->container) && same_text(a->where, b->where) &&
 	       !memcmp(&x->address, &y->address, sizeof(x->address));
 }

@@ -1,170 +1,27 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * Recorded requests -> a policy for a person to review: what was seen, how often and by whom, and
- * names made into patterns only where enough different ones were seen, never those of secrets.
- * The text is compiled and put to every request it was learned from before anybody gets it.
+ * Recorded requests -> a policy for a person to review: what was seen, how often and by whom, in
+ * which profile, and names made into patterns only where enough different ones were seen, never
+ * those of secrets. The text is compiled; all that it was learned from must be allowed by it, and
+ * what the recording says was refused must not be allowed by a pattern: else that is taken back.
  */
 #include <errno.h>
-#include <fnmatch.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cleanup.h"
-#include "policy_internal.h"
-#include "policy_tools.h"
-
-/* A path of one of these stays as it is, and no pattern is made that a name of theirs matches.
- * '*' is any run here, slashes included. */
-const char *const learn_never[] = {
-	"/etc/shadow*",	   "/etc/gshadow*",   "/etc/sudoers*", "/etc/ssh/*",  "/etc/ssl/private/*",
-	"/etc/krb5*",	   "/etc/security/*", "*/.ssh/*",      "*/.gnupg/*",  "*/.aws/*",
-	"*/.kube/*",	   "*/.docker/*",     "*/.netrc",      "*/.pgpass",   "*/.bash_history",
-	"/run/secrets/*",  "/var/run/secrets/*", "*.key",      "*.pem",	      "*.p12",
-	"*.sock",	   "*id_rsa*",	      "*id_ed25519*",  "*secret*",    "*token*",
-	"*passw*",	   "*credential*",    "/proc/sys/*",   "/proc/sys*",  "/proc/kcore",
-	"/proc/kallsyms",  "/sys/*",	      "/dev/*",	       "/boot/*",     "/root/*",
-	NULL,
-};
-
-/* In a path: what was generalised. Names with these bytes are left as they are. */
-#define ANY '\x01'    /* * */
-#define NUMBER '\x02' /* [0-9]* */
-
-struct item {
-	char *path;
-	__u32 mask;
-	unsigned long count;
-	unsigned names;
-	bool never, dropped;
-	char programs[48];
-	char *key; /* of the pass under way */
-};
-
-struct line {
-	enum warder_class class_;
-	char *text; /* the rule */
-	unsigned long count;
-	char programs[48];
-};
-
-struct learner {
-	const struct observations *o;
-	const struct learn_options *options;
-	struct item *item;
-	size_t items, items_cap;
-	struct line *line;
-	size_t lines, lines_cap;
-	unsigned long requests, denied;
-	int err;
-};
-
-bool learn_is_never(const char *path)
-{
-	for (size_t i = 0; learn_never[i]; i++)
-		if (!fnmatch(learn_never[i], path, 0))
-			return true;
-	return false;
-}
-
-/* ------------------------------------------------------------------- patterns */
-
-static bool pattern_matches(const char *p, const char *s)
-{
-	for (; *p; p++, s++) {
-		if (*p == NUMBER) {
-			if (*s < '0' || *s > '9')
-				return false;
-		} else if (*p != ANY) {
-			if (*p != *s)
-				return false;
-			continue;
-		}
-		for (size_t n = 0;; n++) {
-			if (pattern_matches(p + 1, s + n))
-				return true;
-			if (!s[n] || s[n] == '/')
-				return false;
-		}
-	}
-	return !*s;
-}
-
-/* Would the pattern also match a name that is never generalised? Each entry stands for itself,
- * and for itself with something in place of its stars. */
-static bool pattern_is_forbidden(const char *pattern)
-{
-	char sample[2 * WARDER_PATH_MAX], plain[WARDER_PATH_MAX];
-	const char *slash = strrchr(pattern, '/');
-	size_t n = 0;
-
-	for (const char *p = pattern; *p && n < sizeof(plain) - 1; p++)
-		plain[n++] = *p == ANY ? 'x' : *p == NUMBER ? '1' : *p;
-	plain[n] = 0;
-	if (learn_is_never(plain))
-		return true;
-	for (size_t i = 0; learn_never[i]; i++) {
-		const char *never = learn_never[i];
-
-		/* "*.key" may lie in any folder: such a name is kept apart when it is seen. */
-		if (never[0] != '/' || !slash)
-			continue;
-		for (unsigned with = 0; with < 2; with++) {
-			n = 0;
-			for (const char *p = never; *p && n < sizeof(sample) - 2; p++) {
-				if (*p != '*')
-					sample[n++] = *p;
-				else if (with)
-					sample[n++] = 'x';
-			}
-			sample[n] = 0;
-			if (pattern_matches(pattern, sample))
-				return true;
-		}
-	}
-	return false;
-}
-
-/* As a YAML scalar. */
-static void put_pattern(FILE *f, const char *path)
-{
-	char buf[4 * WARDER_PATH_MAX];
-
-	if (!strchr(path, ANY) && !strchr(path, NUMBER)) {
-		fputs(request_quote(path, true, buf, sizeof(buf)), f);
-		return;
-	}
-	fputc('"', f);
-	for (; *path; path++) {
-		unsigned char c = (unsigned char)*path;
-
-		if (c == ANY)
-			fputc('*', f);
-		else if (c == NUMBER)
-			fputs("[0-9]*", f);
-		else if (strchr("?*[]{},", c))
-			fprintf(f, "\\\\%c", c);
-		else if (c == '\\')
-			fputs("\\\\\\\\", f);
-		else if (c == '"')
-			fputs("\\\"", f);
-		else if (c < 0x20 || c == 0x7f)
-			fprintf(f, "\\x%02x", c);
-		else
-			fputc(c, f);
-	}
-	fputc('"', f);
-}
+#include "policy_learn.h"
 
 /* ------------------------------------------------------------------- evidence */
 
-static void add_program(char programs[48], const char *program)
+void learn_add_program(char programs[48], const char *program)
 {
 	char clean[20];
 	size_t n = 0, used = strlen(programs);
 
 	for (; program && *program && n < sizeof(clean) - 1; program++)
-		clean[n++] = (unsigned char)*program > 0x20 && *program != 0x7f && *program != '#' ?
-				     *program : '?';
+		clean[n++] = (unsigned char)*program > 0x20 && (unsigned char)*program < 0x7f &&
+					     *program != '#' ? *program : '?';
 	clean[n] = 0;
 	if (!n || strstr(programs, clean))
 		return;
@@ -174,64 +31,159 @@ static void add_program(char programs[48], const char *program)
 		strcat(programs, ", ...");
 }
 
-/* Paths come sorted: an equal one is the last. */
-static void add_item(struct learner *l, const struct observation *o)
+/* The profile that an exec led to. */
+static void add_transition(struct learner *all, struct learn_item *it, const char *to,
+			   unsigned long count)
 {
-	const struct policy_request *r = &o->event.request;
-	struct item *it = l->items ? &l->item[l->items - 1] : NULL;
-
-	if (it && !strcmp(it->path, r->path)) {
-		it->mask |= r->access;
-		it->count += o->count;
-		add_program(it->programs, o->event.program);
+	if (!to)
+		return;
+	if (it->to && strcmp(it->to, to)) {
+		all->report.forks++;
 		return;
 	}
-	if (vector_grow(&l->item, l->items, &l->items_cap, sizeof(*l->item))) {
-		l->err = -ENOMEM;
-		return;
-	}
-	it = &l->item[l->items];
-	*it = (struct item) { .path = strdup(r->path), .mask = r->access, .count = o->count,
-			      .names = 1,
-			      .never = learn_is_never(r->path) || strchr(r->path, ANY) ||
-				       strchr(r->path, NUMBER) };
-	if (!it->path) {
-		l->err = -ENOMEM;
-		return;
-	}
-	add_program(it->programs, o->event.program);
-	l->items++;
+	it->to = to;
+	it->to_count += count;
 }
 
-static void add_line(struct learner *l, enum warder_class class_, const char *text,
-		     unsigned long count, const char *program)
+/* Paths come sorted: an equal one is the last. */
+static void add_item(struct learner *all, struct learn_profile *l, const struct observation *o,
+		     const char *to)
+{
+	const struct policy_request *r = &o->event.request;
+	struct learn_item *it = l->items ? &l->item[l->items - 1] : NULL;
+
+	if (!it || strcmp(it->path, r->path)) {
+		if (vector_grow(&l->item, l->items, &l->items_cap, sizeof(*l->item))) {
+			all->err = -ENOMEM;
+			return;
+		}
+		it = &l->item[l->items];
+		*it = (struct learn_item) { .path = strdup(r->path), .names = 1,
+					    .never = learn_is_never(r->path) ||
+						     r->path[strcspn(r->path, "\1\2\3")] };
+		if (!it->path) {
+			all->err = -ENOMEM;
+			return;
+		}
+		l->items++;
+	}
+	it->mask |= r->access;
+	it->count += o->count;
+	learn_add_program(it->programs, o->event.program);
+	add_transition(all, it, to, o->count);
+}
+
+static void add_line(struct learner *all, struct learn_profile *l, enum warder_class class_,
+		     const char *text, unsigned long count, const char *program)
 {
 	for (size_t k = 0; k < l->lines; k++)
 		if (l->line[k].class_ == class_ && !strcmp(l->line[k].text, text)) {
 			l->line[k].count += count;
-			add_program(l->line[k].programs, program);
+			learn_add_program(l->line[k].programs, program);
 			return;
 		}
 	if (vector_grow(&l->line, l->lines, &l->lines_cap, sizeof(*l->line))) {
-		l->err = -ENOMEM;
+		all->err = -ENOMEM;
 		return;
 	}
-	l->line[l->lines] = (struct line) { .class_ = class_, .text = strdup(text), .count = count };
+	l->line[l->lines] = (struct learn_line) { .class_ = class_, .text = strdup(text),
+						  .count = count };
 	if (!l->line[l->lines].text) {
-		l->err = -ENOMEM;
+		all->err = -ENOMEM;
 		return;
 	}
-	add_program(l->line[l->lines++].programs, program);
+	learn_add_program(l->line[l->lines++].programs, program);
 }
 
-/* Is this something that a policy should allow? What was refused was not needed. */
-static bool is_evidence(const struct learner *l, const struct observation *o)
+static bool is_of_container(const struct learner *l, const struct observation *o)
 {
 	const char *container = l->options->container;
 
-	if (container && (!o->event.container || strcmp(o->event.container, container)))
+	return !container || (o->event.container && !strcmp(o->event.container, container));
+}
+
+/* What was refused was not needed, and must stay refused. */
+static bool is_refused(const struct observation *o)
+{
+	return !o->event.learn && o->event.action == WARDER_DENY;
+}
+
+/* Can a policy speak of it? A name that is no path, not UTF-8, or one of a peer or file system that
+ * is none, would make all of the text unusable. */
+static bool is_expressible(const struct policy_request *r)
+{
+	static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+	size_t n;
+
+	if (r->peer_name && (r->peer_name[0] == '.' || r->peer_name[0] == '-' ||
+			     r->peer_name[strspn(r->peer_name, letters)]))
 		return false;
-	return o->event.learn || o->event.action != WARDER_DENY;
+	if (r->fstype && r->fstype[strspn(r->fstype, letters)])
+		return false;
+	if (!r->path || r->unreachable)
+		return true;
+	if (!learn_is_text(r->path))
+		return false;
+	if (r->abstract || !strcmp(r->path, "/"))
+		return true;
+	for (const char *p = r->path; *p; p += n) {
+		if (*p++ != '/')
+			return false;
+		n = strcspn(p, "/");
+		if (!n || n > 255 || (n == 1 && p[0] == '.') || (n == 2 && p[0] == '.' && p[1] == '.'))
+			return false;
+	}
+	return true;
+}
+
+/* Of a container with several policies the profiles are written as "shop+-"; here they become
+ * one policy's, and their combination a profile of its own. False: none can be called so. */
+static bool profile_name(const char *name, char buf[WARDER_NAME_SIZE])
+{
+	size_t n = 0;
+
+	for (const char *p = name ? name : ""; *p; p++) {
+		const char *put = p[0] == '-' && (p == name || p[-1] == '+') && (!p[1] || p[1] == '+') ?
+					  "top" : NULL;
+
+		if (n + 4 >= WARDER_NAME_SIZE)
+			return false;
+		if (put)
+			n += (size_t)sprintf(buf + n, "%s", put);
+		else
+			buf[n++] = *p == '+' ? '.' : *p;
+	}
+	buf[n] = 0;
+	return buf[0] != '.' && buf[0] != '-' &&
+	       !buf[strspn(buf, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")];
+}
+
+static struct learn_profile *find_profile(struct learner *l, const char *name)
+{
+	for (size_t i = 0; i < l->profiles; i++)
+		if (!strcmp(l->profile[i].name, name))
+			return &l->profile[i];
+	return NULL;
+}
+
+static struct learn_profile *get_profile(struct learner *l, const char *name)
+{
+	struct learn_profile *p = find_profile(l, name);
+
+	if (p)
+		return p;
+	if (vector_grow(&l->profile, l->profiles, &l->profiles_cap, sizeof(*l->profile))) {
+		l->err = -ENOMEM;
+		return NULL;
+	}
+	p = &l->profile[l->profiles];
+	*p = (struct learn_profile) { .name = strdup(name) };
+	if (!p->name) {
+		l->err = -ENOMEM;
+		return NULL;
+	}
+	l->profiles++;
+	return p;
 }
 
 static int compare_observations(const void *a, const void *b)
@@ -244,388 +196,116 @@ static int compare_observations(const void *a, const void *b)
 	return by ? by : x->first_line < y->first_line ? -1 : x->first_line > y->first_line;
 }
 
+/* NULL: it is left out. */
+static struct learn_profile *profile_of(struct learner *l, const struct observation *o)
+{
+	char name[WARDER_NAME_SIZE];
+
+	if (!is_expressible(&o->event.request)) {
+		l->report.not_text += o->count;
+		return NULL;
+	}
+	if (!profile_name(o->event.profile, name)) {
+		l->report.odd_profiles += o->count;
+		return NULL;
+	}
+	return get_profile(l, name);
+}
+
+static void gather_one(struct learner *l, const struct observation *o)
+{
+	cleanup_free char *rule = NULL;
+	const struct policy_request *r = &o->event.request;
+	struct learn_profile *p, *to = NULL;
+	const char *led_to = NULL;
+	char name[WARDER_NAME_SIZE];
+
+	if (!is_of_container(l, o))
+		return;
+	if (is_refused(o)) {
+		l->report.refused += o->count;
+		return;
+	}
+	/* A profile that a program leads to is there, also if nothing was done in it. */
+	if (o->event.transition && is_expressible(r) && profile_name(o->event.transition, name) && *name)
+		to = get_profile(l, name);
+	if (to)
+		led_to = to->name;
+	p = profile_of(l, o); /* profiles may move in memory, their names do not */
+	if (!p)
+		return;
+	l->report.requests += o->count;
+	p->requests += o->count;
+	if (r->class_ == WARDER_CLASS_FILE || r->class_ == WARDER_CLASS_EXEC) {
+		add_item(l, p, o, led_to);
+		return;
+	}
+	rule = malloc(8 * WARDER_PATH_MAX);
+	if (!rule)
+		l->err = -ENOMEM;
+	else if (request_rule(r, 0, rule, 8 * WARDER_PATH_MAX))
+		add_line(l, p, r->class_, rule, o->count, o->event.program);
+}
+
 static void gather(struct learner *l)
 {
-	cleanup_free struct observation **sorted = NULL;
-	char rule[4 * WARDER_PATH_MAX];
-	size_t n = l->o->count;
+	cleanup_free struct observation **sorted = malloc((l->o->count + 1) * sizeof(*sorted));
 
 	/* By path, so that equal ones follow each other and are found at once from the end. */
-	sorted = malloc((n + 1) * sizeof(*sorted));
-	if (!sorted) {
+	if (!sorted || !get_profile(l, "")) {
 		l->err = -ENOMEM;
 		return;
 	}
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < l->o->count; i++)
 		sorted[i] = l->o->item[i];
-	qsort(sorted, n, sizeof(*sorted), compare_observations);
-	for (size_t i = 0; i < n && !l->err; i++) {
-		const struct observation *o = sorted[i];
-		const struct policy_request *r = &o->event.request;
+	qsort(sorted, l->o->count, sizeof(*sorted), compare_observations);
+	for (size_t i = 0; i < l->o->count && !l->err; i++)
+		gather_one(l, sorted[i]);
+}
 
-		if (!is_evidence(l, o)) {
-			l->denied += o->count;
-			continue;
-		}
-		l->requests += o->count;
-		if (r->class_ != WARDER_CLASS_FILE && r->class_ != WARDER_CLASS_EXEC) {
-			if (request_rule(r, 0, rule, sizeof(rule)))
-				add_line(l, r->class_, rule, o->count, o->event.program);
-			continue;
-		}
-		add_item(l, o);
+/* Of the round before; the patterns that were taken back stay. */
+static void forget(struct learner *l)
+{
+	for (size_t k = 0; k < l->profiles; k++) {
+		struct learn_profile *p = &l->profile[k];
+
+		for (size_t i = 0; i < p->items; i++)
+			free(p->item[i].path);
+		for (size_t i = 0; i < p->lines; i++)
+			free(p->line[i].text);
+		p->items = p->lines = 0;
+		p->requests = 0;
 	}
+	l->report = (struct learn_report) { .taken_back = l->report.taken_back };
 }
 
-/* --------------------------------------------------------------- generalising */
-
-static bool all_digits(const char *s, size_t len)
+static void learner_done(struct learner *l)
 {
-	for (size_t i = 0; i < len; i++)
-		if (s[i] < '0' || s[i] > '9')
-			return false;
-	return len > 0;
-}
+	forget(l);
+	for (size_t k = 0; k < l->profiles; k++) {
+		struct learn_profile *p = &l->profile[k];
 
-/* /proc/PID: a number that is another one each time, however often it was seen. */
-static char *key_proc(const struct item *i)
-{
-	size_t len = !strncmp(i->path, "/proc/", 6) ? strspn(i->path + 6, "0123456789") : 0;
-	char *key;
-
-	if (!len || (i->path[6 + len] && i->path[6 + len] != '/') ||
-	    asprintf(&key, "/proc/%c%s", NUMBER, i->path + 6 + len) < 0)
-		return NULL;
-	/* Threads and descriptors, too. */
-	for (char *p = strchr(key + 7, '/'); p; p = strchr(p + 1, '/')) {
-		size_t n = strcspn(p + 1, "/");
-
-		if (all_digits(p + 1, n)) {
-			p[1] = NUMBER;
-			memmove(p + 2, p + 1 + n, strlen(p + 1 + n) + 1);
-		}
+		for (size_t i = 0; i < p->bans; i++)
+			free(p->banned[i]);
+		free(p->banned);
+		free(p->item);
+		free(p->line);
+		free(p->name);
 	}
-	return key;
+	free(l->profile);
 }
 
-static char *key_numbers(const struct item *i)
+/* ------------------------------------------------------------------- checking */
+
+static int compile(struct learner *l, const char *text, struct warder_image **ret,
+		   struct warder_error *e)
 {
-	char *key = strdup(i->path), *out = key;
-	bool found = false;
-
-	if (!key)
-		return NULL;
-	for (const char *p = i->path; *p;) {
-		size_t n;
-
-		if (*p == '/') {
-			*out++ = *p++;
-			continue;
-		}
-		n = strcspn(p, "/");
-		if (all_digits(p, n)) {
-			*out++ = NUMBER;
-			found = true;
-		} else {
-			memcpy(out, p, n);
-			out += n;
-		}
-		p += n;
-	}
-	*out = 0;
-	if (!found) {
-		free(key);
-		return NULL;
-	}
-	return key;
-}
-
-/* "upload-x7Kq2Z.tmp": what follows the last separator is six letters and digits or more, not all
- * of them letters of one case. */
-static char *key_temporary(const struct item *i)
-{
-	const char *base = strrchr(i->path, '/') + 1, *mark = NULL, *end;
-	bool digit = false, upper = false, lower = false;
-	char *key;
-	size_t n;
-
-	for (const char *p = base; *p; p++)
-		if (strchr(".-_", *p) && strspn(p + 1, "0123456789abcdefghijklmnopqrstuvwxyz"
-						       "ABCDEFGHIJKLMNOPQRSTUVWXYZ") >= 6)
-			mark = p + 1;
-	if (!mark)
-		return NULL;
-	n = strcspn(mark, ".-_");
-	end = mark + n;
-	for (size_t k = 0; k < n; k++) {
-		digit |= mark[k] >= '0' && mark[k] <= '9';
-		upper |= mark[k] >= 'A' && mark[k] <= 'Z';
-		lower |= mark[k] >= 'a' && mark[k] <= 'z';
-	}
-	if (digit + upper + lower < 2 && !digit)
-		return NULL;
-	if (asprintf(&key, "%.*s%c%s", (int)(mark - i->path), i->path, ANY, end) < 0)
-		return NULL;
-	return key;
-}
-
-static char *key_extension(const struct item *i)
-{
-	const char *base = strrchr(i->path, '/') + 1, *dot = strrchr(base, '.');
-	char *key;
-
-	if (!dot || dot == base || base == i->path + 1 ||
-	    asprintf(&key, "%.*s%c%s", (int)(base - i->path), i->path, ANY, dot) < 0)
-		return NULL;
-	return key;
-}
-
-static char *key_folder(const struct item *i)
-{
-	const char *base = strrchr(i->path, '/') + 1;
-	char *key;
-
-	/* Everything in the root folder is no pattern. */
-	if (base == i->path + 1 || !*base ||
-	    asprintf(&key, "%.*s%c", (int)(base - i->path), i->path, ANY) < 0)
-		return NULL;
-	return key;
-}
-
-static int compare_keys(const void *a, const void *b)
-{
-	const struct item *x = a, *y = b;
-	int by = !x->key - !y->key;
-
-	if (!by && x->key)
-		by = strcmp(x->key, y->key);
-	return by ? by : x->mask != y->mask ? (x->mask < y->mask ? -1 : 1) :
-			 strcmp(x->path, y->path);
-}
-
-/* Names with one key and one mask become the key where there are enough of them. */
-static void generalise(struct learner *l, char *(*key)(const struct item *), unsigned threshold)
-{
-	size_t kept = 0;
-
-	for (size_t i = 0; i < l->items; i++) {
-		struct item *it = &l->item[i];
-
-		/* Programs are named one by one. */
-		it->key = it->never || (it->mask & WARDER_ACC_EXEC) ? NULL : key(it);
-	}
-	if (l->items)
-		qsort(l->item, l->items, sizeof(*l->item), compare_keys);
-	for (size_t i = 0, end; i < l->items; i = end) {
-		struct item *it = &l->item[i];
-		unsigned names = 0;
-
-		for (end = i; end < l->items && it->key && l->item[end].key &&
-			      !strcmp(it->key, l->item[end].key) && it->mask == l->item[end].mask;
-		     end++)
-			names += l->item[end].names;
-		end += end == i;
-		/* A pattern of an earlier pass counts as one name. */
-		if (!it->key || end - i < threshold || pattern_is_forbidden(it->key))
-			continue;
-		free(it->path);
-		it->path = strdup(it->key);
-		if (!it->path) {
-			l->err = -ENOMEM;
-			it->dropped = true;
-			it->path = strdup("");
-		}
-		for (size_t k = i + 1; k < end; k++) {
-			it->count += l->item[k].count;
-			add_program(it->programs, l->item[k].programs);
-			l->item[k].dropped = true;
-		}
-		it->names = names;
-	}
-	for (size_t i = 0; i < l->items; i++) {
-		free(l->item[i].key);
-		l->item[i].key = NULL;
-		if (l->item[i].dropped)
-			free(l->item[i].path);
-		else
-			l->item[kept++] = l->item[i];
-	}
-	l->items = kept;
-}
-
-/* What patterns allow already needs no rule of its own. */
-static void drop_covered(struct learner *l)
-{
-	cleanup_free size_t *pattern = malloc((l->items + 1) * sizeof(*pattern));
-	size_t patterns = 0, kept = 0;
-
-	if (!pattern) {
-		l->err = -ENOMEM;
-		return;
-	}
-	for (size_t i = 0; i < l->items; i++)
-		if (!l->item[i].never && l->item[i].path[strcspn(l->item[i].path, "\1\2")])
-			pattern[patterns++] = i;
-	for (size_t i = 0; i < l->items; i++) {
-		struct item *it = &l->item[i];
-		__u32 covered = 0;
-
-		for (size_t k = 0; k < patterns && !(it->mask & WARDER_ACC_EXEC); k++) {
-			const struct item *p = &l->item[pattern[k]];
-
-			/* Of two that match each other the first one stays. */
-			if (pattern[k] != i && !p->dropped && pattern_matches(p->path, it->path))
-				covered |= p->mask;
-		}
-		it->dropped = !(it->mask & ~covered);
-	}
-	for (size_t i = 0; i < l->items; i++)
-		if (l->item[i].dropped)
-			free(l->item[i].path);
-		else
-			l->item[kept++] = l->item[i];
-	l->items = kept;
-}
-
-static int compare_items(const void *a, const void *b)
-{
-	const struct item *x = a, *y = b;
-	int by = strcmp(x->programs, y->programs);
-
-	return by ? by : x->mask != y->mask ? (x->mask < y->mask ? -1 : 1) :
-			 strcmp(x->path, y->path);
-}
-
-/* -------------------------------------------------------------------- writing */
-
-static void put_evidence(FILE *f, unsigned long count, unsigned names, bool never,
-			 const char *programs)
-{
-	fputs("  # ", f);
-	if (count == 1)
-		fputs("seen once", f);
-	else
-		fprintf(f, "%lu times", count);
-	if (names > 1)
-		fprintf(f, ", %u names", names);
-	if (never)
-		fputs(", never generalised", f);
-	if (programs)
-		fprintf(f, ", by %s", *programs ? programs : "?");
-	fputc('\n', f);
-}
-
-static void put_files(struct learner *l, FILE *f)
-{
-	char words[256];
-	bool head = false;
-
-	for (size_t i = 0, end; i < l->items; i = end) {
-		const struct item *it = &l->item[i];
-		__u32 mask = it->mask & ~WARDER_ACC_EXEC;
-
-		for (end = i; end < l->items && l->item[end].mask == it->mask &&
-			      !strcmp(l->item[end].programs, it->programs);
-		     end++)
-			;
-		/* The exec rule of a program lets it be mapped. */
-		if (it->mask & WARDER_ACC_EXEC)
-			mask &= ~WARDER_ACC_MAP_EXEC;
-		if (mask & WARDER_ACC_WRITE)
-			mask &= ~(WARDER_ACC_APPEND | WARDER_ACC_TRUNCATE);
-		if (!mask)
-			continue;
-		if (!head)
-			fputs("file:\n", f);
-		head = true;
-		fprintf(f, "  # by %s\n  - allow: [%s]\n    path:\n",
-			*it->programs ? it->programs : "unknown programs",
-			policy_words(WARDER_CLASS_FILE, mask, ", ", words, sizeof(words)));
-		for (size_t k = i; k < end; k++) {
-			fputs("      - ", f);
-			put_pattern(f, l->item[k].path);
-			put_evidence(f, l->item[k].count, l->item[k].names, l->item[k].never, NULL);
-		}
-	}
-}
-
-static void put_programs(struct learner *l, FILE *f)
-{
-	bool head = false;
-
-	for (size_t i = 0; i < l->items; i++) {
-		if (!(l->item[i].mask & WARDER_ACC_EXEC))
-			continue;
-		if (!head)
-			fputs("exec:\n", f);
-		head = true;
-		fputs("  - allow: ", f);
-		put_pattern(f, l->item[i].path);
-		put_evidence(f, l->item[i].count, 1, false, l->item[i].programs);
-	}
-}
-
-static void put_lines(struct learner *l, FILE *f)
-{
-	for (__u32 c = WARDER_CLASS_CAPABILITY; c < WARDER_CLASS__MAX; c++) {
-		bool head = false;
-
-		for (size_t i = 0; i < l->lines; i++) {
-			if (l->line[i].class_ != c)
-				continue;
-			if (!head)
-				fprintf(f, "%s:\n", class_name(c));
-			head = true;
-			fprintf(f, c == WARDER_CLASS_MEMORY ? "  %s" : "  - %s", l->line[i].text);
-			put_evidence(f, l->line[i].count, 1, false, l->line[i].programs);
-		}
-	}
-}
-
-static bool has_class(const struct learner *l, __u32 class_)
-{
-	for (size_t i = 0; i < l->lines; i++)
-		if (l->line[i].class_ == class_)
-			return true;
-	return false;
-}
-
-static int write_policy(struct learner *l, char **ret_text)
-{
-	size_t size;
-	FILE *f = open_memstream(ret_text, &size);
-
-	if (!f)
-		return -ENOMEM;
-	if (l->items)
-		qsort(l->item, l->items, sizeof(*l->item), compare_items);
-	fprintf(f, "# Learned from %lu recorded requests%s%s%s. Review it: everything here was done\n"
-		   "# once at least, and nobody has said that it should be.\n"
-		   "# A pattern stands where at least %u different names were seen in one place",
-		l->requests, l->options->container ? " of container " : "",
-		l->options->container ? l->options->container : "",
-		l->denied ? " (and without what was refused)" : "", l->options->threshold);
-	fprintf(f, ";\n# secrets, sockets and kernel settings are never generalised.\n");
-	fprintf(f, "policy: %s\nmode: enforce\n", l->options->name);
-	fprintf(f, "defaults: {file: deny, exec: deny, capability: deny%s}\n",
-		has_class(l, WARDER_CLASS_NETWORK) ? ", network: deny" : "");
-	put_files(l, f);
-	put_programs(l, f);
-	put_lines(l, f);
-	return fclose(f) ? -ENOMEM : 0;
-}
-
-/* It must be accepted, and allow all that it was learned from. */
-static int verify(struct learner *l, const char *text, struct warder_error *e)
-{
-	cleanup_free struct warder_image *img = NULL;
 	struct policy_diags diags = { 0 };
 	struct policy *p = NULL;
-	char request[3 * WARDER_PATH_MAX];
 	int err = policy_parse("learned", text, strlen(text), NULL, &p, &diags);
 
 	if (!err)
-		err = policy_compile(p, &img, &diags);
+		err = policy_compile(p, ret, &diags);
 	policy_free(p);
 	for (size_t i = 0; err && i < diags.count; i++)
 		if (!diags.item[i].warning) {
@@ -634,20 +314,161 @@ static int verify(struct learner *l, const char *text, struct warder_error *e)
 			break;
 		}
 	policy_diags_done(&diags);
-	for (size_t i = 0; !err && i < l->o->count; i++) {
-		const struct observation *o = l->o->item[i];
-		struct warder_verdict v;
+	for (size_t k = 0; !err && k < l->profiles; k++) {
+		int number = image_find_profile(*ret, l->profile[k].name);
 
-		if (!is_evidence(l, o))
-			continue;
-		err = policy_decide(img, &o->event.request, &v);
-		if (!err && v.action != WARDER_ALLOW && v.why != WARDER_WHY_BASELINE)
-			err = error_set(e, -EINVAL,
-					"line %zu cannot be allowed by what was learned: %.200s",
-					o->first_line,
-					request_text(&o->event.request, request, sizeof(request)));
+		if (number < 0)
+			return error_set(e, -EINVAL, "what was learned has no profile %s",
+					 l->profile[k].name);
+		l->profile[k].number = (__u32)number;
 	}
 	return err;
+}
+
+/* Takes back the patterns of a profile by which a name is allowed one of `bits`. */
+static int ban_allowing(struct learn_profile *p, const char *path, __u32 bits)
+{
+	int banned = 0;
+
+	for (size_t i = 0; i < p->items; i++) {
+		const struct learn_item *it = &p->item[i];
+		int n = it->never || !(it->mask & bits) || !learn_is_pattern(it->path) ||
+					!learn_pattern_matches(it->path, path) ?
+				0 : learn_ban(p, it->path);
+
+		if (n < 0)
+			return n;
+		banned += n;
+	}
+	return banned;
+}
+
+/* Takes back the patterns whose guards a name falls under. */
+static int ban_guarding(struct learn_profile *p, const char *path)
+{
+	int banned = 0;
+
+	for (size_t i = 0; i < p->items; i++) {
+		const struct learn_item *it = &p->item[i];
+		int n = it->never || !learn_is_pattern(it->path) ||
+					!learn_guard_matches(it->path, path) ?
+				0 : learn_ban(p, it->path);
+
+		if (n < 0)
+			return n;
+		banned += n;
+	}
+	return banned;
+}
+
+/* How many patterns were taken back, or -errno. */
+static int check_allowed(struct learner *l, const struct warder_image *img,
+			 struct learn_profile *p, const struct observation *o,
+			 struct warder_error *e)
+{
+	struct policy_request r = o->event.request;
+	char request[3 * WARDER_PATH_MAX];
+	struct warder_verdict v;
+	int n = 0, top = 0, err;
+
+	r.profile = p->number;
+	err = policy_decide(img, &r, &v);
+	if (err)
+		return err;
+	if (v.action == WARDER_ALLOW || v.why == WARDER_WHY_BASELINE)
+		return 0;
+	if (v.why == WARDER_WHY_RULE && r.path &&
+	    (r.class_ == WARDER_CLASS_FILE || r.class_ == WARDER_CLASS_EXEC)) {
+		/* A guard of the top profile holds in all. */
+		n = ban_guarding(p, r.path);
+		top = n < 0 || p == l->profile ? 0 : ban_guarding(l->profile, r.path);
+	}
+	if (n < 0 || top < 0)
+		return n < 0 ? n : top;
+	if (n + top)
+		return n + top;
+	return error_set(e, -EINVAL, "line %zu cannot be allowed by what was learned: %.200s",
+			 o->first_line, request_text(&r, request, sizeof(request)));
+}
+
+/* The same for what was refused. Which of several accesses it was is not recorded: a pattern may
+ * allow none of them. */
+static int check_refused(struct learner *l, const struct warder_image *img,
+			 struct learn_profile *p, const struct observation *o)
+{
+	struct policy_request r = o->event.request;
+	bool file = r.class_ == WARDER_CLASS_FILE;
+	struct warder_verdict v;
+	__u32 allowed = 0;
+	int err, n;
+
+	r.profile = p->number;
+	err = policy_decide(img, &r, &v);
+	if (err)
+		return err;
+	l->report.contradictions += v.action == WARDER_ALLOW ? o->count : 0;
+	for (unsigned bit = 0; file && bit < 32; bit++) {
+		r.access = o->event.request.access & 1u << bit;
+		if (!r.access)
+			continue;
+		err = policy_decide(img, &r, &v);
+		if (err)
+			return err;
+		allowed |= v.action == WARDER_ALLOW ? r.access : 0;
+	}
+	n = allowed ? ban_allowing(p, r.path, allowed) : 0;
+	return n;
+}
+
+/* 0: all is well; else how many patterns were taken back, or -errno. */
+static int check(struct learner *l, const char *text, struct warder_error *e)
+{
+	cleanup_free struct warder_image *img = NULL;
+	int banned = 0, err = compile(l, text, &img, e);
+
+	for (size_t i = 0; !err && i < l->o->count; i++) {
+		const struct observation *o = l->o->item[i];
+		struct learn_profile *p;
+		char name[WARDER_NAME_SIZE];
+		int n = 0;
+
+		if (!is_of_container(l, o) || !profile_name(o->event.profile, name))
+			continue;
+		p = find_profile(l, name);
+		if (p && is_refused(o))
+			n = check_refused(l, img, p, o);
+		else if (p && is_expressible(&o->event.request))
+			n = check_allowed(l, img, p, o, e);
+		if (n < 0)
+			err = n;
+		else
+			banned += n;
+	}
+	return err ? err : banned;
+}
+
+/* One try. 1: patterns were taken back, try again. */
+static int learn_once(struct learner *l, char **ret_text, struct warder_error *e)
+{
+	int n;
+
+	gather(l);
+	if (!l->err && !l->report.requests)
+		return error_set(e, -EINVAL, "no request to learn from: record some with a policy in "
+					     "mode learn or audit");
+	for (size_t k = 0; !l->err && k < l->profiles; k++) {
+		learn_generalise(&l->profile[k], l->options->threshold);
+		l->err = l->profile[k].err;
+	}
+	if (l->err)
+		return l->err;
+	n = learn_write(l, ret_text);
+	if (!n)
+		n = check(l, *ret_text, e);
+	if (n <= 0)
+		return n;
+	l->report.taken_back += (unsigned long)n;
+	return 1;
 }
 
 int policy_learn(const struct observations *o, const struct learn_options *options,
@@ -657,31 +478,24 @@ int policy_learn(const struct observations *o, const struct learn_options *optio
 	int err;
 
 	*ret_text = NULL;
-	gather(&l);
-	if (!l.err && !l.requests)
-		l.err = error_set(reterr, -EINVAL,
-				  "no request to learn from: record some with a policy in mode "
-				  "learn or audit");
-	if (!l.err) {
-		generalise(&l, key_proc, 1);
-		generalise(&l, key_numbers, options->threshold);
-		generalise(&l, key_temporary, options->threshold);
-		generalise(&l, key_extension, options->threshold);
-		generalise(&l, key_folder, options->threshold);
-		drop_covered(&l);
+	while ((err = learn_once(&l, ret_text, reterr)) > 0) {
+		/* Each round takes one more back, at least. */
+		free(*ret_text);
+		*ret_text = NULL;
+		forget(&l);
 	}
-	err = l.err ? l.err : write_policy(&l, ret_text);
-	if (!err)
-		err = verify(&l, *ret_text, reterr);
+	/* How many contradictions there are is known once it has been checked. */
+	if (!err && l.report.contradictions) {
+		free(*ret_text);
+		*ret_text = NULL;
+		err = learn_write(&l, ret_text);
+	}
 	if (err) {
 		free(*ret_text);
 		*ret_text = NULL;
 	}
-	for (size_t i = 0; i < l.items; i++)
-		free(l.item[i].path);
-	for (size_t i = 0; i < l.lines; i++)
-		free(l.line[i].text);
-	free(l.item);
-	free(l.line);
+	if (options->report)
+		*options->report = l.report;
+	learner_done(&l);
 	return err;
 }

@@ -1,0 +1,320 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* What a learned policy must never allow: names of secrets, what was refused, what was done in
+ * another profile. Every policy is judged by the engine. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "cleanup.h"
+#include "policy_tools.h"
+
+#include <cmocka.h>
+
+#define TEXT_SIZE 65536
+
+struct recording {
+	char text[TEXT_SIZE];
+	size_t used;
+};
+
+static void add(struct recording *r, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void add(struct recording *r, const char *format, ...)
+{
+	va_list ap;
+
+	va_start(ap, format);
+	r->used += (size_t)vsnprintf(r->text + r->used, TEXT_SIZE - r->used, format, ap);
+	va_end(ap);
+	assert_true(r->used < TEXT_SIZE - 1);
+}
+
+/* `more`: further members, with a comma in front. */
+static void saw(struct recording *r, const char *access, const char *path, const char *more)
+{
+	add(r, "{\"type\":\"learn\",\"class\":\"file\",\"program\":\"p\",\"access\":[\"%s\"],"
+	       "\"path\":\"%s\"%s}\n", access, path, more);
+}
+
+static void refused(struct recording *r, const char *access, const char *path, const char *more)
+{
+	add(r, "{\"type\":\"verdict\",\"class\":\"file\",\"program\":\"p\",\"access\":[\"%s\"],"
+	       "\"path\":\"%s\",\"action\":\"deny\",\"errno\":\"EACCES\",\"why\":\"rule\"%s}\n",
+	    access, path, more);
+}
+
+/* Six names: a letter between both. */
+static void saw_six(struct recording *r, const char *access, const char *prefix,
+		    const char *suffix, const char *more)
+{
+	char path[256];
+
+	for (char c = 'a'; c < 'g'; c++) {
+		snprintf(path, sizeof(path), "%s%c%s", prefix, c, suffix);
+		saw(r, access, path, more);
+	}
+}
+
+struct learned {
+	char *text;
+	struct warder_image *img;
+	struct learn_report report;
+};
+
+static void learned_done(struct learned *l)
+{
+	free(l->text);
+	free(l->img);
+}
+
+static struct learned learn(const struct recording *r)
+{
+	struct learned l = { .text = NULL };
+	struct learn_options options = { .name = "learned", .threshold = 5, .report = &l.report };
+	cleanup_fclose FILE *f = fmemopen((void *)(uintptr_t)r->text, r->used, "r");
+	struct observations o = { 0 };
+	struct policy_diags diags = { 0 };
+	struct warder_error e = { "" };
+	struct policy *p = NULL;
+
+	assert_non_null(f);
+	assert_int_equal(observations_read(&o, f, "t", &diags), 0);
+	assert_int_equal(o.bad, 0);
+	if (policy_learn(&o, &options, &l.text, &e))
+		fail_msg("%s", e.text);
+	observations_done(&o);
+	if (policy_parse("t", l.text, strlen(l.text), NULL, &p, &diags) ||
+	    policy_compile(p, &l.img, &diags)) {
+		policy_diags_print(&diags, stderr);
+		fail_msg("%s", l.text);
+	}
+	policy_free(p);
+	policy_diags_done(&diags);
+	return l;
+}
+
+static int decide(const struct learned *l, const char *profile, enum warder_class class_,
+		  __u32 access, const char *path)
+{
+	struct policy_request r = { .class_ = class_, .access = access, .path = path };
+	int number = image_find_profile(l->img, profile);
+	struct warder_verdict v;
+
+	assert_true(number >= 0);
+	r.profile = (__u32)number;
+	assert_int_equal(policy_decide(l->img, &r, &v), 0);
+	return v.action == WARDER_ALLOW ? 0 : (int)v.err;
+}
+
+#define READS(l, path) decide(l, "", WARDER_CLASS_FILE, WARDER_ACC_READ, path)
+#define ALLOWED(l, path)                                                                           \
+	do {                                                                                       \
+		if (READS(l, path))                                                                \
+			fail_msg("%s is refused by\n%s", path, (l)->text);                         \
+	} while (0)
+#define REFUSED(l, path)                                                                           \
+	do {                                                                                       \
+		if (READS(l, path) != EACCES)                                                      \
+			fail_msg("%s is allowed by\n%s", path, (l)->text);                         \
+	} while (0)
+
+/* A secret in a folder that became a pattern, whether somebody tried to read it or not. */
+static void test_secrets_in_folders(void **state)
+{
+	cleanup_free struct recording *r = calloc(1, sizeof(*r));
+	struct learned l cleanup(learned_done) = { 0 };
+
+	(void)state;
+	assert_non_null(r);
+	saw_six(r, "read", "/srv/app/conf/", ".conf", "");
+	saw_six(r, "read", "/srv/app/conf/x", "", "");
+	saw_six(r, "read", "/home/ann/", "", "");
+	refused(r, "read", "/srv/app/conf/server.key", "");
+	refused(r, "read", "/home/ann/.netrc", "");
+	l = learn(r);
+	assert_non_null(strstr(l.text, "\"/srv/app/conf/*\"  # 12 times, 12 names\n"));
+	ALLOWED(&l, "/srv/app/conf/z.conf");
+	ALLOWED(&l, "/srv/app/conf/other");
+	ALLOWED(&l, "/home/ann/zz");
+	REFUSED(&l, "/srv/app/conf/server.key");
+	REFUSED(&l, "/home/ann/.netrc");
+	REFUSED(&l, "/srv/app/conf/Server.KEY");
+	REFUSED(&l, "/srv/app/else");
+	/* Every name of the list, in several spellings, in both folders. */
+	for (size_t i = 0; learn_never[i]; i++) {
+		static const char *const fill[] = { "", "x", "a.b" };
+
+		for (size_t k = 0; k < ARRAY_SIZE(fill) && !strchr(learn_never[i], '/'); k++)
+			for (unsigned upper = 0; upper < 2; upper++) {
+				char path[256] = "/srv/app/conf/";
+				size_t n = strlen(path), at = n;
+
+				for (const char *p = learn_never[i]; *p; p++)
+					n += (size_t)sprintf(path + n, "%s", *p == '*' ? fill[k] :
+								     (char[]) { *p, 0 });
+				for (; upper && path[at]; at++)
+					if (path[at] >= 'a' && path[at] <= 'z')
+						path[at] = (char)(path[at] - 'a' + 'A');
+				assert_true(learn_is_never(path));
+				REFUSED(&l, path);
+			}
+	}
+	assert_int_equal(l.report.refused, 2);
+}
+
+/* Names of secrets make no pattern themselves, whatever their case. */
+static void test_secrets(void **state)
+{
+	static const char *const names[][2] = {
+		{ "/srv/v/Password-", "" },	 { "/srv/w/Token-", ".json" },
+		{ "/srv/w2/id_ecdsa", "" },	 { "/srv/k/", ".pfx" },
+		{ "/srv/k2/", ".P12" },		 { "/srv/k3/", ".kdbx" },
+		{ "/srv/c/Credentials-", "" },	 { "/srv/s/shadow", "" },
+		{ "/home/u/.SSH/", "" },	 { "/srv/MySecrets/", ".txt" },
+		{ "/var/lib/.Docker/", ".json" },
+	};
+	cleanup_free struct recording *r = calloc(1, sizeof(*r));
+	struct learned l cleanup(learned_done) = { 0 };
+	char path[256];
+
+	(void)state;
+	assert_non_null(r);
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		saw_six(r, "read", names[i][0], names[i][1], "");
+	saw_six(r, "read", "/srv/www/", ".html", "");
+	/* A secret that the service reads itself: then its folder is no pattern, and it is allowed. */
+	saw_six(r, "read", "/srv/own/", ".txt", "");
+	saw(r, "read", "/srv/own/token", "");
+	l = learn(r);
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		snprintf(path, sizeof(path), "%sa%s", names[i][0], names[i][1]);
+		ALLOWED(&l, path);
+		snprintf(path, sizeof(path), "%sz%s", names[i][0], names[i][1]);
+		REFUSED(&l, path);
+	}
+	ALLOWED(&l, "/srv/www/z.html");
+	REFUSED(&l, "/srv/www/tokens.html");
+	ALLOWED(&l, "/srv/own/token");
+	ALLOWED(&l, "/srv/own/a.txt");
+	REFUSED(&l, "/srv/own/z.txt");
+	REFUSED(&l, "/srv/own/token2");
+	assert_true(l.report.taken_back >= 1);
+}
+
+/* What the recording refuses is refused by what was learned, pattern or not. */
+static void test_refused(void **state)
+{
+	cleanup_free struct recording *r = calloc(1, sizeof(*r));
+	struct learned l cleanup(learned_done) = { 0 };
+
+	(void)state;
+	assert_non_null(r);
+	saw_six(r, "read", "/srv/data/", ".dat", "");
+	refused(r, "read", "/srv/data/z.dat", "");
+	saw_six(r, "read", "/srv/mixed/", ".x", "");
+	saw_six(r, "read", "/srv/mixed/", ".y", "");
+	refused(r, "read", "/srv/mixed/plain", "");
+	saw_six(r, "read", "/srv/rw/", "", "");
+	refused(r, "read\",\"write", "/srv/rw/z", "");
+	/* Writing was refused: reading may be a pattern. */
+	saw_six(r, "read", "/srv/ro/", "", "");
+	refused(r, "write", "/srv/ro/z", "");
+	/* Refused once, done another time. */
+	saw(r, "read", "/srv/late", "");
+	refused(r, "read", "/srv/late", "");
+	l = learn(r);
+	ALLOWED(&l, "/srv/data/a.dat");
+	REFUSED(&l, "/srv/data/z.dat");
+	REFUSED(&l, "/srv/data/q.dat");
+	assert_non_null(strstr(l.text, "#   \"/srv/data/*.dat\"\n"));
+	ALLOWED(&l, "/srv/mixed/q.x");
+	ALLOWED(&l, "/srv/mixed/q.y");
+	REFUSED(&l, "/srv/mixed/plain");
+	REFUSED(&l, "/srv/rw/z");
+	ALLOWED(&l, "/srv/rw/a");
+	ALLOWED(&l, "/srv/ro/q");
+	assert_int_equal(decide(&l, "", WARDER_CLASS_FILE, WARDER_ACC_WRITE, "/srv/ro/z"), EACCES);
+	ALLOWED(&l, "/srv/late");
+	assert_int_equal(l.report.contradictions, 1);
+	assert_non_null(strstr(l.text, "# 1 recorded refusals are allowed here"));
+}
+
+/* One event is no reason to open a file of every process, and many are none for its memory. */
+static void test_proc(void **state)
+{
+	cleanup_free struct recording *r = calloc(1, sizeof(*r));
+	struct learned l cleanup(learned_done) = { 0 };
+	char path[64];
+
+	(void)state;
+	assert_non_null(r);
+	saw(r, "read\",\"write", "/proc/77/mem", "");
+	saw(r, "read", "/proc/77/stat", "");
+	saw(r, "write", "/proc/77/oom_score_adj", "");
+	saw(r, "read", "/proc/77/sched", "");
+	for (unsigned i = 0; i < 8; i++) {
+		snprintf(path, sizeof(path), "/proc/%u/environ", 100 + i);
+		saw(r, "read", path, "");
+		snprintf(path, sizeof(path), "/proc/%u/numa_maps", 100 + i);
+		saw(r, "read", path, "");
+	}
+	l = learn(r);
+	ALLOWED(&l, "/proc/5/stat");
+	ALLOWED(&l, "/proc/5/numa_maps");
+	REFUSED(&l, "/proc/5/mem");
+	REFUSED(&l, "/proc/5/environ");
+	REFUSED(&l, "/proc/5/sched");
+	ALLOWED(&l, "/proc/77/mem");
+	ALLOWED(&l, "/proc/103/environ");
+	assert_int_equal(decide(&l, "", WARDER_CLASS_FILE, WARDER_ACC_WRITE, "/proc/77/oom_score_adj"),
+			 0);
+	assert_int_equal(decide(&l, "", WARDER_CLASS_FILE, WARDER_ACC_WRITE, "/proc/5/oom_score_adj"),
+			 EACCES);
+}
+
+/* Names that a container chose so that nobody learns anything. */
+static void test_odd_names(void **state)
+{
+	static const char *const odd[] = { "/srv/caf\\\\xe9.txt", "/srv/\\\\xff\\\\xfe", "/srv/a/../b",
+					   "/srv//b", "/srv/./c", "/srv/end/", "/srv/\\u0085x",
+					   "/srv/\\u2028x", "/srv/\\ufffex", "srv" };
+	cleanup_free struct recording *r = calloc(1, sizeof(*r));
+	struct learned l cleanup(learned_done) = { 0 };
+
+	(void)state;
+	assert_non_null(r);
+	for (size_t i = 0; i + 1 < ARRAY_SIZE(odd); i++)
+		saw(r, "read", odd[i], "");
+	saw(r, "read", "/srv/good", "");
+	saw(r, "read", "/srv/caf\\u00e9", "");
+	saw(r, "read", "/srv/new\\nline \\\"'#:*?[]{}\\\\", "");
+	saw(r, "read", "/srv/\\u0001\\u0003", "");
+	add(r, "{\"type\":\"learn\",\"class\":\"signal\",\"signal\":15,\"peer\":\"a\\\"b\",\"peer_cid\":9}\n");
+	add(r, "{\"type\":\"learn\",\"class\":\"mount\",\"access\":[\"mount\"],\"path\":\"/m\","
+	       "\"detail\":\"t: x\"}\n");
+	l = learn(r);
+	ALLOWED(&l, "/srv/good");
+	ALLOWED(&l, "/srv/caf\xc3\xa9");
+	ALLOWED(&l, "/srv/new\nline \"'#:*?[]{}\\");
+	ALLOWED(&l, "/srv/\1\3");
+	REFUSED(&l, "/srv/caf\xe9.txt");
+	REFUSED(&l, "/srv/b");
+	assert_int_equal(l.report.not_text, ARRAY_SIZE(odd) - 1 + 2);
+	assert_int_equal(l.report.requests, 4);
+	assert_non_null(strstr(l.text, "# Left out: 11 requests with names that are not UTF-8"));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_secrets_in_folders),
+		cmocka_unit_test(test_secrets),
+		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_proc),
+		cmocka_unit_test(test_odd_names),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
