@@ -252,14 +252,20 @@ static bool has_class(const struct learn_profile *l, __u32 class_)
 	return false;
 }
 
-static int put_profile(const struct learn_profile *p, FILE *f)
+/* `top`: NULL for the top profile itself. A profile has the top's rules of a class of which it says
+ * nothing, so it says so. */
+static int put_profile(const struct learn_profile *p, const struct learn_profile *top, FILE *f)
 {
 	int err;
 
 	if (p->items)
 		qsort(p->item, p->items, sizeof(*p->item), compare_items);
 	put_indent(f, p, "defaults: {file: deny, exec: deny, capability: deny");
-	fputs(has_class(p, WARDER_CLASS_NETWORK) ? ", network: deny}\n" : "}\n", f);
+	for (__u32 c = WARDER_CLASS_CAPABILITY + 1; c < WARDER_CLASS__MAX; c++)
+		if (class_name(c) &&
+		    ((c == WARDER_CLASS_NETWORK && has_class(p, c)) || (top && has_class(top, c))))
+			fprintf(f, ", %s: deny", class_name(c));
+	fputs("}\n", f);
 	err = put_files(p, f);
 	put_programs(p, f);
 	put_lines(p, f);
@@ -340,7 +346,7 @@ int learn_write(const struct learner *l, char **ret_text)
 		learn_put_secrets(f);
 		fputs("]}\n", f);
 	}
-	err = put_profile(&l->profile[0], f);
+	err = put_profile(&l->profile[0], NULL, f);
 	if (l->profiles > 1)
 		fputs("profiles:\n", f);
 	for (size_t k = 1; !err && k < l->profiles; k++) {
@@ -352,7 +358,7 @@ int learn_write(const struct learner *l, char **ret_text)
 			fputs("  # 1 request\n", f);
 		else
 			fprintf(f, "  # %lu requests\n", p->requests);
-		err = put_profile(p, f);
+		err = put_profile(p, &l->profile[0], f);
 	}
 	if (fclose(f) && !err)
 		err = -ENOMEM;

@@ -108,6 +108,21 @@ static int decide(const struct learned *l, const char *profile, enum warder_clas
 	return v.action == WARDER_ALLOW ? 0 : (int)v.err;
 }
 
+static int decide_flow(const struct learned *l, const char *profile, const char *flow)
+{
+	char *argv[] = { (char *)(uintptr_t)flow, NULL };
+	cleanup_free char *memory = NULL;
+	struct warder_error e = { "" };
+	struct policy_request r;
+	struct warder_verdict v;
+
+	if (request_from_arguments(1, argv, &r, &memory, &e))
+		fail_msg("%s: %s", flow, e.text);
+	r.profile = (__u32)image_find_profile(l->img, profile);
+	assert_int_equal(policy_decide(l->img, &r, &v), 0);
+	return v.action == WARDER_ALLOW ? 0 : (int)v.err;
+}
+
 #define READS(l, path) decide(l, "", WARDER_CLASS_FILE, WARDER_ACC_READ, path)
 #define ALLOWED(l, path)                                                                           \
 	do {                                                                                       \
@@ -306,6 +321,85 @@ static void test_odd_names(void **state)
 	assert_non_null(strstr(l.text, "# Left out: 11 requests with names that are not UTF-8"));
 }
 
+#define EXEC(r, path, more)                                                                        \
+	add(r, "{\"type\":\"learn\",\"class\":\"exec\",\"access\":[\"exec\"],\"path\":\"%s\"%s}\n",  \
+	    path, more)
+
+/* What one profile did is no other's right; who executes a program that leads to one enters it. */
+static void test_profiles(void **state)
+{
+	cleanup_free struct recording *r = calloc(1, sizeof(*r));
+	struct learned l cleanup(learned_done) = { 0 };
+	struct policy_request q = { .class_ = WARDER_CLASS_EXEC, .access = WARDER_ACC_EXEC,
+				    .path = "/usr/bin/shop" };
+	struct warder_verdict v;
+
+	(void)state;
+	assert_non_null(r);
+	saw(r, "read", "/top/x", "");
+	saw(r, "read", "/both", "");
+	saw(r, "read", "/both", ",\"profile\":\"shop\"");
+	saw_six(r, "read", "/prof/", "", ",\"profile\":\"shop\"");
+	refused(r, "read", "/top/x", ",\"profile\":\"shop\"");
+	refused(r, "read", "/prof/z", "");
+	add(r, "{\"type\":\"learn\",\"class\":\"capability\",\"capability\":\"CAP_KILL\","
+	       "\"profile\":\"shop\"}\n");
+	EXEC(r, "/usr/bin/shop", ",\"transition\":\"shop\"");
+	EXEC(r, "/usr/bin/shop", ",\"transition\":\"shop\",\"program\":\"sh\"");
+	EXEC(r, "/usr/bin/other", "");
+	EXEC(r, "/usr/bin/inner", ",\"profile\":\"shop\",\"transition\":\"empty\"");
+	/* Rules of the top profile do not hold in one where nothing of the kind was seen. */
+	add(r, "{\"type\":\"learn\",\"class\":\"namespace\",\"access\":[\"net\"]}\n");
+	add(r, "{\"type\":\"learn\",\"class\":\"memory\",\"access\":[\"write_exec\"]}\n");
+	add(r, "{\"type\":\"learn\",\"class\":\"network\",\"access\":[\"create\"],"
+	       "\"family\":\"netlink\"}\n");
+	add(r, "{\"type\":\"learn\",\"class\":\"signal\",\"signal\":15,\"peer\":\"db\","
+	       "\"peer_cid\":9,\"cid\":3}\n");
+	add(r, "{\"type\":\"learn\",\"class\":\"mount\",\"access\":[\"mount\"],\"path\":\"/m\","
+	       "\"detail\":\"tmpfs\"}\n");
+	/* Of a container with two policies. */
+	saw(r, "read", "/two", ",\"profile\":\"shop+-\"");
+	/* Called like none. */
+	saw(r, "read", "/odd", ",\"profile\":\"a b\"");
+	l = learn(r);
+	ALLOWED(&l, "/top/x");
+	ALLOWED(&l, "/both");
+	REFUSED(&l, "/prof/a");
+	REFUSED(&l, "/prof/z");
+	REFUSED(&l, "/two");
+	REFUSED(&l, "/odd");
+	assert_int_equal(decide(&l, "shop", WARDER_CLASS_FILE, WARDER_ACC_READ, "/prof/z"), 0);
+	assert_int_equal(decide(&l, "shop", WARDER_CLASS_FILE, WARDER_ACC_READ, "/both"), 0);
+	assert_int_equal(decide(&l, "shop", WARDER_CLASS_FILE, WARDER_ACC_READ, "/top/x"), EACCES);
+	assert_int_equal(decide(&l, "shop.top", WARDER_CLASS_FILE, WARDER_ACC_READ, "/two"), 0);
+	assert_int_equal(decide(&l, "shop.top", WARDER_CLASS_FILE, WARDER_ACC_READ, "/both"), EACCES);
+	assert_int_equal(decide(&l, "empty", WARDER_CLASS_FILE, WARDER_ACC_READ, "/both"), EACCES);
+	assert_int_equal(decide(&l, "shop", WARDER_CLASS_CAPABILITY, 5, NULL), 0);
+	assert_int_equal(decide(&l, "", WARDER_CLASS_CAPABILITY, 5, NULL), EPERM);
+	assert_int_equal(decide_flow(&l, "", "{namespace: net}"), 0);
+	assert_int_equal(decide_flow(&l, "shop", "{namespace: net}"), EPERM);
+	assert_int_equal(decide_flow(&l, "", "{memory: write_exec}"), 0);
+	assert_int_equal(decide_flow(&l, "shop", "{memory: write_exec}"), EACCES);
+	assert_int_equal(decide_flow(&l, "", "{network: create, family: netlink}"), 0);
+	assert_int_equal(decide_flow(&l, "shop", "{network: create, family: netlink}"), EACCES);
+	assert_int_equal(decide_flow(&l, "", "{signal: term, peer: container:db}"), 0);
+	assert_int_equal(decide_flow(&l, "shop", "{signal: term, peer: container:db}"), EPERM);
+	assert_int_equal(decide_flow(&l, "", "{mount: tmpfs, target: /m}"), 0);
+	assert_int_equal(decide_flow(&l, "shop", "{mount: tmpfs, target: /m}"), EPERM);
+	assert_int_equal(decide(&l, "", WARDER_CLASS_EXEC, WARDER_ACC_EXEC, "/usr/bin/other"), 0);
+	assert_int_equal(decide(&l, "shop", WARDER_CLASS_EXEC, WARDER_ACC_EXEC, "/usr/bin/other"),
+			 EACCES);
+	assert_int_equal(policy_decide(l.img, &q, &v), 0);
+	assert_int_equal(v.action, WARDER_ALLOW);
+	assert_int_equal(v.profile, image_find_profile(l.img, "shop"));
+	q.path = "/usr/bin/other";
+	assert_int_equal(policy_decide(l.img, &q, &v), 0);
+	assert_int_equal(v.profile, 0);
+	assert_non_null(strstr(l.text, "    profile: shop  # 2 times\n"));
+	assert_non_null(strstr(l.text, "  shop:  # 9 requests\n"));
+	assert_int_equal(l.report.odd_profiles, 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -314,6 +408,7 @@ int main(void)
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_proc),
 		cmocka_unit_test(test_odd_names),
+		cmocka_unit_test(test_profiles),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
