@@ -11,7 +11,8 @@ static const char usage[] =
 	"usage: warder policy test [--json] [--junit FILE] [--coverage[=full]] [--live]\n"
 	"                          [--policy MORE]... FILE...\n"
 	"\n"
-	"Runs files of tests (docs/POLICY-TESTS.md). Prints TAP. Status 1 if a test fails.\n"
+	"Runs files of tests (docs/POLICY-TESTS.md). Prints TAP. Status 1 if a test fails, 125 if a\n"
+	"file cannot be run, which every report counts as a failed test.\n"
 	"  --json           an array instead of TAP\n"
 	"  --junit FILE     JUnit XML into FILE, too\n"
 	"  --coverage       says which rules of the policy itself no test reached;\n"
@@ -21,6 +22,7 @@ static const char usage[] =
 
 struct totals {
 	size_t number, passed, failed, skipped;
+	size_t errors; /* files that could not be run */
 	struct json_object *json; /* array, or NULL */
 	FILE *junit;
 };
@@ -39,6 +41,16 @@ static void put_line(const char *prefix, const char *text)
 	for (; *text; text++)
 		putchar((unsigned char)*text < 0x20 || *text == 0x7f ? '?' : *text);
 	putchar('\n');
+}
+
+/* A name in TAP: a '#' would begin a directive, and "# TODO" make a failed test a passed one. */
+static void put_name(const char *text)
+{
+	for (; *text; text++) {
+		if (*text == '#' || *text == '\\')
+			putchar('\\');
+		putchar((unsigned char)*text < 0x20 || *text == 0x7f ? '?' : *text);
+	}
 }
 
 static void put_xml(FILE *f, const char *text)
@@ -107,12 +119,12 @@ static void report(struct run *run, const struct policy_test *t, bool ok, const 
 		return;
 	}
 	printf("%sok %zu - ", ok ? "" : "not ", all->number);
+	put_name(t->name);
 	if (skip) {
-		printf("%s # SKIP live: ", t->name);
-		put_line("", skip);
+		put_line(" # SKIP live: ", skip);
 		return;
 	}
-	put_line("", t->name);
+	putchar('\n');
 	if (ok)
 		return;
 	printf("# %s:%u:%u: ", run->tests->file, t->line, t->column);
@@ -120,6 +132,49 @@ static void report(struct run *run, const struct policy_test *t, bool ok, const 
 	put_line("# the answer is: ", got);
 	if (fix[0] && t->verdict == TEST_ALLOW)
 		put_line("# to allow it: ", fix);
+}
+
+/* A file that cannot be run is a failed test of its own in every report: else one that has lost
+ * all its tests looks like one whose tests all pass. */
+static void report_unusable(struct totals *all, const char *file, const char *why)
+{
+	all->number++;
+	all->errors++;
+	if (all->junit) {
+		fputs("  <testsuite name=\"", all->junit);
+		put_xml(all->junit, file);
+		fputs("\" tests=\"1\" failures=\"0\" errors=\"1\" skipped=\"0\">\n"
+		      "    <testcase classname=\"", all->junit);
+		put_xml(all->junit, file);
+		fputs("\" name=\"the tests can be run\">\n      <error message=\"", all->junit);
+		put_xml(all->junit, why);
+		fputs("\"></error>\n    </testcase>\n  </testsuite>\n", all->junit);
+	}
+	if (all->json) {
+		struct json_object *o = json_object_new_object();
+
+		json_add_string(o, "file", file);
+		json_add_string(o, "name", "the tests can be run");
+		json_add_bool(o, "ok", false);
+		json_add_string(o, "failure", why);
+		json_object_array_add(all->json, o);
+		return;
+	}
+	printf("not ok %zu - ", all->number);
+	put_name(file);
+	puts(": the tests can be run");
+	put_line("# ", why);
+}
+
+/* The first error, as people see it on standard error. */
+static void first_error(const struct policy_diags *d, char *buf, size_t size)
+{
+	for (size_t i = 0; i < d->count; i++)
+		if (!d->item[i].warning) {
+			snprintf(buf, size, "%s:%u:%u: %s", d->item[i].file, d->item[i].line,
+				 d->item[i].column, d->item[i].text);
+			return;
+		}
 }
 
 /* A policy that a file of tests names lies beside it, or is a shipped one. */
@@ -245,6 +300,66 @@ static int run_tests(struct run *run, const char *path, const struct policy_more
 	return 0;
 }
 
+/* Reads the tests and compiles their policy; says on stderr, and in `why`, what is wrong. 0 or
+ * -errno. */
+static int test_prepare(const char *file, const struct policy_more *more,
+			struct policy_tests *tests, char **path, struct warder_image **img,
+			char why[512])
+{
+	struct policy_diags diags = { 0 };
+	int err = policy_tests_read(file, tests, &diags);
+
+	if (!err) {
+		*path = policy_path(tests);
+		err = *path ? policy_compile_path(*path, NULL, img, &diags) : -ENOMEM;
+	}
+	snprintf(why, 512, "%s", err == -ENOMEM ? "out of memory" : "it cannot be used");
+	if (err)
+		first_error(&diags, why, 512);
+	policy_diags_print(&diags, stderr);
+	policy_diags_done(&diags);
+	if (err == -ENOMEM)
+		fprintf(stderr, "%s: error: out of memory\n", file);
+	else if (err && *path)
+		fprintf(stderr, "%s:%u:%u: error: the policy %s cannot be used\n", file,
+			tests->policy_line, tests->policy_column, tests->policy);
+	if (!err && policy_more_stack(more, img)) {
+		snprintf(why, 512, "the policies of --policy cannot be used with it");
+		err = -EINVAL;
+	}
+	return err;
+}
+
+/* Runs them, and writes their element of the JUnit report. 0 or -errno. */
+static int test_run(struct run *run, const char *path, const struct policy_more *live,
+		    unsigned char *reached)
+{
+	cleanup_free char *cases = NULL;
+	struct totals *all = run->totals;
+	size_t size = 0, number = all->number, failed = all->failed, skipped = all->skipped;
+	FILE *junit = all->junit;
+	int err = 0;
+
+	/* The element that holds the cases says how they ended. */
+	if (junit) {
+		all->junit = open_memstream(&cases, &size);
+		if (!all->junit)
+			err = -ENOMEM;
+	}
+	if (!err)
+		err = run_tests(run, path, live, reached);
+	if (all->junit && junit) {
+		fclose(all->junit);
+		fputs("  <testsuite name=\"", junit);
+		put_xml(junit, run->tests->file);
+		fprintf(junit, "\" tests=\"%zu\" failures=\"%zu\" errors=\"0\" skipped=\"%zu\">\n%s"
+			"  </testsuite>\n", all->number - number, all->failed - failed,
+			all->skipped - skipped, cases ? cases : "");
+	}
+	all->junit = junit;
+	return err;
+}
+
 /* 0, 1 or EXIT_WARDER. */
 static int test_file(const char *file, struct totals *all, const struct policy_more *more,
 		     int want_coverage, bool live, struct json_object *missed_json)
@@ -252,64 +367,34 @@ static int test_file(const char *file, struct totals *all, const struct policy_m
 	cleanup_free struct warder_image *img = NULL;
 	cleanup_free unsigned char *reached = NULL;
 	cleanup_free char *path = NULL;
-	struct policy_diags diags = { 0 };
-	char found[WARDER_PATH_MAX];
+	char found[WARDER_PATH_MAX], why[512];
 	struct policy_tests tests;
 	struct run run = { .totals = all };
-	cleanup_free char *cases = NULL;
-	size_t missed = 0, cases_size = 0, failed, skipped;
-	FILE *junit = all->junit;
-	int err = policy_tests_read(file, &tests, &diags);
+	size_t missed = 0;
+	int err = test_prepare(file, more, &tests, &path, &img, why);
 
-	if (!err) {
-		path = policy_path(&tests);
-		err = path ? policy_compile_path(path, NULL, &img, &diags) : -ENOMEM;
-	}
-	policy_diags_print(&diags, stderr);
-	policy_diags_done(&diags);
 	if (err) {
-		if (err == -ENOMEM)
-			fprintf(stderr, "%s: error: out of memory\n", file);
-		else if (path)
-			fprintf(stderr, "%s:%u:%u: error: the policy %s cannot be used\n", file,
-				tests.policy_line, tests.policy_column, tests.policy);
-		policy_tests_done(&tests);
-		return EXIT_WARDER;
-	}
-	if (policy_more_stack(more, &img)) {
+		report_unusable(all, file, why);
 		policy_tests_done(&tests);
 		return EXIT_WARDER;
 	}
 	run.tests = &tests;
 	run.img = img;
 	reached = calloc(1, img->h.rule.count + 1u);
-	failed = all->failed;
-	skipped = all->skipped;
-	/* The element that holds the cases says how they ended. */
-	if (junit) {
-		all->junit = open_memstream(&cases, &cases_size);
-		if (!all->junit)
-			err = -ENOMEM;
-	}
-	if (!err)
-		err = reached ? run_tests(&run, path, live ? more : NULL, reached) : -ENOMEM;
-	if (all->junit && junit) {
-		fclose(all->junit);
-		fputs("  <testsuite name=\"", junit);
-		put_xml(junit, file);
-		fprintf(junit, "\" tests=\"%zu\" failures=\"%zu\" errors=\"%d\" skipped=\"%zu\">\n%s"
-			"  </testsuite>\n", tests.count, all->failed - failed, err ? 1 : 0,
-			all->skipped - skipped, cases ? cases : "");
-	}
-	all->junit = junit;
+	err = reached ? test_run(&run, path, live ? more : NULL, reached) : -ENOMEM;
 	if (!err && want_coverage && !live)
 		missed = coverage(&run, policy_find(path, found, sizeof(found)), reached,
 				  missed_json);
 	policy_tests_done(&tests);
-	if (err < 0)
-		fprintf(stderr, "%s: error: %s\n", file, strerror(-err));
-	if (err)
+	if (err) {
+		/* A live run says itself why it cannot be. */
+		snprintf(why, sizeof(why), "they could not all be run: %s",
+			 err < 0 ? strerror(-err) : "see the errors");
+		report_unusable(all, file, why);
+		if (err < 0)
+			fprintf(stderr, "%s: error: %s\n", file, strerror(-err));
 		return EXIT_WARDER;
+	}
 	return run.failed || (missed && want_coverage == 2) ? EXIT_FINDINGS : 0;
 }
 
@@ -383,8 +468,11 @@ int cmd_policy_test(int argc, char **argv)
 		status = EXIT_WARDER;
 	}
 	if (!json) {
-		printf("1..%zu\n# %zu passed, %zu failed, %zu skipped\n", all.number, all.passed,
+		printf("1..%zu\n# %zu passed, %zu failed, %zu skipped", all.number, all.passed,
 		       all.failed, all.skipped);
+		if (all.errors)
+			printf(", %zu files could not be run", all.errors);
+		putchar('\n');
 		return fflush(stdout) ? EXIT_WARDER : status;
 	}
 	out = json_object_new_object();
@@ -392,6 +480,7 @@ int cmd_policy_test(int argc, char **argv)
 	json_add_number(out, "passed", (int64_t)all.passed);
 	json_add_number(out, "failed", (int64_t)all.failed);
 	json_add_number(out, "skipped", (int64_t)all.skipped);
+	json_add_number(out, "errors", (int64_t)all.errors);
 	if (want_coverage)
 		json_object_object_add(out, "not_reached", missed);
 	else

@@ -235,6 +235,47 @@ static void test_tests(void **state)
 	CHECK(0, "policy show NAME", "show", "--help");
 }
 
+/* No report takes a failed test for a passed one, whatever it is called, nor leaves out a file. */
+static void test_reports(void **state)
+{
+	char named[96], broken[96], no_policy[96], junit[96];
+
+	(void)state;
+	put(junit, "reports.xml", NULL);
+	put(named, "named.yaml",
+	    "policy: good.yaml\ntests:\n"
+	    "  - {name: 'no # TODO later', do: {file: write, path: /etc/a}, expect: allow}\n"
+	    "  - {name: 'x \\# skip it', do: {file: write, path: /etc/a}, expect: allow}\n"
+	    "  - {do: {file: write, path: '/etc/a # TODO'}, expect: allow}\n"
+	    "  - {name: '#SKIP', do: {file: write, path: /etc/a}, expect: deny}\n");
+	put(broken, "broken#TODO.yaml", "policy: good.yaml\ntests: [{do: {file: reed, path: /a}}]\n");
+	put(no_policy, "none.yaml",
+	    "policy: bad.yaml\ntests: [{do: {exec: /a}, expect: allow}]\n");
+	CHECK(1, "not ok 1 - no \\# TODO later\n", "test", named);
+	CHECK(1, "not ok 2 - x \\\\\\# skip it\n", "test", named);
+	CHECK(1, "not ok 3 - file write /etc/a \\# TODO\n", "test", named);
+	CHECK(1, "\nok 4 - \\#SKIP\n1..4\n# 1 passed, 3 failed, 0 skipped\n", "test", named);
+	CHECK(EXIT_WARDER, "not ok 1 - /tmp", "test", broken);
+	CHECK(EXIT_WARDER, "broken\\#TODO.yaml: the tests can be run\n# /tmp", "test", broken);
+	CHECK(EXIT_WARDER, "1..1\n# 0 passed, 0 failed, 0 skipped, 1 files could not be run\n", "test",
+	      broken);
+	CHECK(EXIT_WARDER, "none.yaml: the tests can be run\n", "test", no_policy);
+	CHECK(EXIT_WARDER, "bad.yaml:3:12: file: no access is called \"reed\"", "test", no_policy);
+	CHECK(EXIT_WARDER, "ok 2 - exec /bin/sh\nnot ok 3 - ", "test", tests, no_policy, broken);
+	CHECK(EXIT_WARDER, "1..4\n# 2 passed, 0 failed, 0 skipped, 2 files could not be run\n", "test",
+	      tests, no_policy, broken);
+	CHECK(EXIT_WARDER, "nonexistent: the tests can be run", "test", "/nonexistent", tests);
+	CHECK(EXIT_WARDER, "\"errors\":1", "test", "--json", no_policy, tests);
+	CHECK(EXIT_WARDER, "\"ok\":false", "test", "--json", no_policy);
+	CHECK(0, "\"errors\":0", "test", "--json", tests);
+	CHECK(EXIT_WARDER, "not ok 1", "test", "--junit", junit, no_policy, tests);
+	assert_true(file_has(junit, "tests=\"1\" failures=\"0\" errors=\"1\" skipped=\"0\">\n"
+				    "    <testcase classname="));
+	assert_true(file_has(junit, "<error message=\""));
+	assert_true(file_has(junit, "reed"));
+	assert_true(file_has(junit, "tests=\"2\" failures=\"0\" errors=\"0\" skipped=\"0\">\n"));
+}
+
 /* Rules of included files count where the tests say so, and a name that is none is no tests. */
 static void test_covers(void **state)
 {
@@ -317,6 +358,7 @@ int main(void)
 		cmocka_unit_test(test_compile),
 		cmocka_unit_test(test_explain),
 		cmocka_unit_test(test_tests),
+		cmocka_unit_test(test_reports),
 		cmocka_unit_test(test_covers),
 		cmocka_unit_test(test_diff),
 		cmocka_unit_test(test_events),
