@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* warder policy: which command, finding and reading policies, what the commands share. */
 #include <errno.h>
-#include <fcntl.h>
 #include <getopt.h>
 #include <malloc.h>
 #include <string.h>
@@ -306,42 +305,6 @@ int policy_slurp(const char *path, char **ret_text, size_t *ret_len)
 	*ret_text = take_ptr(text);
 	*ret_len = len;
 	return 0;
-}
-
-int policy_write_file(const char *path, const void *data, size_t len)
-{
-	cleanup_free char *tmp = NULL;
-	cleanup_close int fd = -1;
-	struct stat st;
-	size_t done = 0;
-	int err;
-
-	if (asprintf(&tmp, "%s.%d.tmp", path, (int)getpid()) < 0) {
-		tmp = NULL;
-		return -ENOMEM;
-	}
-	fd = open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-	if (fd < 0)
-		return -errno;
-	while (done < len) {
-		ssize_t n = write(fd, (const char *)data + done, len - done);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			goto fail;
-		done += (size_t)n;
-	}
-	/* One that is replaced keeps its mode and, as far as we may, its owner. */
-	if (!stat(path, &st) && fchown(fd, st.st_uid, st.st_gid) == 0)
-		fchmod(fd, st.st_mode & 07777);
-	if (fsync(fd) || rename(tmp, path))
-		goto fail;
-	return 0;
-fail:
-	err = -errno;
-	unlink(tmp);
-	return err;
 }
 
 /* -------------------------------------------------------------------- JSON */

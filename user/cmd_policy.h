@@ -64,7 +64,8 @@ int policy_more_stack(const struct policy_more *m, struct warder_image **img);
 /* A whole file, or standard input for "-". 0 or an exit status after a message. */
 int policy_slurp(const char *path, char **ret_text, size_t *ret_len);
 
-/* The file appears whole or not at all. 0 or -errno. */
+/* The file appears whole or not at all. Symbolic links are followed and stay; what is no regular
+ * file, as a device or a pipe, is written into and stays. 0 or -errno. In cmd_policy_write.c. */
 int policy_write_file(const char *path, const void *data, size_t len);
 
 /* Pretty JSON on stdout; takes `o`. 0 or EXIT_WARDER. */

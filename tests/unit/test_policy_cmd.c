@@ -4,8 +4,12 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -351,6 +355,74 @@ static void test_fmt(void **state)
 	CHECK(2, "apparmor, kubearmor or oci", "import", "selinux", messy);
 }
 
+static mode_t kind_of(const char *path)
+{
+	struct stat st;
+
+	assert_int_equal(lstat(path, &st), 0);
+	return st.st_mode & S_IFMT;
+}
+
+/* Links, pipes and devices that people name stay what they are. */
+static void test_writing(void **state)
+{
+	char text[96], link[96], far[96], loose[96], made[96], fifo[96], device[96], junit[96];
+	char buf[256] = "";
+	int fd;
+
+	(void)state;
+	put(text, "plain.yaml", "policy:   good\n");
+	put(link, "link.yaml", NULL);
+	put(far, "far.yaml", NULL);
+	put(loose, "loose", NULL);
+	put(made, "made", NULL);
+	put(fifo, "fifo", NULL);
+	put(device, "full", NULL);
+	put(junit, "linked.xml", NULL);
+	assert_int_equal(chmod(text, 0640), 0);
+	assert_int_equal(symlink("plain.yaml", link), 0);
+	assert_int_equal(symlink(link, far), 0);
+	CHECK(0, "", "fmt", "-w", far);
+	assert_int_equal(kind_of(far), S_IFLNK);
+	assert_int_equal(kind_of(link), S_IFLNK);
+	assert_int_equal(kind_of(text), S_IFREG);
+	assert_true(file_has(text, "policy: good\n"));
+	{
+		struct stat st;
+
+		assert_int_equal(stat(text, &st), 0);
+		assert_int_equal(st.st_mode & 07777, 0640);
+	}
+	/* One that leads to nothing yet. */
+	assert_int_equal(symlink("made", loose), 0);
+	CHECK(0, "", "compile", "-o", loose, good);
+	assert_int_equal(kind_of(loose), S_IFLNK);
+	CHECK(0, "digest:", "show", made);
+	assert_int_equal(symlink("plain.xml", junit), 0);
+	CHECK(0, "ok 1", "test", "--junit", junit, tests);
+	assert_int_equal(kind_of(junit), S_IFLNK);
+	/* A pipe gets it. */
+	assert_int_equal(mkfifo(fifo, 0600), 0);
+	fd = open(fifo, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+	assert_true(fd >= 0);
+	CHECK(0, "", "compile", "-o", fifo, good);
+	assert_int_equal(kind_of(fifo), S_IFIFO);
+	assert_true(read(fd, buf, sizeof(buf)) == (ssize_t)sizeof(buf));
+	close(fd);
+	/* What cannot be written says so, and stays. */
+	CHECK(EXIT_WARDER, "Is a directory", "compile", "-o", folder, good);
+	/* As root never the host's own: it would be gone if this failed. */
+	if (geteuid() || mknod(device, S_IFCHR | 0600, makedev(1, 7)))
+		strcpy(device, "/dev/full");
+	if (strcmp(device, "/dev/full") || geteuid()) {
+		CHECK(EXIT_WARDER, "cannot write", "compile", "-o", device, good);
+		assert_int_equal(kind_of(device), S_IFCHR);
+	}
+	assert_int_equal(unlink(link), 0);
+	assert_int_equal(symlink(link, link), 0);
+	CHECK(EXIT_WARDER, "Too many levels", "compile", "-o", link, good);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests_[] = {
@@ -363,6 +435,7 @@ int main(void)
 		cmocka_unit_test(test_diff),
 		cmocka_unit_test(test_events),
 		cmocka_unit_test(test_fmt),
+		cmocka_unit_test(test_writing),
 	};
 
 	return cmocka_run_group_tests(tests_, setup, teardown);
