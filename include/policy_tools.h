@@ -108,8 +108,10 @@ struct policy_tests {
 };
 
 #define POLICY_TESTS_MAX 100000u
+#define TEST_REQUESTS_MAX 1000u /* of one `do` with lists */
 
-/* Reads a file of tests. -EINVAL with all its errors in `diags`. */
+/* Reads a file of tests; where `do` has a list of values there is one test for each of them. -EINVAL
+ * with all its errors in `diags`. */
 int policy_tests_read(const char *path, struct policy_tests *ret, struct policy_diags *diags);
 void policy_tests_done(struct policy_tests *t);
 

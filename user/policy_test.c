@@ -17,17 +17,13 @@ struct policy_arena {
 
 /* ------------------------------------------------------------------- reading */
 
-/* A word, or a list of words joined with commas. NULL after a diagnostic. */
-static const char *read_value(struct parser *ps, struct node *n, const char *what)
+/* The words of a list joined with commas, as one value. NULL after a diagnostic. */
+static const char *join_list(struct parser *ps, struct node *n, const char *what)
 {
 	const char *joined = "";
 
-	if (n->type == NODE_SCALAR && n->len)
-		return n->text; /* a number is meant as it is written */
-	if (n->type != NODE_SEQ)
-		return expect_string(ps, n, what);
 	for (size_t i = 0; i < n->count; i++) {
-		if (n->item[i]->type != NODE_SCALAR)
+		if (n->item[i]->type != NODE_SCALAR || !n->item[i]->len)
 			return expect_string(ps, n->item[i], what);
 		joined = arena_printf(&ps->p->arena, "%s%s%s", joined, i ? "," : "",
 				      n->item[i]->text);
@@ -37,6 +33,19 @@ static const char *read_value(struct parser *ps, struct node *n, const char *wha
 		}
 	}
 	return joined;
+}
+
+/* Does a list of this key belong to one request? Accesses are asked for together, as by an open for
+ * reading and writing, and a mount has all of its flags. Any other list means several requests. */
+static bool is_one_value(const char *key)
+{
+	static const char *const keys[] = { "file",   "network", "device", "ptrace",
+					    "ipc",    "flags",	 "options" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
+		if (!strcmp(keys[i], key))
+			return true;
+	return false;
 }
 
 static const struct key call_keys[] = {
@@ -69,6 +78,8 @@ static void read_call_values(struct parser *ps, struct node *n, struct policy_te
 	v = map_get(n, "value");
 	if (v && v->type == NODE_SCALAR)
 		t->value = v->text;
+	else if (v)
+		parser_error(ps, v, "do.value: expected a word: write one test for each");
 	v = map_get(n, "realtime");
 	if (v)
 		t->realtime = read_integer(ps, v, "do.realtime", 1, 99);
@@ -101,13 +112,90 @@ static void read_call(struct parser *ps, struct node *n, struct policy_test *t)
 		read_call_values(ps, n, t);
 }
 
-static void read_request(struct parser *ps, struct node *n, struct policy_test *t)
-{
+/* The requests of one `do`: a list of values stands for one request each. */
+struct requests {
 	struct request_pair pair[REQUEST_PAIRS_MAX];
-	struct warder_error e = { "" };
-	size_t count = 0;
-	int bad, err;
+	struct node *list[REQUEST_PAIRS_MAX]; /* where there is one */
+	size_t at[REQUEST_PAIRS_MAX];	      /* in it */
+	size_t pairs;
+	struct policy_request *item;
+	size_t count, cap;
+};
 
+/* The next combination; false after the last one. */
+static bool requests_next(struct requests *r)
+{
+	for (size_t i = r->pairs; i-- > 0;) {
+		if (!r->list[i])
+			continue;
+		if (++r->at[i] < r->list[i]->count)
+			return true;
+		r->at[i] = 0;
+	}
+	return false;
+}
+
+static bool requests_read_pairs(struct parser *ps, struct node *n, struct requests *r)
+{
+	size_t product = 1;
+
+	for (size_t i = 0; i + 1 < n->count; i += 2) {
+		struct node *v = n->item[i + 1];
+		const char *key = n->item[i]->text, *value = NULL;
+
+		if (v->type == NODE_SEQ && !v->count) {
+			parser_error(ps, v, "do.%s: an empty list asks for nothing", key);
+			return false;
+		}
+		if (v->type == NODE_SEQ && !is_one_value(key)) {
+			r->list[r->pairs] = v;
+			product *= v->count;
+			for (size_t k = 0; k < v->count; k++)
+				if (v->item[k]->type != NODE_SCALAR || !v->item[k]->len)
+					return expect_string(ps, v->item[k], key) != NULL;
+		} else {
+			/* A number is meant as it is written. */
+			value = v->type == NODE_SCALAR && v->len ? v->text :
+				v->type == NODE_SEQ ? join_list(ps, v, key) : expect_string(ps, v, key);
+			if (!value)
+				return false;
+		}
+		if (product > TEST_REQUESTS_MAX) {
+			parser_error(ps, v, "do.%s: more than %u requests in one test", key,
+				     TEST_REQUESTS_MAX);
+			return false;
+		}
+		r->pair[r->pairs++] = (struct request_pair) { key, value };
+	}
+	return true;
+}
+
+static void read_requests(struct parser *ps, struct node *n, struct requests *r)
+{
+	do {
+		struct warder_error e = { "" };
+		int bad, err = vector_grow(&r->item, r->count, &r->cap, sizeof(*r->item));
+
+		for (size_t i = 0; i < r->pairs; i++)
+			if (r->list[i])
+				r->pair[i].value = r->list[i]->item[r->at[i]]->text;
+		if (!err)
+			err = request_from_pairs(r->pair, r->pairs, &r->item[r->count], &bad, &e);
+		if (err == -ENOMEM) {
+			ps->fatal = err;
+			return;
+		}
+		if (err) {
+			parser_error(ps, bad < 0 ? n : r->list[bad] ? r->list[bad]->item[r->at[bad]] :
+					 n->item[2 * bad + 1], "do: %s", e.text);
+			return;
+		}
+		r->count++;
+	} while (requests_next(r));
+}
+
+static void read_do(struct parser *ps, struct node *n, struct policy_test *t, struct requests *r)
+{
 	if (!expect_map(ps, n, "do"))
 		return;
 	if (map_get(n, "call")) {
@@ -118,18 +206,10 @@ static void read_request(struct parser *ps, struct node *n, struct policy_test *
 		parser_error(ps, n, "do: more than %d keys", REQUEST_PAIRS_MAX);
 		return;
 	}
-	for (size_t i = 0; i + 1 < n->count; i += 2) {
-		const char *value = read_value(ps, n->item[i + 1], n->item[i]->text);
-
-		if (!value)
-			return;
-		pair[count++] = (struct request_pair) { n->item[i]->text, value };
-	}
-	err = request_from_pairs(pair, count, &t->request, &bad, &e);
-	if (err == -ENOMEM)
-		ps->fatal = err;
-	else if (err)
-		parser_error(ps, bad < 0 ? n : n->item[2 * bad + 1], "do: %s", e.text);
+	if (requests_read_pairs(ps, n, r))
+		read_requests(ps, n, r);
+	if (r->count)
+		t->request = r->item[0];
 }
 
 static const struct key as_keys[] = {
@@ -223,44 +303,84 @@ static const struct key test_keys[] = { { "do", true },	   { "expect", true },
 					{ "as", false },   { "name", false },
 					{ NULL, false } };
 
-static void read_test(struct parser *ps, struct node *n, struct policy_test *t)
+static struct policy_test *add_test(struct parser *ps, struct policy_tests *all, size_t *cap)
 {
+	struct policy_test *grown;
+
+	if (all->count < *cap)
+		return &all->test[all->count++];
+	grown = arena_alloc(&ps->p->arena, 2 * *cap * sizeof(*grown));
+	if (!grown) {
+		ps->fatal = -ENOMEM;
+		return NULL;
+	}
+	memcpy(grown, all->test, all->count * sizeof(*grown));
+	all->test = grown;
+	*cap *= 2;
+	return &all->test[all->count++];
+}
+
+/* Its own name, if it has one; the request in words if not, and where a list made several of it. */
+static void name_test(struct parser *ps, struct policy_test *t, bool several)
+{
+	cleanup_free char *text = malloc(3 * WARDER_PATH_MAX);
+	const char *own = t->name;
+
+	if (!text) {
+		ps->fatal = -ENOMEM;
+		return;
+	}
+	if (t->op)
+		snprintf(text, 3 * WARDER_PATH_MAX, "call %s", call_op_word(t->op));
+	else
+		request_text(&t->request, text, 3 * WARDER_PATH_MAX);
+	if (!own)
+		t->name = arena_strndup(&ps->p->arena, text, strlen(text));
+	else if (several)
+		t->name = arena_printf(&ps->p->arena, "%s: %s", own, text);
+	if (!t->name)
+		ps->fatal = -ENOMEM;
+}
+
+static void read_test(struct parser *ps, struct node *n, struct policy_tests *all, size_t *cap,
+		      struct requests *requests)
+{
+	struct policy_test t = { .line = n->line, .column = n->column,
+				 .userns = WARDER_BY_USERNS_CONTAINER };
 	size_t errors = ps->diags->errors;
-	char *text;
 	struct node *v;
 
-	t->line = n->line;
-	t->column = n->column;
-	t->userns = WARDER_BY_USERNS_CONTAINER;
 	if (!check_keys(ps, n, "test", test_keys))
 		return;
 	v = map_get(n, "do");
 	if (v)
-		read_request(ps, v, t);
+		read_do(ps, v, &t, requests);
 	v = map_get(n, "as");
 	if (v)
-		read_as(ps, v, t);
+		read_as(ps, v, &t);
 	v = map_get(n, "expect");
 	if (v)
-		read_expect(ps, v, t);
-	if (t->op && t->verdict)
+		read_expect(ps, v, &t);
+	if (t.op && t.verdict)
 		parser_error(ps, v ? v : n, "expect: of a call, only override can be expected");
 	v = map_get(n, "name");
 	if (v)
-		t->name = expect_string(ps, v, "name");
-	if (t->name || ps->diags->errors > errors)
+		t.name = expect_string(ps, v, "name");
+	if (ps->diags->errors > errors)
 		return;
-	text = malloc(3 * WARDER_PATH_MAX);
-	if (text && t->op) {
-		t->name = arena_printf(&ps->p->arena, "call %s", call_op_word(t->op));
-		free(text);
-	} else if (text) {
-		request_text(&t->request, text, 3 * WARDER_PATH_MAX);
-		t->name = arena_strndup(&ps->p->arena, text, strlen(text));
-		free(text);
+	for (size_t i = 0; i < (t.op ? 1 : requests->count) && !ps->fatal; i++) {
+		struct policy_test *test = add_test(ps, all, cap);
+
+		if (!test)
+			return;
+		*test = t;
+		if (!t.op)
+			test->request = requests->item[i];
+		name_test(ps, test, requests->count > 1);
 	}
-	if (!t->name)
-		ps->fatal = -ENOMEM;
+	if (all->count > POLICY_TESTS_MAX)
+		parser_error(ps, n, "tests: more than %u, each item of a list counted",
+			     POLICY_TESTS_MAX);
 }
 
 static const struct key file_keys[] = {
@@ -278,6 +398,7 @@ static void read_covers(struct parser *ps, struct node *n, void *arg)
 static void read_file(struct parser *ps, struct node *root, struct policy_tests *t)
 {
 	struct node *v;
+	size_t cap;
 
 	if (!check_keys(ps, root, "file of tests", file_keys))
 		return;
@@ -310,9 +431,18 @@ static void read_file(struct parser *ps, struct node *root, struct policy_tests 
 		ps->fatal = -ENOMEM;
 		return;
 	}
-	t->count = v->count;
-	for (size_t i = 0; i < v->count && !ps->fatal; i++)
-		read_test(ps, v->item[i], &t->test[i]);
+	cap = v->count;
+	for (size_t i = 0; i < v->count && !ps->fatal && t->count <= POLICY_TESTS_MAX; i++) {
+		struct requests *requests = calloc(1, sizeof(*requests));
+
+		if (!requests) {
+			ps->fatal = -ENOMEM;
+			return;
+		}
+		read_test(ps, v->item[i], t, &cap, requests);
+		free(requests->item);
+		free(requests);
+	}
 }
 
 void policy_tests_done(struct policy_tests *t)

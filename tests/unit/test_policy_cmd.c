@@ -280,6 +280,80 @@ static void test_reports(void **state)
 	assert_true(file_has(junit, "tests=\"2\" failures=\"0\" errors=\"0\" skipped=\"0\">\n"));
 }
 
+#define TEST_OF(name, text)                                                                        \
+	do {                                                                                       \
+		put(lists, name, "policy: good.yaml\ntests:\n" text);                              \
+	} while (0)
+
+/* A list is several requests, of which each must be answered as expected. */
+static void test_lists(void **state)
+{
+	char lists[96];
+
+	(void)state;
+	TEST_OF("l1.yaml", "  - {do: {file: read, path: [/etc/shadow, /etc/gshadow]}, expect: "
+			   "{deny: EACCES}}\n");
+	CHECK(1, "not ok 1 - file read /etc/shadow\n", "test", lists);
+	CHECK(1, "not ok 2 - file read /etc/gshadow\n", "test", lists);
+	CHECK(1, "1..2\n# 0 passed, 2 failed", "test", lists);
+	TEST_OF("l2.yaml", "  - {name: n, do: {file: [read, write], path: [/etc/a, /srv/a, '/b,c']}, "
+			   "expect: {deny: EACCES}}\n");
+	CHECK(1, "\nok 1 - n: file read,write /etc/a\nnot ok 2 - n: file read,write /srv/a\n", "test",
+	      lists);
+	CHECK(1, "not ok 3 - n: file read,write /b,c\n", "test", lists);
+	TEST_OF("l3.yaml", "  - {do: {exec: [/bin/sh, /bin/nc]}, expect: allow}\n"
+			   "  - {do: {capability: [kill, net_raw]}, expect: deny}\n"
+			   "  - {do: {signal: [term, kill], peer: [same, host]}, expect: allow}\n"
+			   "  - {do: {memory: [write_exec, shm_exec]}, expect: allow}\n"
+			   "  - {do: {namespace: [user, net]}, expect: allow}\n"
+			   "  - {do: {kernel: [bpf, io_uring]}, expect: deny}\n"
+			   "  - {do: {mount: [tmpfs, ext4], target: [/tmp/a, /tmp/b]}, expect: allow}\n"
+			   "  - {do: {network: [connect, send], protocol: [tcp, udp], to: "
+			   "['10.0.0.1:1', '[fd00::1]:2']}, expect: allow}\n"
+			   "  - {do: {network: create, family: [netlink, packet]}, expect: allow}\n"
+			   "  - {do: {device: open, node: ['c 1:3', 'c 9:9'], path: /dev/x}, expect: "
+			   "allow}\n");
+	CHECK(1, "\nok 1 - exec /bin/sh\nok 2 - exec /bin/nc\nok 3 - capability kill\nok 4 - "
+		 "capability net_raw\nok 5 - signal term same\nnot ok 6 - signal term host\n", "test",
+	      lists);
+	CHECK(1, "\nok 7 - signal kill same\nnot ok 8 - signal kill host\n", "test", lists);
+	CHECK(1, "\nok 9 - memory write_exec\nok 10 - memory shm_exec\nok 11 - namespace user\nnot "
+		 "ok 12 - namespace net\n", "test", lists);
+	CHECK(1, "\nok 13 - kernel bpf\nok 14 - kernel io_uring\nok 15 - mount tmpfs /tmp/a\nok 16 - "
+		 "mount tmpfs /tmp/b\nnot ok 17 - mount ext4 /tmp/a\n", "test", lists);
+	CHECK(1, "\nok 19 - network connect,send tcp 10.0.0.1:1\nok 20 - network connect,send tcp "
+		 "[fd00::1]:2\nok 21 - network connect,send udp 10.0.0.1:1\n", "test", lists);
+	CHECK(1, "\nok 23 - network create netlink\nnot ok 24 - network create packet\n", "test",
+	      lists);
+	CHECK(1, "\nok 25 - device open c 1:3 /dev/x\nok 26 - device open c 9:9 /dev/x\n", "test", lists);
+	CHECK(1, "1..26\n", "test", lists);
+	/* What makes no sense says where. */
+	TEST_OF("l4.yaml", "  - {do: {file: read, path: []}, expect: allow}\n"
+			   "  - {do: {file: read, path: [/a, [/b]]}, expect: allow}\n"
+			   "  - {do: {file: read, path: [/a, b]}, expect: allow}\n"
+			   "  - {do: {capability: [kill, kil]}, expect: allow}\n"
+			   "  - {do: {call: umount, path: [/a, /b]}, expect: {override: none}}\n"
+			   "  - {do: {call: setxattr, value: [a, b]}, expect: {override: none}}\n"
+			   "  - {do: {call: [umount, mount]}, expect: {override: none}}\n"
+			   "  - {do: {file: [], path: /a}, expect: allow}\n");
+	CHECK(EXIT_WARDER, "l4.yaml:3:29: error: do.path: an empty list", "test", lists);
+	CHECK(EXIT_WARDER, "l4.yaml:4:34: error: path: expected", "test", lists);
+	CHECK(EXIT_WARDER, "l4.yaml:5:34: error: do: \"b\" is no name", "test", lists);
+	CHECK(EXIT_WARDER, "l4.yaml:6:30: error: do: no capability is called \"kil\"", "test", lists);
+	CHECK(EXIT_WARDER, "l4.yaml:7:31: error: do.path: expected", "test", lists);
+	CHECK(EXIT_WARDER, "l4.yaml:8:34: error: do.value: expected a word", "test", lists);
+	CHECK(EXIT_WARDER, "l4.yaml:9:17: error: do.call: expected", "test", lists);
+	CHECK(EXIT_WARDER, "l4.yaml:10:17: error: do.file: an empty list", "test", lists);
+#define TEN "/a, /b, /c, /d, /e, /f, /g, /h, /i, /j"
+	TEST_OF("l5.yaml", "  - {do: {device: open, node: ['c 1:3', 'c 1:4', 'c 1:5', 'c 1:6', 'c 1:7', "
+			   "'c 1:8', 'c 1:9', 'c 1:10', 'c 1:11', 'c 1:12', 'c 1:13'], path: [" TEN ", "
+			   TEN ", " TEN ", " TEN ", " TEN ", " TEN ", " TEN ", " TEN ", " TEN ", " TEN
+			   "]}, expect: allow}\n");
+#undef TEN
+	CHECK(EXIT_WARDER, "more than 1000 requests in one test", "test", lists);
+}
+#undef TEST_OF
+
 /* Rules of included files count where the tests say so, and a name that is none is no tests. */
 static void test_covers(void **state)
 {
@@ -431,6 +505,7 @@ int main(void)
 		cmocka_unit_test(test_explain),
 		cmocka_unit_test(test_tests),
 		cmocka_unit_test(test_reports),
+		cmocka_unit_test(test_lists),
 		cmocka_unit_test(test_covers),
 		cmocka_unit_test(test_diff),
 		cmocka_unit_test(test_events),
