@@ -132,7 +132,8 @@ int cmd_policy_fmt(int argc, char **argv)
 static const char import_usage[] =
 	"usage: warder policy import apparmor|kubearmor|oci FILE|-\n"
 	"A policy on standard output, from an AppArmor profile, a KubeArmor policy or an OCI\n"
-	"config.json; on standard error what it cannot say, each with its line. Review both.\n";
+	"config.json; on standard error what it cannot say, each with its line: rules that allow are\n"
+	"then left out, rules that deny made wider. Review both.\n";
 
 int cmd_policy_import(int argc, char **argv)
 {

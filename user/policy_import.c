@@ -44,6 +44,29 @@ void import_lost(struct import *im, unsigned line, unsigned column, const char *
 	va_end(ap);
 }
 
+void import_fail(struct import *im, unsigned line, unsigned column, const char *format, ...)
+{
+	va_list ap;
+
+	va_start(ap, format);
+	diag_addv(im->diags, im->name, line, column, 0, format, ap);
+	va_end(ap);
+	im->err = im->err ? im->err : -EINVAL;
+}
+
+bool import_wider(const char *glob, char *buf, size_t size)
+{
+	char folder[WARDER_PATH_MAX];
+	size_t n = strcspn(glob, "*?[]{}@\\\"^");
+
+	while (n && glob[n - 1] != '/')
+		n--;
+	if (glob[0] != '/' || n < 2 || n + 4 > sizeof(folder))
+		return false;
+	snprintf(folder, sizeof(folder), "%.*s**", (int)n, glob);
+	return import_pattern(folder, buf, size);
+}
+
 void import_rule(struct import *im, unsigned line, unsigned column, enum warder_class class_,
 		 const char *format, ...)
 {
@@ -53,9 +76,7 @@ void import_rule(struct import *im, unsigned line, unsigned column, enum warder_
 	if (im->err)
 		return;
 	if (im->rules == IMPORT_RULES_MAX) {
-		import_lost(im, line, column, "more than %u rules: the rest is left out",
-			    IMPORT_RULES_MAX);
-		im->err = -E2BIG;
+		import_fail(im, line, column, "more than %u rules", IMPORT_RULES_MAX);
 		return;
 	}
 	if (vector_grow(&im->rule, im->rules, &im->cap, sizeof(*im->rule))) {
@@ -222,6 +243,7 @@ static int try_text(struct import *im, const char *text, const size_t *rule_of)
 	policy_free(p);
 	for (size_t i = 0; err && i < diags.count; i++) {
 		const struct policy_diag *d = &diags.item[i];
+		struct import_rule *r;
 		size_t index;
 
 		if (d->warning || !d->line)
@@ -229,12 +251,18 @@ static int try_text(struct import *im, const char *text, const size_t *rule_of)
 		index = rule_of[d->line];
 		if (!index || im->rule[index - 1].dropped)
 			continue;
-		im->rule[index - 1].dropped = true;
+		r = &im->rule[index - 1];
+		r->dropped = true;
 		dropped = 1;
-		import_lost(im, im->rule[index - 1].line, im->rule[index - 1].column,
-			    "left out: %s: %s", im->rule[index - 1].text, d->text);
+		if (!strncmp(r->text, "{deny", 5) && !strstr(d->text, "never decide"))
+			import_fail(im, r->line, r->column,
+				    "denied there, and cannot be here: %s: %s", r->text, d->text);
+		else
+			import_lost(im, r->line, r->column, "left out: %s: %s", r->text, d->text);
 	}
-	if (err && !dropped && diags.count)
+	if (im->err)
+		dropped = 0;
+	if (err && !dropped && !im->err && diags.count)
 		diag_add(im->diags, im->name, 0, 0, 0, "cannot be carried over: %s",
 			 diags.item[0].text);
 	policy_diags_done(&diags);
@@ -243,7 +271,7 @@ static int try_text(struct import *im, const char *text, const size_t *rule_of)
 
 int import_finish(struct import *im, char **ret_text)
 {
-	int err = im->err == -E2BIG ? 0 : im->err;
+	int err = im->err;
 
 	*ret_text = NULL;
 	while (!err) {

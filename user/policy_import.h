@@ -32,8 +32,15 @@ void import_rule(struct import *im, unsigned line, unsigned column, enum warder_
 /* Something that is not carried over. */
 void import_lost(struct import *im, unsigned line, unsigned column, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));
-/* Writes the policy; a rule that the language refuses (a pattern, one that another shadows) is
- * left out and told. Frees the rules. */
+/* Something that was denied and cannot be, not even by a wider rule: the import fails. */
+void import_fail(struct import *im, unsigned line, unsigned column, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
+/* A pattern that matches all that a glob does which cannot be one: the folder in front of what is
+ * special in it, and all below. False if that is the root. */
+bool import_wider(const char *glob, char *buf, size_t size);
+/* Writes the policy; an allow rule that the language refuses (a pattern, one that another shadows) is
+ * left out and told, a deny rule only where an earlier one denies the same; else it fails. Frees the
+ * rules. */
 int import_finish(struct import *im, char **ret_text);
 
 /* A glob of another tool as a quoted scalar: `**`, `*`, `?`, classes and braces mean the same.

@@ -5,26 +5,7 @@
 #include <string.h>
 
 #include "cleanup.h"
-#include "policy_import.h"
-
-#define VARS_MAX 64
-#define WORDS_MAX 64
-
-struct reader {
-	struct import im;
-	const char *text;
-	size_t len, at;
-	unsigned line, column; /* of the statement */
-	unsigned now;	       /* line being read */
-	size_t line_start;
-	char *statement;
-	size_t used, cap;
-	unsigned depth; /* of blocks */
-	struct {
-		char *name, *value;
-	} var[VARS_MAX];
-	size_t vars;
-};
+#include "policy_import_apparmor.h"
 
 /* What the tunables of a distribution say, as far as a container has them. */
 static const char *const known_vars[][2] = {
@@ -57,8 +38,16 @@ static bool at_line_end(const struct reader *r, size_t at)
 	return at >= r->len || r->text[at] == '\n';
 }
 
+/* At the end of a line: what needs no comma. */
+static bool ends_with_line(const struct reader *r)
+{
+	return (r->statement[0] == '@' && !r->depth) || !strncmp(r->statement, "#include", 8) ||
+	       !strncmp(r->statement, "include", 7) || !strncmp(r->statement, "abi ", 4) ||
+	       !strncmp(r->statement, "alias ", 6);
+}
+
 /* The next statement without comments, and what ends it: ',', '{', '}', '\n' (include, variables)
- * or 0 at the end. -errno. */
+ * or 0 at the end. -errno; -ENODATA when the text ends within it. */
 static int read_statement(struct reader *r)
 {
 	unsigned braces = 0, parens = 0;
@@ -87,10 +76,7 @@ static int read_statement(struct reader *r)
 		}
 		if (c == '"')
 			quoted = !quoted;
-		if (!quoted && c == '\n' &&
-		    ((r->statement[0] == '@' && !r->depth) || !strncmp(r->statement, "#include", 8) ||
-		     !strncmp(r->statement, "include", 7) || !strncmp(r->statement, "abi ", 4) ||
-		     !strncmp(r->statement, "alias ", 6))) {
+		if (!quoted && c == '\n' && ends_with_line(r)) {
 			next_byte(r);
 			return '\n';
 		}
@@ -120,11 +106,10 @@ static int read_statement(struct reader *r)
 			return -ENOMEM;
 		next_byte(r);
 	}
+	if (r->used && (quoted || !ends_with_line(r)))
+		return -ENODATA;
 	return r->used ? '\n' : 0;
 }
-
-#define LOST(r, ...) import_lost(&(r)->im, (r)->line, (r)->column, __VA_ARGS__)
-#define RULE(r, class_, ...) import_rule(&(r)->im, (r)->line, (r)->column, class_, __VA_ARGS__)
 
 /* Words of the statement; a quoted one loses its quotes. */
 static size_t split(char *s, char *word[WORDS_MAX])
@@ -161,8 +146,8 @@ static const char *variable(const struct reader *r, const char *name, size_t len
 }
 
 /* Variables replaced; doubled slashes, which they leave, made one. */
-static bool expand(const struct reader *r, const char *glob, char *buf, size_t size,
-		   unsigned depth)
+bool apparmor_expand(const struct reader *r, const char *glob, char *buf, size_t size,
+		     unsigned depth)
 {
 	size_t n = 0;
 
@@ -179,7 +164,7 @@ static bool expand(const struct reader *r, const char *glob, char *buf, size_t s
 			continue;
 		}
 		value = variable(r, glob + 2, (size_t)(end - glob) - 2);
-		if (!value || depth > 4 || !expand(r, value, buf + n, size - n, depth + 1))
+		if (!value || depth > 4 || !apparmor_expand(r, value, buf + n, size - n, depth + 1))
 			return false;
 		if (n && buf[n - 1] == '/' && buf[n] == '/')
 			memmove(buf + n, buf + n + 1, strlen(buf + n));
@@ -190,28 +175,43 @@ static bool expand(const struct reader *r, const char *glob, char *buf, size_t s
 	return true;
 }
 
-/* @{NAME} = a b */
+/* @{NAME} = a b; @{NAME} += c */
 static void read_variable(struct reader *r)
 {
 	char *end = strchr(r->statement, '}'), *eq = strchr(r->statement, '='), *word[WORDS_MAX];
-	size_t n, used = 0;
 	char value[WARDER_PATH_MAX] = "";
+	size_t n, used = 0, at = 0;
+	bool more;
 
-	if (r->statement[1] != '{' || !end || !eq || eq < end || r->vars == VARS_MAX) {
-		LOST(r, "this variable is not understood");
+	if (r->statement[1] != '{' || !end || !eq || eq < end) {
+		FAIL(r, "this variable is not understood");
 		return;
 	}
 	*end = 0;
+	more = eq[-1] == '+';
 	n = split(eq + 1, word);
+	while (at < r->vars && strcmp(r->var[at].name, r->statement + 2))
+		at++;
+	if (more && at < r->vars)
+		used = (size_t)snprintf(value, sizeof(value), "{%s%s", r->var[at].value, n ? "," : "}");
+	else if (n > 1)
+		used = (size_t)snprintf(value, sizeof(value), "{");
 	for (size_t i = 0; i < n && used < sizeof(value); i++)
-		used += (size_t)snprintf(value + used, sizeof(value) - used, "%s%s%s",
-					 i ? "," : n > 1 ? "{" : "", word[i],
-					 n > 1 && i == n - 1 ? "}" : "");
-	r->var[r->vars].name = strdup(r->statement + 2);
-	r->var[r->vars].value = strdup(value);
-	if (!r->var[r->vars].name || !r->var[r->vars].value)
+		used += (size_t)snprintf(value + used, sizeof(value) - used, "%s%s%s", i ? "," : "",
+					 word[i], i == n - 1 && *value == '{' ? "}" : "");
+	if (used >= sizeof(value) || n == WORDS_MAX || at == VARS_MAX) {
+		FAIL(r, "this variable is too long, or one of more than %d", VARS_MAX);
+		return;
+	}
+	if (at < r->vars) {
+		free(r->var[at].value);
+	} else {
+		r->var[at].name = strdup(r->statement + 2);
+		r->vars++;
+	}
+	r->var[at].value = strdup(value);
+	if (!r->var[at].name || !r->var[at].value)
 		r->im.err = -ENOMEM;
-	r->vars++;
 }
 
 static bool is_permissions(const char *s)
@@ -219,10 +219,29 @@ static bool is_permissions(const char *s)
 	return *s && s[strspn(s, "rwamklxipuPUCc")] == 0;
 }
 
+/* A glob as a pattern; of a deny rule a wider one where it cannot be one. */
+static bool read_pattern(struct reader *r, const char *glob, bool deny, char *pattern, size_t size)
+{
+	char path[WARDER_PATH_MAX];
+
+	if (apparmor_expand(r, glob, path, sizeof(path), 0) && import_pattern(path, pattern, size))
+		return true;
+	if (!deny)
+		LOST(r, "the pattern %.100s holds a variable that is not known, or is none: the rule is "
+			"left out", glob);
+	else if (import_wider(glob, pattern, size))
+		LOST(r, "the pattern %.100s holds a variable that is not known, or is none: all of %.100s "
+			"is denied", glob, pattern);
+	else
+		FAIL(r, "the pattern %.100s of a deny rule holds a variable that is not known, or is "
+			"none: write what it stands for", glob);
+	return deny && !r->im.err;
+}
+
 /* PATH PERMS or PERMS PATH. */
 static void read_file_rule(struct reader *r, char **word, size_t n, bool deny, bool audit)
 {
-	char path[WARDER_PATH_MAX], pattern[2 * WARDER_PATH_MAX], access[256] = "";
+	char pattern[2 * WARDER_PATH_MAX], access[256] = "";
 	const char *verb = deny ? "deny" : "allow", *more = audit ? ", audit: true" : "";
 	const char *glob = word[0], *perms = n > 1 ? word[1] : "";
 
@@ -231,17 +250,17 @@ static void read_file_rule(struct reader *r, char **word, size_t n, bool deny, b
 		perms = word[0];
 	}
 	if (n < 2 || !is_permissions(perms)) {
-		LOST(r, "this rule is not understood");
+		if (deny)
+			FAIL(r, "this deny rule is not understood");
+		else
+			LOST(r, "this rule is not understood: it is left out");
 		return;
 	}
-	if (!expand(r, glob, path, sizeof(path), 0) ||
-	    !import_pattern(path, pattern, sizeof(pattern))) {
-		LOST(r, "the pattern %.100s holds a variable that is not known, or is none", glob);
+	if (!read_pattern(r, glob, deny, pattern, sizeof(pattern)))
 		return;
-	}
 	if (n > 2)
-		LOST(r, "%.40s %.60s is not carried over: the program stays in its profile", word[2],
-		     n > 3 ? word[3] : "");
+		LOST(r, "%.40s %.60s is not carried over: %s", word[2], n > 3 ? word[3] : "",
+		     deny ? "it is denied whatever stands there" : "the program stays in its profile");
 	for (const char *p = perms; *p; p++) {
 		const char *name = *p == 'r' ? "read" : *p == 'w' ? IMPORT_CHANGES :
 				   *p == 'a' ? "append" : *p == 'm' ? "map_exec" :
@@ -255,8 +274,51 @@ static void read_file_rule(struct reader *r, char **word, size_t n, bool deny, b
 	if (!strchr(perms, 'x'))
 		return;
 	RULE(r, WARDER_CLASS_EXEC, "{%s: %s%s}", verb, pattern, more);
-	if (strpbrk(perms, "pPcCuU"))
+	if (!deny && strpbrk(perms, "pPcCuU"))
 		LOST(r, "the program %.100s would change its profile (%s): it stays", glob, perms);
+}
+
+/* Classes whose rules are not read. What they allow is left out; what they deny, all of it is, as
+ * far as there is a class for it. */
+static bool read_other(struct reader *r, char **word, size_t n, bool deny)
+{
+	static const struct {
+		const char *word;
+		enum warder_class class_;
+		const char *rule, *what;
+	} others[] = {
+		{ "signal", WARDER_CLASS_SIGNAL, "{deny: [\"*\"]}", "every signal is denied" },
+		{ "ptrace", WARDER_CLASS_PTRACE, "{deny: [\"*\"]}", "all of ptrace is denied" },
+		{ "unix", WARDER_CLASS_NETWORK, "{deny: [\"*\"], family: unix}",
+		  "every unix socket is denied" },
+		{ "dbus", WARDER_CLASS_NETWORK,
+		  "{deny: [connect, send], unix: [\"/{,var/}run/dbus/**\", \"/{,var/}run/user/*/bus\", "
+		  "\"/tmp/dbus-*\"]}", "the usual sockets of the bus are denied" },
+		{ "mqueue", WARDER_CLASS_IPC, "{deny: [mq]}", "every message queue is denied" },
+		{ "io_uring", WARDER_CLASS_KERNEL, "{deny: [io_uring]}", "all of io_uring is denied" },
+		{ "link", WARDER_CLASS_FILE, "{deny: [link], path: \"/**\"}", "every link is denied" },
+		{ "change_profile", WARDER_CLASS_NONE, NULL, "nothing changes its profile anyway" },
+		{ "change_hat", WARDER_CLASS_NONE, NULL, "nothing changes its profile anyway" },
+		{ "set", WARDER_CLASS_NONE, NULL, "limits are the runtime's" },
+		{ "rlimit", WARDER_CLASS_NONE, NULL, "limits are the runtime's" },
+		{ "all", WARDER_CLASS_NONE, NULL, NULL },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(others); i++) {
+		if (strcmp(word[0], others[i].word))
+			continue;
+		if (deny && !others[i].what)
+			FAIL(r, "deny all: then nothing is left to carry over");
+		else if (deny)
+			LOST(r, "%s rules are not carried over%s: %s", word[0],
+			     n > 1 ? " with their conditions" : "", others[i].what);
+		else
+			LOST(r, "%s rules are not carried over", word[0]);
+		if (deny && others[i].rule)
+			RULE(r, others[i].class_, "%s", others[i].rule);
+		return true;
+	}
+	return false;
 }
 
 static void read_capability(struct reader *r, char **word, size_t n, bool deny, bool audit)
@@ -272,101 +334,40 @@ static void read_capability(struct reader *r, char **word, size_t n, bool deny, 
 			RULE(r, WARDER_CLASS_CAPABILITY, "{%s: [%s]%s}", verb, word[i], more);
 }
 
-static void read_network(struct reader *r, char **word, size_t n, bool deny, bool audit)
-{
-	static const char *const known[] = { "inet", "inet6", "unix", "netlink", "packet", "vsock" };
-	const char *verb = deny ? "deny" : "allow", *more = audit ? ", audit: true" : "";
-	const char *protocol = NULL, *family[2] = { NULL, NULL };
-
-	for (size_t i = 1; i < n; i++) {
-		bool is_family = false;
-
-		for (size_t k = 0; k < ARRAY_SIZE(known); k++)
-			is_family |= !strcmp(known[k], word[i]);
-		if (is_family)
-			family[0] = word[i];
-		else if (!strcmp(word[i], "stream") || !strcmp(word[i], "tcp"))
-			protocol = "tcp";
-		else if (!strcmp(word[i], "dgram") || !strcmp(word[i], "udp"))
-			protocol = "udp";
-		else if (!strcmp(word[i], "raw"))
-			protocol = "raw";
-		else {
-			LOST(r, "network: %.40s is not carried over", word[i]);
-			return;
-		}
-	}
-	if (!family[0]) {
-		family[0] = "inet";
-		family[1] = "inet6";
-	}
-	for (unsigned i = 0; i < 2 && family[i]; i++)
-		if (protocol && !strncmp(family[i], "inet", 4))
-			RULE(r, WARDER_CLASS_NETWORK, "{%s: [\"*\"], family: %s, protocol: %s%s}", verb,
-			     family[i], protocol, more);
-		else
-			RULE(r, WARDER_CLASS_NETWORK, "{%s: [\"*\"], family: %s%s}", verb, family[i],
-			     more);
-}
-
-/* mount [options=(a,b)] [fstype=T] [SOURCE] -> TARGET; umount TARGET; pivot_root. */
-static void read_mount(struct reader *r, char **word, size_t n, bool deny, bool audit)
-{
-	const char *verb = deny ? "deny" : "allow", *more = audit ? ", audit: true" : "";
-	char type[64] = "", target[2 * WARDER_PATH_MAX] = "", path[WARDER_PATH_MAX];
-	const char *op = !strcmp(word[0], "remount") ? "remount" :
-			 !strcmp(word[0], "umount") ? "umount" :
-			 !strcmp(word[0], "pivot_root") ? "pivot_root" : "mount";
-
-	for (size_t i = 1; i < n; i++) {
-		if (!strncmp(word[i], "fstype=", 7) && strlen(word[i]) < 39 &&
-		    !strpbrk(word[i], "(,*?[{")) {
-			snprintf(type, sizeof(type), ", type: %.31s", word[i] + 7);
-		} else if (!strcmp(word[i], "->") && i + 1 < n) {
-			target[0] = 0;
-			if (!expand(r, word[++i], path, sizeof(path), 0) ||
-			    !import_pattern(path, target, sizeof(target)))
-				goto lost;
-		} else if (word[i][0] == '/' || word[i][0] == '@') {
-			if (strcmp(op, "mount") && (!expand(r, word[i], path, sizeof(path), 0) ||
-						    !import_pattern(path, target, sizeof(target))))
-				goto lost;
-		} else if (!strncmp(word[i], "options", 7) && strstr(word[i], "bind")) {
-			op = "bind";
-		} else {
-			goto lost;
-		}
-	}
-	RULE(r, WARDER_CLASS_MOUNT, "{%s: [%s]%s%s%s%s}", verb, op, type, *target ? ", target: " : "",
-	     target, more);
-	return;
-lost:
-	LOST(r, "this mount rule says more than can be carried over");
-}
-
 static void read_rule(struct reader *r)
 {
-	static const char *const lost[] = { "dbus", "signal", "ptrace", "unix", "change_profile",
-					    "change_hat", "set", "rlimit", "mqueue",
-					    "io_uring", "link", "all" };
 	char *word[WORDS_MAX];
 	size_t n = split(r->statement, word), first = 0;
-	bool deny = false, audit = false;
+	bool deny = false, audit = false, file = false;
 
+	if (n == WORDS_MAX) {
+		FAIL(r, "a rule of more than %d words", WORDS_MAX - 1);
+		return;
+	}
 	for (; first < n; first++) {
 		if (!strcmp(word[first], "deny"))
 			deny = true;
 		else if (!strcmp(word[first], "audit"))
 			audit = true;
+		else if (!strcmp(word[first], "file"))
+			file = true;
 		else if (!strcmp(word[first], "owner"))
 			LOST(r, "owner is not carried over: the rule holds for every user");
-		else if (strcmp(word[first], "allow") && strcmp(word[first], "file"))
+		else if (!strncmp(word[first], "priority=", 9) || !strcmp(word[first], "quiet"))
+			LOST(r, "%.40s is not carried over", word[first]);
+		else if (strcmp(word[first], "allow"))
 			break;
 	}
 	if (first == n) {
-		if (n && !strcmp(word[n - 1], "file"))
-			RULE(r, WARDER_CLASS_FILE, "{%s: [\"*\"], path: \"/**\"}",
-			     deny ? "deny" : "allow");
+		const char *verb = deny ? "deny" : "allow", *more = audit ? ", audit: true" : "";
+
+		/* All that can be done with files, execution included. */
+		if (file) {
+			RULE(r, WARDER_CLASS_FILE, "{%s: [\"*\"], path: [\"/\", \"/**\"]%s}", verb, more);
+			RULE(r, WARDER_CLASS_EXEC, "{%s: \"/**\"%s}", verb, more);
+		} else if (n) {
+			LOST(r, "this rule is not understood");
+		}
 		return;
 	}
 	n -= first;
@@ -375,18 +376,15 @@ static void read_rule(struct reader *r)
 		     audit ? ", audit: true" : "");
 		return;
 	}
-	for (size_t i = 0; i < ARRAY_SIZE(lost); i++)
-		if (!strcmp(word[first], lost[i])) {
-			LOST(r, "%s rules are not carried over", lost[i]);
-			return;
-		}
+	if (read_other(r, word + first, n, deny))
+		return;
 	if (!strcmp(word[first], "capability"))
 		read_capability(r, word + first, n, deny, audit);
 	else if (!strcmp(word[first], "network"))
-		read_network(r, word + first, n, deny, audit);
+		apparmor_network(r, word + first, n, deny, audit);
 	else if (!strcmp(word[first], "mount") || !strcmp(word[first], "umount") ||
 		 !strcmp(word[first], "remount") || !strcmp(word[first], "pivot_root"))
-		read_mount(r, word + first, n, deny, audit);
+		apparmor_mount(r, word + first, n, deny, audit);
 	else
 		read_file_rule(r, word + first, n, deny, audit);
 }
@@ -396,7 +394,12 @@ static void read_head(struct reader *r)
 	char *word[WORDS_MAX], *slash;
 	size_t n;
 
-	r->im.audit = strstr(r->statement, "complain") != NULL;
+	const char *flags = strstr(r->statement, "flags");
+
+	flags = flags ? flags : strchr(r->statement, '(');
+	r->im.audit = flags && strstr(flags, "complain") != NULL;
+	if (flags && strstr(flags, "unconfined"))
+		LOST(r, "unconfined is not carried over: the rules are enforced");
 	n = split(r->statement, word);
 	for (size_t i = 0; i < n; i++) {
 		if (!strcmp(word[i], "profile"))
@@ -408,6 +411,17 @@ static void read_head(struct reader *r)
 	import_name(&r->im, "imported");
 }
 
+static bool is_prefix(const char *statement)
+{
+	static const char *const words[] = { "deny", "audit", "owner", "allow", "quiet" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+		if (!strncmp(statement, words[i], strlen(words[i])) &&
+		    strchr(" ", statement[strlen(words[i])]))
+			return true;
+	return false;
+}
+
 static int read_all(struct reader *r)
 {
 	unsigned profiles = 0, skip = 0;
@@ -416,6 +430,9 @@ static int read_all(struct reader *r)
 	while ((end = read_statement(r)) > 0 && !r->im.err) {
 		if (end == '{') {
 			r->depth++;
+			/* "deny { ... }" is no profile of its own. */
+			if (!skip && r->depth > 1 && is_prefix(r->statement))
+				FAIL(r, "a block with a prefix: write it before each of its rules");
 			if (skip || r->depth > 1 || profiles) {
 				if (!skip)
 					LOST(r, "only the first profile is carried over, not %.60s",
@@ -435,17 +452,26 @@ static int read_all(struct reader *r)
 			read_variable(r);
 		} else if (end == '\n') {
 			if (r->depth && strstr(r->statement, "include"))
-				LOST(r, "%.80s is not carried over (base/libc and base/tls hold what "
-					"most programs need)",
+				LOST(r, "%.80s is not carried over, nor what it denies (base/libc and "
+					"base/tls hold what most programs need)",
 				     r->statement);
+			else if (!strncmp(r->statement, "alias", 5))
+				LOST(r, "%.80s is not carried over: rules hold for the names that they "
+					"are written with", r->statement);
 		} else {
 			read_rule(r);
 		}
 	}
-	if (end < 0)
-		return end;
-	if (r->im.err && r->im.err != -E2BIG)
+	if (r->im.err)
 		return r->im.err;
+	if (end < 0 && end != -ENODATA)
+		return end;
+	if (profiles && (end < 0 || r->depth)) {
+		if (!end)
+			r->line = r->now;
+		FAIL(r, "the text ends within %s: it is not whole", end ? "a rule" : "a profile");
+		return -EINVAL;
+	}
 	if (profiles)
 		return 0;
 	diag_add(r->im.diags, r->im.name, 1, 1, 0, "no profile: expected  profile NAME { ... }");

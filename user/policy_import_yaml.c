@@ -9,6 +9,7 @@
 #include "policy_import.h"
 
 #define LOST(im, node, ...) import_lost(im, (node)->line, (node)->column, __VA_ARGS__)
+#define FAIL(im, node, ...) import_fail(im, (node)->line, (node)->column, __VA_ARGS__)
 #define RULE(im, node, class_, ...) import_rule(im, (node)->line, (node)->column, class_, __VA_ARGS__)
 
 static const char *text_at(const struct node *map, const char *key)
@@ -56,11 +57,46 @@ struct kubearmor {
 	const char *action; /* of the section, else of the policy */
 };
 
-static const char *action_of(const struct kubearmor *k, const struct node *n)
+/* One that is not known denies. */
+static const char *action_word(struct kubearmor *k, const struct node *n, const char *word)
+{
+	static const char *const words[] = { "Allow", "Audit", "Block" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+		if (!strcasecmp(word, words[i]))
+			return words[i];
+	LOST(&k->im, n, "no action is called %.40s: it is taken for Block", word);
+	return "Block";
+}
+
+static const char *action_of(struct kubearmor *k, const struct node *n)
 {
 	const char *own = text_at(n, "action");
 
-	return own ? own : k->action;
+	return own ? action_word(k, n, own) : k->action;
+}
+
+/* Keys that nothing is known of are told: they may have narrowed the rule. */
+static void kube_keys(struct kubearmor *k, const struct node *map, const char *const *known)
+{
+	static const char *const harmless[] = { "action", "severity", "tags", "message" };
+
+	if (map->type != NODE_MAP) {
+		FAIL(&k->im, map, "expected a mapping");
+		return;
+	}
+	for (size_t i = 0; i + 1 < map->count; i += 2) {
+		bool found = false;
+
+		for (size_t w = 0; known[w]; w++)
+			found |= !strcmp(known[w], map->item[i]->text);
+		for (size_t w = 0; w < ARRAY_SIZE(harmless); w++)
+			found |= !strcmp(harmless[w], map->item[i]->text);
+		if (!found)
+			LOST(&k->im, map->item[i], "%.40s is not carried over", map->item[i]->text);
+		else if (!strncmp(map->item[i]->text, "match", 5) && map->item[i + 1]->type != NODE_SEQ)
+			FAIL(&k->im, map->item[i + 1], "%.40s: expected a list", map->item[i]->text);
+	}
 }
 
 static void kube_rule(struct kubearmor *k, const struct node *n, bool process, const char *glob,
@@ -71,7 +107,10 @@ static void kube_rule(struct kubearmor *k, const struct node *n, bool process, c
 	const char *more = audit ? ", audit: true" : "";
 
 	if (!import_pattern(glob, pattern, sizeof(pattern))) {
-		LOST(&k->im, n, "%.100s is no absolute path", glob);
+		if (block)
+			FAIL(&k->im, n, "%.100s is blocked there and is no absolute path", glob);
+		else
+			LOST(&k->im, n, "%.100s is no absolute path: it is left out", glob);
 		return;
 	}
 	if (map_get(n, "fromSource"))
@@ -91,27 +130,45 @@ static void kube_rule(struct kubearmor *k, const struct node *n, bool process, c
 		k->im.deny[process ? WARDER_CLASS_EXEC : WARDER_CLASS_FILE] = true;
 }
 
+/* The name in an item of a list; NULL after a message. */
+static const char *kube_item(struct kubearmor *k, const struct node *n, const char *key)
+{
+	const char *const known[] = { key, "recursive", "readOnly", "ownerOnly", "fromSource", NULL };
+	const char *text = text_at(n, key);
+
+	kube_keys(k, n, known);
+	if (text && *text)
+		return text;
+	if (!strcmp(action_of(k, n), "Block"))
+		FAIL(&k->im, n, "a blocked item without %s", key);
+	else
+		LOST(&k->im, n, "an item without %s is left out", key);
+	return NULL;
+}
+
 static void kube_paths(struct kubearmor *k, const struct node *section, bool process)
 {
+	static const char *const known[] = { "matchPaths", "matchPatterns", "matchDirectories", NULL };
 	const struct node *list = list_at(section, "matchPaths");
 	char glob[WARDER_PATH_MAX];
 
+	kube_keys(k, section, known);
 	for (size_t i = 0; i < list->count; i++) {
-		const char *path = text_at(list->item[i], "path");
+		const char *path = kube_item(k, list->item[i], "path");
 
 		if (path)
 			kube_rule(k, list->item[i], process, path, action_of(k, list->item[i]));
 	}
 	list = list_at(section, "matchPatterns");
 	for (size_t i = 0; i < list->count; i++) {
-		const char *path = text_at(list->item[i], "pattern");
+		const char *path = kube_item(k, list->item[i], "pattern");
 
 		if (path)
 			kube_rule(k, list->item[i], process, path, action_of(k, list->item[i]));
 	}
 	list = list_at(section, "matchDirectories");
 	for (size_t i = 0; i < list->count; i++) {
-		const char *dir = text_at(list->item[i], "dir");
+		const char *dir = kube_item(k, list->item[i], "dir");
 		size_t len = dir ? strlen(dir) : 0;
 
 		if (!len)
@@ -124,8 +181,11 @@ static void kube_paths(struct kubearmor *k, const struct node *section, bool pro
 
 static void kube_network(struct kubearmor *k, const struct node *section)
 {
+	static const char *const known[] = { "matchProtocols", NULL };
+	static const char *const item[] = { "protocol", "fromSource", NULL };
 	const struct node *list = list_at(section, "matchProtocols");
 
+	kube_keys(k, section, known);
 	for (size_t i = 0; i < list->count; i++) {
 		const char *p = text_at(list->item[i], "protocol");
 		const char *action = action_of(k, list->item[i]);
@@ -134,13 +194,17 @@ static void kube_network(struct kubearmor *k, const struct node *section)
 
 		for (size_t c = 0; p && p[c] && c < sizeof(name) - 1; c++)
 			name[c] = (char)(p[c] >= 'A' && p[c] <= 'Z' ? p[c] - 'A' + 'a' : p[c]);
+		kube_keys(k, list->item[i], item);
 		if (map_get(list->item[i], "fromSource"))
 			LOST(&k->im, list->item[i],
 			     "fromSource is not carried over: the rule holds for every program");
 		if (strcmp(name, "tcp") && strcmp(name, "udp") && strcmp(name, "icmp") &&
 		    strcmp(name, "raw")) {
-			LOST(&k->im, list->item[i], "the protocol %.20s is not carried over",
-			     p ? p : "?");
+			LOST(&k->im, list->item[i], "the protocol %.20s cannot be named: %s",
+			     p ? p : "?", block ? "all of inet and inet6 is denied" : "it is left out");
+			for (unsigned six = 0; block && six < 2; six++)
+				RULE(&k->im, list->item[i], WARDER_CLASS_NETWORK,
+				     "{deny: [\"*\"], family: inet%s}", six ? "6" : "");
 			continue;
 		}
 		for (unsigned six = 0; six < 2; six++)
@@ -154,12 +218,24 @@ static void kube_network(struct kubearmor *k, const struct node *section)
 
 static void kube_capabilities(struct kubearmor *k, const struct node *section)
 {
+	static const char *const known[] = { "matchCapabilities", NULL };
+	static const char *const item[] = { "capability", "fromSource", NULL };
 	const struct node *list = list_at(section, "matchCapabilities");
 
+	kube_keys(k, section, known);
 	for (size_t i = 0; i < list->count; i++) {
 		const char *cap = text_at(list->item[i], "capability");
 		const char *action = action_of(k, list->item[i]);
 
+		kube_keys(k, list->item[i], item);
+		if (map_get(list->item[i], "fromSource"))
+			LOST(&k->im, list->item[i],
+			     "fromSource is not carried over: the rule holds for every program");
+		if ((!cap || capability_from_name(cap) < 0) && !strcmp(action, "Block")) {
+			FAIL(&k->im, list->item[i], "no capability is called %.40s, which is blocked",
+			     cap ? cap : "?");
+			continue;
+		}
 		if (!cap || capability_from_name(cap) < 0) {
 			LOST(&k->im, list->item[i], "no capability is called %.40s", cap ? cap : "?");
 			continue;
@@ -181,7 +257,7 @@ static void kube_spec(struct kubearmor *k, const struct node *spec)
 		const struct node *v = spec->item[i + 1];
 		const char *own = v->type == NODE_MAP ? text_at(v, "action") : NULL;
 
-		k->action = own ? own : whole ? whole : "Audit";
+		k->action = own ? action_word(k, v, own) : whole ? action_word(k, spec, whole) : "Audit";
 		if (!strcmp(key, "process"))
 			kube_paths(k, v, true);
 		else if (!strcmp(key, "file"))
@@ -244,6 +320,24 @@ static void oci_capabilities(struct import *im, const struct node *process)
 	}
 }
 
+/* What is special in patterns stands for itself in such a path. */
+static bool oci_glob(const char *path, char *buf, size_t size)
+{
+	size_t n = 0, len = strlen(path);
+
+	while (len > 1 && path[len - 1] == '/')
+		len--;
+	for (size_t i = 0; i < len; i++) {
+		if (n + 16 > size)
+			return false;
+		if (strchr("*?[]{},\\", path[i]))
+			buf[n++] = '\\';
+		buf[n++] = path[i];
+	}
+	strcpy(buf + n, "{,/**}");
+	return path[0] == '/';
+}
+
 static void oci_paths(struct import *im, const struct node *list, const char *access)
 {
 	char pattern[2 * WARDER_PATH_MAX], glob[WARDER_PATH_MAX];
@@ -251,14 +345,14 @@ static void oci_paths(struct import *im, const struct node *list, const char *ac
 	for (size_t i = 0; i < list->count; i++) {
 		const struct node *n = list->item[i];
 
-		if (n->type != NODE_SCALAR || n->text[0] != '/' || n->len > 1000 ||
-		    strpbrk(n->text, "*?[]{}\\\"")) {
-			LOST(im, n, "%.100s is no plain absolute path", n->text ? n->text : "?");
-			continue;
-		}
-		snprintf(glob, sizeof(glob), "%s{,/**}", n->text);
-		if (import_pattern(glob, pattern, sizeof(pattern)))
+		/* All of these are denied: none may be left out. */
+		if (n->type == NODE_SCALAR && !strcmp(n->text, "/"))
+			RULE(im, n, WARDER_CLASS_FILE, "{deny: [%s], path: [\"/\", \"/**\"]}", access);
+		else if (n->type == NODE_SCALAR && oci_glob(n->text, glob, sizeof(glob)) &&
+			 import_pattern(glob, pattern, sizeof(pattern)))
 			RULE(im, n, WARDER_CLASS_FILE, "{deny: [%s], path: %s}", access, pattern);
+		else
+			FAIL(im, n, "%.100s is no absolute path", n->text ? n->text : "?");
 	}
 }
 
@@ -269,10 +363,19 @@ static void oci_device(struct import *im, const struct node *n, const char *acce
 	char ops[32] = "";
 
 	if (!type || (strcmp(type, "c") && strcmp(type, "b") && strcmp(type, "u"))) {
-		if (allow || (type && strcmp(type, "a")))
+		bool all = !type || !strcmp(type, "a");
+
+		if (allow || !all)
 			LOST(im, n, "a device rule of type %.10s is not carried over",
 			     type ? type : "(none)");
-		return; /* "deny everything" is the default of the class */
+		/* "deny everything" is the default of the class. */
+		if (!allow && all && (major || minor))
+			LOST(im, n, "a device rule without a type: both types are denied");
+		for (unsigned block = 0; !allow && all && (major || minor) && block < 2; block++)
+			RULE(im, n, WARDER_CLASS_DEVICE, "{deny: [open, mknod], node: \"%c %s:%s\"}",
+			     block ? 'b' : 'c', major && strcmp(major, "-1") ? major : "*",
+			     minor && strcmp(minor, "-1") ? minor : "*");
+		return;
 	}
 	if (strpbrk(access, "rw"))
 		strcat(ops, "open");
@@ -317,6 +420,12 @@ static void oci_mounts(struct import *im, const struct node *root)
 
 			if (node_is(options->item[k], "ro"))
 				oci_paths(im, &paths, IMPORT_CHANGES);
+			else if (node_is(options->item[k], "noexec") ||
+				 node_is(options->item[k], "nosuid") ||
+				 node_is(options->item[k], "nodev"))
+				LOST(im, options->item[k], "%.10s of %.100s is not carried over: the "
+				     "runtime sees to it", options->item[k]->text,
+				     target->type == NODE_SCALAR ? target->text : "?");
 		}
 	}
 }
@@ -362,7 +471,7 @@ int policy_import_oci(const char *name, const char *text, size_t len, char **ret
 						 "hostname", "annotations", "domainname", NULL };
 	static const char *const linux_keys[] = { "devices", "resources", "maskedPaths",
 						  "readonlyPaths", "namespaces", NULL };
-	static const char *const linux_harmless[] = { "cgroupsPath", "rootfsPropagation", NULL };
+	static const char *const linux_harmless[] = { "cgroupsPath", NULL };
 	static const char *const process_keys[] = { "capabilities", NULL };
 	static const char *const process_harmless[] = { "args", "env", "cwd", "terminal", "user",
 							"consoleSize", "commandLine", NULL };
