@@ -310,6 +310,7 @@ bool learn_is_banned(const struct learn_profile *l, const char *key)
 
 int learn_ban(struct learn_profile *l, const char *key)
 {
+	size_t at = l->bans;
 	char *copy;
 
 	if (learn_is_banned(l, key))
@@ -319,8 +320,12 @@ int learn_ban(struct learn_profile *l, const char *key)
 		free(copy);
 		return -ENOMEM;
 	}
-	l->banned[l->bans++] = copy;
-	qsort(l->banned, l->bans, sizeof(*l->banned), compare_texts);
+	while (at > 0 && strcmp(l->banned[at - 1], copy) > 0) {
+		l->banned[at] = l->banned[at - 1];
+		at--;
+	}
+	l->banned[at] = copy;
+	l->bans++;
 	return 1;
 }
 
