@@ -238,7 +238,7 @@ struct learn_report {
 	unsigned long odd_profiles;   /* left out: of a profile that is called like none */
 	unsigned long contradictions; /* refused once and allowed by what was learned exactly */
 	unsigned long forks;          /* of programs that led to more than one profile */
-	unsigned long taken_back;     /* patterns that allowed what was refused or is a secret's name */
+	unsigned long taken_back;     /* patterns: something there was refused or is a secret, or too many */
 };
 
 struct learn_options {

@@ -228,7 +228,7 @@ static void tell_left_out(const struct learn_report *r)
 {
 	told(r->not_text, "requests left out: their names are not UTF-8, or no policy can hold them");
 	told(r->odd_profiles, "requests left out: their profiles are called like none");
-	told(r->taken_back, "patterns not made: something there was refused, or has the name of a secret");
+	told(r->taken_back, "patterns not made: the head of the policy says why");
 	told(r->contradictions, "refusals are allowed: the same was allowed at another time");
 	told(r->forks, "executions led to another profile than the first of that program");
 }

@@ -391,6 +391,54 @@ static int check_allowed(struct learner *l, const struct warder_image *img,
 			 o->first_line, request_text(&r, request, sizeof(request)));
 }
 
+static int compare_names(const void *a, const void *b)
+{
+	const struct learn_item *x = *(const struct learn_item *const *)a;
+	const struct learn_item *y = *(const struct learn_item *const *)b;
+
+	return x->names != y->names ? (x->names < y->names ? -1 : 1) : strcmp(x->path, y->path);
+}
+
+/* The guards of some thousand patterns are more than a policy may cost: takes back the half of the
+ * patterns that stands for the fewest names. How many, or -errno. */
+static int ban_half(struct learn_profile *p)
+{
+	cleanup_free const struct learn_item **pattern = malloc((p->items + 1) * sizeof(*pattern));
+	size_t count = 0;
+	int banned = 0;
+
+	if (!pattern)
+		return -ENOMEM;
+	for (size_t i = 0; i < p->items; i++)
+		if (!p->item[i].never && learn_is_pattern(p->item[i].path) &&
+		    strncmp(p->item[i].path, "/proc/", 6))
+			pattern[count++] = &p->item[i];
+	if (count)
+		qsort(pattern, count, sizeof(*pattern), compare_names);
+	for (size_t i = 0; i < (count + 1) / 2; i++) {
+		int n = learn_ban(p, pattern[i]->path);
+
+		if (n < 0)
+			return n;
+		banned += n;
+	}
+	return banned;
+}
+
+static int ban_what_is_too_big(struct learner *l)
+{
+	int banned = 0;
+
+	for (size_t k = 0; k < l->profiles; k++) {
+		int n = ban_half(&l->profile[k]);
+
+		if (n < 0)
+			return n;
+		banned += n;
+	}
+	return banned;
+}
+
 /* The same for what was refused. Which of several accesses it was is not recorded: a pattern may
  * allow none of them. */
 static int check_refused(struct learner *l, const struct warder_image *img,
@@ -426,6 +474,10 @@ static int check(struct learner *l, const char *text, struct warder_error *e)
 	cleanup_free struct warder_image *img = NULL;
 	int banned = 0, err = compile(l, text, &img, e);
 
+	if (err && err != -ENOMEM && strstr(e->text, "too big"))
+		banned = ban_what_is_too_big(l);
+	if (banned)
+		return banned;
 	for (size_t i = 0; !err && i < l->o->count; i++) {
 		const struct observation *o = l->o->item[i];
 		struct learn_profile *p;

@@ -281,7 +281,8 @@ static void put_bans(const struct learner *l, FILE *f)
 		all += l->profile[k].bans;
 	if (!all)
 		return;
-	fputs("# Not made patterns, as something there was refused or has the name of a secret:\n", f);
+	fputs("# Not made patterns, as something there was refused or has the name of a secret, or as\n"
+	      "# there would be more of them than a policy can hold:\n", f);
 	for (size_t k = 0; k < l->profiles; k++)
 		for (size_t i = 0; i < l->profile[k].bans && told < TOLD_MAX; i++, told++) {
 			fputs("#   ", f);

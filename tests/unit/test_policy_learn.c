@@ -321,6 +321,41 @@ static void test_odd_names(void **state)
 	assert_non_null(strstr(l.text, "# Left out: 11 requests with names that are not UTF-8"));
 }
 
+/* More patterns than the guards of a policy can stand beside: fewer are made, and all was learned. */
+static void test_too_many(void **state)
+{
+	cleanup_free char *lines = malloc(3 << 20);
+	struct learn_report report;
+	struct learn_options options = { .name = "big", .threshold = 5, .report = &report };
+	struct observations o = { 0 };
+	struct policy_diags diags = { 0 };
+	struct warder_error e = { "" };
+	cleanup_free char *text = NULL;
+	size_t used = 0;
+	FILE *f;
+
+	(void)state;
+	assert_non_null(lines);
+	for (unsigned i = 0; i < 2000; i++)
+		for (char c = 'a'; c < 'g'; c++)
+			used += (size_t)sprintf(lines + used,
+						"{\"type\":\"learn\",\"class\":\"file\",\"program\":\"p\","
+						"\"access\":[\"read\"],\"path\":\"/srv/d%ux/%cx.z\"}\n", i, c);
+	assert_true(used < 3 << 20);
+	f = fmemopen(lines, used, "r");
+	assert_non_null(f);
+	assert_int_equal(observations_read(&o, f, "t", &diags), 0);
+	fclose(f);
+	policy_diags_done(&diags);
+	if (policy_learn(&o, &options, &text, &e))
+		fail_msg("%s", e.text);
+	observations_done(&o);
+	assert_true(report.taken_back >= 1000);
+	assert_int_equal(report.requests, 12000);
+	assert_non_null(strstr(text, "more of them than a policy can hold"));
+	assert_non_null(strstr(text, "/*.z\"  # 6 times, 6 names\n"));
+}
+
 #define EXEC(r, path, more)                                                                        \
 	add(r, "{\"type\":\"learn\",\"class\":\"exec\",\"access\":[\"exec\"],\"path\":\"%s\"%s}\n",  \
 	    path, more)
@@ -409,6 +444,7 @@ int main(void)
 		cmocka_unit_test(test_proc),
 		cmocka_unit_test(test_odd_names),
 		cmocka_unit_test(test_profiles),
+		cmocka_unit_test(test_too_many),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
