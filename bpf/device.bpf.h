@@ -61,14 +61,8 @@ __noinline __weak int device_judge(__u64 key, __u32 op, __u64 dentry, __u64 mnt_
 	f.arg[0] = type;
 	f.arg[1] = (__u64)major << 32 | minor;
 	HOOK_SUBJECT(&s, &f);
-	if (!(s.img->h.unsafe & WARDER_UNSAFE_MEMORY_DEVICES) &&
-	    warder_baseline_device(type, major, minor)) {
-		warder_verdict_allow(&v);
-		warder_verdict_deny(&v, WARDER_WHY_BASELINE, WARDER_EPERM);
-	} else {
-		warder_decide_device(s.img, s.pr, op, type, major, minor,
-				     device_is_made_by_runtime(dentry, mnt_root, s.slot), &v);
-	}
+	warder_decide_device(s.img, s.pr, op, type, major, minor,
+			     device_is_made_by_runtime(dentry, mnt_root, s.slot), &v);
 	return hook_end(&s, &v, &f, NULL);
 }
 

@@ -241,7 +241,7 @@ static __always_inline int file_judge_with(const struct file_request *r, const s
 {
 	int refused = 0;
 
-	if (!(s->img->h.unsafe & WARDER_UNSAFE_KERNEL_FILES)) {
+	if (warder_kernel_files_closed(s->img)) {
 		refused = file_baseline(&r->at, r->access | r->access_extra, &sc->text);
 		if (!refused && r->other.dentry)
 			refused = file_baseline(&r->other, r->access, &sc->text);
@@ -249,7 +249,7 @@ static __always_inline int file_judge_with(const struct file_request *r, const s
 	if (refused < 0)
 		return -refused;
 	if (refused) {
-		warder_verdict_deny(v, WARDER_WHY_BASELINE, WARDER_EPERM);
+		warder_verdict_baseline(v);
 		v->access = r->access;
 		return 0;
 	}

@@ -221,19 +221,14 @@ static __always_inline int unix_judge_peer(struct subject *s, struct hook_facts 
 	if (name < 0 && name != GATHER_UNREACHABLE)
 		return hook_fault(s, f, -name, sc);
 	unix_note_name(f, name);
-	/* Of the host only what a network rule names is open; a deny of an ipc rule stands. */
-	if ((v.action == WARDER_DENY || (v.action != WARDER_ALLOW && !subject_is_stacked(s))) &&
-	    (cid || v.why == WARDER_WHY_RULE))
+	if (warder_unix_border_ends(&v, !cid, subject_is_stacked(s)))
 		return hook_end(s, &v, f, sc);
 	/* What one policy of a stack lets pass, another may refuse by the name. */
 	if (v.action != WARDER_DENY && v.report)
 		event_emit(&v, f, sc, s->slot, WARDER_EVENT_VERDICT);
 	named = unix_decide_name(s, sc, name, op, &v);
-	if (!cid && (!named || supervisor)) {
-		warder_verdict_allow(&v);
-		warder_verdict_deny(&v, WARDER_WHY_BASELINE, WARDER_EPERM);
+	if (warder_unix_close(&v, !cid, named && !supervisor))
 		return hook_end(s, &v, f, sc);
-	}
 	f->class_ = WARDER_CLASS_NETWORK;
 	f->access = op;
 	return hook_end(s, &v, f, sc);

@@ -142,6 +142,10 @@ struct policy_request {
 	__u32 access;
 	const char *path;    /* file, exec; mount target; unix socket; device node, may be NULL */
 	const char *fstype;  /* mount */
+	/* file, exec: "TYPE" or "TYPE:/NAME", the kernel's file system that the object is on and its
+	 * name below that one's root; "other": none of those. NULL: what is mounted at `path` in
+	 * every container, see request_place() */
+	const char *fs;
 	const char *source;  /* mount: as the caller wrote it; NULL: none */
 	const char *options; /* mount: the file system's own; NULL: none. Only overrides see them */
 	__u32 flags;         /* MS_* */
@@ -150,7 +154,8 @@ struct policy_request {
 	__u32 profile;       /* number of the profile; 0: top */
 	struct warder_address address; /* network; families always set */
 	__u32 device_type, device_major, device_minor; /* device: WARDER_DEVICE_* */
-	enum warder_peer peer;         /* ptrace, signal, ipc */
+	/* ptrace, signal, ipc; network to a unix socket: who made it, WARDER_PEER_ANY the host */
+	enum warder_peer peer;
 	const char *peer_name;         /* with WARDER_PEER_POLICY and WARDER_PEER_NAME */
 };
 

@@ -49,6 +49,13 @@ int request_from_pairs(const struct request_pair *pair, size_t count, struct pol
 int request_from_arguments(int argc, char **argv, struct policy_request *ret, char **ret_memory,
 			   struct warder_error *reterr);
 
+/* The superblock's magic of the kernel's file system `fs` ("proc", "sysfs:/x"), 0: none of them. */
+__u32 request_fs_magic(const char *fs);
+
+/* On which of the kernel's file systems the object is, by its magic (0: on none), and its name below
+ * that one's root. `fs` as in struct policy_request. */
+__u32 request_place(const char *path, const char *fs, const char **ret_name);
+
 /* "file read /etc/passwd", "network connect tcp 10.0.0.1:5432"; returns buf. */
 const char *request_text(const struct policy_request *r, char *buf, size_t size);
 

@@ -83,6 +83,13 @@ WARDER_ENGINE void warder_verdict_deny(struct warder_verdict *v, __u32 why, __u3
 	v->report = 1;
 }
 
+/* Refused by the baseline, whatever the policy and its mode. */
+WARDER_ENGINE void warder_verdict_baseline(struct warder_verdict *v)
+{
+	warder_verdict_allow(v);
+	warder_verdict_deny(v, WARDER_WHY_BASELINE, WARDER_EPERM);
+}
+
 /* The only place that turns a fault into a verdict: refused, whatever the mode. */
 WARDER_ENGINE void warder_verdict_fault(struct warder_verdict *v, __u32 fault, __u32 err)
 {
@@ -554,6 +561,7 @@ WARDER_ENGINE void warder_decide_capability(const struct warder_image *img, __u3
 #include "warder_decide_mount.h"
 #include "warder_decide_network.h"
 #include "warder_decide_peer.h"
+#include "warder_decide_unix.h"
 #include "warder_decide_baseline.h"
 #include "warder_decide_device.h"
 #include "warder_decide_keyring.h"

@@ -174,6 +174,12 @@ WARDER_ENGINE_GLOBAL int warder_baseline_file(__u32 magic, const struct warder_t
 	return (access & WARDER_ACC_CHANGES) && WARDER_IS(&e, "/release_agent");
 }
 
+/* Does the policy leave that part of the baseline on? */
+WARDER_ENGINE int warder_kernel_files_closed(const struct warder_image *img)
+{
+	return !(img->h.unsafe & WARDER_UNSAFE_KERNEL_FILES);
+}
+
 /* Types of device nodes, as in a mode. */
 #define WARDER_DEVICE_CHAR 0020000u
 #define WARDER_DEVICE_BLOCK 0060000u

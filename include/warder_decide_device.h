@@ -96,7 +96,7 @@ WARDER_ENGINE_GLOBAL int warder_join_device(const struct warder_image *img, __u3
 }
 
 /*
- * Decides `op`, one WARDER_DEV_* bit, on the device `major`:`minor` of `type` (WARDER_DEVICE_CHAR,
+ * Decides `op`, one WARDER_DEV_* bit, the baseline first, on the device `major`:`minor` of `type` (WARDER_DEVICE_CHAR,
  * WARDER_DEVICE_BLOCK). `below_dev`: the node is one that the runtime made; where no rule
  * speaks only those are granted. A node that does not exist yet is none of them.
  */
@@ -106,6 +106,11 @@ WARDER_ENGINE void warder_decide_device(const struct warder_image *img, __u32 pr
 {
 	__u64 key = WARDER_DEVICE_KEY(type, major, minor);
 
+	if (!(img->h.unsafe & WARDER_UNSAFE_MEMORY_DEVICES) &&
+	    warder_baseline_device(type, major, minor)) {
+		warder_verdict_baseline(v);
+		return;
+	}
 	warder_layer_device(img, pr, op, key, below_dev, v);
 	op |= below_dev ? WARDER_DEVICE_BELOW_DEV : 0;
 	WARDER_JOIN_LAYERS(img, pr, v, warder_join_device(img, pr, op, key, v));
@@ -130,8 +135,7 @@ WARDER_ENGINE void warder_decide_switch(const struct warder_image *img, __u32 pr
 	__u64 needs = which == WARDER_BITS_KERNEL ? warder_surface_unsafe(bit) : 0;
 
 	if (needs && !(img->h.unsafe & needs)) {
-		warder_verdict_allow(v);
-		warder_verdict_deny(v, WARDER_WHY_BASELINE, WARDER_EPERM);
+		warder_verdict_baseline(v);
 		return;
 	}
 	warder_decide_bit(img, pr, which, bit, v);

@@ -16,7 +16,8 @@ static const char usage[] =
 	"  file ACCESS[,ACCESS...] PATH       exec PATH\n"
 	"  capability NAME                    memory|namespace|kernel NAME\n"
 	"  mount TYPE TARGET [FLAG,...]       bind|remount|move|umount|... TARGET [FLAG,...]\n"
-	"  network OP tcp|udp|... ADDR:PORT   network OP unix PATH | abstract NAME | FAMILY\n"
+	"  network OP tcp|udp|... ADDR:PORT   network OP unix PATH [PEER] |\n"
+	"                                     abstract NAME [PEER] | FAMILY\n"
 	"  device OP \"c MAJOR:MINOR\" [PATH]   ptrace|signal|ipc OP [PEER]\n"
 	"  or '{network: connect, to: \"10.0.0.1:80\", protocol: tcp}' as in files of tests.\n"
 	"EVENTS are lines of `warder events --json`; - is standard input.\n";

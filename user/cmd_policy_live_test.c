@@ -14,12 +14,15 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/un.h>
 
 #include "cleanup.h"
 #include "client.h"
 #include "cmd_policy.h"
+#include "log.h"
 
 #define WORKER_DIR "/.warder-live"
 /* Under emulation a container takes a while. */
@@ -278,6 +281,23 @@ static const char *prepare(const struct live *l, const struct policy_test *t)
 	return NULL;
 }
 
+/* A socket of the host: made by this process, which is in no container, and open until it ends. */
+static void host_socket(const char *path, __u32 access)
+{
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	int type = access & WARDER_NET_SEND ? SOCK_DGRAM : SOCK_STREAM, fd;
+
+	if (!(access & (WARDER_NET_CONNECT | WARDER_NET_SEND)) ||
+	    strlen(path) >= sizeof(a.sun_path))
+		return;
+	strcpy(a.sun_path, path);
+	fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
+	/* Tests may share one. */
+	if ((fd < 0 || bind(fd, (void *)&a, sizeof(a)) || chmod(path, 0666) ||
+	     (type == SOCK_STREAM && listen(fd, 8))) && errno != EADDRINUSE)
+		log_error("%s: no socket can be made there: %s", path, strerror(errno));
+}
+
 /* Sockets' folders: before the worker makes the sockets. */
 static void prepare_sockets(const struct live *l)
 {
@@ -289,6 +309,8 @@ static void prepare_sockets(const struct live *l)
 			continue;
 		snprintf(path, sizeof(path), "%s%s", l->root, r->path);
 		make_folders(path, strlen(l->root));
+		if (!r->peer || r->peer == WARDER_PEER_HOST)
+			host_socket(path, r->access);
 	}
 }
 

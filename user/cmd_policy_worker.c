@@ -258,7 +258,8 @@ static void stage_network(struct stage *s)
 	if (type < 0 || !len || r->access == WARDER_NET_CREATE)
 		return;
 	s->sock = socket(r->address.family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol);
-	if (r->address.families == WARDER_FAM_UNIX &&
+	/* One of the host was made outside. */
+	if (r->address.families == WARDER_FAM_UNIX && r->peer && r->peer != WARDER_PEER_HOST &&
 	    (r->access & (WARDER_NET_CONNECT | WARDER_NET_SEND))) {
 		fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
 		if (fd >= 0 && !bind(fd, (void *)&a, len) && type == SOCK_STREAM)
@@ -280,6 +281,15 @@ static int do_network(struct stage *s, const char **skip)
 		int fd = socket(r->address.family, type < 0 ? SOCK_RAW : type, protocol);
 
 		return as_errno(fd);
+	}
+	if (r->peer > WARDER_PEER_CONTAINER && r->peer != WARDER_PEER_HOST) {
+		*skip = "it takes a socket of another container";
+		return 0;
+	}
+	if (r->abstract && (!r->peer || r->peer == WARDER_PEER_HOST) &&
+	    (r->access & (WARDER_NET_CONNECT | WARDER_NET_SEND))) {
+		*skip = "it takes a socket of the host in the container's network";
+		return 0;
 	}
 	if (s->sock < 0 || !len) {
 		*skip = "no socket of this kind can be made here";

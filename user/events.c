@@ -512,6 +512,8 @@ static void put_access(struct json_object *o, const struct warder_event *ev)
 	case WARDER_CLASS_NETWORK:
 		json_object_object_add(o, "access", access_list(ev->class_, ev->access));
 		put_network(o, ev);
+		if (ev->hook == WARDER_HOOK_UNIX_CONNECT || ev->hook == WARDER_HOOK_UNIX_SEND)
+			control_put_u64(o, "peer_cid", ev->arg[1]);
 		break;
 	case WARDER_CLASS_CAPABILITY:
 		control_put_string(o, "capability",

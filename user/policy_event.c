@@ -146,6 +146,11 @@ static const char *read_network(struct json_object *o, struct policy_event *e)
 	if (count == 1 || request_from_pairs(pair, count, &e->request, &bad, &error))
 		return "its address was not recorded";
 	e->request.access = (__u32)bits;
+	/* Of another container's the name is not recorded: judged as the host's, to which least is
+	 * open. */
+	if (e->request.address.families == WARDER_FAM_UNIX &&
+	    (bits & (WARDER_NET_CONNECT | WARDER_NET_SEND)) && number_of(o, "peer_cid", &port))
+		read_peer(o, &e->request);
 	return NULL;
 }
 

@@ -26,6 +26,102 @@ static int text_new(const char *path, struct warder_text **ret, __u32 *ret_len)
 	return 0;
 }
 
+/* ---------------------------------------------------------------- baseline */
+
+/* Where the kernel's file systems are mounted, the longest name first. */
+static const struct {
+	const char *type, *at;
+	__u32 magic;
+} places[] = {
+	{ "binfmt_misc", "/proc/sys/fs/binfmt_misc", WARDER_MAGIC_BINFMT },
+	{ "efivarfs", "/sys/firmware/efi/efivars", WARDER_MAGIC_EFIVARFS },
+	{ "debugfs", "/sys/kernel/debug", WARDER_MAGIC_DEBUGFS },
+	{ "tracefs", "/sys/kernel/tracing", WARDER_MAGIC_TRACEFS },
+	{ "securityfs", "/sys/kernel/security", WARDER_MAGIC_SECURITYFS },
+	{ "configfs", "/sys/kernel/config", WARDER_MAGIC_CONFIGFS },
+	{ "cgroup", "/sys/fs/cgroup", WARDER_MAGIC_CGROUP },
+	{ "bpf", "/sys/fs/bpf", WARDER_MAGIC_BPF },
+	{ "sysfs", "/sys", WARDER_MAGIC_SYSFS },
+	{ "proc", "/proc", WARDER_MAGIC_PROC },
+};
+
+__u32 request_fs_magic(const char *fs)
+{
+	size_t len = strcspn(fs, ":");
+
+	for (size_t i = 0; i < ARRAY_SIZE(places); i++)
+		if (strlen(places[i].type) == len && !strncmp(places[i].type, fs, len))
+			return places[i].magic;
+	return 0;
+}
+
+__u32 request_place(const char *path, const char *fs, const char **ret_name)
+{
+	const char *colon = fs ? strchr(fs, ':') : NULL;
+
+	*ret_name = path;
+	if (colon)
+		*ret_name = colon + 1;
+	if (colon || (fs && !request_fs_magic(fs)))
+		return request_fs_magic(fs);
+	for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
+		size_t len = strlen(places[i].at);
+
+		if (strncmp(path, places[i].at, len) || (path[len] && path[len] != '/') ||
+		    (fs && request_fs_magic(fs) != places[i].magic))
+			continue;
+		*ret_name = path + len;
+		return places[i].magic;
+	}
+	return fs ? request_fs_magic(fs) : 0;
+}
+
+/* Links to the folders of whoever looks: the name that is judged has a number there. */
+static bool names_a_task(const char *name)
+{
+	return !strncmp(name, "/self/", 6) || !strncmp(name, "/thread-self/", 13);
+}
+
+/* What file_baseline() of the hooks asks. 1: refused; 0; -errno. */
+static int decide_kernel_file(const struct warder_image *img, const struct policy_request *r)
+{
+	cleanup_free struct warder_text *text = NULL;
+	const char *name;
+	__u32 magic, len;
+	int err;
+
+	if (!r->path || r->unreachable || !warder_kernel_files_closed(img))
+		return 0;
+	magic = request_place(r->path, r->fs, &name);
+	if (!warder_baseline_concerns(magic) ||
+	    (magic == WARDER_MAGIC_PROC && names_a_task(name)))
+		return 0;
+	err = text_new(name, &text, &len);
+	return err ? err : !!warder_baseline_file(magic, text, 0, len, r->access);
+}
+
+static int decide_file(const struct warder_image *img, __u32 pr, const struct policy_request *r,
+		       const struct warder_text *text, __u32 len, struct warder_verdict *v)
+{
+	int refused = decide_kernel_file(img, r);
+
+	if (refused < 0)
+		return refused;
+	if (refused) {
+		warder_verdict_baseline(v);
+		v->access = r->access;
+	} else if (r->unreachable) {
+		warder_decide_unreachable(img, pr, r->access, v);
+	} else if (text) {
+		warder_decide_file(img, pr, text, 0, len, r->access, v);
+	} else {
+		return -EINVAL;
+	}
+	return 0;
+}
+
+/* --------------------------------------------------------------- by class */
+
 static int decide_mount(const struct warder_image *img, __u32 pr, const struct policy_request *r,
 			const struct warder_text *text, __u32 len, struct warder_verdict *v)
 {
@@ -61,8 +157,8 @@ static int decide_mount(const struct warder_image *img, __u32 pr, const struct p
 	return 0;
 }
 
-static int decide_peer(const struct warder_image *img, __u32 pr, const struct policy_request *r,
-		       __u64 op, struct warder_verdict *v)
+static int peer_fill(const struct policy_request *r, __u32 class_, __u64 op,
+		     struct warder_peer_request *q)
 {
 	static const __u32 relation[WARDER_PEER__MAX] = {
 		[WARDER_PEER_ANY] = WARDER_RELATION_SAME,
@@ -72,19 +168,51 @@ static int decide_peer(const struct warder_image *img, __u32 pr, const struct po
 		[WARDER_PEER_POLICY] = WARDER_RELATION_OTHER,
 		[WARDER_PEER_NAME] = WARDER_RELATION_OTHER,
 	};
-	struct warder_peer_request q = { .op = op, .class_ = r->class_ };
 
+	memset(q, 0, sizeof(*q));
+	q->op = op;
+	q->class_ = class_;
 	if (r->peer >= WARDER_PEER__MAX)
 		return -EINVAL;
-	q.relation = relation[r->peer];
-	if (q.relation == WARDER_RELATION_OTHER) {
+	q->relation = relation[r->peer];
+	if (q->relation == WARDER_RELATION_OTHER) {
 		size_t len = r->peer_name ? strlen(r->peer_name) : 0;
 
 		if (!len || len >= WARDER_NAME_SIZE)
 			return -EINVAL;
-		memcpy(r->peer == WARDER_PEER_POLICY ? q.policy[0] : q.name, r->peer_name, len);
+		memcpy(r->peer == WARDER_PEER_POLICY ? q->policy[0] : q->name, r->peer_name, len);
 	}
-	warder_decide_peer(img, pr, &q, v);
+	return 0;
+}
+
+static int decide_peer(const struct warder_image *img, __u32 pr, const struct policy_request *r,
+		       __u64 op, struct warder_verdict *v)
+{
+	struct warder_peer_request q;
+	int err = peer_fill(r, r->class_, op, &q);
+
+	if (!err)
+		warder_decide_peer(img, pr, &q, v);
+	return err;
+}
+
+/* Connecting and sending to a unix socket. Whose it is the name does not tell: the host's unless
+ * the request says so, to which least is open. */
+static int decide_unix_peer(const struct warder_image *img, __u32 pr,
+			    const struct policy_request *r, __u32 op,
+			    const struct warder_text *text, __u32 len, struct warder_verdict *v)
+{
+	struct warder_peer_request q;
+	__u32 start = !text ? WARDER_START__MAX :
+		      r->abstract ? WARDER_START_ABSTRACT :
+				    WARDER_START_UNIX;
+	int err = peer_fill(r, WARDER_CLASS_IPC, WARDER_IPC_UNIX, &q);
+
+	if (err)
+		return err;
+	if (r->peer == WARDER_PEER_ANY)
+		q.relation = WARDER_RELATION_HOST;
+	warder_decide_unix_peer(img, pr, &q, text, WARDER_PAIR(0, len), start, &r->address, op, v);
 	return 0;
 }
 
@@ -96,6 +224,8 @@ static int decide_network(const struct warder_image *img, __u32 pr, const struct
 		return -EINVAL;
 	if (r->address.families != WARDER_FAM_UNIX || op == WARDER_NET_CREATE)
 		warder_decide_network(img, pr, &r->address, op, v);
+	else if (!r->unreachable && (op & (WARDER_NET_CONNECT | WARDER_NET_SEND)))
+		return decide_unix_peer(img, pr, r, op, text, len, v);
 	else if (r->unreachable)
 		warder_decide_net_unreachable(img, pr, WARDER_FAM_UNIX, op, v);
 	else if (text)
@@ -170,13 +300,7 @@ int policy_decide(const struct warder_image *img, const struct policy_request *r
 	switch (r->class_) {
 	case WARDER_CLASS_FILE:
 	case WARDER_CLASS_EXEC:
-		if (r->unreachable)
-			warder_decide_unreachable(img, pr, r->access, ret_verdict);
-		else if (text)
-			warder_decide_file(img, pr, text, 0, len, r->access, ret_verdict);
-		else
-			return -EINVAL;
-		return 0;
+		return decide_file(img, pr, r, text, len, ret_verdict);
 	case WARDER_CLASS_CAPABILITY:
 	case WARDER_CLASS_MEMORY:
 	case WARDER_CLASS_NAMESPACE:

@@ -221,6 +221,24 @@ static int read_peer(const char *text, struct policy_request *r, struct warder_e
 			 text);
 }
 
+/* "proc", "proc:/sysrq-trigger", "other" */
+static int read_fs(const char *text, struct policy_request *r, struct warder_error *e)
+{
+	const char *colon = strchr(text, ':');
+	struct policy_request name = { .path = NULL };
+
+	r->fs = text;
+	if (!strcmp(text, "other"))
+		return 0;
+	if (!request_fs_magic(text))
+		return error_set(e, -EINVAL,
+				 "\"%.64s\": expected a file system of the kernel's (proc, sysfs, cgroup, "
+				 "binfmt_misc, bpf, debugfs, tracefs, securityfs, efivarfs, configfs), with "
+				 ":/NAME below its root where that is not mounted as usual, or other",
+				 text);
+	return colon ? read_path(colon + 1, &name, e) : 0;
+}
+
 /* The pair that says the class, and its value. */
 static int read_class(const struct request_pair *p, struct policy_request *r,
 		      struct warder_error *e)
@@ -280,6 +298,9 @@ static int read_pair(const struct request_pair *p, struct policy_request *r,
 	if (!strcmp(p->key, "path") &&
 	    (r->class_ == WARDER_CLASS_FILE || r->class_ == WARDER_CLASS_DEVICE))
 		return read_path(p->value, r, e);
+	if (!strcmp(p->key, "fs") &&
+	    (r->class_ == WARDER_CLASS_FILE || r->class_ == WARDER_CLASS_EXEC))
+		return read_fs(p->value, r, e);
 	if (!strcmp(p->key, "target") && mount)
 		return read_path(p->value, r, e);
 	if (!strcmp(p->key, "source") && mount) {
@@ -321,7 +342,7 @@ static int read_pair(const struct request_pair *p, struct policy_request *r,
 		return read_node(p->value, r, e);
 	if (!strcmp(p->key, "peer") &&
 	    (r->class_ == WARDER_CLASS_PTRACE || r->class_ == WARDER_CLASS_SIGNAL ||
-	     r->class_ == WARDER_CLASS_IPC))
+	     r->class_ == WARDER_CLASS_IPC || network))
 		return read_peer(p->value, r, e);
 	return error_set(e, -EINVAL, "a request of class %s has no \"%.32s\"",
 			 class_name(r->class_), p->key);
@@ -339,6 +360,11 @@ static int check_complete(const struct policy_request *r, struct warder_error *e
 	case WARDER_CLASS_NETWORK:
 		if ((r->address.families & WARDER_FAM_IP) && !r->address.protocols)
 			return error_set(e, -EINVAL, "network: which protocol (tcp, udp, ...)?");
+		if (r->peer && (r->address.families != WARDER_FAM_UNIX ||
+				!(r->access & (WARDER_NET_CONNECT | WARDER_NET_SEND))))
+			return error_set(e, -EINVAL,
+					 "network: only connecting and sending to a unix socket have "
+					 "a peer");
 		return r->address.families ? 0 :
 			       error_set(e, -EINVAL,
 					 "network: to which address, unix path, abstract name, or of "
@@ -407,18 +433,22 @@ static const struct {
 static int network_pairs(int argc, char **argv, struct request_pair *pair, size_t *ret_count,
 			 struct warder_error *e)
 {
-	if (argc != 4 && !(argc == 3 && strchr("nvpo", argv[2][0])))
+	bool named = argc > 3 && (!strcmp(argv[2], "unix") || !strcmp(argv[2], "abstract"));
+
+	if (argc != 4 && !(argc == 5 && named) && !(argc == 3 && strchr("nvpo", argv[2][0])))
 		return error_set(e, -EINVAL,
 				 "network OPERATION tcp|udp|... ADDRESS:PORT, network OPERATION "
-				 "unix PATH, abstract NAME, or a family");
+				 "unix PATH [PEER], abstract NAME [PEER], or a family");
 	pair[0] = (struct request_pair) { "network", argv[1] };
 	if (argc == 3)
 		pair[1] = (struct request_pair) { "family", argv[2] };
-	else if (!strcmp(argv[2], "unix") || !strcmp(argv[2], "abstract"))
+	else if (named)
 		pair[1] = (struct request_pair) { argv[2], argv[3] };
 	else
 		pair[1] = (struct request_pair) { "to", argv[3] };
 	*ret_count = 2;
+	if (argc == 5)
+		pair[(*ret_count)++] = (struct request_pair) { "peer", argv[4] };
 	if (argc == 4 && !strcmp(pair[1].key, "to"))
 		pair[(*ret_count)++] = (struct request_pair) { "protocol", argv[2] };
 	return 0;

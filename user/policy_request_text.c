@@ -122,6 +122,8 @@ const char *request_text(const struct policy_request *r, char *buf, size_t size)
 		} else {
 			out_add(&o, " %s", family_name(r->address.families));
 		}
+		if (r->peer)
+			add_peer(&o, r, " peer ");
 		return buf;
 	}
 	if (r->class_ == WARDER_CLASS_DEVICE) {
@@ -134,6 +136,8 @@ const char *request_text(const struct policy_request *r, char *buf, size_t size)
 		out_add(&o, "an object without a name");
 	else if (r->path)
 		add_name(&o, r->path);
+	if (r->fs)
+		out_add(&o, " on %s", r->fs);
 	if (r->class_ == WARDER_CLASS_PTRACE || r->class_ == WARDER_CLASS_SIGNAL ||
 	    r->class_ == WARDER_CLASS_IPC)
 		add_peer(&o, r, " ");
@@ -296,6 +300,16 @@ const char *request_remedy(const struct warder_image *img, const struct policy_r
 	class_ = request_rule(r, v->access, rule, 4 * WARDER_PATH_MAX);
 	if (!class_)
 		return buf;
+	if (v->why == WARDER_WHY_BASELINE && r->class_ == WARDER_CLASS_NETWORK && r->peer_name) {
+		snprintf(buf, size, "under ipc: add  - {allow: [unix], peer: \"%s:%s\"}",
+			 r->peer == WARDER_PEER_POLICY ? "policy" : "container", r->peer_name);
+		return buf;
+	}
+	if (v->why == WARDER_WHY_BASELINE &&
+	    (r->class_ == WARDER_CLASS_FILE || r->class_ == WARDER_CLASS_EXEC)) {
+		snprintf(buf, size, "under unsafe: kernel_files, which opens all files of that kind");
+		return buf;
+	}
 	snprintf(buf, size, r->class_ == WARDER_CLASS_MEMORY ? "under %s: set  %s" :
 							       "under %s: add  - %s",
 		 class_, rule);
@@ -303,8 +317,11 @@ const char *request_remedy(const struct warder_image *img, const struct policy_r
 	    warder_surface_unsafe(r->access) && strlen(buf) + 64 < size)
 		sprintf(buf + strlen(buf), ", and under unsafe: %s",
 			unsafe_name(warder_surface_unsafe(r->access)));
+	if (v->why == WARDER_WHY_BASELINE && r->class_ == WARDER_CLASS_DEVICE &&
+	    strlen(buf) + 64 < size)
+		strcat(buf, ", and under unsafe: memory_devices");
 	if (v->why == WARDER_WHY_BASELINE && r->peer == WARDER_PEER_HOST &&
-	    r->class_ != WARDER_CLASS_IPC && strlen(buf) + 64 < size)
+	    r->class_ != WARDER_CLASS_IPC && r->class_ != WARDER_CLASS_NETWORK && strlen(buf) + 64 < size)
 		sprintf(buf + strlen(buf), ", and under unsafe: host_%s",
 			r->class_ == WARDER_CLASS_PTRACE ? "ptrace" : "signal");
 	return buf;

@@ -21,6 +21,8 @@ enum probe_kind {
 	PROBE_NODE,   /* .access: WARDER_DEV_*; .cause: the type; .userns: the runtime made it */
 	PROBE_PEER,   /* .peer */
 	PROBE_UNIX_UNREACHABLE, /* .access */
+	PROBE_UNIX_PEER, /* as PROBE_UNIX, without a name where .flags is WARDER_START__MAX; .peer */
+	PROBE_KERNEL_FILE, /* as PROBE_BASELINE, .set, under the policy's `unsafe` */
 };
 
 struct probe_request {
@@ -133,6 +135,14 @@ WARDER_ENGINE void probe_run(const struct warder_image *img, const struct warder
 		break;
 	case PROBE_PEER:
 		warder_decide_peer(img, pr, &q->peer, &r->v);
+		break;
+	case PROBE_UNIX_PEER:
+		warder_decide_unix_peer(img, pr, &q->peer, text, WARDER_PAIR(q->off, q->len),
+					q->flags, &q->address, q->access, &r->v);
+		break;
+	case PROBE_KERNEL_FILE:
+		r->set = warder_kernel_files_closed(img) &&
+			 warder_baseline_file(q->magic, text, q->off, q->len, q->access);
 		break;
 	case PROBE_UNIX_UNREACHABLE:
 		warder_decide_net_unreachable(img, pr, WARDER_FAM_UNIX, q->access, &r->v);

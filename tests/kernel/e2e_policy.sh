@@ -163,10 +163,20 @@ tests:
     expect: allow
   - do: {network: bind, port: 8200, protocol: tcp}
     expect: {deny: EACCES}
-  - do: {network: connect, unix: /run/db/sock}
+  - do: {network: connect, unix: /run/db/sock, peer: same}
     expect: allow
-  - do: {network: connect, unix: /run/other}
+  - do: {network: connect, unix: /run/other, peer: same}
     expect: {deny: EACCES}
+  - do: {network: connect, unix: /run/hosts}
+    expect: {deny: EPERM}
+  - do: {network: connect, unix: /run/db/hosts}
+    expect: allow
+  - do: {file: write, path: /proc/sysrq-trigger}
+    expect: {deny: EPERM}
+  - do: {file: write, path: /proc/sys/kernel/core_pattern}
+    expect: {deny: EPERM}
+  - do: {device: open, node: "c 1:1", path: /dev/mem}
+    expect: {deny: EPERM}
   - do: {memory: write_exec}
     expect: deny
   - do: {memory: anonymous_exec}
@@ -192,7 +202,7 @@ tests:
 TESTS
 is 0 "other classes: the engine says so" warder policy test classes-tests.yaml
 is 0 "other classes: and the kernel does" warder policy test --live classes-tests.yaml
-has '17 passed, 0 failed' "other classes: all of them"
+has '22 passed, 0 failed' "other classes: all of them"
 
 # --- coverage
 is 0 "load" warder policy load live.yaml

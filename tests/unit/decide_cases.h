@@ -8,7 +8,7 @@
 
 #include "decide_probe.h"
 
-enum { P_STRICT, P_AUDIT, P_OPEN, P_MOUNTS, P_MOUNT_OPEN, P_MOUNT_SOURCE, P_OVERRIDE, P_EMPTY, P_SWITCH, P_SWITCH_AUDIT, P_NET, P_NET_SHUT, P_NET_AUDIT, P_PROFILE, P__MAX };
+enum { P_STRICT, P_AUDIT, P_OPEN, P_MOUNTS, P_MOUNT_OPEN, P_MOUNT_SOURCE, P_OVERRIDE, P_EMPTY, P_SWITCH, P_SWITCH_AUDIT, P_NET, P_NET_SHUT, P_NET_AUDIT, P_PROFILE, P_BORDER, P_UNSAFE, P__MAX };
 
 static const char *const decide_policies[P__MAX] = {
 	[P_STRICT] = /* lines are counted from the one after `policy:` as 2 */
@@ -147,6 +147,19 @@ static const char *const decide_policies[P__MAX] = {
 	"network:\n"
 	"  - deny: connect\n" /* 4 */
 	"    unix: /x\n",
+	[P_BORDER] =
+	"policy: border\n"
+	"ipc:\n"
+	"  - {deny: [unix], peer: host, errno: EBUSY}\n" /* 3 */
+	"  - {allow: [unix], peer: \"container:db\"}\n" /* 4 */
+	"network:\n"
+	"  - {allow: [connect], unix: /run/open}\n" /* 6 */
+	"  - {deny: [connect], unix: /run/shut}\n", /* 7 */
+	[P_UNSAFE] =
+	"policy: unsafe\n"
+	"unsafe: [memory_devices, kernel_files]\n"
+	"device: [{allow: [open], node: 'c 1:1'}]\n" /* 3 */
+	"network: [{allow: [connect], unix: /run/open}]\n", /* 4 */
 	[P_PROFILE] =
 	"policy: profile\n"
 	"defaults: {file: deny, exec: deny, capability: deny}\n"
@@ -256,6 +269,22 @@ struct decide_case {
 	 .line = line_, .why = (line_) ? WARDER_WHY_RULE : WARDER_WHY_DEFAULT,             \
 	 .refused = (action_) ? WARDER_NET_##op_ : 0, .report = (action_) != 0,            \
 	 .set = named_}
+
+/* Baseline of nodes and files of the kernel, under a policy; sockets by who made them. */
+#define NODE_BASE(p, op_, type_, major_, minor_, made_)                                     \
+	{.policy = p, .kind = PROBE_NODE, .access = op_, .cause = type_, .magic = major_,  \
+	 .flags = minor_, .userns = made_, .action = WARDER_DENY, .err = EPERM,            \
+	 .why = WARDER_WHY_BASELINE, .report = 1}
+#define KFILE(p, magic_, path_, access_, refused_)                                          \
+	{.policy = p, .kind = PROBE_KERNEL_FILE, .magic = magic_, .path = path_,           \
+	 .access = access_, .set = refused_}
+#define UPEER(p, op_, start_, path_, relation_, action_, err_, why_, line_, refused_)       \
+	{.policy = p, .kind = PROBE_UNIX_PEER, .access = WARDER_NET_##op_,                 \
+	 .flags = WARDER_START_##start_, .path = path_, .cause = WARDER_RELATION_##relation_, \
+	 .action = action_, .err = err_, .why = WARDER_WHY_##why_, .line = line_,          \
+	 .refused = refused_, .report = (action_) != WARDER_ALLOW}
+#define UPEER_BASE(p, op_, start_, path_)                                                   \
+	UPEER(p, op_, start_, path_, HOST, WARDER_DENY, EPERM, BASELINE, 0, 0)
 
 #define TCP_ WARDER_PROTO_TCP
 #define UDP_ WARDER_PROTO_UDP
@@ -564,6 +593,48 @@ static const struct decide_case decide_cases[] = {
 	NODE(P_SWITCH, WARDER_DEV_MKNOD, 0020000, 1, 3, 0, WARDER_DENY, EPERM, 0, 1),
 	NODE(P_SWITCH, WARDER_DEV_MKNOD, 0020000, 10, 229, 0, WARDER_ALLOW, 0, 17, 1),
 	NODE(P_SWITCH_AUDIT, WARDER_DEV_OPEN, 0020000, 1, 3, 1, WARDER_AUDIT, EPERM, 0, 1),
+	/* all of memory and every port: in every mode, whoever made the node, whatever allows it */
+	NODE_BASE(P_EMPTY, WARDER_DEV_OPEN, 0020000, 1, 1, 1),
+	NODE_BASE(P_EMPTY, WARDER_DEV_OPEN, 0020000, 1, 2, 1),
+	NODE_BASE(P_EMPTY, WARDER_DEV_MKNOD, 0020000, 1, 4, 0),
+	NODE_BASE(P_SWITCH, WARDER_DEV_OPEN, 0020000, 1, 1, 0),
+	NODE_BASE(P_SWITCH_AUDIT, WARDER_DEV_OPEN, 0020000, 202, 3, 1),
+	NODE(P_EMPTY, WARDER_DEV_OPEN, 0060000, 1, 1, 1, WARDER_ALLOW, 0, 0, 0),
+	NODE(P_UNSAFE, WARDER_DEV_OPEN, 0020000, 1, 1, 0, WARDER_ALLOW, 0, 3, 0),
+	NODE(P_UNSAFE, WARDER_DEV_OPEN, 0020000, 1, 4, 0, WARDER_DENY, EPERM, 0, 1),
+	/* files of the kernel, and who says `unsafe: [kernel_files]` */
+	KFILE(P_EMPTY, WARDER_MAGIC_PROC, "/sysrq-trigger", W, 1),
+	KFILE(P_EMPTY, WARDER_MAGIC_PROC, "/sysrq-trigger", R, 0),
+	KFILE(P_SWITCH_AUDIT, WARDER_MAGIC_PROC, "/sys/kernel/core_pattern", W, 1),
+	KFILE(P_UNSAFE, WARDER_MAGIC_PROC, "/sysrq-trigger", W, 0),
+	KFILE(P_EMPTY, WARDER_MAGIC_PROC, "/17/mem", W, 0),
+	KFILE(P_EMPTY, 0xef53, "/sysrq-trigger", W, 0),
+	/* sockets of the host: what a network rule names, unless an ipc rule refuses */
+	UPEER_BASE(P_EMPTY, CONNECT, UNIX, "/run/docker.sock"),
+	UPEER_BASE(P_EMPTY, SEND, ABSTRACT, "bus"),
+	UPEER_BASE(P_EMPTY, CONNECT, _MAX, NULL),
+	UPEER(P_EMPTY, CONNECT, UNIX, "/run/docker.sock", SAME, WARDER_ALLOW, 0, DEFAULT, 0, 0),
+	UPEER(P_EMPTY, CONNECT, _MAX, NULL, CONTAINER, WARDER_ALLOW, 0, DEFAULT, 0, 0),
+	UPEER(P_EMPTY, CONNECT, UNIX, "/run/x", OTHER, WARDER_DENY, EACCES, BASELINE, 0, 0),
+	UPEER(P_NET, CONNECT, UNIX, "/run/db/s", HOST, WARDER_ALLOW, 0, RULE, 16, 0),
+	UPEER(P_NET, CONNECT, ABSTRACT, "db-1", HOST, WARDER_ALLOW, 0, RULE, 16, 0),
+	UPEER_BASE(P_NET, SEND, UNIX, "/run/db/s"),
+	UPEER_BASE(P_NET, CONNECT, UNIX, "/run/db/admin"),
+	UPEER(P_NET, CONNECT, UNIX, "/run/db/admin", SAME, WARDER_DENY, EACCES, RULE, 18,
+	      WARDER_NET_CONNECT),
+	UPEER_BASE(P_NET_AUDIT, CONNECT, UNIX, "/x"),
+	UPEER(P_NET_AUDIT, CONNECT, UNIX, "/x", SAME, WARDER_AUDIT, EACCES, RULE, 4,
+	      WARDER_NET_CONNECT),
+	UPEER_BASE(P_NET_SHUT, CONNECT, UNIX, "/x"),
+	UPEER(P_NET_SHUT, CONNECT, UNIX, "/x", SAME, WARDER_DENY, EACCES, DEFAULT, 0,
+	      WARDER_NET_CONNECT),
+	UPEER(P_UNSAFE, CONNECT, UNIX, "/run/open", HOST, WARDER_ALLOW, 0, RULE, 4, 0),
+	UPEER(P_BORDER, CONNECT, UNIX, "/run/open", HOST, WARDER_DENY, EBUSY, RULE, 3, 0),
+	UPEER(P_BORDER, CONNECT, UNIX, "/run/shut", SAME, WARDER_DENY, EACCES, RULE, 7,
+	      WARDER_NET_CONNECT),
+	UPEER(P_BORDER, CONNECT, UNIX, "/run/shut", OTHER, WARDER_DENY, EACCES, RULE, 7,
+	      WARDER_NET_CONNECT),
+	UPEER(P_BORDER, CONNECT, UNIX, "/run/open", OTHER, WARDER_ALLOW, 0, RULE, 6, 0),
 	/* baseline: devices */
 	DEV(0020000, 1, 1, 1),
 	DEV(0020000, 1, 2, 1),

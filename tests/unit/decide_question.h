@@ -77,7 +77,14 @@ static inline void case_question(const struct decide_case *c, struct probe_reque
 	q->cause = c->cause;
 	q->unnamed = c->unnamed;
 	q->profile = c->profile;
-	q->address.families = c->kind == PROBE_UNIX ? WARDER_FAM_UNIX : c->magic;
+	q->address.families = c->kind == PROBE_UNIX || c->kind == PROBE_UNIX_PEER ?
+				      WARDER_FAM_UNIX : c->magic;
+	if (c->kind == PROBE_UNIX_PEER) {
+		q->peer.class_ = WARDER_CLASS_IPC;
+		q->peer.op = WARDER_IPC_UNIX;
+		q->peer.relation = c->cause;
+		strcpy((char *)q->peer.name, c->cause == WARDER_RELATION_OTHER ? "db" : "");
+	}
 	if (c->kind == PROBE_NETWORK) {
 		struct in_addr v4;
 

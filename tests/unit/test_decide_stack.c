@@ -28,7 +28,7 @@ static struct warder_image *stack_of(const struct warder_image *const *member, s
 static int asks_verdict(const struct decide_case *c)
 {
 	return c->kind != PROBE_BASELINE && c->kind != PROBE_DEVICE && c->kind != PROBE_OVERRIDE &&
-	       c->kind != PROBE_TARGET;
+	       c->kind != PROBE_TARGET && c->kind != PROBE_KERNEL_FILE;
 }
 
 /* Is its answer a set of rules? */
@@ -115,6 +115,10 @@ static int stack_wrong(const struct warder_image *stack, const int *member, size
 			return 4;
 		first += h->rule.count;
 	}
+	/* By whom it was asked is not the same: ipc rules of all before the names. All must allow. */
+	if (decide_cases[row].kind == PROBE_UNIX_PEER &&
+	    all.v.action == WARDER_DENY && one[w].v.action == WARDER_DENY)
+		return 0;
 	for (size_t i = 0; i < count; i++)
 		if (one[i].v.profile)
 			return all.v.profile == to ? 0 : 5;

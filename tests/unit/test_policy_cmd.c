@@ -177,7 +177,22 @@ static void test_explain(void **state)
 	CHECK(EXIT_WARDER, "the class is", "explain", good, "nothing", "x");
 	CHECK(EXIT_WARDER, "network OPERATION", "explain", good, "network", "x");
 	CHECK(0, "allow\n", "explain", good, "network", "connect", "tcp", "10.0.0.1:80");
-	CHECK(0, "allow\n", "explain", good, "{network: connect, unix: /run/x}");
+	/* Of the host only what the policy names; the container's own by the class default. */
+	CHECK(0, "deny: EPERM\ndecided by the baseline", "explain", good,
+	      "{network: connect, unix: /run/x}");
+	CHECK(0, "allow\n", "explain", good, "{network: connect, unix: /run/x, peer: same}");
+	CHECK(0, "allow\n", "explain", good, "network", "connect", "unix", "/run/x", "same");
+	CHECK(EXIT_WARDER, "no peer is called", "explain", good, "network", "connect", "unix", "/run/x",
+	      "sane");
+	CHECK(EXIT_WARDER, "have a peer", "explain", good, "{network: bind, unix: /x, peer: same}");
+	/* The kernel's files and devices. */
+	CHECK(0, "deny: EPERM\ndecided by the baseline", "explain", good, "file", "write",
+	      "/proc/sys/kernel/core_pattern");
+	CHECK(0, "under unsafe: kernel_files", "explain", good, "file", "write",
+	      "/proc/sysrq-trigger");
+	CHECK(0, "unsafe: memory_devices", "explain", good, "device", "open", "c 1:1", "/dev/mem");
+	CHECK(EXIT_WARDER, "expected a file system", "explain", good,
+	      "{file: read, path: /x, fs: ext4}");
 	CHECK(EXIT_WARDER, "is no port", "explain", good, "network", "connect", "tcp",
 	      "10.0.0.1:99999");
 	CHECK(0, "deny: EPERM", "explain", good, "signal", "term", "host");

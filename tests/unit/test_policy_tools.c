@@ -97,9 +97,14 @@ static void test_requests(void **state)
 	expect(img, "{network: bind, port: 8050, protocol: tcp}", 0);
 	expect(img, "{network: bind, port: 8101, protocol: tcp}", EACCES);
 	expect(img, "{network: connect, unix: /run/db/s}", 0);
-	expect(img, "{network: connect, unix: /run/s}", EACCES);
+	expect(img, "{network: connect, unix: /run/s}", EPERM);
+	expect(img, "{network: connect, unix: /run/s, peer: same}", EACCES);
 	expect(img, "{network: connect, abstract: \"@name-1\"}", 0);
-	expect(img, "{network: connect, abstract: \"other\"}", EACCES);
+	expect(img, "{network: connect, abstract: \"other\"}", EPERM);
+	expect(img, "{network: connect, abstract: \"other\", peer: container}", EACCES);
+	expect(img, "{network: connect, unix: /run/db/s, peer: \"policy:db\"}", 0);
+	expect(img, "{network: connect, unix: /run/db/s, peer: \"policy:other\"}", EACCES);
+	expect(img, "{network: bind, unix: /run/s}", EACCES);
 	expect(img, "{memory: write_exec}", EACCES);
 	expect(img, "{memory: anonymous_exec}", 0);
 	expect(img, "{namespace: net}", 0);
@@ -118,6 +123,48 @@ static void test_requests(void **state)
 	expect(img, "{ptrace: read, peer: same}", 0);
 	expect(img, "{ipc: unix, peer: \"policy:db\"}", 0);
 	expect(img, "{ipc: unix, peer: \"policy:other\"}", EACCES);
+}
+
+/* What no policy turns off is refused here as in the kernel: by the object, wherever it is seen. */
+static void test_baseline(void **state)
+{
+	cleanup_free struct warder_image *img = compile("policy: open\n");
+	cleanup_free struct warder_image *unsafe =
+		compile("policy: open\nunsafe: [kernel_files, memory_devices]\n"
+			"device: [{allow: [open], node: \"c 1:1\"}]\n");
+
+	(void)state;
+	expect(img, "{file: write, path: /proc/sys/kernel/core_pattern}", EPERM);
+	expect(img, "{file: write, path: /proc/sysrq-trigger}", EPERM);
+	expect(img, "{file: read, path: /proc/sysrq-trigger}", 0);
+	expect(img, "{file: read, path: /proc/kcore}", EPERM);
+	expect(img, "{file: write, path: /proc/sys/net/ipv4/ip_forward}", 0);
+	expect(img, "{file: write, path: /proc/self/oom_score_adj}", 0);
+	expect(img, "{file: write, path: /proc/17/oom_score_adj}", 0);
+	expect(img, "{file: write, path: /procx/sysrq-trigger}", 0);
+	expect(img, "{file: write, path: /sys/kernel/uevent_helper}", EPERM);
+	expect(img, "{file: write, path: /sys/class/net/lo/mtu}", 0);
+	expect(img, "{file: read, path: /sys/fs/bpf/x}", EPERM);
+	expect(img, "{file: read, path: /sys/kernel/debug/x}", 0);
+	expect(img, "{file: chmod, path: /sys/kernel/debug/x}", EPERM);
+	expect(img, "{file: write, path: /sys/fs/cgroup/a/cpu.max}", 0);
+	expect(img, "{file: write, path: /proc/sys/fs/binfmt_misc/register}", EPERM);
+	expect(img, "{exec: /sys/fs/bpf/x}", EPERM);
+	/* Mounted elsewhere, and something else mounted there. */
+	expect(img, "{file: write, path: /mnt/sysrq-trigger}", 0);
+	expect(img, "{file: write, path: /mnt/sysrq-trigger, fs: \"proc:/sysrq-trigger\"}", EPERM);
+	expect(img, "{file: write, path: /proc/sysrq-trigger, fs: other}", 0);
+	expect(img, "{file: write, path: /proc/sysrq-trigger, fs: proc}", EPERM);
+	expect(img, "{device: open, node: \"c 1:1\", path: /dev/mem}", EPERM);
+	expect(img, "{device: open, node: \"c 202:0\", path: /dev/cpu/0/msr}", EPERM);
+	expect(img, "{network: connect, unix: /run/docker.sock}", EPERM);
+	expect(img, "{network: send, abstract: bus}", EPERM);
+	expect(img, "{network: connect, family: unix}", EPERM);
+	expect(img, "{network: connect, unix: /run/docker.sock, peer: same}", 0);
+	expect(img, "{network: create, family: unix}", 0);
+	expect(unsafe, "{file: write, path: /proc/sysrq-trigger}", 0);
+	expect(unsafe, "{device: open, node: \"c 1:1\", path: /dev/mem}", 0);
+	expect(unsafe, "{network: connect, unix: /run/docker.sock}", EPERM);
 }
 
 /* The rule that a refusal proposes allows the request, and only such a rule is proposed. */
@@ -703,7 +750,8 @@ static void test_imports(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_requests),      cmocka_unit_test(test_remedies),
+		cmocka_unit_test(test_requests),
+		cmocka_unit_test(test_baseline),      cmocka_unit_test(test_remedies),
 		cmocka_unit_test(test_remedies_unsafe),
 		cmocka_unit_test(test_bad_requests),  cmocka_unit_test(test_diff_classes),
 		cmocka_unit_test(test_diff_overrides), cmocka_unit_test(test_diff_is_exact),
