@@ -12,6 +12,7 @@
 
 #include "log.h"
 #include "warder_abi.h"
+#include "warder_image.h"
 
 #define OCI_MESSAGE_MAX 65536 /* of a state, in bytes */
 #define OCI_FDS_MAX 8         /* descriptors with it */
@@ -31,6 +32,11 @@ int oci_state_parse(const char *text, size_t len, size_t fds, struct oci_process
 
 /* Is `fd` the listener of a seccomp filter? */
 int oci_is_listener(int fd);
+
+/* May metadata choose the policy `name`, compiled to `image`? -EPERM with a sentence unless it says
+ * `selectable: true`. */
+int oci_check_selectable(const struct warder_image *image, const char *name,
+			 struct warder_error *reterr);
 
 /* "" or the name of a policy: letters, digits, "_", "-", ".", no path. -EINVAL with a sentence. */
 int oci_check_policy_name(const char *name, struct warder_error *reterr);

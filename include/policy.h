@@ -56,18 +56,11 @@ void policy_free(struct policy *p);
 
 const char *policy_name(const struct policy *p);
 
-/* `selectable: true`: annotations may choose it. */
+/* `selectable: true`: the configuration of a container may choose it. */
 int policy_is_selectable(const struct policy *p);
 
 /* keyring.quota.keys; 0: not given. */
 __u32 policy_keys_max(const struct policy *p);
-
-/* Value of the annotation `key` of a container, NULL if it has none. */
-typedef const char *(*policy_annotation_fn)(void *arg, const char *key);
-
-/* Does `match` speak of this container (both conditions, if both are given)? 0 without `match`. */
-int policy_matches(const struct policy *p, const char *name, policy_annotation_fn annotation,
-		   void *arg);
 
 /* Compiles to an image of exactly WARDER_IMAGE_SIZE bytes, of which header.length are used;
  * the caller frees it. -EINVAL with diagnostics: a rule that another shadows. -E2BIG with a

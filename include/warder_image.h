@@ -407,6 +407,10 @@ struct warder_upcall {
 _Static_assert(sizeof(struct warder_upcall) == 24, "upcall layout");
 
 /* At offset 0 of every image. */
+/* What is not for the kernel. */
+#define WARDER_SETTING_SELECTABLE 1u /* a container's own configuration may choose it */
+#define WARDER_SETTINGS_ALL 1u
+
 struct warder_image_header {
 	__u32 magic;
 	__u16 version;
@@ -433,7 +437,8 @@ struct warder_image_header {
 	__u32 layers;                      /* 1..WARDER_LAYERS_MAX; more than 1: a stack */
 	__u32 quiet;                       /* bit n: layer n is in learn mode */
 	__u32 signed_layers;               /* bit n: layer n requires signatures */
-	__u64 zero;
+	__u32 settings;                    /* WARDER_SETTING_*; of a stack what all members have */
+	__u32 zero;
 	/* Of each layer: exact types first, then as in the text. */
 	struct warder_upcall upcall[WARDER_UPCALLS_MAX];
 	struct warder_layer layer[WARDER_LAYERS_MAX];

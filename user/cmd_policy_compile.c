@@ -81,6 +81,8 @@ static void print_stats(const struct warder_image *img, FILE *out)
 		allow_deny(pr->net_default & WARDER_FAM_IP));
 	for (__u32 i = 1; i < h->profile.count; i++)
 		fprintf(out, "profile:  %s\n", image_string(img, image_profile(img, i)->name));
+	if (h->settings & WARDER_SETTING_SELECTABLE)
+		fprintf(out, "selectable: a container's own configuration may choose it\n");
 	if (h->unsafe)
 		fprintf(out, "UNSAFE:   parts of the baseline are off (0x%llx)\n", h->unsafe);
 }

@@ -141,8 +141,9 @@ static int policy_show(const char *name, int json)
 		return same ? 0 : 1;
 	}
 	json_object_object_get_ex(reply, "policy", &p);
-	printf("policy %s, %s, %s rules, %s containers\n", member(p, "name"), member(p, "mode"),
-	       member(p, "rules"), member(p, "containers"));
+	printf("policy %s, %s, %s rules, %s containers%s\n", member(p, "name"), member(p, "mode"),
+	       member(p, "rules"), member(p, "containers"),
+	       !strcmp(member(p, "selectable"), "true") ? ", selectable" : "");
 	printf("digest loaded:    %s\ndigest in kernel: %s (%s)\n", member(p, "digest"),
 	       member(reply, "kernel_digest"), same ? "the same" : "NOT THE SAME");
 	if (json_object_object_get_ex(reply, "rules", &rules)) {

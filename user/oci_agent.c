@@ -144,17 +144,9 @@ static void on_outcome(void *arg, const struct override_outcome *out)
 
 /* ----------------------------------------------------------------------- containers */
 
-static const struct warder_image *policy_of(struct agent *a, const char *name,
-					    struct warder_error *e)
+static const struct warder_image *policy_named(struct agent *a, const char *name,
+					       struct warder_error *e)
 {
-	if (!*name)
-		name = a->options->policy;
-	else if (oci_check_policy_name(name, e))
-		return NULL;
-	if (!name) {
-		error_set(e, -EINVAL, "it names no policy in its metadata, and --policy was not given");
-		return NULL;
-	}
 	for (size_t i = 0; i < a->policies; i++)
 		if (!strcmp(a->policy[i].name, name))
 			return a->policy[i].image;
@@ -171,6 +163,22 @@ static const struct warder_image *policy_of(struct agent *a, const char *name,
 		return NULL;
 	}
 	return a->policy[a->policies++].image;
+}
+
+/* The policy of a container: what its configuration chooses, or the administrator's. */
+static const struct warder_image *policy_of(struct agent *a, const char *name,
+					    struct warder_error *e)
+{
+	const struct warder_image *image;
+
+	if (*name && oci_check_policy_name(name, e))
+		return NULL;
+	if (!*name && !a->options->policy) {
+		error_set(e, -EINVAL, "it names no policy in its metadata, and --policy was not given");
+		return NULL;
+	}
+	image = policy_named(a, *name ? name : a->options->policy, e);
+	return image && *name && oci_check_selectable(image, name, e) ? NULL : image;
 }
 
 static __u32 ino_at(int dir, const char *name)

@@ -112,3 +112,13 @@ int oci_check_policy_name(const char *name, struct warder_error *reterr)
 				 "'_', '.' and '-'", name);
 	return 0;
 }
+
+int oci_check_selectable(const struct warder_image *image, const char *name,
+			 struct warder_error *reterr)
+{
+	if (image->h.settings & WARDER_SETTING_SELECTABLE)
+		return 0;
+	return error_set(reterr, -EPERM,
+			 "its metadata names the policy %.64s, which does not say `selectable: true`: "
+			 "only the administrator chooses it, with --policy", name);
+}

@@ -2,7 +2,6 @@
 /* Public entry of the policy module: reading and checking; policy_image.c compiles. */
 #include <errno.h>
 #include <fcntl.h>
-#include <fnmatch.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -134,20 +133,4 @@ int policy_is_selectable(const struct policy *p)
 __u32 policy_keys_max(const struct policy *p)
 {
 	return p->keys_max;
-}
-
-int policy_matches(const struct policy *p, const char *name, policy_annotation_fn annotation,
-		   void *arg)
-{
-	if (!p->match_name && !p->annotations)
-		return 0;
-	if (p->match_name && (!name || fnmatch(p->match_name, name, 0)))
-		return 0;
-	for (size_t i = 0; i < p->annotations; i++) {
-		const char *value = annotation ? annotation(arg, p->annotation[i].key) : NULL;
-
-		if (!value || strcmp(value, p->annotation[i].value))
-			return 0;
-	}
-	return 1;
 }

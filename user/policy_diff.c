@@ -435,6 +435,10 @@ static void diff_settings(struct diff *d)
 							 "%s%s", used ? ", " : "", unsafe[i]);
 	}
 	diff_setting(d, "unsafe", words[0], words[1]);
+	for (unsigned k = 0; k < 2; k++)
+		snprintf(words[k], sizeof(words[k]), "%s",
+			 d->img[k]->h.settings & WARDER_SETTING_SELECTABLE ? "true" : "false");
+	diff_setting(d, "selectable", words[0], words[1]);
 	diff_keyring(d);
 }
 

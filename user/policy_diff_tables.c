@@ -160,8 +160,9 @@ struct unix_walk {
 	struct warder_verdict table[2][WARDER_NET_BITS];
 };
 
-static void unix_verdict(const struct warder_image *img, const struct warder_verdict *table,
-			 __u32 at, __u32 op, struct warder_verdict *v)
+/* 1: a rule allows it by name. */
+static int unix_verdict(const struct warder_image *img, const struct warder_verdict *table,
+			__u32 at, __u32 op, struct warder_verdict *v)
 {
 	__u32 by;
 
@@ -176,7 +177,9 @@ static void unix_verdict(const struct warder_image *img, const struct warder_ver
 		warder_verdict_allow(v);
 		v->rule = (__u32)warder_attribute(img, at, op, 0) >> 8;
 		v->report = (WARDER_ACCEPT_FIELD(img, at, audit) & op) != 0;
+		return 1;
 	}
+	return 0;
 }
 
 static int unix_visit(struct product *p, __u32 old_state, __u32 new_state, void *arg)
@@ -191,21 +194,30 @@ static int unix_visit(struct product *p, __u32 old_state, __u32 new_state, void 
 	for (unsigned op = 1; op < WARDER_NET_BITS && !d->err; op++) {
 		struct policy_request r = { .class_ = WARDER_CLASS_NETWORK, .access = 1u << op,
 					    .abstract = w->abstract };
-		struct warder_verdict v[2];
-		bool spoken = false;
+		struct warder_verdict v[2], host[2];
+		bool spoken = false, peer = r.access & (WARDER_NET_CONNECT | WARDER_NET_SEND);
 
 		for (unsigned k = 0; k < 2; k++) {
+			int named;
+
 			spoken |= ((WARDER_ACCEPT_FIELD(d->img[k], at[k], allow) |
 				    WARDER_ACCEPT_FIELD(d->img[k], at[k], deny)) &
 				   r.access) != 0;
-			unix_verdict(d->img[k], &w->table[k][op], at[k], r.access, &v[k]);
+			named = unix_verdict(d->img[k], &w->table[k][op], at[k], r.access, &v[k]);
+			host[k] = v[k];
+			warder_unix_close(&host[k], 1, (__u32)named);
 		}
 		if (!spoken)
 			continue;
 		r.address.families = WARDER_FAM_UNIX;
 		r.path = product_name(p, name, sizeof(name));
+		/* The container's own; where those stay as they are, of the host what is named. */
+		r.peer = peer ? WARDER_PEER_SAME : WARDER_PEER_ANY;
 		if (r.path)
 			diff_verdicts(d, &r, policy_word(WARDER_CLASS_NETWORK, r.access), v, NULL);
+		r.peer = WARDER_PEER_ANY;
+		if (r.path && peer && v[0].action == v[1].action)
+			diff_verdicts(d, &r, policy_word(WARDER_CLASS_NETWORK, r.access), host, NULL);
 	}
 	return d->err;
 }

@@ -290,6 +290,7 @@ static void compiler_header(struct compiler *c, struct warder_image_header *h)
 		h->upcall[i].rule++; /* rules are numbered from 1 */
 	}
 	h->unsafe = p->unsafe;
+	h->settings = p->selectable ? WARDER_SETTING_SELECTABLE : 0;
 	for (size_t i = 0; i < p->overrides; i++)
 		h->override_ops |= 1ull << p->override[i].o.op;
 }

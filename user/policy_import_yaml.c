@@ -269,7 +269,7 @@ static void kube_spec(struct kubearmor *k, const struct node *spec)
 		else if (strcmp(key, "action") && strcmp(key, "severity") && strcmp(key, "tags") &&
 			 strcmp(key, "message"))
 			LOST(&k->im, spec->item[i], "%.40s is not carried over%s", key,
-			     !strcmp(key, "selector") ? ": choose containers with match" : "");
+			     !strcmp(key, "selector") ? ": name the policy when the container is started" : "");
 	}
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* What a policy says of the whole: name, mode, match, unsafe, defaults. */
+/* What a policy says of the whole: name, mode, unsafe, defaults. */
 #include <errno.h>
 #include <string.h>
 
@@ -117,39 +117,6 @@ uint64_t kernel_closed(uint64_t unsafe)
 	       (unsafe & WARDER_UNSAFE_KEXEC ? 0 : 1ull << WARDER_SURFACE_KEXEC);
 }
 
-/* -------------------------------------------------------------------- match */
-
-static const struct key match_keys[] = { { "name", false },
-					 { "annotations", false },
-					 { NULL, false } };
-
-static void parse_match(struct parser *ps, struct node *n)
-{
-	struct node *v;
-
-	if (!check_keys(ps, n, "match", match_keys))
-		return;
-	v = map_get(n, "name");
-	if (v)
-		ps->p->match_name = expect_string(ps, v, "match.name");
-	v = map_get(n, "annotations");
-	if (!v || !expect_map(ps, v, "match.annotations"))
-		return;
-	ps->p->annotation =
-		arena_alloc(&ps->p->arena, (v->count / 2 + 1) * sizeof(*ps->p->annotation));
-	if (!ps->p->annotation) {
-		ps->fatal = -ENOMEM;
-		return;
-	}
-	for (size_t i = 0; i + 1 < v->count; i += 2) {
-		const char *value = expect_string(ps, v->item[i + 1], "match.annotations");
-
-		if (value)
-			ps->p->annotation[ps->p->annotations++] =
-				(struct policy_pair) { v->item[i]->text, value };
-	}
-}
-
 /* ----------------------------------------------------------------- together */
 
 void parse_settings(struct parser *ps, struct node *root)
@@ -172,7 +139,8 @@ void parse_settings(struct parser *ps, struct node *root)
 		expect_bool(ps, v, "selectable", &p->selectable);
 	v = map_get(root, "match");
 	if (v)
-		parse_match(ps, v);
+		parser_error(ps, v, "match: not enforced by this version: containers get the policy "
+				    "that --policy names, or \"default\"");
 	v = map_get(root, "unsafe");
 	if (v)
 		each_scalar(ps, v, "unsafe", read_unsafe, NULL);

@@ -444,6 +444,7 @@ static void stack_header(const struct stack *s)
 			h->mode = m->mode;
 		h->quiet |= (m->mode == WARDER_MODE_LEARN) << i;
 		h->unsafe &= m->unsafe;
+		h->settings &= m->settings;
 		h->override_ops |= m->override_ops;
 		h->keys_max = stricter(h->keys_max, m->keys_max, WARDER_KEYS_DEFAULT);
 		h->keys_bytes = stricter(h->keys_bytes, m->keys_bytes, WARDER_KEY_BYTES_DEFAULT);

@@ -479,7 +479,8 @@ static const char *verify_layers(const struct warder_image *img)
 	const struct warder_image_header *h = &img->h;
 	const struct warder_layer *l = &h->layer[0];
 
-	if (h->layers != 1 || h->link.count || h->zero)
+	if (h->layers != 1 || h->link.count || h->zero ||
+	    h->settings & ~WARDER_SETTINGS_ALL)
 		return "it has several layers";
 	for (unsigned i = 1; i < WARDER_LAYERS_MAX; i++)
 		if (memcmp(&h->layer[i], &none, sizeof(none)))

@@ -484,6 +484,7 @@ static struct json_object *policy_to_json(const struct sup_policy *p, int slot)
 	control_put_int(o, "slot", slot);
 	control_put_string(o, "digest", p->image->digest);
 	control_put_string(o, "mode", mode_name(h->mode));
+	control_put_bool(o, "selectable", (h->settings & WARDER_SETTING_SELECTABLE) != 0);
 	control_put_int(o, "rules", h->rule.count);
 	control_put_int(o, "bytes", h->length);
 	control_put_int(o, "containers", p->users);
@@ -497,10 +498,9 @@ static void handle_policy_list(struct supervisor *s, struct conn *c, struct json
 
 	(void)o;
 	(void)fds;
-	for (int i = 0; i < WARDER_POLICIES_MAX; i++) {
+	for (int i = 0; i < WARDER_POLICIES_MAX; i++)
 		if (s->policy[i].image && !s->policy[i].layers)
 			json_object_array_add(list, policy_to_json(&s->policy[i], i));
-	}
 	json_object_object_add(r, "policies", list);
 	conn_reply(s, c, r, -1);
 }

@@ -120,6 +120,20 @@ static void test_names(void **state)
 	assert_int_equal(oci_check_policy_name("a b", &e), -EINVAL);
 }
 
+/* What a container's configuration chooses must be meant for that. */
+static void test_selectable(void **state)
+{
+	cleanup_free struct warder_image *img = calloc(1, sizeof(*img));
+	struct warder_error e = { "" };
+
+	(void)state;
+	assert_non_null(img);
+	assert_int_equal(oci_check_selectable(img, "web", &e), -EPERM);
+	assert_non_null(strstr(e.text, "does not say `selectable: true`"));
+	img->h.settings = WARDER_SETTING_SELECTABLE;
+	assert_int_equal(oci_check_selectable(img, "web", &e), 0);
+}
+
 /* ---------------------------------------------------------------------------- filter */
 
 static void test_filter(void **state)
@@ -240,7 +254,7 @@ static pid_t agent;
 static struct warder_image *find(const char *name)
 {
 	return strcmp(name, "web") ? NULL :
-	       compile("policy: web\n"
+	       compile("policy: web\nselectable: true\n"
 		       "override:\n"
 		       "  - {on: mount, type: tmpfs, target: /tmp/scratch/**, "
 		       "options: {size: '<=8M'}, do: perform}\n"
@@ -527,7 +541,9 @@ static void test_agent_refuses(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_state),	cmocka_unit_test(test_state_refused),
+		cmocka_unit_test(test_state),
+		cmocka_unit_test(test_selectable),
+		cmocka_unit_test(test_state_refused),
 		cmocka_unit_test(test_names),	cmocka_unit_test(test_filter), cmocka_unit_test(test_filter_keys),
 		cmocka_unit_test(test_needed),
 	};

@@ -176,6 +176,8 @@ static void test_remedies(void **state)
 		"{capability: kill}",
 		"{mount: tmpfs, target: /m2/x}",
 		"{mount: bind, target: /m2/x}",
+		"{mount: tmpfs, target: /m2/x, flags: \"nosuid,nodev,noexec\"}",
+		"{mount: remount, target: /m2/x, flags: \"ro,nosuid\"}",
 		"{network: connect, to: \"1.2.3.4:5\", protocol: udp}",
 		"{network: connect, to: \"[::5]:6\", protocol: tcp}",
 		"{network: bind, port: 99, protocol: tcp}",
@@ -300,6 +302,30 @@ static const struct diff_item *find_item(const struct policy_diff *d, enum diff_
 	return NULL;
 }
 
+/* A socket that a rule names opens to the host, where the container's own were open all along; and
+ * who may choose the policy is a setting. */
+static void test_diff_baseline(void **state)
+{
+	cleanup_free struct warder_image *old = compile("policy: a\n");
+	cleanup_free struct warder_image *named =
+		compile("policy: a\nselectable: true\nnetwork: [{allow: [connect], unix: /run/d}]\n");
+	struct policy_diff d;
+
+	(void)state;
+	assert_int_equal(policy_diff(old, named, &d), 0);
+	assert_int_equal(d.count, 2);
+	for (size_t i = 0; i < d.count; i++) {
+		if (d.item[i].class_ != WARDER_CLASS_NETWORK) {
+			assert_int_equal(d.item[i].kind, DIFF_CHANGED);
+			assert_non_null(strstr(d.item[i].what, "selectable"));
+			continue;
+		}
+		assert_int_equal(d.item[i].kind, DIFF_ALLOWED);
+		assert_string_equal(d.item[i].witness, "network connect unix /run/d");
+	}
+	policy_diff_done(&d);
+}
+
 static void test_diff_classes(void **state)
 {
 	static const struct {
@@ -317,7 +343,7 @@ static void test_diff_classes(void **state)
 		  "network connect tcp 10.128.0.0:5432" },
 		{ "8000-8100", "8000-8101", DIFF_ALLOWED, "network", "bind", ":8101" },
 		{ "/run/db/**", "/run/db/*", DIFF_DENIED, "network", "connect",
-		  "network connect unix /run/db/a/a" },
+		  "network connect unix /run/db/a/a same" },
 		{ "@name-*", "@name-?", DIFF_DENIED, "network", "connect",
 		  "network connect abstract @name-" },
 		{ "write_exec: deny", "write_exec: allow", DIFF_ALLOWED, "memory", "write_exec", "" },
@@ -753,7 +779,8 @@ int main(void)
 		cmocka_unit_test(test_requests),
 		cmocka_unit_test(test_baseline),      cmocka_unit_test(test_remedies),
 		cmocka_unit_test(test_remedies_unsafe),
-		cmocka_unit_test(test_bad_requests),  cmocka_unit_test(test_diff_classes),
+		cmocka_unit_test(test_bad_requests),  cmocka_unit_test(test_diff_baseline),
+		cmocka_unit_test(test_diff_classes),
 		cmocka_unit_test(test_diff_overrides), cmocka_unit_test(test_diff_is_exact),
 		cmocka_unit_test(test_events),	      cmocka_unit_test(test_learn),
 		cmocka_unit_test(test_format),	      cmocka_unit_test(test_imports),
