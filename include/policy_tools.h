@@ -137,6 +137,19 @@ struct policy_test_result {
 int policy_test_run(const struct warder_image *img, const struct policy_test *t,
 		    struct policy_test_result *ret, unsigned char *reached);
 
+/* What the supervisor would do if the kernel refused the test's mount or call for a missing
+ * capability: `override`, `override_rule` and, in `got`, why. 0, -ENOMEM. */
+int policy_test_override(const struct warder_image *img, const struct policy_test *t,
+			 struct policy_test_result *ret);
+const char *test_override_name(enum test_override o); /* "perform" */
+
+/* "{call: WORD, ...}" as in files of tests, by the container's root. The strings are in
+ * *ret_memory, for policy_test_call_done(). -ENOENT: no mapping with `call`; -EINVAL with the
+ * reason; -ENOMEM. */
+int policy_test_call(const char *text, struct policy_test *ret, struct policy_arena **ret_memory,
+		     struct warder_error *reterr);
+void policy_test_call_done(struct policy_arena *memory);
+
 /* Does `where` ("id", "FILE:LINE", "LINE") name this rule? */
 bool policy_rule_is(const struct warder_image *img, __u32 rule, const char *where);
 

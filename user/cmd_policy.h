@@ -89,4 +89,11 @@ int policy_live_tests(const struct policy_tests *t, const struct warder_image *a
 				    const char *text),
 		      void *arg);
 
+/* cmd_policy_explain_override.c. Tells what override rules make of a mount (beside its verdict) or of
+ * a call, on standard output or, with an object or list, in that. 0, -errno. */
+int explain_override(const struct warder_image *img, const struct policy_test *t,
+		     struct json_object *ret);
+int explain_call(const struct warder_image *img, const struct policy_test *t,
+		 struct json_object *all);
+
 #endif

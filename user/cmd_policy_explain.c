@@ -20,6 +20,7 @@ static const char usage[] =
 	"                                     abstract NAME [PEER] | FAMILY\n"
 	"  device OP \"c MAJOR:MINOR\" [PATH]   ptrace|signal|ipc OP [PEER]\n"
 	"  or '{network: connect, to: \"10.0.0.1:80\", protocol: tcp}' as in files of tests.\n"
+	"  or '{call: sethostname}', about which only override rules speak.\n"
 	"EVENTS are lines of `warder events --json`; - is standard input.\n";
 
 static const char *layer_word(const struct warder_image *img, const struct warder_verdict *v,
@@ -129,17 +130,24 @@ static int explain_one(const struct warder_image *img, const struct policy_reque
 		       struct json_object *all)
 {
 	cleanup_free char *fix = malloc(5 * WARDER_PATH_MAX);
+	struct policy_test t = { .request = *r, .userns = WARDER_BY_USERNS_CONTAINER };
+	struct json_object *o = NULL;
 	struct warder_verdict v;
 	int err = fix ? policy_decide(img, r, &v) : -ENOMEM;
 
 	if (err)
 		return explain_error(strerror(-err));
 	request_remedy(img, r, &v, fix, 5 * WARDER_PATH_MAX);
-	if (all)
-		json_object_array_add(all, explain_object(img, r, &v, fix));
-	else
+	if (all) {
+		o = explain_object(img, r, &v, fix);
+		json_object_array_add(all, o);
+	} else {
 		explain_text(img, r, &v, fix);
-	return 0;
+	}
+	if (r->class_ != WARDER_CLASS_MOUNT)
+		return 0;
+	err = explain_override(img, &t, o);
+	return err ? explain_error(strerror(-err)) : 0;
 }
 
 static void tell_recorded(const struct policy_event *e)
@@ -236,6 +244,8 @@ int cmd_policy_explain(int argc, char **argv)
 	const char *profile = NULL, *events = NULL;
 	struct json_object *all = NULL;
 	struct policy_more more = { .count = 0 };
+	struct policy_arena *call_memory = NULL;
+	struct policy_test call = { .op = 0 };
 	bool json = false;
 	int c, status = 0, number;
 
@@ -260,19 +270,32 @@ int cmd_policy_explain(int argc, char **argv)
 	argv += optind;
 	if (argc < 1 || (!events && argc < 2) || (events && argc > 1))
 		return policy_usage_error(EXIT_WARDER, "explain: FILE REQUEST, or FILE --event EVENTS");
-	if (!events && request_from_arguments(argc - 1, argv + 1, &r, &memory, &e))
+	if (!events && argc == 2 && argv[1][0] == '{')
+		status = policy_test_call(argv[1], &call, &call_memory, &e);
+	else
+		status = -ENOENT;
+	if (status == -ENOENT && !events)
+		status = request_from_arguments(argc - 1, argv + 1, &r, &memory, &e);
+	if (status && !events)
 		return explain_error(e.text[0] ? e.text : "out of memory");
 	status = policy_load_path(argv[0], &img);
 	if (!status)
 		status = policy_more_stack(&more, &img);
-	if (status)
+	if (status) {
+		policy_test_call_done(call_memory);
 		return status;
+	}
 	number = image_find_profile(img, profile);
-	if (number < 0)
+	if (number < 0) {
+		policy_test_call_done(call_memory);
 		return explain_error("the policy has no such profile");
-	r.profile = (__u32)number;
+	}
+	r.profile = call.request.profile = (__u32)number;
 	all = json ? json_object_new_array() : NULL;
-	status = events ? explain_events(img, events, all) : explain_one(img, &r, all);
+	status = events	   ? explain_events(img, events, all) :
+		 call_memory ? explain_call(img, &call, all) :
+			     explain_one(img, &r, all);
+	policy_test_call_done(call_memory);
 	if (!all)
 		return status ? status : fflush(stdout) ? EXIT_WARDER : 0;
 	if (!status && !events) {

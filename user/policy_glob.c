@@ -505,10 +505,16 @@ static void alternative_end(struct glob *g, uint32_t end, uint32_t join, enum pl
 
 static const struct policy_var *find_var(const struct glob *g, const char *name, size_t len)
 {
-	for (size_t i = 0; i < g->nvars; i++)
+	size_t i;
+
+	for (i = 0; i < g->nvars; i++)
 		if (strlen(g->vars[i].name) == len && !memcmp(g->vars[i].name, name, len))
-			return &g->vars[i];
-	return NULL;
+			break;
+	if (i == g->nvars)
+		return NULL;
+	if (g->vars[i].used)
+		*g->vars[i].used = true;
+	return &g->vars[i];
 }
 
 static int glob_variable(struct glob *g, struct cursor *c, size_t len, uint32_t *at,

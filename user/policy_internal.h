@@ -105,6 +105,9 @@ struct policy_var {
 	const char *name;
 	const char **value;
 	size_t values;
+	bool *used;        /* set by a pattern that names it; NULL: nobody asks */
+	const char *file;  /* where it was given */
+	unsigned line, column;
 };
 
 struct glob_error {
@@ -250,9 +253,6 @@ struct policy_mount {
 	const char *targets, *sources; /* the patterns, joined */
 };
 
-struct policy_pair {
-	const char *key, *value;
-};
 
 /* Bytes in the arena. */
 struct policy_blob {
@@ -280,9 +280,6 @@ struct policy {
 	const char *name;
 	uint32_t mode;
 	bool selectable;
-	const char *match_name;
-	struct policy_pair *annotation;
-	size_t annotations;
 	uint32_t keys_max, keys_bytes, keys_pending; /* 0: not given */
 	uint32_t keys_join;
 	char shared[WARDER_SHARED_MAX][WARDER_SHARED_SIZE];

@@ -34,7 +34,8 @@ static void read_value(struct parser *ps, struct node *n, void *arg)
 static void parse_var(struct parser *ps, const struct node *name, struct node *value)
 {
 	struct policy *p = ps->p;
-	struct policy_var var = { .name = name->text };
+	struct policy_var var = { .name = name->text, .file = ps->file, .line = name->line,
+				  .column = name->column };
 	struct value_reader r = { .var = &var, .room = value->type == NODE_SEQ ? value->count : 1 };
 	char buf[SHOWN_SIZE];
 
@@ -56,7 +57,8 @@ static void parse_var(struct parser *ps, const struct node *name, struct node *v
 		return;
 	}
 	var.value = arena_alloc(&p->arena, (r.room + 1) * sizeof(*var.value));
-	if (!var.value || vector_grow(&p->var, p->vars, &p->vars_cap, sizeof(*p->var))) {
+	var.used = arena_alloc(&p->arena, sizeof(*var.used));
+	if (!var.value || !var.used || vector_grow(&p->var, p->vars, &p->vars_cap, sizeof(*p->var))) {
 		ps->fatal = -ENOMEM;
 		return;
 	}
@@ -420,6 +422,18 @@ static void check_libraries(struct parser *ps, const struct node *root)
 	}
 }
 
+/* A name that is misspelt leaves an abstraction's own values in force. */
+static void check_vars(struct parser *ps)
+{
+	const struct policy *p = ps->p;
+
+	for (size_t i = 0; i < p->vars; i++)
+		if (!*p->var[i].used)
+			diag_add(ps->diags, p->var[i].file, p->var[i].line, p->var[i].column, 1,
+				 "vars: no rule of this policy or of what it includes uses {%.64s}",
+				 p->var[i].name);
+}
+
 int parser_run(struct parser *ps, struct node *root)
 {
 	ps->p->profile[0].name = "";
@@ -433,6 +447,9 @@ int parser_run(struct parser *ps, struct node *root)
 		check_profiles(ps);
 		check_ids(ps);
 		check_libraries(ps, root);
+		/* Of a pattern that has a mistake not everything was read. */
+		if (!ps->diags->errors)
+			check_vars(ps);
 	}
 	return ps->fatal;
 }

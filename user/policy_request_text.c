@@ -123,7 +123,7 @@ const char *request_text(const struct policy_request *r, char *buf, size_t size)
 			out_add(&o, " %s", family_name(r->address.families));
 		}
 		if (r->peer)
-			add_peer(&o, r, " peer ");
+			add_peer(&o, r, " ");
 		return buf;
 	}
 	if (r->class_ == WARDER_CLASS_DEVICE) {
@@ -208,6 +208,21 @@ static void add_network_rule(struct out *o, const struct policy_request *r, cons
 	}
 }
 
+/* A rule for a request with flags allows it with those alone, which mostly take rights away. */
+static void add_flags(struct out *o, __u32 flags)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < 32; i++) {
+		const char *flag = flags >> i & 1 ? mount_flag_name(1u << i) : NULL;
+
+		if (flag)
+			out_add(o, "%s%s", n++ ? ", " : ", flags: {require: [", flag);
+	}
+	if (n)
+		out_add(o, "]}");
+}
+
 const char *request_rule(const struct policy_request *r, __u32 access, char *buf, size_t size)
 {
 	struct out o = { .buf = buf, .size = size };
@@ -246,7 +261,9 @@ const char *request_rule(const struct policy_request *r, __u32 access, char *buf
 			out_add(&o, ", type: %s",
 				request_quote(r->fstype, false, type, sizeof(type)));
 		}
-		out_add(&o, ", target: %s}", quoted);
+		out_add(&o, ", target: %s", quoted);
+		add_flags(&o, r->flags);
+		out_add(&o, "}");
 		break;
 	case WARDER_CLASS_DEVICE:
 		out_add(&o, "{allow: [%s], node: \"%c %u:%u\"}", words,

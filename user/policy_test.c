@@ -445,6 +445,55 @@ static void read_file(struct parser *ps, struct node *root, struct policy_tests 
 	}
 }
 
+int policy_test_call(const char *text, struct policy_test *ret, struct policy_arena **ret_memory,
+		     struct warder_error *e)
+{
+	struct policy_diags diags = { 0 };
+	struct policy *p = calloc(1, sizeof(*p));
+	struct parser *ps = calloc(1, sizeof(*ps));
+	struct policy_arena *memory = calloc(1, sizeof(*memory));
+	struct node *root;
+	int err = -ENOMEM;
+
+	memset(ret, 0, sizeof(*ret));
+	*ret_memory = NULL;
+	if (!p || !ps || !memory)
+		goto out;
+	ps->p = p;
+	ps->diags = &diags;
+	ps->file = "request";
+	err = yaml_read(&p->arena, ps->file, text, strlen(text), &root, &diags);
+	if (!err && root->type == NODE_MAP && map_get(root, "call"))
+		read_call(ps, root, ret);
+	else if (!err)
+		err = -ENOENT;
+	if (!err)
+		err = ps->fatal ? ps->fatal : diags.errors ? -EINVAL : 0;
+	if (err == -EINVAL)
+		error_set(e, err, "%s", diags.count ? diags.item[0].text : "no mapping");
+	memory->arena = p->arena;
+	memset(&p->arena, 0, sizeof(p->arena));
+	ret->userns = WARDER_BY_USERNS_CONTAINER;
+out:
+	policy_diags_done(&diags);
+	free(ps);
+	free(p);
+	if (!err) {
+		*ret_memory = memory;
+		return 0;
+	}
+	policy_test_call_done(memory);
+	return err;
+}
+
+void policy_test_call_done(struct policy_arena *memory)
+{
+	if (!memory)
+		return;
+	arena_done(&memory->arena);
+	free(memory);
+}
+
 void policy_tests_done(struct policy_tests *t)
 {
 	if (t->memory) {
@@ -519,9 +568,8 @@ bool policy_rule_is(const struct warder_image *img, __u32 rule, const char *wher
 		!strncmp(slash + 1, where, (size_t)(colon - where)));
 }
 
-/* What the supervisor would do if the kernel refused it for a missing capability. */
-static int run_override(const struct warder_image *img, const struct policy_test *t,
-			struct policy_test_result *ret)
+int policy_test_override(const struct warder_image *img, const struct policy_test *t,
+			 struct policy_test_result *ret)
 {
 	static const enum test_override actions[] = {
 		[OVERRIDE_KEEP] = TEST_OVERRIDE_NONE,
@@ -543,9 +591,11 @@ static int run_override(const struct warder_image *img, const struct policy_test
 		.from = r->source, .file = r->source, .is_mount = 1, .own_fs = 1, .value = "",
 	};
 	cleanup_free struct override_decision *d = calloc(1, sizeof(*d));
+	int profile = image_find_profile(img, t->profile);
 
 	if (!d)
 		return -ENOMEM;
+	f.profile = r->profile ? r->profile : profile > 0 ? (__u32)profile : 0;
 	for (size_t i = 0; i < ARRAY_SIZE(flags); i++)
 		if (r->access == flags[i][0])
 			f.flags |= flags[i][1];
@@ -595,7 +645,7 @@ static void mark_reached(const struct warder_image *img, const struct policy_req
 	}
 }
 
-static const char *override_word(enum test_override o)
+const char *test_override_name(enum test_override o)
 {
 	static const char *const words[] = { "any", "none", "perform", "fake", "deny",
 					    "report", "ask" };
@@ -643,7 +693,7 @@ static void judge(const struct warder_image *img, const struct policy_test *t,
 		snprintf(ret->why, sizeof(ret->why), "expected it of the rule %.128s", t->rule);
 	else if (t->override && t->override != ret->override)
 		snprintf(ret->why, sizeof(ret->why), "expected override: %s, the policy says %s",
-			 override_word(t->override), override_word(ret->override));
+			 test_override_name(t->override), test_override_name(ret->override));
 	else
 		return;
 	ret->ok = false;
@@ -668,7 +718,7 @@ int policy_test_run(const struct warder_image *img, const struct policy_test *t,
 	}
 	r.profile = (__u32)profile;
 	if (t->op) {
-		err = run_override(img, t, ret);
+		err = policy_test_override(img, t, ret);
 		if (err)
 			return err;
 		judge(img, t, ret);
@@ -685,7 +735,7 @@ int policy_test_run(const struct warder_image *img, const struct policy_test *t,
 		char got[512];
 
 		memcpy(got, ret->got, sizeof(got));
-		err = run_override(img, t, ret);
+		err = policy_test_override(img, t, ret);
 		if (err)
 			return err;
 		if (!t->override || t->verdict)

@@ -171,9 +171,9 @@ tests:
     expect: {deny: EPERM}
   - do: {network: connect, unix: /run/db/hosts}
     expect: allow
-  - do: {file: write, path: /proc/sysrq-trigger}
+  - do: {file: write, path: /proc/version}
     expect: {deny: EPERM}
-  - do: {file: write, path: /proc/sys/kernel/core_pattern}
+  - do: {file: write, path: /proc/cpuinfo}
     expect: {deny: EPERM}
   - do: {device: open, node: "c 1:1", path: /dev/mem}
     expect: {deny: EPERM}

@@ -38,6 +38,7 @@ static const struct policy_error errors[] = {
 	{P "modes: audit\n", 2, 1, "unknown key \"modes\""},
 	{P "selectable: yes\n", 2, 13, "true or false"},
 	{P "selectable: 'true'\n", 2, 13, "true or false"},
+	{P "match: {name: 'web-*'}\n", 2, 8, "match: not enforced by this version"},
 	{P "x: &a [1]\n", 2, 1, "unknown key"},
 	{P "file: !!seq []\n", 2, 7, "tags"},
 	{P "<<: {a: b}\n", 2, 1, "merge keys"},
@@ -584,17 +585,37 @@ static void test_include_bad(void **state)
 	policy_diags_done(&d);
 }
 
-/* ----------------------------------------------------------------- settings */
-
-static const char *annotation(void *arg, const char *key)
+/* A variable that nothing uses is a name that was misspelt: the wide default stays. */
+static void test_unused_variable(void **state)
 {
-	return strcmp(key, "io.warder.policy") ? NULL : arg;
+	struct policy_diags d = { 0 };
+	struct warder_image *img = NULL;
+
+	(void)state;
+	assert_int_equal(try_text(P "vars: {USED: [/srv], ROTO: [/x]}\n"
+				    "file: [{allow: read, path: '{USED}/a'}]\n",
+				  strlen(P "vars: {USED: [/srv], ROTO: [/x]}\n"
+					   "file: [{allow: read, path: '{USED}/a'}]\n"),
+				  &img, &d), 0);
+	free(img);
+	assert_int_equal(d.errors, 0);
+	for (size_t i = 0; i < d.count; i++) {
+		assert_null(strstr(d.item[i].text, "{USED}"));
+		if (!strstr(d.item[i].text, "uses {ROTO}"))
+			continue;
+		assert_int_equal(d.item[i].line, 2);
+		assert_int_equal(d.item[i].column, 22);
+		policy_diags_done(&d);
+		return;
+	}
+	fail_msg("the variable that nothing uses is not told");
 }
+
+/* ----------------------------------------------------------------- settings */
 
 static void test_settings(void **state)
 {
-	static const char text[] = "policy: web-1\nselectable: true\nkeyring: {join: deny, quota: {keys: 17, bytes: 1800, pending: 3}}\n"
-				   "match: {name: 'web-*', annotations: {io.warder.policy: shop}}\n";
+	static const char text[] = "policy: web-1\nselectable: true\nkeyring: {join: deny, quota: {keys: 17, bytes: 1800, pending: 3}}\n";
 	struct warder_image *img;
 	struct policy_diags d = {0};
 	struct policy *p;
@@ -609,11 +630,8 @@ static void test_settings(void **state)
 	assert_int_equal(img->h.keys_bytes, 1800);
 	assert_int_equal(img->h.keys_pending, 3);
 	assert_int_equal(img->h.layer[0].keys_join, WARDER_JOIN_DENY);
+	assert_int_equal(img->h.settings, WARDER_SETTING_SELECTABLE);
 	free(img);
-	assert_true(policy_matches(p, "web-x", annotation, (void *)"shop"));
-	assert_false(policy_matches(p, "db-x", annotation, (void *)"shop"));
-	assert_false(policy_matches(p, "web-x", annotation, (void *)"other"));
-	assert_false(policy_matches(p, "web-x", NULL, NULL));
 	policy_free(p);
 	policy_diags_done(&d);
 }
@@ -756,6 +774,7 @@ int main(void)
 		cmocka_unit_test(test_deterministic),
 		cmocka_unit_test(test_include),
 		cmocka_unit_test(test_include_bad),
+		cmocka_unit_test(test_unused_variable),
 		cmocka_unit_test(test_settings),
 		cmocka_unit_test(test_override_fields),
 		cmocka_unit_test(test_shipped),

@@ -17,7 +17,7 @@
 #include "commands.h"
 
 static char folder[64];
-static char good[96], bad[96], image[96], other[96], tests[96], failing[96], events[96], messy[96], empty[96];
+static char good[96], over[96], bad[96], image[96], other[96], tests[96], failing[96], events[96], messy[96], empty[96];
 
 static void put(char *path, const char *name, const char *text)
 {
@@ -43,6 +43,10 @@ static int setup(void **state)
 	    "  - {deny: write, path: /etc/**, id: ro}\n"
 	    "mount: [{allow: mount, type: tmpfs, target: /tmp/**}]\n");
 	put(bad, "bad.yaml", "policy: bad\nfile:\n  - {deny: reed, path: x}\n");
+	put(over, "over.yaml",
+	    "policy: over\noverride:\n"
+	    "  - {on: mount, type: tmpfs, target: /mnt/**, do: perform}\n"
+	    "  - {on: sethostname, do: fake}\n");
 	put(image, "image", NULL);
 	put(other, "other.yaml",
 	    "policy: good\ndefaults: {capability: deny}\nfile:\n"
@@ -162,6 +166,19 @@ static void test_explain(void **state)
 	CHECK(0, "good.yaml:4, id ro", "explain", good, "file", "write", "/etc/passwd");
 	CHECK(0, "no allow rule outweighs it", "explain", "good", "file", "write", "/etc/passwd");
 	CHECK(0, "allow\n", "explain", good, "file", "read", "/etc/passwd");
+	/* What override rules would make of a mount or a call. */
+	CHECK(0, "override: perform, by the override rule at ", "explain", over, "mount", "tmpfs",
+	      "/mnt/a");
+	CHECK(0, "deny: EPERM", "explain", over, "mount", "tmpfs", "/mnt/a");
+	CHECK(0, "override: none, the refusal stands", "explain", over, "mount", "tmpfs", "/srv");
+	CHECK(0, "override: fake, by the override rule at ", "explain", over,
+	      "{call: sethostname}");
+	CHECK(0, "override: none", "explain", over, "{call: swapon}");
+	CHECK(0, "the policy has no override rules", "explain", good, "{call: swapon}");
+	CHECK(0, "\"action\":\"perform\"", "explain", "--json", over, "mount", "tmpfs", "/mnt/a");
+	CHECK(EXIT_WARDER, "do.call: expected a word", "explain", over, "{call: sethostnam}");
+	CHECK(0, "flags: {require: [nosuid, nodev]}}", "explain", over, "mount", "tmpfs", "/srv",
+	      "nosuid,nodev");
 	CHECK(0, "allow\n", "explain", good, "exec", "/bin/sh");
 	CHECK(0, "{allow: [net_admin]}", "explain", good, "capability", "CAP_NET_ADMIN");
 	CHECK(0, "allow\n", "explain", good, "mount", "tmpfs", "/tmp/x", "nosuid,nodev");
