@@ -64,7 +64,8 @@ const char *request_text(const struct policy_request *r, char *buf, size_t size)
  * rule can allow it. */
 const char *request_rule(const struct policy_request *r, __u32 access, char *buf, size_t size);
 
-/* A path or name as a pattern that matches it and nothing else, quoted for YAML where needed. */
+/* A path or name as a pattern that matches it and nothing else, quoted for YAML where needed. Bytes
+ * that are no part of a UTF-8 character no pattern can name: '*' stands for a run of them. */
 const char *request_quote(const char *text, bool pattern, char *buf, size_t size);
 
 /* What the author would have to write so that a refused request is allowed; "" if it is. */

@@ -7,6 +7,7 @@
 
 #include "cleanup.h"
 #include "cmd_policy.h"
+#include "events.h"
 
 static const char usage[] =
 	"usage: warder policy explain [--json] [--profile P] [--policy MORE]... FILE REQUEST\n"
@@ -66,7 +67,10 @@ static struct json_object *explain_object(const struct warder_image *img,
 	json_add_string(o, "request", request_text(r, text, sizeof(text)));
 	json_add_string(o, "verdict", action_name(v->action));
 	json_add_string(o, "class", class_name(r->class_));
-	json_add_string(o, "path", r->path);
+	if (r->path)
+		json_add_bytes(o, "path", r->path, strlen(r->path));
+	else
+		json_add_string(o, "path", NULL);
 	json_add_string(o, "errno", v->action == WARDER_ALLOW ? NULL : errno_name((int)v->err));
 	json_add_string(o, "why", why_name(v->why));
 	json_object_object_add(o, "rule", policy_rule_json(img, v->rule));

@@ -17,6 +17,7 @@
 #include "policy.h"
 #include "policy_tools.h"
 #include "warder_decide.h"
+#include "utf8.h"
 
 /* Names and details in a record together; a path and a second one. */
 #define EVENT_TEXT_MAX (2u * WARDER_PATH_MAX)
@@ -251,20 +252,10 @@ void json_add_bytes(struct json_object *o, const char *key, const char *s, size_
 	if (!out)
 		return;
 	while (i < len) {
-		unsigned char c = (unsigned char)s[i];
-		size_t n = c < 0x80 ? 1 : c >= 0xc2 && c < 0xe0 ? 2 : (c & 0xf0) == 0xe0 ? 3 :
-			   c >= 0xf0 && c < 0xf5 ? 4 : 0;
-		size_t k = 1;
+		size_t n = utf8_sequence(s + i, len - i);
 
-		while (n && k < n && i + k < len && ((unsigned char)s[i + k] & 0xc0) == 0x80)
-			k++;
-		if (!n || k < n || c < 0x20 || c == 0x7f ||
-		    (n == 3 && c == 0xe0 && (unsigned char)s[i + 1] < 0xa0) ||
-		    (n == 3 && c == 0xed && (unsigned char)s[i + 1] > 0x9f) ||
-		    (n == 4 && c == 0xf0 && (unsigned char)s[i + 1] < 0x90) ||
-		    (n == 4 && c == 0xf4 && (unsigned char)s[i + 1] > 0x8f) ||
-		    (c == '\\' && i + 1 < len && s[i + 1] == 'x')) {
-			p += sprintf(p, "\\x%02x", c);
+		if (utf8_is_escaped(s + i, len - i)) {
+			p += sprintf(p, "\\x%02x", (unsigned char)s[i]);
 			i++;
 		} else {
 			memcpy(p, s + i, n);

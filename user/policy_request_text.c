@@ -10,6 +10,7 @@
 #include "cleanup.h"
 #include "policy_internal.h"
 #include "policy_tools.h"
+#include "utf8.h"
 #include "warder_decide.h"
 
 struct out {
@@ -79,16 +80,17 @@ static __u64 request_bits(const struct policy_request *r)
 	return policy_class_is_number(r->class_) ? 1ull << (r->access & 63) : r->access;
 }
 
-/* Bytes of a name that would disturb a line of text. */
+/* As events have it: \xNN for what is no text. */
 static void add_name(struct out *o, const char *name)
 {
-	for (; *name; name++) {
-		unsigned char c = (unsigned char)*name;
+	size_t len = strlen(name), n;
 
-		if (c < 0x20 || c == 0x7f)
-			out_add(o, "\\x%02x", c);
+	for (; len; name += n, len -= n) {
+		n = utf8_is_escaped(name, len) ? 1 : utf8_sequence(name, len);
+		if (utf8_is_escaped(name, len))
+			out_add(o, "\\x%02x", (unsigned char)*name);
 		else
-			out_add(o, "%c", c);
+			out_add(o, "%.*s", (int)n, name);
 	}
 }
 
@@ -159,7 +161,7 @@ const char *request_quote(const char *text, bool pattern, char *buf, size_t size
 	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 				    "0123456789/._+-@";
 	struct out o = { .buf = buf, .size = size };
-	bool safe = (text[0] == '/' || (text[0] >= 'a' && text[0] <= 'z')) &&
+	bool wild = false, safe = (text[0] == '/' || (text[0] >= 'a' && text[0] <= 'z')) &&
 		    text[strspn(text, plain)] == 0;
 	static const char *const words[] = { "null", "true", "false", "yes", "no", "on", "off" };
 
@@ -173,7 +175,25 @@ const char *request_quote(const char *text, bool pattern, char *buf, size_t size
 	out_add(&o, "\"");
 	for (; *text; text++) {
 		unsigned char c = (unsigned char)*text;
+		size_t n = utf8_sequence(text, strlen(text));
 
+		/* A pattern cannot name a byte that is no part of a character: any run it is. */
+		if (pattern && !n) {
+			if (!wild)
+				out_add(&o, "*");
+			wild = true;
+			continue;
+		}
+		wild = false;
+		if (!n) {
+			out_add(&o, "\\\\x%02x", c);
+			continue;
+		}
+		if (n > 1) {
+			out_add(&o, "%.*s", (int)n, text);
+			text += n - 1;
+			continue;
+		}
 		/* A backslash for the pattern is two for YAML. */
 		if (pattern && strchr("?*[]{},\\", c))
 			out_add(&o, c == '\\' ? "\\\\\\\\" : "\\\\%c", c);

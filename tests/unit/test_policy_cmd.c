@@ -166,6 +166,10 @@ static void test_explain(void **state)
 	CHECK(0, "good.yaml:4, id ro", "explain", good, "file", "write", "/etc/passwd");
 	CHECK(0, "no allow rule outweighs it", "explain", "good", "file", "write", "/etc/passwd");
 	CHECK(0, "allow\n", "explain", good, "file", "read", "/etc/passwd");
+	/* Names are bytes, output is text. */
+	CHECK(0, "\"request\":\"file read /a\\\\x80b\"", "explain", "--json", good, "file", "read",
+	      "/a\200b");
+	CHECK(0, "\"path\":\"/a\\\\x80b\"", "explain", "--json", good, "file", "read", "/a\200b");
 	/* What override rules would make of a mount or a call. */
 	CHECK(0, "override: perform, by the override rule at ", "explain", over, "mount", "tmpfs",
 	      "/mnt/a");

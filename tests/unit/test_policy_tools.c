@@ -167,6 +167,27 @@ static void test_baseline(void **state)
 	expect(unsafe, "{network: connect, unix: /run/docker.sock}", EPERM);
 }
 
+static void test_bytes(void **state)
+{
+	struct policy_request r = { .class_ = WARDER_CLASS_FILE, .access = WARDER_ACC_READ,
+				    .path = "/caf\xe9\xff/\xc3\xa9\\x41\n\xed\xa0\x80" };
+	cleanup_free struct warder_image *with = NULL;
+	char text[1024], policy[2048];
+	struct warder_verdict v;
+
+	(void)state;
+	/* As events have it. */
+	assert_string_equal(request_text(&r, text, sizeof(text)),
+			    "file read /caf\\xe9\\xff/\xc3\xa9\\x5cx41\\x0a\\xed\\xa0\\x80");
+	/* What is proposed can be pasted, and works. */
+	assert_string_equal(request_rule(&r, WARDER_ACC_READ, text, sizeof(text)), "file");
+	assert_non_null(strstr(text, "/caf*/\xc3\xa9"));
+	snprintf(policy, sizeof(policy), "policy: p\ndefaults: {file: deny}\nfile:\n  - %s\n", text);
+	with = compile(policy);
+	assert_int_equal(policy_decide(with, &r, &v), 0);
+	assert_int_equal(v.action, WARDER_ALLOW);
+}
+
 /* The rule that a refusal proposes allows the request, and only such a rule is proposed. */
 static void test_remedies(void **state)
 {
@@ -777,7 +798,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_requests),
-		cmocka_unit_test(test_baseline),      cmocka_unit_test(test_remedies),
+		cmocka_unit_test(test_baseline),      cmocka_unit_test(test_bytes),
+		cmocka_unit_test(test_remedies),
 		cmocka_unit_test(test_remedies_unsafe),
 		cmocka_unit_test(test_bad_requests),  cmocka_unit_test(test_diff_baseline),
 		cmocka_unit_test(test_diff_classes),
