@@ -34,6 +34,19 @@ static void compiler_shadow(struct compiler *c, uint32_t number, uint32_t mask,
 		c->shadow[number - 1] = owner[__builtin_ctz(mask)];
 }
 
+/* rule[0] says to which profile a name leads: later ones that say another one are told. */
+static void compiler_conflicts(struct compiler *c, const uint32_t *rule, size_t count)
+{
+	uint32_t profile = c->p->rule[rule[0] - 1].profile;
+
+	for (size_t i = 1; profile && i < count; i++) {
+		const struct policy_rule *r = &c->p->rule[rule[i] - 1];
+
+		if (!r->deny && r->mask & WARDER_ACC_EXEC && r->profile && r->profile != profile)
+			c->conflict[rule[i] - 1] = rule[0];
+	}
+}
+
 /* Whom a granted bit is attributed to: a report names the rule that asked for it, so those come
  * first. But where execution may lead to another profile, the first rule of the text says to
  * which, whoever reports it. */
@@ -50,6 +63,7 @@ static void draft_attribute(struct compiler *c, struct draft *d, const uint32_t 
 		if (r->deny || !(r->mask & by_text & ~seen))
 			continue;
 		draft_add(d, r, rule[i], by_text);
+		compiler_conflicts(c, rule + i, count - i);
 		break;
 	}
 	seen |= by_text;
@@ -183,6 +197,16 @@ static int compiler_accept(void *arg, const uint32_t *patterns, size_t count, ui
 
 /* ---------------------------------------------------------------- reports */
 
+static void report_conflict(struct compiler *c, const struct policy_rule *r,
+			    const struct policy_rule *first)
+{
+	diag_add(c->diags, r->file, r->profile_line, r->profile_column, 1,
+		 "profile: some names lead to profile \"%s\" here and to \"%s\" by the exec rule at "
+		 "%s:%u, which decides as the first in the text",
+		 c->p->profile[r->profile].name, c->p->profile[first->profile].name, first->file,
+		 first->line);
+}
+
 static void report_shadows(struct compiler *c)
 {
 	for (size_t i = 0; i < c->p->rules; i++) {
@@ -190,6 +214,8 @@ static void report_shadows(struct compiler *c)
 
 		if (!c->decides[i] && !r->included && !r->broken && c->shadow[i])
 			report_shadow(c->diags, r, &c->p->rule[c->shadow[i] - 1]);
+		else if (c->conflict[i] && !r->included && !r->broken)
+			report_conflict(c, r, &c->p->rule[c->conflict[i] - 1]);
 	}
 	report_table_shadows(c->p, c->diags);
 }
@@ -472,9 +498,10 @@ static int compiler_init(struct compiler *c)
 {
 	c->decides = calloc(c->p->rules + 1, sizeof(*c->decides));
 	c->shadow = calloc(c->p->rules + 1, sizeof(*c->shadow));
+	c->conflict = calloc(c->p->rules + 1, sizeof(*c->conflict));
 	c->table = calloc(RECORD_TABLE, sizeof(*c->table));
 	c->start = calloc(c->p->profiles * WARDER_START__MAX, sizeof(*c->start));
-	if (!c->decides || !c->shadow || !c->table || !c->start ||
+	if (!c->decides || !c->shadow || !c->conflict || !c->table || !c->start ||
 	    vector_grow(&c->accept.record, 0, &c->accept.records_cap, sizeof(*c->accept.record)) ||
 	    vector_grow(&c->strings, 0, &c->strings_cap, 1))
 		return -ENOMEM;
@@ -493,6 +520,7 @@ static void compiler_done(struct compiler *c)
 	free(c->accept.entry);
 	free(c->decides);
 	free(c->shadow);
+	free(c->conflict);
 	free(c->start);
 	free(c->strings);
 }
@@ -536,8 +564,10 @@ int policy_compile_costs(const struct policy *p, struct warder_image **ret_image
 			report_cost(&c, cost, limit);
 		}
 	}
-	if (!err)
+	if (!err) {
 		report_shadows(&c);
+		err = report_target_shadows(p, img, diags);
+	}
 	if (!err && diags->errors > errors)
 		err = -EINVAL;
 	if (!err && ret_costs) {

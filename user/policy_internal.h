@@ -253,7 +253,6 @@ struct policy_mount {
 	const char *targets, *sources; /* the patterns, joined */
 };
 
-
 /* Bytes in the arena. */
 struct policy_blob {
 	const unsigned char *data;
@@ -470,6 +469,8 @@ struct compiler {
 	/* By rule: does it decide anything, and if not, which rule is in its way? */
 	bool *decides;
 	uint32_t *shadow; /* rule number */
+	/* An exec rule of the text before that leads some name to another profile; its number. */
+	uint32_t *conflict;
 
 	char *strings;
 	size_t strings_len, strings_cap;
@@ -487,6 +488,9 @@ int compiler_check_transitions(struct compiler *c, const struct warder_profile *
 /* In policy_shadow.c: rules that never decide anything. */
 void report_shadow(struct policy_diags *diags, const struct policy_rule *r,
 		   const struct policy_rule *by);
+/* In policy_shadow_target.c: the same of targets' patterns; `img` is the policy's. 0, -ENOMEM. */
+int report_target_shadows(const struct policy *p, const struct warder_image *img,
+			  struct policy_diags *diags);
 void report_table_shadows(const struct policy *p, struct policy_diags *diags);
 
 /* In policy_verify_dfa.c. What is wrong with the automaton, or NULL; sections lie in the image. */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* What rules of all classes have in common: head, words, patterns. */
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -49,6 +50,30 @@ static unsigned column_of(const struct node *n, size_t offset)
 	return column;
 }
 
+/* Has a path's pattern a component that no name has, of 256 bytes or more whatever it matches?
+ * Alternatives, classes and variables count nothing; a '/' in one begins anew. */
+static bool component_is_long(const char *text)
+{
+	size_t len = 0;
+	int depth = 0;
+
+	for (; *text && len <= NAME_MAX; text++) {
+		if (*text == '{' || *text == '}')
+			depth += *text == '{' ? 1 : -1;
+		else if (*text == '/' || (depth && *text >= 'A' && *text <= 'Z'))
+			len = 0;
+		else if (depth)
+			continue;
+		else if (*text == '[' && text[1] && strchr(text + 2, ']'))
+			text = strchr(text + 2, ']');
+		else if (*text == '\\' && text[1])
+			text++, len++;
+		else
+			len += *text != '*';
+	}
+	return len > NAME_MAX;
+}
+
 static void add_pattern(struct parser *ps, struct node *n, void *arg)
 {
 	struct pattern_adder *a = arg;
@@ -67,6 +92,12 @@ static void add_pattern(struct parser *ps, struct node *n, void *arg)
 	err = (abstract ? glob_compile_name : glob_compile)(&p->nfa, n->text + abstract, p->var,
 							    p->vars, (uint32_t)p->patterns,
 							    &pattern.nfa_start, &ge);
+	if (!err && !abstract && a->start != WARDER_START_OVERRIDE_SOURCE &&
+	    a->start != WARDER_START_MOUNT_SOURCE && component_is_long(n->text)) {
+		parser_error(ps, n, "%s: a part between two slashes has more than %d bytes in the pattern "
+				    "%s: no name matches", a->what, NAME_MAX, node_shown(n, buf));
+		return;
+	}
 	if (err == -ENOMEM ||
 	    vector_grow(&p->pattern, p->patterns, &p->patterns_cap, sizeof(*p->pattern))) {
 		ps->fatal = -ENOMEM;

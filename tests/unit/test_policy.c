@@ -611,6 +611,75 @@ static void test_unused_variable(void **state)
 	fail_msg("the variable that nothing uses is not told");
 }
 
+/* Rules that cannot act, found by what their patterns match; each pair of texts: one that is told, with
+ * the words, and one beside it that is not. */
+static void test_cannot_act(void **state)
+{
+	static char name[400];
+	static const struct {
+		const char *text, *says; /* NULL: fine */
+	} cases[] = {
+		{ "mount:\n  - {allow: [mount], target: '/a/**'}\n  - {allow: [mount], target: /a/b}\n",
+		  "t:4:5: can never decide anything: the mount rule at t:3" },
+		{ "mount:\n  - {allow: [mount], target: '/a/*'}\n  - {allow: [mount], target: /a/b/c}\n",
+		  NULL },
+		{ "mount:\n  - {deny: [mount], target: '/a/**'}\n  - {allow: [mount], target: /a/b}\n",
+		  "t:4:5: can never decide anything: the mount rule at t:3" },
+		{ "mount:\n  - {allow: [mount], target: /a/b}\n  - {deny: [mount], target: '/a/**'}\n",
+		  "t:3:5: can never decide anything: the mount rule at t:4" },
+		{ "mount:\n  - {allow: [mount], target: /a/b}\n  - {allow: [mount], target: '/a/**'}\n",
+		  NULL },
+		{ "mount:\n  - {deny: [mount], type: tmpfs, target: '/a/**'}\n"
+		  "  - {allow: [mount], target: /a/b}\n", NULL },
+		{ "mount: [{deny: [mount], target: '/a/**'}]\n"
+		  "override:\n  - {on: mount, type: tmpfs, target: '/a/b/*', do: perform}\n",
+		  "t:4:5: can never act: the mount rule at t:2" },
+		{ "mount: [{deny: [mount], target: '/a/*'}]\n"
+		  "override:\n  - {on: mount, type: tmpfs, target: '/a/**', do: perform}\n", NULL },
+		{ "mount: [{deny: [umount], target: '/a/**'}]\n"
+		  "override:\n  - {on: mount, type: tmpfs, target: '/a/b', do: perform}\n", NULL },
+		{ "exec:\n  - {allow: '/a*', profile: p}\n  - {allow: '/*b', profile: q}\n"
+		  "profiles: {p: {}, q: {}}\n", "t:4:29: some names lead to profile \"q\"" },
+		{ "exec:\n  - {allow: '/a*', profile: p}\n  - {allow: '/b*', profile: q}\n"
+		  "profiles: {p: {}, q: {}}\n", NULL },
+		{ "exec:\n  - {allow: '/a*', profile: p}\n  - {allow: '/*b'}\nprofiles: {p: {}}\n",
+		  NULL },
+		{ name, "t:2:29: has more than 255 bytes" },
+		{ name + 1, NULL }, /* filled in below: as long as a name may be */
+	};
+	char text[1024], fit[400];
+
+	(void)state;
+	snprintf(name, sizeof(name), "file: [{deny: [read], path: '/%0256d'}]\n", 0);
+	snprintf(fit, sizeof(fit), "file: [{deny: [read], path: '/%0255d'}]\n", 0);
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		const char *rest = cases[i].text == name + 1 ? fit : cases[i].text;
+		const char *says = cases[i].says, *words = says ? strchr(says, ' ') + 1 : NULL;
+		struct policy_diags d = { 0 };
+		struct warder_image *img = NULL;
+		bool told = false;
+		char at[32];
+
+		snprintf(text, sizeof(text), P "%s", rest);
+		try_text(text, strlen(text), &img, &d);
+		free(img);
+		for (size_t k = 0; k < d.count; k++) {
+			snprintf(at, sizeof(at), "t:%u:%u: ", d.item[k].line, d.item[k].column);
+			told |= says && !strncmp(says, at, strlen(at)) &&
+				strstr(d.item[k].text, words);
+			if (!says && (strstr(d.item[k].text, "can never") ||
+				      strstr(d.item[k].text, "lead to") ||
+				      strstr(d.item[k].text, "255 bytes")))
+				fail_msg("case %zu: %s", i, d.item[k].text);
+		}
+		if (says && !told) {
+			policy_diags_print(&d, stderr);
+			fail_msg("case %zu: not told: %s", i, says);
+		}
+		policy_diags_done(&d);
+	}
+}
+
 /* ----------------------------------------------------------------- settings */
 
 static void test_settings(void **state)
@@ -775,6 +844,7 @@ int main(void)
 		cmocka_unit_test(test_include),
 		cmocka_unit_test(test_include_bad),
 		cmocka_unit_test(test_unused_variable),
+		cmocka_unit_test(test_cannot_act),
 		cmocka_unit_test(test_settings),
 		cmocka_unit_test(test_override_fields),
 		cmocka_unit_test(test_shipped),
