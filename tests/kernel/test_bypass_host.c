@@ -295,6 +295,51 @@ static void proc_cannot_be_mounted_again(void **state)
 
 /* ------------------------------------------------------------------ full, flooded */
 
+/* With every slot of both tables taken the next is an error, and a container that ran before is
+ * confined as before, under the policy that it had. */
+static void full_tables_change_nothing(void **state)
+{
+	static unsigned char policies[WARDER_POLICIES_MAX], containers[WARDER_CONTAINERS_MAX];
+	__u32 slot = h_container(POLICY), policies_set = 0, containers_set = 0;
+	cleanup_free struct warder_image *image = h_compile("policy: full\n");
+	struct warder_error e = { "" };
+	struct warder_ctr ctr;
+
+	(void)state;
+	assert_int_equal(h_run((int)slot, ask, NULL), EACCES);
+	for (__u32 i = 0; i < WARDER_POLICIES_MAX; i++) {
+		cleanup_free struct warder_image *there = NULL;
+
+		if (loader_read_image(h_load(), i, &there) != -ENOENT)
+			continue;
+		assert_int_equal(loader_publish(h_load(), i, image, &e), 0);
+		policies[i] = 1;
+		policies_set++;
+	}
+	for (__u32 i = 0; i < WARDER_CONTAINERS_MAX; i++) {
+		assert_int_equal(loader_get_container(h_load(), i, &ctr), 0);
+		if (ctr.state != WARDER_CTR_FREE)
+			continue;
+		ctr = (struct warder_ctr) { .state = WARDER_CTR_RUNNING, .cid = 1000000 + i };
+		assert_int_equal(loader_set_container(h_load(), i, &ctr), 0);
+		containers[i] = 1;
+		containers_set++;
+	}
+	assert_true(policies_set && containers_set);
+	assert_int_equal(loader_publish(h_load(), WARDER_POLICIES_MAX, image, &e), -ENOSPC);
+	assert_non_null(strstr(e.text, "no more than 256 policies"));
+	assert_int_equal(loader_set_container(h_load(), WARDER_CONTAINERS_MAX, &ctr), -EINVAL);
+	assert_int_equal(h_run((int)slot, ask, NULL), EACCES);
+	ctr = (struct warder_ctr) { .state = WARDER_CTR_FREE };
+	for (__u32 i = 0; i < WARDER_CONTAINERS_MAX; i++)
+		if (containers[i])
+			assert_int_equal(loader_set_container(h_load(), i, &ctr), 0);
+	for (__u32 i = 0; i < WARDER_POLICIES_MAX; i++)
+		if (policies[i])
+			assert_int_equal(loader_unpublish(h_load(), i), 0);
+	assert_int_equal(h_run((int)slot, ask, NULL), EACCES);
+}
+
 static void what_does_not_fit_is_an_error(void **state)
 {
 	struct warder_ctr ctr = { .state = WARDER_CTR_RUNNING, .cid = 1 };
@@ -346,6 +391,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(a_signal_to_all_stays_inside),
 		cmocka_unit_test(labels_are_not_an_identity),
 		cmocka_unit_test(proc_cannot_be_mounted_again),
+		cmocka_unit_test(full_tables_change_nothing),
 		cmocka_unit_test(what_does_not_fit_is_an_error),
 		cmocka_unit_test(floods_lose_no_count),
 	};

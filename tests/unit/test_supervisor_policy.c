@@ -232,6 +232,70 @@ static void test_read(void **state)
 	assert_int_equal(sup_policy_read(fd, &at, &image, &e), -EINVAL);
 }
 
+/* One policy too many is refused, and those that are loaded stay what they are. */
+static void test_full(void **state)
+{
+	struct warder_error e = { "" };
+	char text[WARDER_POLICIES_MAX][96];
+	uint32_t slot[WARDER_POLICIES_MAX], more;
+	const char *what;
+
+	(void)state;
+	for (int i = 0; i < WARDER_POLICIES_MAX; i++) {
+		snprintf(text[i], sizeof(text[i]), "policy: p%d\nfile: [{deny: read, path: /p%d}]\n", i, i);
+		what = text[i];
+		if (hold(&what, 1, &slot[i], &e))
+			fail_msg("policy %d: %s", i, e.text);
+	}
+	assert_int_equal(used(), WARDER_POLICIES_MAX);
+	what = "policy: more\n";
+	assert_int_equal(hold(&what, 1, &more, &e), -ENOSPC);
+	assert_non_null(strstr(e.text, "all 256 policy slots are taken"));
+	/* Nor does a stack of two that are there find room. */
+	assert_int_equal(HOLD(&more, &e, text[0], text[1]), -ENOSPC);
+	assert_int_equal(used(), WARDER_POLICIES_MAX);
+	for (int i = 0; i < WARDER_POLICIES_MAX; i++) {
+		char path[16];
+
+		snprintf(path, sizeof(path), "/p%d", i);
+		assert_int_equal(action(slot[i], path), WARDER_DENY);
+		assert_int_equal(action(slot[i], "/more"), WARDER_ALLOW);
+	}
+	/* One that ends makes room. */
+	sup_policy_release(&s, slot[7]);
+	assert_int_equal(hold(&what, 1, &more, &e), 0);
+	assert_int_equal(more, slot[7]);
+}
+
+/* One container too many is refused; the others stay what they are, and those that end make room. */
+static void test_full_containers(void **state)
+{
+	static struct ctr *c[WARDER_CONTAINERS_MAX];
+	struct warder_error e = { "" };
+	struct ctr *more;
+	char name[16];
+
+	(void)state;
+	for (int i = 0; i < WARDER_CONTAINERS_MAX; i++) {
+		snprintf(name, sizeof(name), "c%d", i);
+		c[i] = ctr_new(&s, name, &e);
+		if (!c[i])
+			fail_msg("container %d: %s", i, e.text);
+		assert_int_equal(c[i]->slot, i);
+	}
+	assert_null(ctr_new(&s, "more", &e));
+	assert_non_null(strstr(e.text, "1024 containers are running, and there is no room for more"));
+	for (int i = 0; i < WARDER_CONTAINERS_MAX; i++) {
+		snprintf(name, sizeof(name), "c%d", i);
+		assert_ptr_equal(ctr_find_name(&s, name), c[i]);
+	}
+	ctr_free_all(&s);
+	more = ctr_new(&s, "more", &e);
+	assert_non_null(more);
+	assert_int_equal(more->slot, 0);
+	ctr_free_all(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -240,6 +304,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_load, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_hold_again, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_read, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_full, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_full_containers, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
