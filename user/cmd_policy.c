@@ -420,11 +420,11 @@ int cmd_policy_check(int argc, char **argv)
 				    "Errors and warnings with file:line:column; status 1 if there "
 				    "are errors.") < 0;
 		if (c != 'j')
-			return policy_usage_error(EXIT_WARDER, "unknown option");
+			return policy_usage_error(EXIT_USAGE, "unknown option");
 		json = true;
 	}
 	if (optind == argc)
-		return policy_usage_error(EXIT_WARDER, "check: which file?");
+		return policy_usage_error(EXIT_USAGE, "check: which file?");
 	all = json ? json_object_new_array() : NULL;
 	for (int i = optind; i < argc; i++) {
 		cleanup_free struct warder_image *img = NULL;
@@ -485,5 +485,5 @@ int cmd_policy(int argc, char **argv)
 	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
 		if (!strcmp(verb, commands[i].verb))
 			return commands[i].run(argc - 1, argv + 1);
-	return policy_usage_error(EXIT_WARDER, "which command?");
+	return policy_usage_error(EXIT_USAGE, "which command?");
 }

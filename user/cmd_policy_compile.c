@@ -161,10 +161,10 @@ int cmd_policy_compile(int argc, char **argv)
 		else if (c == 'o')
 			out = optarg;
 		else
-			return policy_usage_error(EXIT_WARDER, "unknown option");
+			return policy_usage_error(EXIT_USAGE, "unknown option");
 	}
 	if (optind != argc - 1)
-		return policy_usage_error(EXIT_WARDER, "compile: one file, please");
+		return policy_usage_error(EXIT_USAGE, "compile: one file, please");
 	status = policy_load_path(argv[optind], &img);
 	if (status)
 		return status;
@@ -251,11 +251,11 @@ int cmd_policy_show(int argc, char **argv)
 		if (c == 'h')
 			return puts("usage: warder policy show [--json] FILE|NAME") < 0;
 		if (c != 'j')
-			return policy_usage_error(EXIT_WARDER, "unknown option");
+			return policy_usage_error(EXIT_USAGE, "unknown option");
 		json = true;
 	}
 	if (optind != argc - 1)
-		return policy_usage_error(EXIT_WARDER, "show: one file, please");
+		return policy_usage_error(EXIT_USAGE, "show: one file, please");
 	status = policy_load_path(argv[optind], &img);
 	if (status)
 		return status;

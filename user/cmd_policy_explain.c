@@ -108,6 +108,9 @@ static void explain_text(const struct warder_image *img, const struct policy_req
 		printf("decided by the %s rule at %s%s%s\n", class_name(rule->class_),
 		       image_rule_where(img, v->rule, where, sizeof(where)),
 		       rule->id ? ", id " : "", rule->id ? image_string(img, rule->id) : "");
+	else if (v->why == WARDER_WHY_BASELINE && r->peer_name)
+		printf("decided by the baseline: nothing crosses the container's border unless a rule "
+		       "names the peer\n");
 	else if (v->why == WARDER_WHY_BASELINE)
 		printf("decided by the baseline, which no policy and no mode turns off\n");
 	else if (v->why == WARDER_WHY_UNREACHABLE)
@@ -264,16 +267,16 @@ int cmd_policy_explain(int argc, char **argv)
 		else if (c == 'e')
 			events = optarg;
 		else if (c == 'm' && policy_more_add(&more, optarg))
-			return policy_usage_error(EXIT_WARDER, "explain: at most 4 policies");
+			return policy_usage_error(EXIT_USAGE, "explain: at most 4 policies");
 		else if (c == 'm')
 			continue;
 		else
-			return policy_usage_error(EXIT_WARDER, "unknown option");
+			return policy_usage_error(EXIT_USAGE, "unknown option");
 	}
 	argc -= optind;
 	argv += optind;
 	if (argc < 1 || (!events && argc < 2) || (events && argc > 1))
-		return policy_usage_error(EXIT_WARDER, "explain: FILE REQUEST, or FILE --event EVENTS");
+		return policy_usage_error(EXIT_USAGE, "explain: FILE REQUEST, or FILE --event EVENTS");
 	if (!events && argc == 2 && argv[1][0] == '{')
 		status = policy_test_call(argv[1], &call, &call_memory, &e);
 	else

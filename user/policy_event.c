@@ -263,7 +263,10 @@ static const char *read_event(struct json_object *o, struct policy_event *e)
 	const char *path = text_of(o, "path");
 	struct json_object *rule;
 	char *at = e->memory;
+	int64_t version;
 
+	if (number_of(o, "version", &version) && version != WARDER_EVENT_VERSION)
+		return "it is of another version than this program's";
 	e->learn = !strcmp(type, "learn");
 	if (!e->learn && strcmp(type, "verdict"))
 		return "it is no request";
@@ -293,7 +296,8 @@ static const char *read_event(struct json_object *o, struct policy_event *e)
 		return "the object has no name";
 	if (path) {
 		e->request.path = unescape(path, &at);
-		if (!e->request.path || strlen(e->request.path) >= WARDER_PATH_MAX)
+		if (!e->request.path || strlen(e->request.path) >= WARDER_PATH_MAX ||
+		    strstr(e->request.path, "/../") || strstr(e->request.path, "/./"))
 			return "its name is none";
 	}
 	return read_request(o, e);

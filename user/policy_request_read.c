@@ -348,6 +348,28 @@ static int read_pair(const struct request_pair *p, struct policy_request *r,
 			 class_name(r->class_), p->key);
 }
 
+/* A connection goes to a port; that of no number is 0, which nobody means by leaving it out. */
+static int check_port(const struct request_pair *pair, size_t count, const struct policy_request *r,
+		      struct warder_error *e)
+{
+	const char *to = NULL, *end;
+
+	if (r->class_ != WARDER_CLASS_NETWORK ||
+	    !(r->access & (WARDER_NET_CONNECT | WARDER_NET_SEND)) ||
+	    !(r->address.protocols & (WARDER_PROTO_TCP | WARDER_PROTO_UDP | WARDER_PROTO_SCTP)))
+		return 0;
+	for (size_t i = 0; i < count; i++) {
+		if (!strcmp(pair[i].key, "port"))
+			return 0;
+		if (!strcmp(pair[i].key, "to"))
+			to = pair[i].value;
+	}
+	end = to ? strchr(to, to[0] == '[' ? ']' : ':') : NULL;
+	if (!to || (end && (to[0] == '[' ? end[1] == ':' : !strchr(end + 1, ':'))))
+		return 0;
+	return error_set(e, -EINVAL, "network: to which port of %.64s?", to);
+}
+
 static int check_complete(const struct policy_request *r, struct warder_error *e)
 {
 	switch (r->class_) {
@@ -409,7 +431,8 @@ int request_from_pairs(const struct request_pair *pair, size_t count, struct pol
 		ret->address.family = AF_INET;
 		ret->address.addr[10] = ret->address.addr[11] = 0xff;
 	}
-	return check_complete(ret, e);
+	err = check_port(pair, count, ret, e);
+	return err ? err : check_complete(ret, e);
 }
 
 /* The positions of the plain form after CLASS, as keys; '?' may be left out. */

@@ -347,7 +347,11 @@ bool expect_bool(struct parser *ps, const struct node *n, const char *what, bool
 			return true;
 		}
 	}
-	parser_error(ps, n, "%s: expected true or false, found %s", what, node_shown(n, buf));
+	parser_error(ps, n, "%s: expected true or false%s, found %s", what,
+		     n->type == NODE_SCALAR && !n->plain &&
+				     (!strcmp(n->text, "true") || !strcmp(n->text, "false")) ?
+			     " without quotes" : "",
+		     node_shown(n, buf));
 	return false;
 }
 

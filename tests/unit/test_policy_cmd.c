@@ -133,9 +133,9 @@ static void test_check(void **state)
 	CHECK(1, "\"column\":12", "check", "--json", bad);
 	CHECK(0, "[", "check", "--json", good);
 	CHECK(1, "No such file", "check", "/nonexistent");
-	CHECK(EXIT_WARDER, "which file", "check");
-	CHECK(EXIT_WARDER, "unknown option", "check", "--stats", good);
-	CHECK(EXIT_WARDER, "which command", "chek", good);
+	CHECK(2, "which file", "check");
+	CHECK(2, "unknown option", "check", "--stats", good);
+	CHECK(2, "which command", "chek", good);
 }
 
 static void test_compile(void **state)
@@ -166,6 +166,13 @@ static void test_explain(void **state)
 	CHECK(0, "good.yaml:4, id ro", "explain", good, "file", "write", "/etc/passwd");
 	CHECK(0, "no allow rule outweighs it", "explain", "good", "file", "write", "/etc/passwd");
 	CHECK(0, "allow\n", "explain", good, "file", "read", "/etc/passwd");
+	/* Across the border a rule that names the peer opens what is closed. */
+	CHECK(0, "nothing crosses the container's border unless a rule names the peer", "explain", good,
+	      "ptrace", "trace", "container:db");
+	CHECK(EXIT_WARDER, "to which port", "explain", good, "network", "connect", "tcp", "10.1.2.3");
+	CHECK(0, "allow\n", "explain", good, "network", "connect", "icmp", "10.1.2.3");
+	CHECK(0, "allow\n", "explain", good, "{network: connect, to: 10.1.2.3, port: 80, protocol: tcp}");
+	CHECK(2, "unknown option", "explain", "--nothing", good);
 	/* Names are bytes, output is text. */
 	CHECK(0, "\"request\":\"file read /a\\\\x80b\"", "explain", "--json", good, "file", "read",
 	      "/a\200b");

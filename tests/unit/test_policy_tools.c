@@ -571,6 +571,14 @@ static void test_events(void **state)
 		{ EVENT("\"class\":\"keyring\""), 0, "no rule" },
 		{ EVENT("\"class\":9"), 0, "no rule" },
 		{ "{\"type\":\"lifecycle\"}", 0, "no request" },
+		{ EVENT("\"class\":\"file\",\"access\":[\"read\"],\"path\":\"/a/../b\""), 0, "none" },
+		{ EVENT("\"class\":\"capability\",\"capability\":\"CAP_KILL\",\"version\":3"), 0,
+		  "another version" },
+		{ EVENT("\"class\":\"capability\",\"capability\":\"CAP_KILL\",\"version\":4"), 1,
+		  "capability kill" },
+		/* Whose socket it was: an event of the container's own. */
+		{ EVENT("\"class\":\"network\",\"access\":[\"connect\"],\"path\":\"/x\","
+			"\"family\":\"unix\",\"cid\":7,\"peer_cid\":7"), 1, "network connect unix /x same" },
 		{ "", 0, "empty" },
 		{ "  \n", 0, "empty" },
 		{ "[]", -EINVAL, "an object" },
