@@ -441,7 +441,7 @@ static void random_request(struct probe_request *q, struct warder_text text[2])
 	static const __u32 starts[] = { WARDER_START_UNIX, WARDER_START_ABSTRACT };
 
 	memset(q, 0, sizeof(*q));
-	q->kind = rnd(PROBE_UNIX_UNREACHABLE + 1);
+	q->kind = rnd(PROBE_KERNEL_FILE + 1);
 	q->profile = rnd(draft.profiles + 2);
 	random_name(&text[0], &q->off, &q->len);
 	random_name(&text[1], &q->second_off, &q->second_len);
@@ -465,6 +465,7 @@ static void random_request(struct probe_request *q, struct warder_text text[2])
 		q->unnamed = !rnd(5);
 		break;
 	case PROBE_BASELINE:
+	case PROBE_KERNEL_FILE:
 		q->magic = PICK(magics);
 		break;
 	case PROBE_DEVICE:
@@ -488,6 +489,13 @@ static void random_request(struct probe_request *q, struct warder_text text[2])
 		q->access = 1u << rnd(WARDER_NET_BITS);
 		q->flags = PICK(starts);
 		q->address.families = WARDER_FAM_UNIX;
+		break;
+	case PROBE_UNIX_PEER:
+		q->access = rnd(2) ? WARDER_NET_CONNECT : WARDER_NET_SEND;
+		q->flags = rnd(6) ? PICK(starts) : WARDER_START__MAX;
+		q->address.families = WARDER_FAM_UNIX;
+		q->peer.class_ = WARDER_CLASS_IPC;
+		q->peer.op = WARDER_IPC_UNIX;
 		break;
 	}
 }
@@ -519,8 +527,8 @@ static void ask(struct decide_probe *skel, const struct probe_request *q,
 
 /* How often requests were answered how: a comparison of nothing but allowed ones says little. */
 struct tally {
-	unsigned long policies, rules, requests, by_kind[PROBE_UNIX_UNREACHABLE + 1];
-	unsigned long denied[PROBE_UNIX_UNREACHABLE + 1], by_rule[PROBE_UNIX_UNREACHABLE + 1];
+	unsigned long policies, rules, requests, by_kind[PROBE_KERNEL_FILE + 1];
+	unsigned long denied[PROBE_KERNEL_FILE + 1], by_rule[PROBE_KERNEL_FILE + 1];
 };
 
 static void compare(struct decide_probe *skel, struct tally *t)
@@ -591,11 +599,12 @@ static void test_random(void **state)
 	assert_true(t.policies > POLICIES / 2 && t.rules > 10 * t.policies);
 	for (size_t k = 0; k < ARRAY_SIZE(t.by_kind); k++) {
 		bool set = k == PROBE_BASELINE || k == PROBE_DEVICE || k == PROBE_OVERRIDE ||
-			   k == PROBE_TARGET;
+			   k == PROBE_TARGET || k == PROBE_KERNEL_FILE;
 
 		if (!set && !t.denied[k])
 			fail_msg("kind %zu: nothing of %lu was refused", k, t.by_kind[k]);
-		if (k != PROBE_UNREACHABLE && k != PROBE_UNIX_UNREACHABLE && !t.by_rule[k])
+		if (k != PROBE_UNREACHABLE && k != PROBE_UNIX_UNREACHABLE && k != PROBE_KERNEL_FILE &&
+		    !t.by_rule[k])
 			fail_msg("kind %zu: no rule decided any of %lu", k, t.by_kind[k]);
 	}
 }
