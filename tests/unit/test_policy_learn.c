@@ -316,9 +316,10 @@ static void test_odd_names(void **state)
 	ALLOWED(&l, "/srv/\1\3");
 	REFUSED(&l, "/srv/caf\xe9.txt");
 	REFUSED(&l, "/srv/b");
-	assert_int_equal(l.report.not_text, ARRAY_SIZE(odd) - 1 + 2);
+	/* Two are left out before, as events that no hook sends. */
+	assert_int_equal(l.report.not_text, ARRAY_SIZE(odd) - 1);
 	assert_int_equal(l.report.requests, 4);
-	assert_non_null(strstr(l.text, "# Left out: 11 requests with names that are not UTF-8"));
+	assert_non_null(strstr(l.text, "# Left out: 9 requests with names that are not UTF-8"));
 }
 
 /* More patterns than the guards of a policy can stand beside: fewer are made, and all was learned. */
