@@ -376,18 +376,21 @@ static int compare(const void *a, const void *b)
 	return (*x > *y) - (*x < *y);
 }
 
+/* Opened before anything is confined: Landlock's rules would not let it be. */
+static FILE *timers;
+
 /* How long the only CPU has been idle, to the nanosecond; 0: this kernel does not say. */
 static unsigned long long idle_time(void)
 {
-	FILE *f = fopen("/proc/timer_list", "re");
 	unsigned long long idle = 0;
 	char line[256];
 
-	while (f && fgets(line, sizeof(line), f))
+	if (!timers)
+		return 0;
+	rewind(timers);
+	while (fgets(line, sizeof(line), timers))
 		if (sscanf(line, " .idle_sleeptime : %llu", &idle) == 1)
 			break;
-	if (f)
-		fclose(f);
 	return idle;
 }
 
@@ -506,6 +509,7 @@ int main(int argc, char **argv)
 		prepare();
 		return 0;
 	}
+	timers = fopen("/proc/timer_list", "re");
 	if (at + 1 < argc && !strcmp(argv[at], "apparmor")) {
 		confine_apparmor(argv[at + 1]);
 		at += 2;
