@@ -260,6 +260,18 @@ void rig_result(int line, __u32 slot, int (*fn)(void *), void *arg, int expected
 	assert_int_equal(rig.last.performed, !expected);
 }
 
+void rig_mount_killed(__u32 slot, struct rig_call *c)
+{
+	int before = rig.outcomes;
+
+	rig.kill_at_acquire = 1;
+	rig_run((int)slot, rig_mount, c);
+	rig_outcome_wait(before, 1);
+	rig.kill_at_acquire = 0;
+	assert_int_equal(rig.last.performed, rig.last.undone);
+	assert_int_equal(rig_mounted(c->target, NULL, 0), 0);
+}
+
 void rig_in_userns(__u32 slot, int (*fn)(int ready, int go), void (*made)(void))
 {
 	int ready[2], go[2], before = rig.outcomes;

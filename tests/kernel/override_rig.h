@@ -77,6 +77,9 @@ void rig_in_userns(__u32 slot, int (*fn)(int ready, int go), void (*made)(void))
 
 /* How many mounts lie on `point`; the last one's line of mountinfo, unless `options` is NULL. */
 int rig_mounted(const char *point, char *options, size_t size);
+
+/* A mount whose caller is killed while it is decided: nothing is there afterwards, or not any more. */
+void rig_mount_killed(__u32 slot, struct rig_call *c);
 /* Inode number, 0 if there is none. */
 __u32 rig_ns_ino(const char *path);
 __u64 rig_now_ms(void);
