@@ -200,7 +200,7 @@ static void box_filter(void)
 		"open_by_handle_at", "name_to_handle_at", "quotactl", "quotactl_fd", "swapon", "swapoff",
 		"reboot", "init_module", "finit_module", "delete_module", "kexec_load", "kexec_file_load",
 		"acct", "syslog", "personality", "seccomp", "vmsplice", "fanotify_init", "landlock_create_ruleset",
-		"mq_open", "shmget", "semget", "msgget", "add_key", "iopl", "ioperm", "modify_ldt",
+		"mq_open", "shmget", "semget", "msgget", "iopl", "ioperm", "modify_ldt",
 		"mknod", "mknodat", "setresuid", "setresgid", "setgroups", "sched_setscheduler",
 		"sched_setattr", "settimeofday", "clock_settime", "adjtimex",
 	};
