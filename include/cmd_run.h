@@ -23,6 +23,7 @@ struct adopt_request {
 	size_t policies;
 	const char *cgroup; /* NULL: pid */
 	pid_t pid;
+	const char *const *annotations;
 	int json;
 };
 /* As run_parse(). */

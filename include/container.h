@@ -43,6 +43,7 @@ struct container_spec {
 	char **cap_add; /* names, or ALL */
 	char **cap_drop;
 	char **env; /* K=V */
+	char **annotations; /* K=V, for `match` of policies */
 	char *workdir;
 	struct container_volume volume[CONTAINER_VOLUMES_MAX];
 	size_t volumes;

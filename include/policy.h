@@ -116,6 +116,21 @@ __u32 image_rule_layer(const struct warder_image *img, __u32 rule);
  * decided. */
 const char *image_verdict_policy(const struct warder_image *img, const struct warder_verdict *v);
 
+/* `match`: is the policy for a container of that name and with these annotations ("KEY=VALUE", NULL:
+ * none) if it asks for no other? Not of a stack. */
+int image_matches(const struct warder_image *img, const char *name, const char *const *annotations);
+
+/* What `match` says as {"name": ..., "annotations": {...}}; NULL: nothing. */
+struct json_object;
+struct json_object *image_match_json(const struct warder_image *img);
+/* That as "name web-*, io.example.tier=front"; "" of NULL; returns buf. */
+const char *match_text(struct json_object *match, char *buf, size_t size);
+
+/* Of a container, "KEY=VALUE" each: no key twice, less than WARDER_PATH_MAX bytes. NULL is fine. 0 or
+ * -EINVAL. */
+#define POLICY_ANNOTATIONS_MAX 64
+int annotations_check(const char *const *annotations, struct warder_error *reterr);
+
 /* How often a rule has decided since the image was published; 0 is what no rule decided. */
 __u64 image_hits(const struct warder_image *img, __u32 rule);
 

@@ -29,6 +29,10 @@ void state_remove_container(const char *dir, uint64_t cid);
 void state_prune(const char *dir, int (*alive)(uint64_t cid, void *arg), void *arg);
 
 int state_save_exited(const char *dir, const struct state_exited *list, size_t count);
+/* Names of the policies that were loaded, and not only brought along by a container. */
+int state_save_loaded(const char *dir, const char *const *names, size_t count);
+/* -ENOENT: none was ever written. Else a list that ends with NULL, for control_strv_free(). */
+int state_load_loaded(const char *dir, size_t max, char ***ret_names);
 /* Number of entries read, 0 if there is none or it is damaged. */
 size_t state_load_exited(const char *dir, struct state_exited list[STATE_EXITED_MAX]);
 

@@ -72,6 +72,9 @@ struct warder_run_options {
 	/* In place of policy and image: up to WARDER_RUN_POLICIES_MAX, of which all must allow. */
 	const struct warder_policy_ref *policies;
 	size_t policy_count;
+	const char *const *annotations; /* "KEY=VALUE", NULL-terminated; may be NULL */
+	int unasked; /* nobody asked for these policies: if loaded ones match (warder-policy(5)), it gets
+		      * those */
 };
 
 struct warder_started {
@@ -99,6 +102,8 @@ struct warder_adopt_options {
 	/* In place of policy and image: up to WARDER_RUN_POLICIES_MAX, of which all must allow. */
 	const struct warder_policy_ref *policies;
 	size_t policy_count;
+	const char *const *annotations; /* as of warder_run() */
+	int unasked;
 };
 
 /* Puts what runs already, and was started by others, under supervision: all of its tasks or, with

@@ -7,7 +7,7 @@
 #define WARDER_IMAGE_H
 
 #define WARDER_IMAGE_MAGIC 0x31445257u /* "WRD1" */
-#define WARDER_IMAGE_VERSION 8
+#define WARDER_IMAGE_VERSION 9
 #define WARDER_IMAGE_SIZE (4u << 20)
 /* Every access to an image is masked to its fixed size: a malformed offset reads garbage,
  * never memory outside, and both sides refuse a malformed image before it is used. */
@@ -28,7 +28,9 @@ enum warder_start {
 	WARDER_START_UNIX,            /* paths of unix sockets; permission words of WARDER_NET_* */
 	WARDER_START_ABSTRACT,        /* abstract unix names without the NUL; the same */
 	WARDER_START_OVERRIDE_SOURCE, /* accept: set of override rules whose source matches */
-	WARDER_START__MAX = 8,        /* room for later, without a new format */
+	WARDER_START_MATCH,           /* what `match` looks at; accept: set of its entries. Of the top
+				       * profile only, and of no stack; the kernel never asks */
+	WARDER_START__MAX = 8,
 };
 
 /*
@@ -104,6 +106,15 @@ struct warder_accept_rule {
 	__u8 err;   /* errno of a deny rule */
 };
 _Static_assert(sizeof(struct warder_accept_rule) == 8, "accept rule layout");
+
+/* `match`: what a container that asks for no policy must have, all of it, to get this one. The
+ * patterns are in the DFA: bit n of a set there stands for entry n. Sorted by key. */
+#define WARDER_MATCHES_MAX 17 /* the name, and 16 annotations */
+struct warder_match {
+	__u32 key;  /* byte offset of an annotation's key; 0: the container's name */
+	__u32 text; /* byte offset of the pattern as it is written, for people */
+};
+_Static_assert(sizeof(struct warder_match) == 8, "match layout");
 
 /* One rule of the text, for attribution. Rule number n is entry n-1. */
 struct warder_rule {
@@ -438,7 +449,7 @@ struct warder_image_header {
 	__u32 quiet;                       /* bit n: layer n is in learn mode */
 	__u32 signed_layers;               /* bit n: layer n requires signatures */
 	__u32 settings;                    /* WARDER_SETTING_*; of a stack what all members have */
-	__u32 zero;
+	__u32 zero[3];
 	/* Of each layer: exact types first, then as in the text. */
 	struct warder_upcall upcall[WARDER_UPCALLS_MAX];
 	struct warder_layer layer[WARDER_LAYERS_MAX];
@@ -456,13 +467,14 @@ struct warder_image_header {
 	struct warder_section device;      /* struct warder_device_rule[] */
 	struct warder_section peer;        /* struct warder_peer_rule[] */
 	struct warder_section override_;   /* struct warder_override[] */
+	struct warder_section match;       /* struct warder_match[]; of a stack: none */
 	struct warder_section signer;      /* struct warder_signer[] */
 	struct warder_section signature;   /* struct warder_signature[] */
 	struct warder_section blob;        /* bytes of certificates and signatures */
 	struct warder_section strings;     /* NUL-terminated, the first is empty */
 };
-_Static_assert(sizeof(struct warder_image_header) == 24 + 24 + 32 + 16 +
-	       WARDER_UPCALLS_MAX * 24 + WARDER_LAYERS_MAX * 208 + 18 * 8, "image header layout");
+_Static_assert(sizeof(struct warder_image_header) == 24 + 24 + 32 + 24 +
+	       WARDER_UPCALLS_MAX * 24 + WARDER_LAYERS_MAX * 208 + 19 * 8, "image header layout");
 _Static_assert((sizeof(struct warder_image_header) + 256) % sizeof(struct warder_node) == 0,
 	       "the nodes follow the classes");
 

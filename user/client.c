@@ -375,6 +375,7 @@ static struct json_object *run_spec(const struct warder_run_options *r)
 	put_strv(o, "cap_add", r->cap_add);
 	put_strv(o, "cap_drop", r->cap_drop);
 	put_strv(o, "env", r->env);
+	put_strv(o, "annotations", r->annotations);
 	control_put_string(o, "workdir", r->workdir);
 	put_strv(o, "volumes", r->volumes);
 	control_put_string(o, "hostname", r->hostname);
@@ -503,6 +504,7 @@ int warder_run(struct warder *w, const struct warder_run_options *r, struct ward
 	json_object_object_add(request, "spec", run_spec(r));
 	control_put_bool(request, "stdio", !r->tty);
 	control_put_bool(request, "detach", r->detach != 0);
+	control_put_bool(request, "unasked", r->unasked != 0);
 	err = client_call(w, request, fds, count, &reply, &got, &ret->code, &e);
 	if (!err)
 		err = started_read(reply, &got, ret, &e);
@@ -540,6 +542,8 @@ int warder_adopt(struct warder *w, const struct warder_adopt_options *a, char **
 	if (image >= 0)
 		fds[count++] = image;
 	control_put_string(request, "name", a->name);
+	control_put_bool(request, "unasked", a->unasked != 0);
+	put_strv(request, "annotations", a->annotations);
 	if (a->pid > 0) {
 		control_put_int(request, "pid", a->pid);
 	} else {

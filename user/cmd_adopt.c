@@ -18,7 +18,8 @@
 #include "policy.h"
 
 static const char adopt_usage[] =
-	"usage: warder adopt --name N [--policy F|N|none] (--pid PID | --cgroup PATH) [--json]\n"
+	"usage: warder adopt --name N [--policy F|N|none] [--annotation K=V] (--pid PID | --cgroup PATH)\n"
+	"                    [--json]\n"
 	"\n"
 	"Puts what runs already, and was started by others, under supervision: all of its tasks, "
 	"or\n"
@@ -26,6 +27,7 @@ static const char adopt_usage[] =
 	"\n"
 	"      --name N        its name\n"
 	"      --policy F|N|none  as for `warder run`; may be repeated\n"
+	"      --annotation K=V  the same\n"
 	"      --pid PID       this process and its descendants; if it is the first of a pid "
 	"namespace,\n"
 	"                      everything in that\n"
@@ -45,14 +47,17 @@ static int adopt_usage_error(const char *text)
 
 int adopt_parse(int argc, char **argv, struct adopt_request *q)
 {
-	enum { OPT_NAME = 256, OPT_POLICY, OPT_PID, OPT_CGROUP, OPT_JSON };
+	enum { OPT_NAME = 256, OPT_POLICY, OPT_PID, OPT_CGROUP, OPT_JSON, OPT_ANNOTATION };
 	static const struct option longs[] = { { "name", required_argument, NULL, OPT_NAME },
 					       { "policy", required_argument, NULL, OPT_POLICY },
+					       { "annotation", required_argument, NULL, OPT_ANNOTATION },
 					       { "pid", required_argument, NULL, OPT_PID },
 					       { "cgroup", required_argument, NULL, OPT_CGROUP },
 					       { "json", no_argument, NULL, OPT_JSON },
 					       { "help", no_argument, NULL, 'h' },
 					       { NULL, 0, NULL, 0 } };
+	static const char *annotation[POLICY_ANNOTATIONS_MAX + 1];
+	size_t annotations = 0;
 	char *end;
 	long n;
 	int c;
@@ -68,6 +73,11 @@ int adopt_parse(int argc, char **argv, struct adopt_request *q)
 			if (q->policies == WARDER_LAYERS_MAX)
 				return adopt_usage_error("a container has at most 4 policies");
 			q->policy[q->policies++] = optarg;
+			break;
+		case OPT_ANNOTATION:
+			if (annotations == POLICY_ANNOTATIONS_MAX)
+				return adopt_usage_error("there are too many annotations");
+			annotation[annotations++] = optarg;
 			break;
 		case OPT_PID:
 			errno = 0;
@@ -91,6 +101,8 @@ int adopt_parse(int argc, char **argv, struct adopt_request *q)
 			return adopt_usage_error("the options are not understood");
 		}
 	}
+	annotation[annotations] = NULL;
+	q->annotations = annotations ? annotation : NULL;
 	if (optind < argc)
 		return adopt_usage_error("nothing but options is expected");
 	if (!q->name)
@@ -218,6 +230,8 @@ int cmd_adopt(int argc, char **argv)
 	options.name = q.name;
 	options.policies = policies.ref;
 	options.policy_count = policies.count;
+	options.annotations = q.annotations;
+	options.unasked = !q.policies;
 	options.pid = q.pid;
 	options.cgroup = cgroup;
 	err = warder_adopt(w, &options, &text, e.text, sizeof(e.text));

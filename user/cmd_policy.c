@@ -38,6 +38,7 @@ static const char usage[] =
 	"through the supervisor:\n"
 	"  load FILE                  load or replace\n"
 	"  list, show NAME            what is loaded\n"
+	"  match NAME [FILE...]       which of them a container gets that asks for none\n"
 	"  coverage NAME              which rules have decided anything\n"
 	"\n"
 	"FILE is a policy, the name of a shipped one, or (compile, show, explain, diff) an image.\n"
@@ -181,8 +182,11 @@ static int compile_path(const char *path, const char *rename, struct warder_imag
 	path = dirs_find(&dirs, path, found, sizeof(found));
 	heap_prepare(path);
 	err = policy_parse_file(path, dirs.dir, &p, diags);
-	if (!err && rename)
+	/* What is loaded under another name for a while is for nobody else. */
+	if (!err && rename) {
 		p->name = rename;
+		policy_forget_match(p);
+	}
 	if (!err)
 		err = policy_compile_costs(p, ret_image, diags, ret_costs);
 	if (!err && for_host)
@@ -474,6 +478,7 @@ int cmd_policy(int argc, char **argv)
 		{ "coverage", cmd_policy_coverage }, { "replay", cmd_policy_replay },
 		{ "fmt", cmd_policy_fmt },	   { "import", cmd_policy_import },
 		{ "learn", cmd_policy_learn },     { "diff", cmd_policy_diff },
+		{ "match", cmd_policy_match },
 	};
 	const char *verb = argc > 1 ? argv[1] : "";
 

@@ -24,6 +24,7 @@ int cmd_policy_learn(int argc, char **argv);
 int cmd_policy_fmt(int argc, char **argv);
 int cmd_policy_import(int argc, char **argv);
 int cmd_policy_coverage(int argc, char **argv);
+int cmd_policy_match(int argc, char **argv);
 
 /* The program that `policy test --live` runs in its container: not for people. */
 int cmd_policy_live_worker(int argc, char **argv);

@@ -6,6 +6,7 @@
 
 #include "cleanup.h"
 #include "cmd_policy.h"
+#include "control.h"
 #include "policy_shared.h"
 
 static const struct {
@@ -26,6 +27,7 @@ static const struct {
 	SECTION(device, struct warder_device_rule),
 	SECTION(peer, struct warder_peer_rule),
 	SECTION(override_, struct warder_override),
+	SECTION(match, struct warder_match),
 	SECTION(signer, struct warder_signer),
 	SECTION(signature, struct warder_signature),
 	SECTION(blob, __u8),
@@ -52,7 +54,8 @@ static void print_stats(const struct warder_image *img, FILE *out)
 	const struct warder_profile *pr = image_profile(img, 0);
 	const struct warder_bits *caps = &pr->bits[WARDER_BITS_CAPABILITY];
 	__u32 by_class[WARDER_CLASS__MAX] = { 0 };
-	char digest[65], list[256] = "";
+	cleanup_json struct json_object *match = image_match_json(img);
+	char digest[65], list[1024] = "";
 	size_t used = 0;
 
 	for (__u32 i = 1; i <= h->rule.count; i++)
@@ -81,6 +84,8 @@ static void print_stats(const struct warder_image *img, FILE *out)
 		allow_deny(pr->net_default & WARDER_FAM_IP));
 	for (__u32 i = 1; i < h->profile.count; i++)
 		fprintf(out, "profile:  %s\n", image_string(img, image_profile(img, i)->name));
+	if (match)
+		fprintf(out, "match:    %s\n", match_text(match, list, sizeof(list)));
 	if (h->settings & WARDER_SETTING_SELECTABLE)
 		fprintf(out, "selectable: a container's own configuration may choose it\n");
 	if (h->unsafe)
@@ -220,6 +225,7 @@ static int show_json(const struct warder_image *img)
 	json_add_string(o, "policy", image_string(img, h->name));
 	json_add_string(o, "digest", digest);
 	json_add_string(o, "mode", mode_name(h->mode));
+	json_object_object_add(o, "match", image_match_json(img));
 	json_add_string(o, "keyring_join", keys_join_name(img));
 	for (unsigned i = 0; image_shared(img, i); i++)
 		json_object_array_add(shared, json_object_new_string(image_shared(img, i)));

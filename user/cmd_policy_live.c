@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* warder policy load, unload, list, show NAME, coverage: policies that the supervisor holds. */
 #include <errno.h>
+#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,10 +10,12 @@
 #include "client.h"
 #include "cmd_policy.h"
 #include "cmd_run.h"
+#include "container.h"
 
 static const char usage[] =
 	"usage: warder policy load FILE         load a policy; containers that have one of this name\n"
-	"                                       change to it at once\n"
+	"                                       change to it at once, and those that its `match` holds\n"
+	"                                       for get it when they start\n"
 	"       warder policy unload NAME       forget one that no container uses\n"
 	"       warder policy list [--json]     the loaded policies\n";
 
@@ -32,6 +35,15 @@ static const char *member(struct json_object *o, const char *key)
 	struct json_object *v;
 
 	return json_object_object_get_ex(o, key, &v) ? json_object_get_string(v) : "";
+}
+
+/* What its `match` says, "" for nothing. */
+static const char *match_of(struct json_object *policy, char *buf, size_t size)
+{
+	struct json_object *match = NULL;
+
+	json_object_object_get_ex(policy, "match", &match);
+	return match_text(match, buf, size);
 }
 
 static int live_connect(struct warder **w, struct warder_error *e)
@@ -75,6 +87,7 @@ static int policy_list(int json)
 	struct json_object *list;
 	struct warder_error e = { "" };
 	struct warder *w = NULL;
+	char text[1024];
 	int err;
 
 	err = live_connect(&w, &e);
@@ -88,12 +101,13 @@ static int policy_list(int json)
 		puts(json_object_to_json_string_ext(list, JSON_C_TO_STRING_PLAIN));
 		return 0;
 	}
-	puts("NAME                 MODE     RULES  CONTAINERS  DIGEST");
+	puts("NAME                 MODE     RULES  CONTAINERS  DIGEST            MATCH");
 	for (size_t i = 0; i < json_object_array_length(list); i++) {
 		struct json_object *o = json_object_array_get_idx(list, i);
 
-		printf("%-20s %-8s %-6s %-11s %.16s\n", member(o, "name"), member(o, "mode"),
-		       member(o, "rules"), member(o, "containers"), member(o, "digest"));
+		printf("%-20s %-8s %-6s %-11s %.16s%s%s\n", member(o, "name"), member(o, "mode"),
+		       member(o, "rules"), member(o, "containers"), member(o, "digest"),
+		       *match_of(o, text, sizeof(text)) ? "  " : "", text);
 	}
 	return 0;
 }
@@ -130,6 +144,7 @@ static int policy_show(const char *name, int json)
 {
 	cleanup_json struct json_object *reply = NULL;
 	struct json_object *p, *rules, *intact;
+	char text[1024];
 	int same, status = ask_about("policy-show", name, &reply);
 
 	if (status)
@@ -144,6 +159,9 @@ static int policy_show(const char *name, int json)
 	printf("policy %s, %s, %s rules, %s containers%s\n", member(p, "name"), member(p, "mode"),
 	       member(p, "rules"), member(p, "containers"),
 	       !strcmp(member(p, "selectable"), "true") ? ", selectable" : "");
+	if (*match_of(p, text, sizeof(text)))
+		printf("match: %s%s\n", text,
+		       strcmp(member(p, "loaded"), "true") ? " (not in force: nobody has loaded it)" : "");
 	printf("digest loaded:    %s\ndigest in kernel: %s (%s)\n", member(p, "digest"),
 	       member(reply, "kernel_digest"), same ? "the same" : "NOT THE SAME");
 	if (json_object_object_get_ex(reply, "rules", &rules)) {
@@ -182,6 +200,124 @@ int cmd_policy_live(int argc, char **argv)
 	if (!strcmp(argv[0], "show") && name)
 		return policy_show(name, json);
 	return fail_usage(argv[0]);
+}
+
+/* ------------------------------------------------------------------- match */
+
+static const char match_usage[] =
+	"usage: warder policy match [--annotation K=V]... [--json] NAME [FILE...]\n"
+	"Which policies a container of this name and with these annotations gets if it asks for none:\n"
+	"the loaded ones whose `match` holds, else \"default\". With files (no supervisor and no root\n"
+	"are needed then) those of them that would, if they were the loaded ones.\n";
+
+struct match_request {
+	const char *name, *annotation[POLICY_ANNOTATIONS_MAX + 1];
+	size_t annotations;
+	int json;
+};
+
+static int match_loaded(const struct match_request *q, struct json_object *ret)
+{
+	cleanup_json struct json_object *reply = NULL;
+	struct json_object *request = client_request("policy-match"), *list;
+	struct warder_error e = { "" };
+	struct warder *w = NULL;
+	int err = live_connect(&w, &e);
+
+	control_put_string(request, "name", q->name);
+	json_object_object_add(request, "annotations",
+			       control_strv_to_json((char *const *)(uintptr_t)q->annotation));
+	if (err) {
+		json_object_put(request);
+		return cmd_fail(&e);
+	}
+	err = client_call(w, request, NULL, 0, &reply, NULL, NULL, &e);
+	warder_close(w);
+	if (err)
+		return cmd_fail(&e);
+	if (json_object_object_get_ex(reply, "policies", &list))
+		for (size_t i = 0; i < json_object_array_length(list); i++)
+			json_object_array_add(ret, json_object_get(json_object_array_get_idx(list, i)));
+	return 0;
+}
+
+static int match_files(const struct match_request *q, char **file, size_t count,
+		       struct json_object *ret)
+{
+	for (size_t i = 0; i < count; i++) {
+		cleanup_free struct warder_image *img = NULL;
+		int status = policy_load_path(file[i], &img);
+
+		if (status)
+			return status;
+		if (image_matches(img, q->name, q->annotation))
+			json_object_array_add(ret, json_object_new_string(image_string(
+							   img, img->h.name)));
+	}
+	if (json_object_array_length(ret) <= WARDER_LAYERS_MAX)
+		return 0;
+	log_error("%zu of the policies match container %s, and it can have %d: it would not start",
+		  json_object_array_length(ret), q->name, WARDER_LAYERS_MAX);
+	return EXIT_FINDINGS;
+}
+
+/* 0, or an exit status after a message. */
+static int match_parse(int argc, char **argv, struct match_request *q)
+{
+	static const struct option options[] = { { "annotation", required_argument, NULL, 'a' },
+						 { "json", no_argument, NULL, 'j' },
+						 { NULL, 0, NULL, 0 } };
+	struct warder_error e = { "" };
+	int c;
+
+	optind = 0;
+	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		if (c == 'j')
+			q->json = 1;
+		else if (c == 'a' && q->annotations < POLICY_ANNOTATIONS_MAX)
+			q->annotation[q->annotations++] = optarg;
+		else
+			return policy_usage_error(EXIT_USAGE, c == 'a' ? "match: too many annotations" :
+									 "match: unknown option");
+	}
+	if (optind == argc)
+		return policy_usage_error(EXIT_USAGE, "match: a container of which name?");
+	q->name = argv[optind++];
+	if (!container_check_name(q->name, &e) && !annotations_check(q->annotation, &e))
+		return 0;
+	return policy_usage_error(EXIT_USAGE, e.text);
+}
+
+int cmd_policy_match(int argc, char **argv)
+{
+	cleanup_json struct json_object *found = json_object_new_array();
+	struct match_request q = { .name = NULL };
+	size_t count;
+	int status;
+
+	if (argc > 1 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h")))
+		return fputs(match_usage, stdout) < 0;
+	status = match_parse(argc, argv, &q);
+	if (!status)
+		status = optind == argc ? match_loaded(&q, found) :
+					  match_files(&q, argv + optind, (size_t)(argc - optind), found);
+	if (status)
+		return status;
+	count = json_object_array_length(found);
+	if (q.json) {
+		struct json_object *o = json_object_new_object();
+
+		json_add_string(o, "by", count ? "match" : "default");
+		if (!count)
+			json_object_array_add(found, json_object_new_string("default"));
+		json_object_object_add(o, "policies", json_object_get(found));
+		return policy_print_json(o);
+	}
+	for (size_t i = 0; i < count; i++)
+		puts(json_object_get_string(json_object_array_get_idx(found, i)));
+	if (!count)
+		puts("default (no policy matches)");
+	return fflush(stdout) ? EXIT_WARDER : 0;
 }
 
 /* ---------------------------------------------------------------- coverage */

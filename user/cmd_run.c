@@ -29,8 +29,9 @@ static const char run_usage[] =
 	"\n"
 	"      --name N             its name (default: made from its id)\n"
 	"      --policy F|N|none    a policy file, or the name of a loaded or shipped one (default: the\n"
-	"                           shipped policy \"default\"; none: only the baseline); up to\n"
-	"                           4 times: all of them must allow\n"
+	"                           loaded ones that match, else the shipped policy \"default\"; none:\n"
+	"                           only the baseline); up to 4 times: all of them must allow\n"
+	"      --annotation K=V     for the policies' `match`, and for people; may be repeated\n"
 	"      --rootfs DIR         its root (default: the host's root, read-only, with private\n"
 	"                           /tmp, /run and /dev)\n"
 	"      --userns             in a user namespace of its own\n"
@@ -447,11 +448,12 @@ static const char *env_item(const char *text)
 }
 
 enum { OPT_NAME = 256, OPT_POLICY, OPT_ROOTFS, OPT_USERNS, OPT_NET, OPT_CAP_ADD, OPT_CAP_DROP,
-       OPT_HOSTNAME, OPT_PIDS, OPT_READ_ONLY };
+       OPT_HOSTNAME, OPT_PIDS, OPT_READ_ONLY, OPT_ANNOTATION };
 
 static const struct option run_longs[] = {
 	{ "name", required_argument, NULL, OPT_NAME },
 	{ "policy", required_argument, NULL, OPT_POLICY },
+	{ "annotation", required_argument, NULL, OPT_ANNOTATION },
 	{ "rootfs", required_argument, NULL, OPT_ROOTFS },
 	{ "userns", no_argument, NULL, OPT_USERNS },
 	{ "net", required_argument, NULL, OPT_NET },
@@ -494,12 +496,12 @@ static const char *volume_path(const char *text)
 /* 0, or the exit status + 1. */
 int run_parse(int argc, char **argv, struct run_request *q)
 {
-	static struct list env, add, drop, volumes;
+	static struct list env, add, drop, volumes, annotations;
 	struct warder_run_options *r = &q->options;
 	int c;
 
 	memset(q, 0, sizeof(*q));
-	env.count = add.count = drop.count = volumes.count = 0;
+	env.count = add.count = drop.count = volumes.count = annotations.count = 0;
 	r->struct_size = sizeof(*r);
 	optind = 0;
 	while ((c = getopt_long(argc, argv, "+dite:u:w:v:m:h", run_longs, NULL)) != -1) {
@@ -512,6 +514,10 @@ int run_parse(int argc, char **argv, struct run_request *q)
 				return 1 + usage_error("a container has at most 4 policies: let one "
 						       "include what others say");
 			q->policy[q->policies++] = optarg;
+			break;
+		case OPT_ANNOTATION:
+			if (list_add(&annotations, optarg))
+				return 1 + EXIT_WARDER;
 			break;
 		case OPT_ROOTFS:
 			r->rootfs = host_path(optarg);
@@ -583,11 +589,13 @@ int run_parse(int argc, char **argv, struct run_request *q)
 	if (r->tty && r->detach)
 		return 1 + usage_error("--tty needs somebody at the terminal, so not with --detach");
 	env.item[env.count] = add.item[add.count] = drop.item[drop.count] = NULL;
-	volumes.item[volumes.count] = NULL;
+	volumes.item[volumes.count] = annotations.item[annotations.count] = NULL;
 	r->env = env.count ? env.item : NULL;
 	r->cap_add = add.count ? add.item : NULL;
 	r->cap_drop = drop.count ? drop.item : NULL;
 	r->volumes = volumes.count ? volumes.item : NULL;
+	r->annotations = annotations.count ? annotations.item : NULL;
+	r->unasked = !q->policies;
 	r->argv = (const char *const *)argv + optind;
 	r->stdio[0] = q->interactive && !r->detach ? STDIN_FILENO : -1;
 	r->stdio[1] = r->detach ? -1 : STDOUT_FILENO;

@@ -30,6 +30,7 @@ void container_spec_free(struct container_spec *s)
 	control_strv_free(s->cap_add);
 	control_strv_free(s->cap_drop);
 	control_strv_free(s->env);
+	control_strv_free(s->annotations);
 	free(s->workdir);
 	for (size_t i = 0; i < s->volumes; i++) {
 		free(s->volume[i].source);
@@ -225,7 +226,8 @@ static int spec_check(struct container_spec *s, struct warder_error *reterr)
 			return error_set(reterr, -EINVAL,
 					 "environment \"%.60s\" must be NAME=VALUE", s->env[i]);
 	}
-	return container_caps(s->cap_add, s->cap_drop, &s->caps, reterr);
+	err = annotations_check((const char *const *)s->annotations, reterr);
+	return err ? err : container_caps(s->cap_add, s->cap_drop, &s->caps, reterr);
 }
 
 int container_spec_from_json(struct json_object *o, struct container_spec **ret,
@@ -234,7 +236,7 @@ int container_spec_from_json(struct json_object *o, struct container_spec **ret,
 	static const char *const keys[] = { "name", "rootfs", "userns", "net", "user", "cap_add",
 					    "cap_drop", "env", "workdir", "volumes", "hostname",
 					    "interactive", "tty", "read_only", "pids_limit",
-					    "memory", "argv", NULL };
+					    "memory", "argv", "annotations", NULL };
 	cleanup(container_spec_free_p) struct container_spec *s = NULL;
 	const char *net = "none";
 	char **volumes = NULL;
@@ -260,6 +262,7 @@ int container_spec_from_json(struct json_object *o, struct container_spec **ret,
 	GET(control_get_strv(o, "cap_add", 64, &s->cap_add, reterr));
 	GET(control_get_strv(o, "cap_drop", 64, &s->cap_drop, reterr));
 	GET(control_get_strv(o, "env", CONTAINER_ENV_MAX, &s->env, reterr));
+	GET(control_get_strv(o, "annotations", POLICY_ANNOTATIONS_MAX, &s->annotations, reterr));
 	GET(spec_string(o, "workdir", &s->workdir, reterr));
 	GET(spec_string(o, "hostname", &s->hostname, reterr));
 	GET(control_get_bool(o, "interactive", &s->interactive, reterr));
@@ -307,6 +310,8 @@ struct json_object *container_spec_to_json(const struct container_spec *s)
 		json_object_object_add(o, "cap_drop", control_strv_to_json(s->cap_drop));
 	if (s->env)
 		json_object_object_add(o, "env", control_strv_to_json(s->env));
+	if (s->annotations)
+		json_object_object_add(o, "annotations", control_strv_to_json(s->annotations));
 	control_put_string(o, "workdir", s->workdir);
 	control_put_string(o, "hostname", s->hostname);
 	control_put_bool(o, "interactive", s->interactive);

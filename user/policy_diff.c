@@ -331,7 +331,7 @@ static void diff_setting(struct diff *d, const char *what, const char *old, cons
 
 	if (!strcmp(old, new_))
 		return;
-	snprintf(text, sizeof(text), "%s: %.80s -> %.80s", what, *old ? old : "none",
+	snprintf(text, sizeof(text), "%s: %.110s -> %.110s", what, *old ? old : "none",
 		 *new_ ? new_ : "none");
 	diff_add(d, DIFF_CHANGED, WARDER_CLASS_NONE, none, no_err, text, true, NULL);
 }
@@ -415,6 +415,46 @@ static void diff_keyring(struct diff *d)
 		     joins[h[1]->layer[0].keys_join % WARDER_JOIN__MAX]);
 }
 
+static int match_visit(struct product *p, __u32 old_state, __u32 new_state, void *arg)
+{
+	struct diff *d = arg;
+	const __u32 offset = (__u32)offsetof(struct warder_accept, set);
+
+	(void)p;
+	d->evaluations += image_u64(d->img[0], warder_accept_at(d->img[0], old_state) + offset) !=
+			  image_u64(d->img[1], warder_accept_at(d->img[1], new_state) + offset);
+	return 0;
+}
+
+/* Whom it is for: by what the patterns match, which variables are part of. */
+static void diff_match(struct diff *d)
+{
+	char words[2][1024];
+	__u32 start[2];
+	int err;
+
+	for (unsigned k = 0; k < 2; k++) {
+		struct json_object *match = image_match_json(d->img[k]);
+
+		match_text(match, words[k], sizeof(words[k]));
+		json_object_put(match);
+		start[k] = warder_start(d->img[k], warder_profile_at(d->img[k], 0),
+					WARDER_START_MATCH);
+	}
+	if (strcmp(words[0], words[1])) {
+		diff_setting(d, "match", words[0], words[1]);
+		return;
+	}
+	d->evaluations = 0;
+	err = product_walk(d->img[0], d->img[1], start[0], start[1], false, match_visit, d,
+			   &d->out->incomplete);
+	if (d->evaluations)
+		diff_setting(d, "match", words[0], "the same text with other variables");
+	d->evaluations = 0;
+	if (err)
+		d->err = err;
+}
+
 static void diff_settings(struct diff *d)
 {
 	static const char *const unsafe[WARDER_UNSAFE_BITS] = {
@@ -439,6 +479,7 @@ static void diff_settings(struct diff *d)
 		snprintf(words[k], sizeof(words[k]), "%s",
 			 d->img[k]->h.settings & WARDER_SETTING_SELECTABLE ? "true" : "false");
 	diff_setting(d, "selectable", words[0], words[1]);
+	diff_match(d);
 	diff_keyring(d);
 }
 

@@ -229,7 +229,8 @@ static void report_cost(struct compiler *c, const uint64_t *by_pattern, const ch
 	uint64_t sum = 1;
 
 	for (size_t i = 0; cost && i < c->p->patterns; i++) {
-		cost[c->p->pattern[i].rule] += by_pattern[i];
+		if (c->p->pattern[i].rule != POLICY_NO_RULE)
+			cost[c->p->pattern[i].rule] += by_pattern[i];
 		sum += by_pattern[i];
 	}
 	for (int k = 0; cost && k < 3 && used < sizeof(list); k++) {
@@ -329,6 +330,7 @@ static int write_rules(struct compiler *c, struct writer *w, struct warder_image
 	struct warder_device_rule *device;
 	struct warder_peer_rule *peer;
 	struct warder_override *override;
+	struct warder_match *match;
 	struct warder_profile *profile;
 	struct warder_rule *rule;
 	int err = compiler_string(c, p->name, &h->name);
@@ -342,7 +344,8 @@ static int write_rules(struct compiler *c, struct writer *w, struct warder_image
 	device = writer_section(w, &h->device, p->devices, sizeof(*device));
 	peer = writer_section(w, &h->peer, p->peers, sizeof(*peer));
 	override = writer_section(w, &h->override_, p->overrides, sizeof(*override));
-	if (!rule || !profile || !mount || !net || !device || !peer || !override ||
+	match = writer_section(w, &h->match, p->matches, sizeof(*match));
+	if (!rule || !profile || !mount || !net || !device || !peer || !override || !match ||
 	    signed_write(w, h, &p->signed_))
 		return -E2BIG;
 	memcpy(net, p->net, p->nets * sizeof(*net));
@@ -371,6 +374,11 @@ static int write_rules(struct compiler *c, struct writer *w, struct warder_image
 	}
 	for (size_t i = 0; i < p->mounts; i++)
 		mount[i] = p->mount[i].m;
+	for (size_t i = 0; !err && i < p->matches; i++) {
+		err = compiler_string(c, p->match[i].key, &match[i].key);
+		if (!err)
+			err = compiler_string(c, p->match[i].text, &match[i].text);
+	}
 	for (size_t i = 0; !err && i < p->overrides; i++) {
 		const struct policy_override *o = &p->override[i];
 
@@ -393,7 +401,12 @@ static void strings_place(struct warder_image *img, uint32_t base)
 	struct warder_rule *rule = (void *)(img->b + h->rule.offset);
 	struct warder_override *override = (void *)(img->b + h->override_.offset);
 	struct warder_profile *profile = (void *)(img->b + h->profile.offset);
+	struct warder_match *match = (void *)(img->b + h->match.offset);
 
+	for (uint32_t i = 0; i < h->match.count; i++) {
+		match[i].key += match[i].key ? base : 0;
+		match[i].text += base;
+	}
 	for (uint32_t i = 0; i < h->profile.count; i++)
 		profile[i].name += profile[i].name ? base : 0;
 	h->name += h->name ? base : 0;
@@ -568,13 +581,16 @@ int policy_compile_costs(const struct policy *p, struct warder_image **ret_image
 		report_shadows(&c);
 		err = report_target_shadows(p, img, diags);
 	}
+	if (!err)
+		err = check_match(p, img, diags);
 	if (!err && diags->errors > errors)
 		err = -EINVAL;
 	if (!err && ret_costs) {
 		*ret_costs = calloc(p->rules + 1, sizeof(**ret_costs));
 		err = *ret_costs ? 0 : -ENOMEM;
 		for (size_t i = 0; !err && i < p->patterns; i++)
-			(*ret_costs)[p->pattern[i].rule + 1] += cost[i];
+			if (p->pattern[i].rule != POLICY_NO_RULE)
+				(*ret_costs)[p->pattern[i].rule + 1] += cost[i];
 	}
 	if (!err)
 		*ret_image = take_ptr(img);

@@ -218,10 +218,11 @@ struct policy_rule {
 	uint16_t profile;
 };
 
+#define POLICY_NO_RULE UINT32_MAX
 struct policy_pattern {
 	const char *text;
 	uint32_t nfa_start;
-	uint32_t rule; /* index */
+	uint32_t rule; /* index; POLICY_NO_RULE: of `match` */
 	uint8_t start; /* enum warder_start */
 	uint64_t set;  /* mount or override entries */
 };
@@ -253,6 +254,13 @@ struct policy_mount {
 	const char *targets, *sources; /* the patterns, joined */
 };
 
+/* Of `match`; policy_match.c. */
+struct policy_match {
+	const char *key; /* of an annotation; NULL: the container's name */
+	const char *text, *file;
+	unsigned line, column;
+};
+
 /* Bytes in the arena. */
 struct policy_blob {
 	const unsigned char *data;
@@ -279,6 +287,8 @@ struct policy {
 	const char *name;
 	uint32_t mode;
 	bool selectable;
+	struct policy_match match[WARDER_MATCHES_MAX];
+	size_t matches;
 	uint32_t keys_max, keys_bytes, keys_pending; /* 0: not given */
 	uint32_t keys_join;
 	char shared[WARDER_SHARED_MAX][WARDER_SHARED_SIZE];
@@ -410,6 +420,13 @@ const char *signed_verify(const struct warder_image *img);
 void signed_copy(struct warder_image *to, const struct warder_image *from, __u32 layer, __u32 blob);
 
 int parser_run(struct parser *ps, struct node *root);
+
+/* policy_match.c. Whom the policy is for. */
+void parse_match(struct parser *ps, struct node *n);
+/* A name pattern that no container's name matches is an error. 0, -ENOMEM. */
+int check_match(const struct policy *p, const struct warder_image *img, struct policy_diags *diags);
+/* Nobody gets the policy unasked. */
+void policy_forget_match(struct policy *p);
 
 /* One rule each: policy_rules.c, policy_network.c, policy_peer.c, policy_mount.c. */
 void parse_file_rule(struct parser *ps, struct node *rule);

@@ -344,6 +344,9 @@ static void parse_root(struct parser *ps, struct node *root)
 	v = map_get(root, "include");
 	if (v)
 		each_scalar(ps, v, "include", parse_include, NULL);
+	v = ps->included ? NULL : map_get(root, "match");
+	if (v)
+		parse_match(ps, v);
 	ps->blind += ps->diags->errors - errors;
 	parse_classes(ps, root);
 	if (ps->included)

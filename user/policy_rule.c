@@ -84,15 +84,16 @@ static void add_pattern(struct parser *ps, struct node *n, void *arg)
 	};
 	/* "@name" is an abstract socket; its name has no '@'. */
 	bool abstract = a->start == WARDER_START_UNIX && n->text[0] == '@';
+	bool name = abstract || a->start == WARDER_START_MATCH;
 	char buf[SHOWN_SIZE];
 	int err;
 
 	if (abstract)
 		pattern.start = WARDER_START_ABSTRACT;
-	err = (abstract ? glob_compile_name : glob_compile)(&p->nfa, n->text + abstract, p->var,
-							    p->vars, (uint32_t)p->patterns,
-							    &pattern.nfa_start, &ge);
-	if (!err && !abstract && a->start != WARDER_START_OVERRIDE_SOURCE &&
+	err = (name ? glob_compile_name : glob_compile)(&p->nfa, n->text + abstract, p->var,
+							p->vars, (uint32_t)p->patterns,
+							&pattern.nfa_start, &ge);
+	if (!err && !name && a->start != WARDER_START_OVERRIDE_SOURCE &&
 	    a->start != WARDER_START_MOUNT_SOURCE && component_is_long(n->text)) {
 		parser_error(ps, n, "%s: a part between two slashes has more than %d bytes in the pattern "
 				    "%s: no name matches", a->what, NAME_MAX, node_shown(n, buf));

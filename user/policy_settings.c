@@ -137,10 +137,6 @@ void parse_settings(struct parser *ps, struct node *root)
 	v = map_get(root, "selectable");
 	if (v)
 		expect_bool(ps, v, "selectable", &p->selectable);
-	v = map_get(root, "match");
-	if (v)
-		parser_error(ps, v, "match: not enforced by this version: containers get the policy "
-				    "that --policy names, or \"default\"");
 	v = map_get(root, "unsafe");
 	if (v)
 		each_scalar(ps, v, "unsafe", read_unsafe, NULL);

@@ -22,7 +22,7 @@ struct member {
 	__u32 accept_rule;
 	__u32 rule;
 	/* Of mount and override rules alike: an accept record's set may be of either. */
-	__u32 set;
+	__u32 set, sets; /* the first one's number, and how many they are */
 	__u32 net, device, peer;
 	__u32 signer, signature, blob;
 	__u32 strings;
@@ -64,6 +64,7 @@ static void stack_place(struct stack *s)
 
 		at.img = s->m[i].img;
 		at.layer = (__u32)i;
+		at.sets = larger(h->mount.count, h->override_.count);
 		s->m[i] = at;
 		at.node += h->node.count - 1;
 		at.edge += h->edge.count;
@@ -71,7 +72,7 @@ static void stack_place(struct stack *s)
 		at.accept += h->accept.count - 1;
 		at.accept_rule += h->accept_rule.count;
 		at.rule += h->rule.count;
-		at.set += larger(h->mount.count, h->override_.count);
+		at.set += at.sets;
 		at.net += h->net.count;
 		at.device += h->device.count;
 		at.peer += h->peer.count;
@@ -214,6 +215,9 @@ static void copy_automaton(const struct stack *s, const struct member *m)
 		if (a.count)
 			a.rules += s->img->h.accept_rule.offset - h->accept_rule.offset +
 				   m->accept_rule * (__u32)sizeof(*entry);
+		/* Who gets a policy was asked before: those bits go. */
+		if (m->sets < 64)
+			a.set &= (1ull << m->sets) - 1;
 		/* Of sets without bits nothing is left to move. */
 		a.set = a.set ? a.set << m->set : 0;
 		to_accept[m->accept + i - 1] = a;
@@ -312,7 +316,7 @@ static void link_fill(const struct stack *s, const struct member *m, __u32 numbe
 	*ret = *image_profile(m->img, own);
 	ret->name = string_of(s, m, ret->name);
 	for (unsigned i = 0; i < WARDER_START__MAX; i++)
-		ret->start[i] = state_of(m, ret->start[i]);
+		ret->start[i] = i == WARDER_START_MATCH ? 0 : state_of(m, ret->start[i]);
 	ret->mount_rules = shift(ret->mount_rules, m->set);
 	ret->device_rules = shift(ret->device_rules, m->device);
 	ret->peer_rules = shift(ret->peer_rules, m->peer);
@@ -490,6 +494,7 @@ static int stack_sections(struct stack *s, __u32 *ret_length)
 		{ &h->device, e->device, sizeof(struct warder_device_rule) },
 		{ &h->peer, e->peer, sizeof(struct warder_peer_rule) },
 		{ &h->override_, e->set, sizeof(struct warder_override) },
+		{ &h->match, 0, sizeof(struct warder_match) },
 		{ &h->signer, e->signer, sizeof(struct warder_signer) },
 		{ &h->signature, e->signature, sizeof(struct warder_signature) },
 		{ &h->blob, e->blob, 1 },

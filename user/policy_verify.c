@@ -87,6 +87,7 @@ static const char *verify_sections(const struct warder_image *img)
 		{ &h->device, sizeof(struct warder_device_rule) },
 		{ &h->peer, sizeof(struct warder_peer_rule) },
 		{ &h->override_, sizeof(struct warder_override) },
+		{ &h->match, sizeof(struct warder_match) },
 		{ &h->signer, sizeof(struct warder_signer) },
 		{ &h->signature, sizeof(struct warder_signature) },
 		{ &h->blob, 1 },
@@ -119,6 +120,7 @@ static const char *verify_accept(const struct warder_image *img, const struct wa
 	__u32 sets = h->mount.count > h->override_.count ? h->mount.count : h->override_.count;
 	__u32 denied = 0, allowed = 0, index;
 
+	sets = sets > h->match.count ? sets : h->match.count;
 	if (((a->allow | a->deny | a->audit) & ~ACC_ALL) || (a->allow & a->deny) ||
 	    (a->audit & ~a->allow) || a->pad)
 		return "masks of an accept record";
@@ -479,7 +481,7 @@ static const char *verify_layers(const struct warder_image *img)
 	const struct warder_image_header *h = &img->h;
 	const struct warder_layer *l = &h->layer[0];
 
-	if (h->layers != 1 || h->link.count || h->zero ||
+	if (h->layers != 1 || h->link.count || h->zero[0] || h->zero[1] || h->zero[2] ||
 	    h->settings & ~WARDER_SETTINGS_ALL)
 		return "it has several layers";
 	for (unsigned i = 1; i < WARDER_LAYERS_MAX; i++)
@@ -497,6 +499,22 @@ static const char *verify_layers(const struct warder_image *img)
 		       "name";
 }
 
+/* Entries by their keys, the name before them, each once. */
+static const char *verify_match(const struct warder_image *img)
+{
+	const struct warder_match *m = (const void *)(img->b + img->h.match.offset);
+	const char *last = NULL, *key;
+
+	for (__u32 i = 0; i < img->h.match.count; last = key, i++) {
+		if (!string_is_fine(img, m[i].key) || !m[i].text || !string_is_fine(img, m[i].text))
+			return "what it matches";
+		key = image_string(img, m[i].key);
+		if (last && strcmp(last, key) >= 0)
+			return "the order of what it matches";
+	}
+	return NULL;
+}
+
 static const char *verify_defaults(const struct warder_image *img)
 {
 	const struct warder_image_header *h = &img->h;
@@ -509,6 +527,8 @@ static const char *verify_defaults(const struct warder_image *img)
 	    h->unsafe >> WARDER_UNSAFE_BITS)
 		return "class defaults";
 	bad = verify_upcalls(img);
+	if (!bad)
+		bad = verify_match(img);
 	if (!bad)
 		bad = signed_verify(img);
 	if (bad)
@@ -558,6 +578,7 @@ static const char *verify_all(const struct warder_image *img)
 		     h->device.count > WARDER_DEVICE_RULES_MAX ||
 		     h->peer.count > WARDER_PEER_RULES_MAX ||
 		     h->mount.count > WARDER_MOUNT_RULES_MAX ||
+		     h->match.count > WARDER_MATCHES_MAX ||
 		     h->override_.count > WARDER_OVERRIDES_MAX || h->rule.count > WARDER_RULES_MAX))
 		bad = "number of rules";
 	if (!bad && (!h->name || !string_is_fine(img, h->name)))

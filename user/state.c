@@ -14,6 +14,7 @@
 #include "control.h"
 
 #define STATE_EXITED "exited.json"
+#define STATE_LOADED "policies.json"
 
 static int state_write(const char *dir, const char *name, struct json_object *o)
 {
@@ -156,4 +157,27 @@ size_t state_load_exited(const char *dir, struct state_exited list[STATE_EXITED_
 		list[count++].status = (int)status;
 	}
 	return count;
+}
+
+int state_save_loaded(const char *dir, const char *const *names, size_t count)
+{
+	cleanup_json struct json_object *o = json_object_new_object();
+	struct json_object *a = json_object_new_array();
+
+	json_object_object_add(o, "loaded", a);
+	for (size_t i = 0; i < count; i++)
+		json_object_array_add(a, json_object_new_string(names[i]));
+	return state_write(dir, STATE_LOADED, o);
+}
+
+int state_load_loaded(const char *dir, size_t max, char ***ret_names)
+{
+	cleanup_json struct json_object *o = NULL;
+	int err = state_read(dir, STATE_LOADED, &o, NULL);
+
+	*ret_names = NULL;
+	if (err)
+		return err;
+	err = control_get_strv(o, "loaded", max, ret_names, NULL);
+	return err < 0 ? err : *ret_names ? 0 : -EBADMSG;
 }

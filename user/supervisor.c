@@ -218,7 +218,8 @@ static int supervisor_make_dirs(struct supervisor *s, struct warder_error *reter
 static void supervisor_remove_dirs(struct supervisor *s)
 {
 	static const char *const files[] = { CONTROL_SOCKET, UPCALL_SOCKET, KEEPER_SOCKET,
-					     "containers/exited.json", "override.journal",
+					     "containers/exited.json", "containers/policies.json",
+					     "override.journal",
 					     "fuse.lock" };
 	static const char *const dirs[] = { "containers", "stage.mask", "stage" };
 	char path[PATH_MAX];
@@ -458,7 +459,8 @@ static int loop_timeout(const struct supervisor *s)
 /* An on-demand supervisor leaves when nothing needs it for a moment. */
 static void loop_check_idle(struct supervisor *s, uint64_t now)
 {
-	if (!s->options.on_demand || s->ctrs || s->launches || s->conns) {
+	/* With it the policies go that containers would get unasked. */
+	if (!s->options.on_demand || s->ctrs || s->launches || s->conns || sup_policy_any_match(s)) {
 		s->idle_since = 0;
 		return;
 	}

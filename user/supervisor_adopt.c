@@ -33,6 +33,8 @@
 
 void adoption_free(struct adoption *a)
 {
+	if (a)
+		control_strv_free(a->annotations);
 	free(a);
 }
 
@@ -247,8 +249,8 @@ static int adopt_identify(struct supervisor *s, struct ctr *c, const struct ward
 }
 
 static int adopt_start(struct supervisor *s, struct conn *conn, const char *name,
-		       struct sup_policy_ref *policy, size_t count, struct adoption *a,
-		       struct warder_error *e)
+		       struct sup_policy_ref *policy, size_t count, int unasked,
+		       struct adoption *a, struct warder_error *e)
 {
 	cleanup(members_done) struct members list = { .m = NULL };
 	const struct warder_member *first;
@@ -278,10 +280,11 @@ static int adopt_start(struct supervisor *s, struct conn *conn, const char *name
 	c->foreign = 1;
 	a->what.cid = c->cid;
 	a->what.slot = c->slot;
-	err = sup_policy_hold(s, policy, count, &c->policy, e);
-	c->policy_held = !err;
+	err = sup_policy_choose(s, c, a->annotations, unasked, policy, count, e);
 	if (!err)
 		err = adopt_identify(s, c, first, &filtered, e);
+	if (!err)
+		c->spec->annotations = take_ptr(a->annotations);
 	if (err)
 		adoption_free(a);
 	else
@@ -301,7 +304,7 @@ void handle_adopt(struct supervisor *s, struct conn *c, struct json_object *o,
 	struct warder_error e = { "" };
 	const char *name = NULL;
 	size_t count = 0;
-	int image = 0, cgroup = 0, err = 0;
+	int image = 0, cgroup = 0, unasked = 0, err = 0;
 	int64_t pid = 0;
 	pid_t caller;
 	uid_t uid;
@@ -313,6 +316,9 @@ void handle_adopt(struct supervisor *s, struct conn *c, struct json_object *o,
 	else if (control_get_string(o, "name", &name, &e) != 1 ||
 		 control_get_i64(o, "pid", 1, INT32_MAX, &pid, &e) < 0 ||
 		 control_get_bool(o, "cgroup", &cgroup, &e) < 0 ||
+		 control_get_bool(o, "unasked", &unasked, &e) < 0 ||
+		 control_get_strv(o, "annotations", POLICY_ANNOTATIONS_MAX, &a->annotations, &e) < 0 ||
+		 annotations_check((const char *const *)a->annotations, &e) ||
 		 request_policies(o, fds, policy, &count, &image, &e) ||
 		 control_peer(c->src.fd, &uid, &caller))
 		err = -EINVAL;
@@ -326,7 +332,7 @@ void handle_adopt(struct supervisor *s, struct conn *c, struct json_object *o,
 			     : request_pid((pid_t)pid, a, &e);
 	}
 	if (!err)
-		err = adopt_start(s, c, name, policy, count, take_ptr(a), &e);
+		err = adopt_start(s, c, name, policy, count, unasked, take_ptr(a), &e);
 	else
 		sup_policy_refs_free(s, policy, WARDER_LAYERS_MAX);
 	adoption_free(a);

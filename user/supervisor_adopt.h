@@ -20,6 +20,7 @@ int members_list(struct supervisor *s, uint64_t cid, struct members *ret);
 struct adoption {
 	struct warder_adopt what;
 	char text[PATH_MAX + 16]; /* for sentences: "the tree of process 7", "cgroup /x" */
+	char **annotations; /* owned; NULL: none */
 	int filters; /* 1: what the first process's filters refuse is known; -errno: it is not */
 	char refused[WARDER_ERROR_SIZE]; /* names of system calls, separated by spaces */
 };

@@ -166,6 +166,7 @@ int ctr_save(struct supervisor *s, struct ctr *c, struct warder_error *reterr)
 	control_put_int(o, "created", c->created);
 	control_put_string(o, "policy", sup_policy_name(s, c->policy));
 	control_put_string(o, "digest", s->policy[c->policy].image->digest);
+	control_put_string(o, "policy_by", sup_policy_by_name(c->policy_by));
 	if (c->has_rings) {
 		control_put_int(o, "session_ring", c->rings.session);
 		control_put_int(o, "container_ring", c->rings.container);
@@ -433,7 +434,7 @@ static void ctr_adopt_state(struct supervisor *s, struct ctr *c)
 	cleanup_json struct json_object *o = NULL;
 	struct json_object *spec = NULL;
 	struct warder_error e = { "" };
-	const char *digest = NULL;
+	const char *digest = NULL, *by = NULL;
 	uint64_t base = 0, filter = 0;
 	int notify = 0;
 	char **mounts = NULL;
@@ -443,6 +444,8 @@ static void ctr_adopt_state(struct supervisor *s, struct ctr *c)
 		return;
 	}
 	control_get_string(o, "digest", &digest, NULL);
+	control_get_string(o, "policy_by", &by, NULL);
+	c->policy_by = sup_policy_by_from_name(by);
 	control_get_u64(o, "uid_base", UINT32_MAX, &base, NULL);
 	control_get_i64(o, "created", 0, INT64_MAX, &c->created, NULL);
 	control_get_strv(o, "mounts", CONTAINER_MOUNTS_MAX, &mounts, NULL);

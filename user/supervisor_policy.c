@@ -378,7 +378,7 @@ int sup_policy_load(struct supervisor *s, struct sup_image *image, uint32_t *ret
 	if (!err)
 		err = sup_load_put(s, l, reterr);
 	if (!err) {
-		s->policy[slot].kept = 1;
+		sup_policy_keep(s, (uint32_t)slot, 1);
 		*ret_slot = (uint32_t)slot;
 		sup_load_follow(s, l);
 	}
@@ -594,12 +594,13 @@ void sup_policy_adopt(struct supervisor *s)
 	for (int stacks = 0; s->loader && stacks < 2; stacks++)
 		for (uint32_t i = 0; i < WARDER_POLICIES_MAX; i++)
 			sup_policy_adopt_slot(s, i, stacks);
+	sup_policy_keep_read(s);
 }
 
 void sup_policy_sweep(struct supervisor *s)
 {
 	for (uint32_t i = 0; i < WARDER_POLICIES_MAX; i++) {
-		if (s->policy[i].image && s->policy[i].layers && !s->policy[i].users)
+		if (s->policy[i].image && !s->policy[i].kept && !s->policy[i].users)
 			sup_policy_drop(s, i);
 	}
 }

@@ -70,6 +70,9 @@ struct sup_policy_ref {
 	struct sup_image *image; /* owned */
 };
 
+/* Why a container has its policy. */
+enum sup_policy_by { SUP_POLICY_ASKED = 0, SUP_POLICY_MATCH, SUP_POLICY_DEFAULT };
+
 enum ctr_state { CTR_STARTING, CTR_RUNNING, CTR_DYING };
 
 struct ctr {
@@ -102,6 +105,7 @@ struct ctr {
 	uint32_t userns, mntns, pidns; /* inode numbers */
 	uint32_t policy; /* slot */
 	int policy_held;
+	enum sup_policy_by policy_by;
 	char digest_found[65]; /* adopted: what the state file said, if it differs */
 	struct keyring_rings rings;
 	int has_rings;
@@ -345,10 +349,10 @@ void handle_keyring_revoke(struct supervisor *s, struct conn *c, struct json_obj
 			   struct control_fds *fds);
 
 /* supervisor_start.c */
-/* Takes the specification and the images of `policy[count]`, of which all must allow. */
+/* Takes the specification and the images of `policy[count]`, see sup_policy_choose(). */
 int start_container(struct supervisor *s, struct conn *c, struct container_spec *spec,
-		    struct sup_policy_ref *policy, size_t count, const int stdio[3], int detach,
-		    struct warder_error *reterr);
+		    struct sup_policy_ref *policy, size_t count, int unasked, const int stdio[3],
+		    int detach, struct warder_error *reterr);
 int start_enter(struct supervisor *s, struct conn *c, struct ctr *ctr,
 		struct container_spec *spec, const int stdio[3], struct warder_error *reterr);
 void start_tick(struct supervisor *s, uint64_t now);
@@ -452,6 +456,21 @@ void ctr_socket_remake(struct supervisor *s, struct ctr *c);
 void ctr_socket_cancel(struct supervisor *s, struct ctr *c);
 void ctr_socket_tick(struct supervisor *s, struct ctr *c, uint64_t now);
 
+/* supervisor_match.c */
+/* The policies of a new container: those that were asked for or, `unasked`, the loaded ones that match
+ * it; if none does, those of policy[]. Takes the images of policy[count], also when it fails. */
+int sup_policy_choose(struct supervisor *s, struct ctr *c, char *const *annotations, int unasked,
+		      struct sup_policy_ref *policy, size_t count, struct warder_error *reterr);
+const char *sup_policy_by_name(enum sup_policy_by by); /* "asked", "match", "default" */
+enum sup_policy_by sup_policy_by_from_name(const char *name);
+/* Somebody loaded it, or took that back; the next supervisor knows, too. */
+void sup_policy_keep(struct supervisor *s, uint32_t slot, int kept);
+void sup_policy_keep_read(struct supervisor *s);
+/* Could a container that asks for nothing get one of the loaded policies? */
+int sup_policy_any_match(struct supervisor *s);
+void handle_policy_match(struct supervisor *s, struct conn *c, struct json_object *o,
+			 struct control_fds *fds);
+
 /* supervisor_policy.c */
 /* Reads the image that begins at *at and moves *at behind it. */
 int sup_policy_read(int fd, int64_t *at, struct sup_image **ret, struct warder_error *reterr);
@@ -466,7 +485,7 @@ void sup_policy_release(struct supervisor *s, uint32_t slot);
 void sup_policy_refs_free(struct supervisor *s, struct sup_policy_ref *policy, size_t count);
 /* Is the policy in slot `member` one of the stack's? Its place from 1; 0: no, or no stack. */
 int sup_stack_has(const struct sup_policy *p, uint32_t member);
-/* Stacks of before a restart that no container has any more. */
+/* What of before a restart no container has any more, and nobody has loaded. */
 void sup_policy_sweep(struct supervisor *s);
 /* "web", of a stack "web+strict". */
 const char *sup_policy_name(struct supervisor *s, uint32_t slot);

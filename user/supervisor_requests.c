@@ -127,7 +127,7 @@ static void handle_run(struct supervisor *s, struct conn *c, struct json_object 
 	cleanup(container_spec_free_p) struct container_spec *spec = NULL;
 	struct json_object *so = NULL;
 	struct warder_error e = { "" };
-	int detach = 0, image = 0, stdio[3];
+	int detach = 0, image = 0, unasked = 0, stdio[3];
 	size_t count = 0;
 
 	if (!json_object_object_get_ex(o, "spec", &so) ||
@@ -136,6 +136,7 @@ static void handle_run(struct supervisor *s, struct conn *c, struct json_object 
 		return;
 	}
 	if (control_get_bool(o, "detach", &detach, &e) < 0 ||
+	    control_get_bool(o, "unasked", &unasked, &e) < 0 ||
 	    request_policies(o, fds, policy, &count, &image, &e) ||
 	    request_stdio(o, fds, image ? 1 : 0, stdio, &e) ||
 	    container_spec_from_json(so, &spec, &e)) {
@@ -143,7 +144,7 @@ static void handle_run(struct supervisor *s, struct conn *c, struct json_object 
 		reply_error(s, c, &e);
 		return;
 	}
-	if (start_container(s, c, take_ptr(spec), policy, count, stdio, detach, &e))
+	if (start_container(s, c, take_ptr(spec), policy, count, unasked, stdio, detach, &e))
 		reply_error(s, c, &e);
 }
 
@@ -304,6 +305,7 @@ struct json_object *ctr_to_json(struct supervisor *s, struct ctr *c, int all)
 	control_put_string(o, "policy", img ? sup_policy_name(s, c->policy) : NULL);
 	control_put_string(o, "mode",
 			   img ? sup_policy_mode(s, c->policy, mode, sizeof(mode)) : NULL);
+	control_put_string(o, "policy_by", sup_policy_by_name(c->policy_by));
 	if (c->spec)
 		json_object_object_add(o, "command", control_strv_to_json(c->spec->argv));
 	if (!all)
@@ -484,6 +486,8 @@ static struct json_object *policy_to_json(const struct sup_policy *p, int slot)
 	control_put_int(o, "slot", slot);
 	control_put_string(o, "digest", p->image->digest);
 	control_put_string(o, "mode", mode_name(h->mode));
+	control_put_bool(o, "loaded", p->kept);
+	json_object_object_add(o, "match", image_match_json(&p->image->img));
 	control_put_bool(o, "selectable", (h->settings & WARDER_SETTING_SELECTABLE) != 0);
 	control_put_int(o, "rules", h->rule.count);
 	control_put_int(o, "bytes", h->length);
@@ -536,7 +540,7 @@ static void handle_policy_unload(struct supervisor *s, struct conn *c, struct js
 		return;
 	}
 	/* As when the last container of one that nobody loaded leaves. */
-	s->policy[slot].kept = 0;
+	sup_policy_keep(s, (uint32_t)slot, 0);
 	s->policy[slot].users = 1;
 	sup_policy_release(s, (uint32_t)slot);
 	conn_reply(s, c, reply_new(), -1);
@@ -697,9 +701,11 @@ static const struct request {
 	size_t fds; /* at most */
 	const char *const keys[10];
 } requests[] = {
-	{ "run", handle_run, 0, 1, 4, { "request", "spec", "policy", "policies", "image", "stdio", "detach", NULL } },
+	{ "run", handle_run, 0, 1, 4,
+	  { "request", "spec", "policy", "policies", "image", "stdio", "detach",
+	  "unasked", NULL } },
 	{ "adopt", handle_adopt, 0, 1, 2,
-	  { "request", "name", "policy", "policies", "image", "pid", "cgroup", NULL } },
+	  { "request", "name", "policy", "policies", "image", "pid", "cgroup", "unasked", "annotations", NULL } },
 	{ "release", handle_release, 0, 1, 0, { "request", "name", NULL } },
 	{ "enter", handle_enter, 0, 1, 3, { "request", "name", "argv", "tty", "stdio", NULL } },
 	{ "kill", handle_kill, 0, 0, 0, { "request", "name", "signal", "all", NULL } },
@@ -710,6 +716,7 @@ static const struct request {
 	{ "policy-load", handle_policy_load, 0, 0, 1, { "request", NULL } },
 	{ "policy-unload", handle_policy_unload, 0, 0, 0, { "request", "name", NULL } },
 	{ "policy-list", handle_policy_list, 1, 0, 0, { "request", NULL } },
+	{ "policy-match", handle_policy_match, 1, 0, 0, { "request", "name", "annotations", NULL } },
 	{ "policy-show", handle_policy_show, 1, 0, 0, { "request", "name", NULL } },
 	{ "keyring-show", handle_keyring_show, 0, 0, 0, { "request", "name", NULL } },
 	{ "keyring-add", handle_keyring_add, 0, 0, 1,

@@ -151,8 +151,8 @@ static int launch_needs_filter(struct supervisor *s, const struct ctr *c)
 }
 
 int start_container(struct supervisor *s, struct conn *conn, struct container_spec *spec,
-		    struct sup_policy_ref *policy, size_t count, const int stdio[3], int detach,
-		    struct warder_error *reterr)
+		    struct sup_policy_ref *policy, size_t count, int unasked, const int stdio[3],
+		    int detach, struct warder_error *reterr)
 {
 	struct cgroup_limits limits = {
 		.pids_max = spec->pids_limit > 0 ? (uint64_t)spec->pids_limit :
@@ -176,10 +176,9 @@ int start_container(struct supervisor *s, struct conn *conn, struct container_sp
 		return -EBUSY;
 	}
 	c->spec = spec;
-	err = sup_policy_hold(s, policy, count, &c->policy, reterr);
+	err = sup_policy_choose(s, c, spec->annotations, unasked, policy, count, reterr);
 	if (err)
 		goto undo;
-	c->policy_held = 1;
 	if (spec->userns)
 		c->uid_base = container_uid_base("/etc/subuid", c->cid);
 	snprintf(id, sizeof(id), "%llu", (unsigned long long)c->cid);

@@ -38,7 +38,6 @@ static const struct policy_error errors[] = {
 	{P "modes: audit\n", 2, 1, "unknown key \"modes\""},
 	{P "selectable: yes\n", 2, 13, "true or false"},
 	{P "selectable: 'true'\n", 2, 13, "true or false without quotes"},
-	{P "match: {name: 'web-*'}\n", 2, 8, "match: not enforced by this version"},
 	{P "x: &a [1]\n", 2, 1, "unknown key"},
 	{P "file: !!seq []\n", 2, 7, "tags"},
 	{P "<<: {a: b}\n", 2, 1, "merge keys"},
