@@ -471,6 +471,16 @@ int sup_policy_any_match(struct supervisor *s);
 void handle_policy_match(struct supervisor *s, struct conn *c, struct json_object *o,
 			 struct control_fds *fds);
 
+/* supervisor_policy_requests.c */
+void handle_policy_load(struct supervisor *s, struct conn *c, struct json_object *o,
+			struct control_fds *fds);
+void handle_policy_unload(struct supervisor *s, struct conn *c, struct json_object *o,
+			  struct control_fds *fds);
+void handle_policy_list(struct supervisor *s, struct conn *c, struct json_object *o,
+			struct control_fds *fds);
+void handle_policy_show(struct supervisor *s, struct conn *c, struct json_object *o,
+			struct control_fds *fds);
+
 /* supervisor_policy.c */
 /* Reads the image that begins at *at and moves *at behind it. */
 int sup_policy_read(int fd, int64_t *at, struct sup_image **ret, struct warder_error *reterr);
