@@ -237,7 +237,7 @@ $(BUILD)/bench/drive: tests/bench/drive.c $(KHELP_OBJ) $(SKELETON) $(BUILD)/libw
 check-style: ## SPDX lines, includes' directions, file lengths
 	$(Q)tests/check-style
 
-check-docs: all ## every command in the README and the man pages runs
+check-docs: all $(BUILD)/examples/handler_c ## every command in the README and the man pages runs
 	$(Q)tests/run docs
 
 demo: deps ## see it work (two minutes)
