@@ -415,20 +415,27 @@ static void diff_keyring(struct diff *d)
 		     joins[h[1]->layer[0].keys_join % WARDER_JOIN__MAX]);
 }
 
+struct match_walk {
+	const struct diff *d;
+	bool differs;
+};
+
 static int match_visit(struct product *p, __u32 old_state, __u32 new_state, void *arg)
 {
-	struct diff *d = arg;
+	struct match_walk *w = arg;
+	const struct diff *d = w->d;
 	const __u32 offset = (__u32)offsetof(struct warder_accept, set);
 
 	(void)p;
-	d->evaluations += image_u64(d->img[0], warder_accept_at(d->img[0], old_state) + offset) !=
-			  image_u64(d->img[1], warder_accept_at(d->img[1], new_state) + offset);
+	w->differs |= image_u64(d->img[0], warder_accept_at(d->img[0], old_state) + offset) !=
+		      image_u64(d->img[1], warder_accept_at(d->img[1], new_state) + offset);
 	return 0;
 }
 
 /* Whom it is for: by what the patterns match, which variables are part of. */
 static void diff_match(struct diff *d)
 {
+	struct match_walk w = { .d = d };
 	char words[2][1024];
 	__u32 start[2];
 	int err;
@@ -445,12 +452,10 @@ static void diff_match(struct diff *d)
 		diff_setting(d, "match", words[0], words[1]);
 		return;
 	}
-	d->evaluations = 0;
-	err = product_walk(d->img[0], d->img[1], start[0], start[1], false, match_visit, d,
+	err = product_walk(d->img[0], d->img[1], start[0], start[1], false, match_visit, &w,
 			   &d->out->incomplete);
-	if (d->evaluations)
+	if (w.differs)
 		diff_setting(d, "match", words[0], "the same text with other variables");
-	d->evaluations = 0;
 	if (err)
 		d->err = err;
 }

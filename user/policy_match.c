@@ -140,8 +140,8 @@ static const char *annotation_value(const char *const *annotations, const char *
 
 int image_matches(const struct warder_image *img, const char *name, const char *const *annotations)
 {
-	cleanup_free struct warder_text *text = calloc(1, sizeof(*text));
-	bool all = text && img->h.layers == 1 && img->h.match.count;
+	struct warder_text text = { 0 };
+	bool all = img->h.layers == 1 && img->h.match.count;
 
 	for (__u32 i = 0; all && i < img->h.match.count; i++) {
 		const struct warder_match *m = match_at(img, i);
@@ -152,8 +152,8 @@ int image_matches(const struct warder_image *img, const char *name, const char *
 		all = len < WARDER_PATH_MAX;
 		if (!all)
 			break;
-		memcpy(text->b, value, len);
-		all = state_has(img, warder_walk(img, text, match_start(img), 0, (__u32)len), i);
+		memcpy(text.b, value, len);
+		all = state_has(img, warder_walk(img, &text, match_start(img), 0, (__u32)len), i);
 	}
 	return all;
 }
@@ -238,16 +238,18 @@ struct states {
 
 /* One byte further from each of from[]; `seen` is a bit for each state that was there before. 1: one
  * of them accepts. */
-static int names_step(const struct warder_image *img, struct warder_text *text, __u64 *seen,
-		      const struct states *from, size_t bytes, struct states *to)
+static int names_step(const struct warder_image *img, __u64 *seen, const struct states *from,
+		      size_t bytes, struct states *to)
 {
+	struct warder_text text = { 0 };
+
 	to->count = 0;
 	for (size_t i = 0; i < from->count; i++)
 		for (size_t b = 0; b < bytes; b++) {
 			__u32 s;
 
-			text->b[0] = NAME_BYTES[b];
-			s = warder_walk(img, text, from->state[i], 0, 1);
+			text.b[0] = NAME_BYTES[b];
+			s = warder_walk(img, &text, from->state[i], 0, 1);
 			if (s == WARDER_STATE_DEAD || (seen[s >> 6] >> (s & 63) & 1))
 				continue;
 			if (state_has(img, s, 0))
@@ -262,7 +264,6 @@ static int names_step(const struct warder_image *img, struct warder_text *text, 
 
 int check_match(const struct policy *p, const struct warder_image *img, struct policy_diags *diags)
 {
-	cleanup_free struct warder_text *text = calloc(1, sizeof(*text));
 	cleanup_free __u64 *seen = calloc(WARDER_STATE(img->h.node.count, 0) / 64 + 1, sizeof(*seen));
 	struct states side[2] = { { .state = NULL } };
 	const struct policy_match *m = &p->match[0];
@@ -271,12 +272,12 @@ int check_match(const struct policy *p, const struct warder_image *img, struct p
 
 	if (!p->matches || m->key)
 		return 0;
-	if (!text || !seen || vector_grow(&side[0].state, 0, &side[0].cap, sizeof(__u32)))
+	if (!seen || vector_grow(&side[0].state, 0, &side[0].cap, sizeof(__u32)))
 		found = -ENOMEM;
 	if (!found)
 		side[0].state[side[0].count++] = match_start(img);
 	for (size_t len = 1; !found && len < WARDER_NAME_SIZE && side[(len - 1) & 1].count; len++)
-		found = names_step(img, text, seen, &side[(len - 1) & 1],
+		found = names_step(img, seen, &side[(len - 1) & 1],
 				   len == 1 ? NAME_BYTES_FIRST : strlen(NAME_BYTES), &side[len & 1]);
 	free(side[0].state);
 	free(side[1].state);

@@ -30,16 +30,27 @@ static int name_compare(const void *a, const void *b)
 	return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-/* Names of the loaded policies for which `want` holds, sorted; those of slots, so borrowed. */
-static size_t loaded_names(struct supervisor *s, int (*want)(const struct warder_image *, void *),
-			   void *arg, const char *ret[WARDER_POLICIES_MAX])
+static int is_loaded(const struct sup_policy *p)
+{
+	return p->image && p->kept && !p->layers;
+}
+
+struct who {
+	const char *name;
+	const char *const *annotations;
+};
+
+/* Names of the loaded policies that match `who`, NULL: of all; sorted; those of slots, so borrowed. */
+static size_t loaded_names(struct supervisor *s, const struct who *who,
+			   const char *ret[WARDER_POLICIES_MAX])
 {
 	size_t count = 0;
 
 	for (int i = 0; i < WARDER_POLICIES_MAX; i++) {
 		const struct sup_policy *p = &s->policy[i];
 
-		if (p->image && p->kept && !p->layers && (!want || want(&p->image->img, arg)))
+		if (is_loaded(p) &&
+		    (!who || image_matches(&p->image->img, who->name, who->annotations)))
 			ret[count++] = p->name;
 	}
 	qsort(ret, count, sizeof(*ret), name_compare);
@@ -57,7 +68,7 @@ void sup_policy_keep(struct supervisor *s, uint32_t slot, int kept)
 	s->policy[slot].kept = kept;
 	if (!s->state_dir[0])
 		return;
-	count = loaded_names(s, NULL, NULL, name);
+	count = loaded_names(s, NULL, name);
 	err = state_save_loaded(s->state_dir, name, count);
 	if (err)
 		log_error("the next supervisor will not know which policies are loaded: %s",
@@ -85,29 +96,12 @@ void sup_policy_keep_read(struct supervisor *s)
 
 /* --------------------------------------------------------------------- matching */
 
-struct who {
-	const char *name;
-	char *const *annotations;
-};
-
-static int want_matching(const struct warder_image *img, void *arg)
+int sup_policy_any_match(const struct supervisor *s)
 {
-	const struct who *w = arg;
-
-	return image_matches(img, w->name, (const char *const *)w->annotations);
-}
-
-static int want_any(const struct warder_image *img, void *arg)
-{
-	(void)arg;
-	return img->h.match.count != 0;
-}
-
-int sup_policy_any_match(struct supervisor *s)
-{
-	const char *name[WARDER_POLICIES_MAX];
-
-	return loaded_names(s, want_any, NULL, name) != 0;
+	for (int i = 0; i < WARDER_POLICIES_MAX; i++)
+		if (is_loaded(&s->policy[i]) && s->policy[i].image->img.h.match.count)
+			return 1;
+	return 0;
 }
 
 /* "a, b, c" */
@@ -124,7 +118,7 @@ static void join_names(const char *const *name, size_t count, char *buf, size_t 
 static int match_names(struct supervisor *s, const struct who *who,
 		       const char *ret[WARDER_POLICIES_MAX], struct warder_error *reterr)
 {
-	size_t count = loaded_names(s, want_matching, (void *)(uintptr_t)who, ret);
+	size_t count = loaded_names(s, who, ret);
 	char list[384];
 
 	if (count <= WARDER_LAYERS_MAX)
@@ -139,7 +133,7 @@ static int match_names(struct supervisor *s, const struct who *who,
 int sup_policy_choose(struct supervisor *s, struct ctr *c, char *const *annotations, int unasked,
 		      struct sup_policy_ref *policy, size_t count, struct warder_error *reterr)
 {
-	const struct who who = { c->name, annotations };
+	const struct who who = { c->name, (const char *const *)annotations };
 	const char *name[WARDER_POLICIES_MAX];
 	struct warder_error e = { "" };
 	int matching = unasked ? match_names(s, &who, name, reterr) : 0, err;
@@ -170,8 +164,8 @@ void handle_policy_match(struct supervisor *s, struct conn *c, struct json_objec
 {
 	const char *name[WARDER_POLICIES_MAX], *container = NULL;
 	char **annotations = NULL;
+	struct json_object *r, *list;
 	struct warder_error e = { "" };
-	struct who who;
 	int count = -EINVAL;
 
 	(void)fds;
@@ -179,19 +173,19 @@ void handle_policy_match(struct supervisor *s, struct conn *c, struct json_objec
 	    control_get_strv(o, "annotations", POLICY_ANNOTATIONS_MAX, &annotations, &e) >= 0 &&
 	    !container_check_name(container, &e) &&
 	    !annotations_check((const char *const *)annotations, &e)) {
-		who = (struct who){ container, annotations };
+		const struct who who = { container, (const char *const *)annotations };
+
 		count = match_names(s, &who, name, &e);
 	}
-	if (count >= 0) {
-		struct json_object *r = reply_new(), *list = json_object_new_array();
-
-		for (int i = 0; i < count; i++)
-			json_object_array_add(list, json_object_new_string(name[i]));
-		json_object_object_add(r, "policies", list);
-		control_strv_free(annotations);
-		conn_reply(s, c, r, -1);
+	control_strv_free(annotations);
+	if (count < 0) {
+		reply_error(s, c, &e);
 		return;
 	}
-	control_strv_free(annotations);
-	reply_error(s, c, &e);
+	r = reply_new();
+	list = json_object_new_array();
+	for (int i = 0; i < count; i++)
+		json_object_array_add(list, json_object_new_string(name[i]));
+	json_object_object_add(r, "policies", list);
+	conn_reply(s, c, r, -1);
 }

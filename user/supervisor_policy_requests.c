@@ -9,7 +9,7 @@
 #include "supervisor_private.h"
 
 void handle_policy_load(struct supervisor *s, struct conn *c, struct json_object *o,
-		struct control_fds *fds)
+			struct control_fds *fds)
 {
 	struct sup_image *image = NULL;
 	struct warder_error e = { "" };
@@ -61,7 +61,7 @@ static struct json_object *policy_to_json(const struct sup_policy *p, int slot)
 }
 
 void handle_policy_list(struct supervisor *s, struct conn *c, struct json_object *o,
-		struct control_fds *fds)
+			struct control_fds *fds)
 {
 	struct json_object *r = reply_new(), *list = json_object_new_array();
 
@@ -90,7 +90,7 @@ static int request_policy(struct supervisor *s, struct json_object *o, const cha
 }
 
 void handle_policy_unload(struct supervisor *s, struct conn *c, struct json_object *o,
-		struct control_fds *fds)
+			  struct control_fds *fds)
 {
 	struct warder_error e = { "" };
 	const char *name = NULL;
@@ -113,7 +113,7 @@ void handle_policy_unload(struct supervisor *s, struct conn *c, struct json_obje
 
 /* The digest is of what the kernel holds now, beside that of what was loaded. */
 void handle_policy_show(struct supervisor *s, struct conn *c, struct json_object *o,
-		struct control_fds *fds)
+			struct control_fds *fds)
 {
 	cleanup_free struct warder_image *img = NULL;
 	struct warder_image *stacks[WARDER_POLICIES_MAX] = { NULL };

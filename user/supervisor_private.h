@@ -467,7 +467,7 @@ enum sup_policy_by sup_policy_by_from_name(const char *name);
 void sup_policy_keep(struct supervisor *s, uint32_t slot, int kept);
 void sup_policy_keep_read(struct supervisor *s);
 /* Could a container that asks for nothing get one of the loaded policies? */
-int sup_policy_any_match(struct supervisor *s);
+int sup_policy_any_match(const struct supervisor *s);
 void handle_policy_match(struct supervisor *s, struct conn *c, struct json_object *o,
 			 struct control_fds *fds);
 

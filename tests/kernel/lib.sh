@@ -102,6 +102,13 @@ nothing_left() {
 	[ -z "$out" ]
 	ok $? "$1"
 }
+# no_container_left TITLE: neither a cgroup of one, nor what a next supervisor must know of one
+no_container_left() {
+	out=$(ls -d /sys/fs/cgroup/warder/*/ 2>/dev/null
+		ls /run/warder/containers | grep -v -e '^exited.json$' -e '^policies.json$')
+	[ -z "$out" ]
+	ok $? "$1"
+}
 # daemon_kill: with -9. Its programs stay, for the next one to find.
 daemon_kill() {
 	kill -9 "$daemon"

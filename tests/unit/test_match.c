@@ -7,7 +7,7 @@
 
 #include "policy_fixture.h"
 #include "policy_tools.h"
-#include "supervisor_private.h"
+#include "supervisor_fixture.h"
 #include "warder_decide.h"
 
 #define LONG16 "aaaaaaaaaaaaaaaa"
@@ -280,18 +280,6 @@ static int teardown(void **state)
 	sup_policy_free_all(&s);
 	pthread_mutex_destroy(&s.lock);
 	return 0;
-}
-
-static struct sup_image *image_of(const char *text)
-{
-	cleanup_free struct warder_image *img = good(text);
-	struct sup_image *image = calloc(1, sizeof(*image));
-
-	assert_non_null(image);
-	memcpy(&image->img, img, sizeof(*img));
-	image_digest(img, image->digest);
-	image->refs = 1;
-	return image;
 }
 
 static uint32_t load(const char *text)
