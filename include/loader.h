@@ -144,18 +144,50 @@ enum loader_map {
 };
 int loader_map_fd(struct loader *l, enum loader_map which);
 
-/* What this kernel gives no place to enforce; for doctor and for checks of policies. Fills at most
- * `size` entries, LOADER_GAPS_MAX are enough; returns how many, or a negative errno. */
+/* What a kernel gives no place to enforce; for doctor and for checks of policies. `btf` is a file with
+ * its type information, NULL: the running one's. Fills at most `size` entries, LOADER_GAPS_MAX are
+ * enough; returns how many, or a negative errno. */
 #define LOADER_GAPS_MAX 16
 struct loader_gap {
 	__u32 class_;     /* enum warder_class */
 	__u32 serious;    /* 1: rules of that kind do nothing; 0: a limit that is worth knowing */
+	__u64 bits;       /* the switches of the class that it is about; 0: the class is none of switches */
 	const char *text; /* static */
 };
-int loader_gaps(struct loader_gap *ret, size_t size);
+int loader_gaps(const char *btf, struct loader_gap *ret, size_t size);
 
-/* What the running kernel lacks for keyring.signed_exec, as words for a sentence; NULL: nothing. */
-const char *loader_signed_missing(void);
+/* Does the policy refuse or report anything that the gap is about? */
+int loader_gap_matters(const struct loader_gap *gap, const struct warder_image *img);
+
+/* What a kernel lacks for keyring.signed_exec, as words for a sentence; NULL: nothing. Of the running
+ * one (`btf` NULL) the command line is looked at, too. */
+const char *loader_signed_missing(const char *btf);
+
+/* Calls fn for each program that the policy needs and a kernel has no place for; `vital`: it is
+ * refused there. 0, or -errno if the type information cannot be read. */
+int loader_each_absent(const char *btf, const struct warder_image *img,
+		       void (*fn)(const char *program, __u32 class_, int vital, void *arg), void *arg);
+
+/* What judges a system call under a policy. */
+enum loader_seen {
+	LOADER_SEEN_JUDGED = 0, /* a program that is attached for the policy, or a capability */
+	LOADER_SEEN_UNUSED,     /* only programs that no rule of the policy needs */
+	/* Nothing, and no capability: */
+	LOADER_SEEN_OPENED,
+	LOADER_SEEN_NAMES,
+	LOADER_SEEN_OTHERS,
+	LOADER_SEEN_KERNEL,
+	LOADER_SEEN_OWN,
+	LOADER_SEEN_GONE,
+	LOADER_SEEN__MAX,
+};
+/* Each system call once; non-zero from fn ends it, and is returned. */
+int loader_each_syscall(const struct warder_image *img,
+			int (*fn)(const char *call, enum loader_seen group, void *arg), void *arg);
+const char *loader_seen_name(enum loader_seen group); /* "names" */
+const char *loader_seen_text(enum loader_seen group);
+/* Is every program there that the table of system calls names? */
+int loader_syscalls_are_known(void);
 
 /* Marks a listening socket of ours as reachable from that container in spite of the baseline. */
 int loader_open_socket_to(struct loader *l, int sock_fd, __u64 cid);

@@ -195,6 +195,35 @@ int policy_diff(const struct warder_image *old, const struct warder_image *new_,
 void policy_diff_done(struct policy_diff *d);
 const char *diff_kind_name(enum diff_kind kind);
 
+/* -------------------------------------------------------------------- left */
+
+/* What a policy does not restrict, by the engine's own answers. */
+enum left_kind {
+	LEFT_MODE = 0, /* the mode refuses nothing; `what`: the mode */
+	LEFT_UNSAFE,   /* a part of the baseline; `what`: its word */
+	LEFT_OPEN,     /* the class default allows it, and no rule denies any of it */
+	LEFT_UNLESS,   /* the same, but for what rules deny */
+	LEFT_RULE,     /* a rule allows it whatever the name */
+};
+
+struct left_item {
+	enum left_kind kind;
+	__u32 class_;
+	const char *profile; /* "" for the top profile */
+	__u32 rule;          /* of LEFT_RULE; 0: several together */
+	char *what;          /* "WORD, WORD" of the class, or "all but" them; "": all of it */
+};
+
+struct policy_left {
+	struct left_item *item;
+	size_t count, cap;
+};
+
+/* Of a profile only what the top one does not leave as well. Not of a stack. 0, -ENOMEM. */
+int policy_left(const struct warder_image *img, struct policy_left *ret);
+void policy_left_done(struct policy_left *l);
+const char *left_kind_name(enum left_kind kind);
+
 /* ------------------------------------------------------------------ events */
 
 /* A recorded request: one line of `warder events --json`. */

@@ -88,7 +88,7 @@ static void doctor_kernel(struct report *r)
 static void doctor_gaps(struct report *r)
 {
 	struct loader_gap gap[LOADER_GAPS_MAX];
-	int count = loader_gaps(gap, ARRAY_SIZE(gap));
+	int count = loader_gaps(NULL, gap, ARRAY_SIZE(gap));
 	char text[512];
 
 	for (int i = 0; i < count; i++) {

@@ -10,10 +10,7 @@
 
 #include "cleanup.h"
 #include "cmd_policy.h"
-#include "loader.h"
-#include "override.h"
 #include "policy_internal.h"
-#include "request_key.h"
 
 #define DIRS_MAX 32
 #define HEAP_TEXT_MIN (256 << 10)
@@ -156,22 +153,9 @@ static void heap_prepare(const char *path)
 	free(p);
 }
 
-/* What it says and this host does not do. */
-static void warn_of_host(const struct policy *p, struct policy_diags *diags)
-{
-	enum request_key_state state = request_key_state();
-
-	if (!p->keys_lazy_file || state == REQUEST_KEY_DIVERTED)
-		return;
-	diag_add(diags, p->keys_lazy_file, p->keys_lazy_line, p->keys_lazy_column, 1,
-		 "keyring.join: lazy: on this host who joins another session keyring loses the container "
-		 "keyring%s, as " REQUEST_KEY " is not warder's; see `warder request-key divert`",
-		 state == REQUEST_KEY_LINE ? ", but for key types that " REQUEST_KEY_LINES " names and "
-					     "upcalls that are left to a queue or the host" : "");
-}
-
 static int compile_path(const char *path, const char *rename, struct warder_image **ret_image,
-			struct policy_diags *diags, __u64 **ret_costs, bool for_host)
+			struct policy_diags *diags, __u64 **ret_costs,
+			void (*also)(const struct policy *p, struct policy_diags *diags))
 {
 	struct dirs dirs cleanup(dirs_done);
 	char found[WARDER_PATH_MAX];
@@ -189,8 +173,8 @@ static int compile_path(const char *path, const char *rename, struct warder_imag
 	}
 	if (!err)
 		err = policy_compile_costs(p, ret_image, diags, ret_costs);
-	if (!err && for_host)
-		warn_of_host(p, diags);
+	if (!err && also)
+		also(p, diags);
 	policy_free(p);
 	return err;
 }
@@ -198,13 +182,20 @@ static int compile_path(const char *path, const char *rename, struct warder_imag
 int policy_compile_path(const char *path, const char *rename, struct warder_image **ret_image,
 			struct policy_diags *diags)
 {
-	return compile_path(path, rename, ret_image, diags, NULL, false);
+	return compile_path(path, rename, ret_image, diags, NULL, NULL);
 }
 
 int policy_compile_path_costs(const char *path, struct warder_image **ret_image,
 			      struct policy_diags *diags, __u64 **ret_costs)
 {
-	return compile_path(path, NULL, ret_image, diags, ret_costs, false);
+	return compile_path(path, NULL, ret_image, diags, ret_costs, NULL);
+}
+
+int policy_compile_path_and(const char *path, struct warder_image **ret_image,
+			    struct policy_diags *diags,
+			    void (*also)(const struct policy *p, struct policy_diags *diags))
+{
+	return compile_path(path, NULL, ret_image, diags, NULL, also);
 }
 
 int policy_compile_buffer(const char *name, const char *text, struct warder_image **ret_image,
@@ -370,89 +361,6 @@ struct json_object *policy_rule_json(const struct warder_image *img, __u32 numbe
 	json_add_string(o, "errno", r->err ? errno_name(r->err) : NULL);
 	json_add_bool(o, "audit", r->audit);
 	return o;
-}
-
-/* ------------------------------------------------------------------- check */
-
-/* What the policy says and this host has not, or this kernel gives no place to enforce. */
-static int check_kernel(const char *path, const struct warder_image *img)
-{
-	const char *missing;
-	struct loader_gap gap[LOADER_GAPS_MAX];
-	struct warder_error e = { "" };
-	bool used[WARDER_CLASS__MAX] = { false };
-	int n;
-
-	if (override_check_programs(img, &e)) {
-		fprintf(stderr, "%s: error: %s\n", path, e.text);
-		return 1;
-	}
-	if (geteuid() || loader_probe(&e))
-		return 0;
-	for (__u32 i = 1; i <= img->h.rule.count; i++)
-		used[image_rule(img, i)->class_ % WARDER_CLASS__MAX] = true;
-	n = loader_gaps(gap, LOADER_GAPS_MAX);
-	for (int i = 0; i < n; i++)
-		if (used[gap[i].class_ % WARDER_CLASS__MAX])
-			fprintf(stderr, "%s: warning: not enforced on this kernel: %s: %s\n", path,
-				class_name(gap[i].class_), gap[i].text);
-	missing = img->h.signed_layers ? loader_signed_missing() : NULL;
-	if (!missing)
-		return 0;
-	if (img->h.layer[0].signed_flags & WARDER_SIGNED_OPTIONAL)
-		fprintf(stderr, "%s: warning: not enforced on this kernel: signed_exec: it has no %s\n",
-			path, missing);
-	else
-		fprintf(stderr, "%s: error: signed_exec cannot be enforced: this kernel has no %s\n",
-			path, missing);
-	return !(img->h.layer[0].signed_flags & WARDER_SIGNED_OPTIONAL);
-}
-
-int cmd_policy_check(int argc, char **argv)
-{
-	static const struct option options[] = { { "json", no_argument, NULL, 'j' },
-						 { "help", no_argument, NULL, 'h' },
-						 { NULL, 0, NULL, 0 } };
-	struct json_object *all;
-	bool json = false;
-	int bad = 0, c;
-
-	optind = 0;
-	while ((c = getopt_long(argc, argv, "h", options, NULL)) != -1) {
-		if (c == 'h')
-			return puts("usage: warder policy check [--json] FILE...\n"
-				    "Errors and warnings with file:line:column; status 1 if there "
-				    "are errors.") < 0;
-		if (c != 'j')
-			return policy_usage_error(EXIT_USAGE, "unknown option");
-		json = true;
-	}
-	if (optind == argc)
-		return policy_usage_error(EXIT_USAGE, "check: which file?");
-	all = json ? json_object_new_array() : NULL;
-	for (int i = optind; i < argc; i++) {
-		cleanup_free struct warder_image *img = NULL;
-		struct policy_diags diags = { 0 };
-		int err = compile_path(argv[i], NULL, &img, &diags, NULL, true);
-
-		bad |= err != 0;
-		for (size_t k = 0; json && k < diags.count; k++)
-			json_object_array_add(all, policy_diag_json(&diags.item[k]));
-		if (!json)
-			policy_diags_print(&diags, stderr);
-		if (err == -ENOMEM)
-			fprintf(stderr, "%s: error: out of memory\n", argv[i]);
-		if (!err && !json)
-			err = check_kernel(argv[i], img);
-		bad |= err != 0;
-		if (!err && !json)
-			printf("%s: ok, policy %s, %u rules\n", argv[i],
-			       image_string(img, img->h.name), img->h.rule.count);
-		policy_diags_done(&diags);
-	}
-	if (json && policy_print_json(all))
-		return EXIT_WARDER;
-	return bad;
 }
 
 /* -------------------------------------------------------------------- entry */

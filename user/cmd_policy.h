@@ -44,6 +44,11 @@ int policy_compile_path(const char *path, const char *rename, struct warder_imag
 int policy_compile_path_costs(const char *path, struct warder_image **ret_image,
 			      struct policy_diags *diags, __u64 **ret_costs);
 
+/* `also` sees what was compiled, and may add to the diagnostics. */
+int policy_compile_path_and(const char *path, struct warder_image **ret_image,
+			    struct policy_diags *diags,
+			    void (*also)(const struct policy *p, struct policy_diags *diags));
+
 /* The same for a text that is called `name`; `diags` may be NULL. */
 int policy_compile_buffer(const char *name, const char *text, struct warder_image **ret_image,
 			  struct policy_diags *diags);

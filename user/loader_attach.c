@@ -13,6 +13,7 @@
 #include "loader_internal.h"
 
 #include <bpf/bpf.h>
+#include <bpf/btf.h>
 #include <dirent.h>
 #include <errno.h>
 #include <stdint.h>
@@ -436,7 +437,7 @@ struct loader_prog *loader_find_program(const struct loader *l, const char *name
 /* Signatures: what is missing can be a function as well as a hook. */
 static int check_signed(const struct warder_image *img, struct warder_error *reterr)
 {
-	const char *missing = loader_signed_missing();
+	const char *missing = loader_signed_missing(NULL);
 	char where[512];
 
 	for (__u32 i = 0; missing && i < WARDER_LAYERS_MAX; i++) {
@@ -480,6 +481,42 @@ int loader_check_image(struct loader *l, const struct warder_image *img,
 				 class_name(table[i].class_), table[i].name + strlen("warder_"));
 	}
 	return 0;
+}
+
+struct absent {
+	const struct warder_image *img;
+	void (*fn)(const char *program, __u32 class_, int vital, void *arg);
+	void *arg;
+};
+
+static void absent_program(const char *name, int required, void *arg)
+{
+	const struct absent *a = arg;
+	__u32 class_ = WARDER_CLASS_NONE;
+	int vital = 0;
+
+	/* What signatures need is told by loader_signed_missing(). */
+	if (!required && !(program_needs(name) & loader_image_needs(a->img) & ~(__u64)NEED_SIGNED))
+		return;
+	for (size_t i = 0; i < ARRAY_SIZE(table); i++)
+		if (!strcmp(table[i].name, name)) {
+			class_ = table[i].class_;
+			vital = table[i].vital;
+		}
+	a->fn(name, class_, vital || required, a->arg);
+}
+
+int loader_each_absent(const char *path, const struct warder_image *img,
+		       void (*fn)(const char *program, __u32 class_, int vital, void *arg), void *arg)
+{
+	struct absent a = { .img = img, .fn = fn, .arg = arg };
+	struct btf *btf;
+	int err = loader_btf_open(path, &btf);
+
+	if (!err)
+		err = loader_pin_each_absent(btf, absent_program, &a);
+	btf__free(btf);
+	return err;
 }
 
 int loader_adopt_hold(struct loader *l, enum loader_adopt_need need, struct warder_error *reterr)

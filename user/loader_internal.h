@@ -7,6 +7,8 @@
 
 #include "loader.h"
 
+struct btf;
+
 /* Maps are pinned under their names, which are these; those from LOADER_MAP_OPTIONAL on may be
  * absent. */
 enum loader_fd {
@@ -102,6 +104,11 @@ int loader_refused(struct warder_error *reterr, int err, const char *what);
 int loader_pin_new(const char *dir, const struct loader_options *options,
 		   struct warder_error *reterr);
 
+/* Calls fn for each of our programs that a kernel with this BTF has no place for; `required`: nothing
+ * is loaded there. 0, -errno. */
+int loader_pin_each_absent(const struct btf *btf,
+			   void (*fn)(const char *program, int required, void *arg), void *arg);
+
 /* Does `dir` hold the pins of this very build? 0, -ENOENT (nothing there), -EBUSY. */
 int loader_pin_check(const char *dir, struct warder_error *reterr);
 
@@ -112,8 +119,9 @@ int loader_pin_remove(const char *dir);
 int loader_pin_prepare(const char *dir, struct warder_error *reterr);
 
 /* loader_signed.c: loader_signed_missing() of a kernel with this BTF; is a program left out then? */
-struct btf;
 const char *loader_signed_missing_in(const struct btf *btf);
+/* loader_gaps.c: of a file, NULL: of the running kernel; btf__free() is the caller's. 0, -errno. */
+int loader_btf_open(const char *path, struct btf **ret);
 int loader_program_checks_signatures(const char *name);
 
 /* loader_calls.c: of the programs of supervised system calls, those that this kernel takes; after

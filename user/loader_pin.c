@@ -203,6 +203,25 @@ static int pin_choose_programs(struct bpf_object *obj, const struct btf *btf,
 	return 0;
 }
 
+int loader_pin_each_absent(const struct btf *btf,
+			   void (*fn)(const char *program, int required, void *arg), void *arg)
+{
+	struct warder_bpf *skel = warder_bpf__open();
+	struct bpf_program *prog;
+	char name[128];
+
+	if (!skel)
+		return -errno;
+	bpf_object__for_each_program(prog, skel->obj) {
+		const char *section = bpf_program__section_name(prog);
+
+		if (!pin_target_exists(btf, section, name, sizeof(name)))
+			fn(bpf_program__name(prog), pin_is_required(section), arg);
+	}
+	warder_bpf__destroy(skel);
+	return 0;
+}
+
 /* Does a lookup fail while the CPU's busy counter is held? Programs of 6.2 and later get a form
  * that does not, and later ones have no such counter. */
 static int pin_lookup_locks(const struct btf *btf)

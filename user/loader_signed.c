@@ -45,13 +45,14 @@ const char *loader_signed_missing_in(const struct btf *btf)
 	return NULL;
 }
 
-const char *loader_signed_missing(void)
+const char *loader_signed_missing(const char *path)
 {
-	struct btf *btf = btf__load_vmlinux_btf();
-	const char *missing = btf ? loader_signed_missing_in(btf) : "BTF that can be read";
+	struct btf *btf;
+	const char *missing = loader_btf_open(path, &btf) ? "BTF that can be read" :
+							    loader_signed_missing_in(btf);
 
 	btf__free(btf);
-	if (!missing && digest_is_another())
+	if (!missing && !path && digest_is_another())
 		missing = "SHA-256 digests (ima_hash= on its command line names others)";
 	return missing;
 }

@@ -27,7 +27,7 @@ static int layer_signers(struct supervisor *s, const struct ctr *c, const struct
 			 : error_set(&e, -ENOSYS, "containers have no keyrings here: %s",
 				     s->keyring_reason);
 	/* A kernel that cannot check does not ask for the ring either. */
-	if (err && (l->signed_flags & WARDER_SIGNED_OPTIONAL) && loader_signed_missing()) {
+	if (err && (l->signed_flags & WARDER_SIGNED_OPTIONAL) && loader_signed_missing(NULL)) {
 		log_warning("container %s: signatures are not checked: %s", c->name, e.text);
 		return 0;
 	}

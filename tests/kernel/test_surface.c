@@ -514,7 +514,7 @@ static void test_event(void **state)
 static void test_gaps(void **state)
 {
 	struct loader_gap gap[LOADER_GAPS_MAX];
-	int count = loader_gaps(gap, ARRAY_SIZE(gap));
+	int count = loader_gaps(NULL, gap, ARRAY_SIZE(gap));
 
 	(void)state;
 	assert_in_range(count, 0, 1);
@@ -522,7 +522,7 @@ static void test_gaps(void **state)
 		assert_int_equal(gap[i].serious, 0);
 		assert_non_null(strstr(gap[i].text, "open_by_handle_at"));
 	}
-	assert_int_equal(loader_gaps(gap, 0), 0);
+	assert_int_equal(loader_gaps(NULL, gap, 0), 0);
 }
 
 static int prepare(void **state)

@@ -126,12 +126,25 @@ static int run(char *out, size_t size, ...)
 
 static void test_check(void **state)
 {
+	char out[4096];
+
 	(void)state;
 	CHECK(0, "ok, policy good", "check", good);
 	CHECK(1, "bad.yaml:3:12: error: file: no access is called \"reed\"", "check", bad);
 	CHECK(1, "bad.yaml:3:24: error", "check", good, bad);
 	CHECK(1, "\"column\":12", "check", "--json", bad);
 	CHECK(0, "[", "check", "--json", good);
+	CHECK(0, "note: not restricted: file all but write, append, truncate; exec; memory", "check", good);
+	CHECK(0, "note: restricted only by rules that deny: file write, append, truncate", "check", good);
+	CHECK(0, "system calls meet no hook", "check", good);
+	CHECK(0, "calls names, what names there are, their attributes, mounts: access ", "check", "--calls", good);
+	CHECK(0, "\"kind\":\"unless\"", "check", "--json", good);
+	CHECK(0, "\"group\":\"kernel\"", "check", "--json", good);
+	CHECK(1, "nothing: error: the kernel's type information", "check", "--btf", empty, good);
+	CHECK(1, "\"severity\":\"error\"", "check", "--json", "--btf", empty, good);
+	CHECK(1, "reed", "check", "--quiet", bad);
+	assert_int_equal(run(out, sizeof(out), "check", "--quiet", good, NULL), 0);
+	assert_string_equal(out, "");
 	CHECK(1, "No such file", "check", "/nonexistent");
 	CHECK(2, "which file", "check");
 	CHECK(2, "unknown option", "check", "--stats", good);
