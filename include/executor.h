@@ -12,6 +12,7 @@
 #ifndef WARDER_EXECUTOR_H
 #define WARDER_EXECUTOR_H
 
+#include <string.h>
 #include <sys/types.h>
 
 #include "log.h"
@@ -78,11 +79,11 @@ struct executor_request {
 	__u32 recursive; /* MAKE of a bind in the container, CLONE: with the mounts below */
 	__u32 cloned;  /* MAKE: 1: what CLONE made comes along, as the last descriptor */
 	__u32 fuse;    /* RESOLVE of a new mount: 1: its source may be an image, which a FUSE program reads */
-	__u32 pad;
+	__u32 view;    /* MAKE of a new proc or sysfs: 1: the container's own, which RESOLVE has found */
 	__u64 cid;     /* MAKE of an image: whose FUSE programs are counted */
 	__u64 notify;  /* GIVE: id of the notification */
 	__u64 mnt_id;
-	char fstype[WARDER_FSTYPE_SIZE];  /* MAKE */
+	char fstype[WARDER_FSTYPE_SIZE];  /* MAKE; RESOLVE of move_mount(2): of what is mounted */
 	char name[EXECUTOR_SOURCE_SIZE];  /* MAKE: what mountinfo shows as source */
 	char text[2 * EXECUTOR_TEXT_SIZE]; /* MAKE, PERFORM: options "k=v", each with a NUL, an empty
 					    * one at the end; or the host path to bind, empty: op's own source */
@@ -93,6 +94,20 @@ struct executor_request {
 };
 /* REVOKE: the old name of what was moved, the second half of `text`. */
 #define executor_request_from(req) ((req)->text + EXECUTOR_TEXT_SIZE)
+
+/* Of a new proc or sysfs: has the container one, that can be shown at another place? */
+enum executor_view {
+	EXECUTOR_VIEW_NONE = 0, /* it is another file system, or nobody has looked */
+	EXECUTOR_VIEW_OWN,
+	EXECUTOR_VIEW_MISSING,  /* there is no whole one at /proc (or /sys) of its mount namespace */
+	EXECUTOR_VIEW_PIDNS,    /* that proc shows another pid namespace than the caller's */
+};
+
+/* A file-system type of which a container is given no new one. */
+static inline int executor_is_view(const char *type)
+{
+	return !strcmp(type, "proc") || !strcmp(type, "sysfs");
+}
 
 /* What a scheduling call asks for, and of whom. */
 struct executor_sched {
@@ -132,10 +147,12 @@ struct executor_reply {
 	__u32 mnt_flags; /* MS_* that it has */
 	__u32 own_fs;   /* 1: no mount of the host's shows the same file system */
 	__u32 covers_kernel; /* 1: it lies on a proc or sysfs, or the source of a bind on such a one */
-	/* RESOLVE of a new mount or a bind; (__u32)-1: cannot be counted */
+	/* RESOLVE of a new mount, a bind or an umount; (__u32)-1: cannot be counted */
 	__u32 mounts; /* in the caller's mount namespace */
-	__u32 below;  /* of these, below the source */
+	__u32 below;  /* of these, below the source (umount: the target) */
 	__u32 loops;  /* of these, on loop devices */
+	__u32 view;   /* enum executor_view */
+	__u32 loose;  /* umount: 1: something below could be taken off by itself. 0 where it does not count */
 	__u32 value_len; /* RESOLVE: bytes of `data` that count */
 	struct executor_sched sched;
 	/* RESOLVE of what a seccomp filter asks about */
@@ -285,6 +302,7 @@ struct operation {
 	char last[EXECUTOR_LAST_SIZE];
 	char name[EXECUTOR_LAST_SIZE];
 	char value[EXECUTOR_VALUE_SIZE];
+	int lazy;   /* umount: 1: with what is mounted below, all of which is locked to its place */
 	int done;   /* 1: performed */
 	/* What was there before, for the note. */
 	__u64 old_attr; /* MOUNT_ATTR_* */

@@ -5,13 +5,20 @@
  * that a user namespace may not touch (MNT_LOCKED), so a copy of the container's mount namespace is
  * made in another user namespace, in which all of them are locked, and cloned from: a mount below
  * stays on its place, no flag can be taken off, and no rename can come in between.
+ *
+ * A new proc or sysfs is such a clone, too, of the one that the container has: with every mask that its
+ * runtime has put there.
  */
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <linux/nsfs.h>
+#include <linux/openat2.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -24,6 +31,8 @@
 /* Not in the headers of every C library. */
 #define MQUEUE_MAGIC_ 0x19800202
 #define CONFIGFS_MAGIC_ 0x62656570
+/* The root of a proc (PROC_ROOT_INO) and of a sysfs (the first of its kernfs). */
+#define KERNEL_FS_ROOT_INO 1
 
 /* File systems that are the kernel's own state, which runtimes mask in part. */
 static int is_kernel_fs(int fd)
@@ -81,6 +90,86 @@ void mounts_count(const struct operation *op, const struct executor_home *home, 
 		if (fd >= 0 && mountinfo_point(line, point, sizeof(point)) && is_below(point, path))
 			reply->below++;
 	}
+}
+
+/* Takes mount `id` off, in a copy of the mount namespace that we are in: 1: it may be, or who knows;
+ * 0: it is locked to its place; -ENOENT: the path does not lead to it. */
+static int comes_off(__u64 id, char *point)
+{
+	struct open_how how = { .flags = O_PATH | O_DIRECTORY | O_CLOEXEC,
+				.resolve = RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS };
+	char *last = strrchr(point, '/');
+	cleanup_close int folder = -1, fd = -1;
+	__u32 major, minor;
+	__u64 found;
+
+	if (!last || !last[1])
+		return 1;
+	*last++ = '\0';
+	folder = (int)syscall(SYS_openat2, AT_FDCWD, *point ? point : "/", &how, sizeof(how));
+	if (folder < 0)
+		return errno == ENOENT || errno == ENOTDIR ? -ENOENT : 1;
+	if (fchdir(folder))
+		return 1;
+	fd = open(last, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return errno == ENOENT ? -ENOENT : 1;
+	if (mount_id_of(fd, &found, &major, &minor))
+		return 1;
+	if (found != id)
+		return -ENOENT;
+	close_fd(&fd);
+	return !umount2(last, MNT_DETACH | UMOUNT_NOFOLLOW) || errno != EINVAL;
+}
+
+/* Exits with 0 if nothing below `at` comes off, with anything else if it does, or cannot be told. */
+_Noreturn static void loose_child(const struct operation *op, const struct mount_line *at)
+{
+	cleanup_close int self = open("/proc/self", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	cleanup_close int own = openat(self, "ns/user", O_RDONLY | O_CLOEXEC);
+	cleanup_close int owner = ioctl(op->mntns, NS_GET_USERNS);
+	char *line = NULL, point[EXECUTOR_TEXT_SIZE];
+	__u64 id, above, top = 0;
+	size_t size = 0;
+	int info, loose = 0;
+	FILE *f;
+
+	if (own < 0 || owner < 0 || setns(op->mntns, CLONE_NEWNS))
+		_exit(1);
+	/* In a copy for another user namespace all would be locked, which says nothing. */
+	if (fd_ino(owner) != fd_ino(own) && setns(owner, CLONE_NEWUSER))
+		_exit(2);
+	if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
+		_exit(3);
+	info = openat(self, "mountinfo", O_RDONLY | O_CLOEXEC);
+	f = info < 0 ? NULL : fdopen(info, "r");
+	if (!f)
+		_exit(4);
+	while (!loose && getline(&line, &size, f) > 0) {
+		if (sscanf(line, "%llu %llu", &id, &above) != 2 ||
+		    !mountinfo_point(line, point, sizeof(point)))
+			loose = 1;
+		else if (!strcmp(point, at->point))
+			top = id; /* the last one is the one that is looked at */
+		else if (is_below(point, at->point))
+			loose = comes_off(id, point);
+		/* On a proc or sysfs no folder is renamed: another mount lies above, and stays there. */
+		if (loose == -ENOENT)
+			loose = !executor_is_view(at->type) || above != top;
+	}
+	_exit(loose || !top || ferror(f) ? 5 : 0);
+}
+
+__u32 mounts_are_loose(const struct operation *op, const struct mount_line *at)
+{
+	int status = 0;
+	pid_t pid = fork();
+
+	if (pid == 0)
+		loose_child(op, at);
+	while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	return pid < 0 || !WIFEXITED(status) || WEXITSTATUS(status);
 }
 
 void bind_facts(struct operation *op, const struct executor_home *home, struct executor_reply *reply)
@@ -180,7 +269,7 @@ int bind_clone(struct operation *op, const struct executor_home *home, int recur
 	return 0;
 }
 
-int bind_finish(struct operation *op, __u32 attr_flags, struct executor_reply *reply)
+int bind_finish(struct operation *op, __u32 attr_flags, int view, struct executor_reply *reply)
 {
 	/* Access times are the source's, as with mount(2). */
 	struct mount_attr attr = {
@@ -188,7 +277,53 @@ int bind_finish(struct operation *op, __u32 attr_flags, struct executor_reply *r
 					  MOUNT_ATTR_NOEXEC)
 	};
 
+	if (view && mount_setattr(op->mount, "", AT_EMPTY_PATH, &attr, sizeof(attr)))
+		return fail(reply, -errno, "the forced flags cannot be set");
+	/* Files are masked by /dev/null, which must go on to be it. */
+	if (view)
+		attr.attr_set &= ~(__u64)MOUNT_ATTR_NODEV;
 	if (mount_setattr(op->mount, "", AT_EMPTY_PATH | AT_RECURSIVE, &attr, sizeof(attr)))
 		return fail(reply, -errno, "the forced flags cannot be set");
 	return 0;
+}
+
+/* ------------------------------------------------------------------------- a view */
+
+/* The pid namespace that the proc at `fd` shows: its first process is in it. 0: it cannot be told. */
+static __u32 proc_pidns(int fd)
+{
+	struct open_how how = { .flags = O_PATH | O_DIRECTORY | O_CLOEXEC,
+				.resolve = RESOLVE_NO_XDEV | RESOLVE_NO_MAGICLINKS |
+					   RESOLVE_NO_SYMLINKS };
+	cleanup_close int ns = (int)syscall(SYS_openat2, fd, "1/ns", &how, sizeof(how));
+	struct stat st;
+
+	return ns < 0 || fstatat(ns, "pid", &st, 0) ? 0 : (__u32)st.st_ino;
+}
+
+void view_find(struct operation *op, const struct executor_home *home, pid_t tid, const char *type,
+	       struct executor_reply *reply)
+{
+	struct open_how how = { .flags = O_PATH | O_DIRECTORY | O_CLOEXEC,
+				.resolve = RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS };
+	int is_proc = !strcmp(type, "proc");
+	cleanup_close int pidns = -1;
+	struct statfs fs;
+	struct stat st;
+
+	if (!executor_is_view(type))
+		return;
+	reply->view = EXECUTOR_VIEW_MISSING;
+	if (!setns(op->mntns, CLONE_NEWNS))
+		op->second = (int)syscall(SYS_openat2, AT_FDCWD, is_proc ? "/proc" : "/sys", &how,
+					  sizeof(how));
+	come_home(home);
+	if (op->second < 0 || fstatfs(op->second, &fs) ||
+	    fs.f_type != (is_proc ? PROC_SUPER_MAGIC : SYSFS_MAGIC) || fstat(op->second, &st) ||
+	    st.st_ino != KERNEL_FS_ROOT_INO)
+		return;
+	pidns = is_proc ? proc_open(tid, "ns/pid", O_RDONLY) : -1;
+	reply->view = is_proc && (pidns < 0 || fd_ino(pidns) != proc_pidns(op->second)) ?
+			      EXECUTOR_VIEW_PIDNS :
+			      EXECUTOR_VIEW_OWN;
 }

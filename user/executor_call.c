@@ -64,7 +64,7 @@ static void do_umount(struct operation *op, const struct executor_home *home,
 		fail(reply, err, "the mount is not there any more");
 		return;
 	}
-	err = umount2(op->last, flags | UMOUNT_NOFOLLOW) ? -errno : 0;
+	err = umount2(op->last, flags | UMOUNT_NOFOLLOW | (op->lazy ? MNT_DETACH : 0)) ? -errno : 0;
 	come_home(home);
 	answer(reply, err, "it cannot be unmounted");
 }

@@ -165,6 +165,9 @@ static int make_fs(const struct executor_request *req, const char *device,
 	if (!strcmp(req->fstype, "ext4") &&
 	    fsconfig(fs, FSCONFIG_SET_STRING, "errors", "remount-ro", 0))
 		return fail(reply, -errno, "option errors is refused");
+	/* It may be mounted for another container already. */
+	if (!strcmp(req->fstype, "xfs") && fsconfig(fs, FSCONFIG_SET_FLAG, "nouuid", NULL, 0))
+		return fail(reply, -errno, "option nouuid is refused");
 	err = set_options(fs, req, reply);
 	if (err)
 		return err;

@@ -72,13 +72,21 @@ void mount_place(struct operation *op, const struct executor_home *home,
 		 const struct mount_line *line, struct executor_reply *reply);
 
 /* executor_bind.c: how many mounts there are in the caller's namespace, and how many below `fd` (-1: not
- * wanted); what counts of the source op->second; its clone, private, into op->mount; the clone's flags. */
+ * wanted); what counts of the source op->second; its clone, private, into op->mount; the clone's flags,
+ * of a view those of a proc or sysfs. */
 void mounts_count(const struct operation *op, const struct executor_home *home, int fd,
 		  struct executor_reply *reply);
 void bind_facts(struct operation *op, const struct executor_home *home, struct executor_reply *reply);
+/* 1: of what is mounted below `at` in the caller's mount namespace something can be taken off by itself, or
+ * it cannot be told. It is tried, in a copy of that namespace. */
+__u32 mounts_are_loose(const struct operation *op, const struct mount_line *at);
+/* The proc or sysfs at its place in the caller's mount namespace, into op->second; the same of another
+ * type: nothing. */
+void view_find(struct operation *op, const struct executor_home *home, pid_t tid, const char *type,
+	       struct executor_reply *reply);
 int bind_clone(struct operation *op, const struct executor_home *home, int recursive,
 	       struct executor_reply *reply);
-int bind_finish(struct operation *op, __u32 attr_flags, struct executor_reply *reply);
+int bind_finish(struct operation *op, __u32 attr_flags, int view, struct executor_reply *reply);
 
 /* executor_image.c: MAKE of a new file system that lies in req->image. */
 int image_make(struct operation *op, const struct executor_home *home,

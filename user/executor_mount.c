@@ -221,11 +221,11 @@ static int make_clone(struct operation *op, const struct executor_home *home,
 		op->mount = op->tree;
 		op->tree = -1;
 	} else {
-		err = bind_clone(op, home, (int)req->recursive, reply);
+		err = bind_clone(op, home, (int)(req->recursive | req->view), reply);
 		if (err)
 			return err;
 	}
-	return bind_finish(op, req->attr, reply);
+	return bind_finish(op, req->attr, (int)req->view, reply);
 }
 
 /*
@@ -296,7 +296,8 @@ static void make(struct operation *op, const struct executor_home *home,
 	}
 	if (!req->owned)
 		userns = -1;
-	err = req->ops == WARDER_MNT_NEW && req->program[0] ?
+	err = req->ops == WARDER_MNT_NEW && req->view ? make_clone(op, home, req, reply) :
+	      req->ops == WARDER_MNT_NEW && req->program[0] ?
 		      fuse_make(op, home, req, userns, reply) :
 	      req->ops == WARDER_MNT_NEW && req->image[0] ?
 		      image_make(op, home, req, userns, reply) :

@@ -248,8 +248,9 @@ static void resolve_move_mount(struct operation *op, const struct caller *c,
 	reply->fd = op->target;
 	target_is_shared(op, c->home, op->target, reply);
 	if (reply->held >= 0) {
-		mounts_count(op, c->home, -1, reply);
-		if (req->image[0])
+		view_find(op, c->home, req->tid, req->fstype, reply);
+		mounts_count(op, c->home, op->second, reply);
+		if (req->image[0] && !reply->view)
 			fuse_find(op, c, req->image, reply);
 		return;
 	}

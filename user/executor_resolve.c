@@ -416,9 +416,11 @@ static void resolve_mount(struct operation *op, const struct caller *c,
 		else
 			op->second = -1;
 	}
+	if (ops == WARDER_MNT_NEW)
+		view_find(op, c->home, req->tid, reply->fstype, reply);
 	if (ops == WARDER_MNT_NEW || ops == WARDER_MNT_BIND)
 		mounts_count(op, c->home, op->second, reply);
-	if (ops == WARDER_MNT_NEW && req->fuse)
+	if (ops == WARDER_MNT_NEW && req->fuse && !reply->view)
 		fuse_find(op, c, reply->source, reply);
 	if (ops == WARDER_MNT_REMOUNT || ops == WARDER_MNT_PROPAGATION) {
 		mount_facts(op, c->home, op->target, &line, reply);
@@ -458,6 +460,12 @@ static void resolve_umount(struct operation *op, const struct caller *c,
 	reply->fd2 = op->parent;
 	/* What is below a shared mount goes away in its peers, too. */
 	target_is_shared(op, c->home, op->parent, reply);
+	mounts_count(op, c->home, op->target, reply);
+	if (!reply->below || (!(flags & MNT_DETACH) && !executor_is_view(line.type)))
+		return;
+	reply->loose = mounts_are_loose(op, &line);
+	/* What masks a view comes off with it or not at all. */
+	op->lazy = executor_is_view(line.type) && !reply->loose;
 }
 
 /* ------------------------------------------------------------------- other calls */

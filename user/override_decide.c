@@ -35,8 +35,6 @@ static const struct {
 } fs_types[] = {
 	{ "tmpfs", NULL },
 	{ "ramfs", "its size cannot be bounded: use tmpfs" },
-	{ "proc", "a proc made outside the container would show what runtimes mask" },
-	{ "sysfs", "a sysfs made outside the container would show what runtimes mask" },
 	{ "overlay", "it would read and write its layers with the supervisor's rights" },
 	{ "nfs", "the host's kernel would trust a server that a container names" },
 	{ "nfs4", "the host's kernel would trust a server that a container names" },
@@ -52,7 +50,7 @@ static const struct {
 };
 
 /* Those that are made of an image that is trusted. */
-static const char *const image_types[] = { "ext4", "erofs", "squashfs" };
+static const char *const image_types[] = { "ext4", "erofs", "squashfs", "xfs" };
 
 /* `image`: the rule offers one, and trusts it. `fuse`: the kernel does not read it. */
 static const char *type_refused(const char *type, int image, int fuse)
@@ -67,7 +65,28 @@ static const char *type_refused(const char *type, int image, int fuse)
 	for (size_t i = 0; i < ARRAY_SIZE(fs_types); i++)
 		if (!strcmp(type, fs_types[i].type))
 			return fs_types[i].refused;
-	return "this version makes only tmpfs, and ext4, erofs and squashfs of trusted images";
+	return "this version makes only tmpfs, proc, sysfs, and ext4, erofs, squashfs and xfs of trusted "
+	       "images";
+}
+
+/* A proc of the supervisor's making would show what the container's runtime has masked. */
+static const char *view_refused(const struct override_facts *f)
+{
+	if (!f->same_mntns)
+		return "the caller is in a mount namespace of its own: only the container's proc and sysfs "
+		       "are shown at another place, with what its runtime masks in them";
+	switch ((enum executor_view)f->view) {
+	case EXECUTOR_VIEW_OWN:
+		return NULL;
+	case EXECUTOR_VIEW_PIDNS:
+		return "the caller is in another pid namespace than the container's /proc shows, and that "
+		       "is what is shown at another place";
+	case EXECUTOR_VIEW_NONE:
+	case EXECUTOR_VIEW_MISSING:
+		break;
+	}
+	/* Of a call of the new mount API nobody has looked yet. */
+	return f->open ? NULL : "the container has none at its place that could be shown at another one";
 }
 
 /* fsopen(2) comes before its source is said. */
@@ -437,13 +456,15 @@ static const char *built_in_deny(const struct override_facts *f, const struct wa
 	if (!f->open && !f->target)
 		return "the target has no name in the container";
 	if (f->mounts > OVERRIDE_MOUNTS_MAX ||
-	    f->mounts + (f->flags & MS_REC ? f->below : 0) >= OVERRIDE_MOUNTS_MAX)
+	    f->mounts + (f->flags & MS_REC || f->view ? f->below : 0) >= OVERRIDE_MOUNTS_MAX)
 		return "the mount namespace would have too many mounts";
 	if (ops == WARDER_MNT_NEW && (r->bind || r->fuse) && !f->same_mntns)
 		return "images are mounted in the container's own mount namespace only: what it can write "
 		       "is looked at there";
 	if (ops == WARDER_MNT_NEW && r->bind && !r->fuse && f->loops >= OVERRIDE_LOOPS_MAX)
 		return "the mount namespace has too many mounts of loop devices";
+	if (ops == WARDER_MNT_NEW && executor_is_view(f->fstype))
+		return view_refused(f);
 	if (ops == WARDER_MNT_NEW)
 		return type_refused(f->fstype, r->bind != 0, r->fuse != 0);
 	if (!r->bind && f->covers_kernel)
@@ -500,6 +521,7 @@ static void decide_match(const struct warder_image *img, const struct override_f
 		return;
 	}
 	d->action = OVERRIDE_PERFORM;
+	d->view = d->ops == WARDER_MNT_NEW && executor_is_view(f->fstype);
 	/* Made with the host's rights: set-user-ID files and device nodes never count on it. */
 	d->attr = override_mount_attr(f->flags | r->force | MS_NOSUID | MS_NODEV);
 	if (d->ops == WARDER_MNT_REMOUNT)

@@ -230,6 +230,10 @@ static const char *deny_umount(const struct override_facts *f, const struct ward
 		return "MNT_FORCE would abort what others do on that file system";
 	if (f->covers_kernel)
 		return "unmounting it would show what runtimes mask";
+	/* Each mount is taken from the other then: who is in it, or has it open, sees below. */
+	if ((f->umount_flags & MNT_DETACH) && f->loose)
+		return "what the mounts below it cover would come to light for those who still have it "
+		       "open: unmount them first";
 	return NULL;
 }
 

@@ -33,6 +33,9 @@ static int job_name_below(struct override *o, struct job *j, int fd, const char 
 
 	if (err)
 		return err;
+	/* Of the root folder, whose name can be "/" or nothing. */
+	if (len && name[len - 1] == '/')
+		len--;
 	if (len + 1 + strlen(last) >= WARDER_PATH_MAX)
 		return -ENAMETOOLONG;
 	snprintf(name + len, size - len, "/%s", last);
@@ -61,7 +64,8 @@ static void facts_mount(struct override *o, struct job *j, struct override_facts
 		notify_tree(j, &f->from, &f->below);
 		return;
 	}
-	if (warder_mount_op(f->flags) == WARDER_MNT_NEW && r->fd2 >= 0 &&
+	f->view = r->view;
+	if (warder_mount_op(f->flags) == WARDER_MNT_NEW && !f->view && r->fd2 >= 0 &&
 	    !world_name(o, j, r->fd2, n->other, sizeof(n->other)))
 		f->file = n->other;
 	if ((warder_mount_op(f->flags) & (WARDER_MNT_MOVE | WARDER_MNT_BIND)) && r->fd2 >= 0 &&
@@ -81,6 +85,7 @@ static void facts_call(struct override *o, struct job *j, struct override_facts 
 		f->is_mount = r->is_mount;
 		f->at_root = r->at_root;
 		f->covers_kernel = r->covers_kernel;
+		f->loose = r->loose;
 		f->umount_flags = j->out.icept.call == WARDER_CALL_oldumount ? 0 : (__u32)arg[1];
 		if (r->fd >= 0 && !world_name(o, j, r->fd, n->other, sizeof(n->other)))
 			f->object = n->other;

@@ -40,9 +40,11 @@ struct override_facts {
 	__u32 own_fs;       /* 1: a tmpfs that the host has not mounted */
 	__u32 covers_kernel; /* 1: it lies on a proc or sysfs; bind: the source is on such a one */
 	__u32 mounts;       /* new, bind: in the caller's mount namespace */
-	__u32 below;        /* bind: of these, below the source */
+	__u32 below;        /* bind, new proc or sysfs: of these, below the source */
+	__u32 view;         /* new: enum executor_view */
 	__u32 loops;        /* new: of these, on loop devices */
 	__u32 umount_flags;
+	__u32 loose;        /* umount: 1: a mount below it could be taken off by itself */
 	/* mknod: also of what is no device */
 	__u32 node_type; /* S_IFMT of the mode */
 	__u32 major;
@@ -70,6 +72,7 @@ struct override_decision {
 	__u32 rate;
 	const char *bind; /* host path in the image, NULL: none; of a new file system: of what it is in */
 	const char *fuse; /* program that reads the image, a string in the policy's image; NULL: the kernel does */
+	int view;        /* perform: 1: the container's own proc or sysfs, once more */
 	const char *handler; /* ask: whom, a string in the image */
 	int may_perform;  /* ask: 1: nothing stands against it, should the handler say so */
 	char options[2 * EXECUTOR_TEXT_SIZE]; /* as executor_request.text */

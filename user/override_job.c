@@ -280,7 +280,7 @@ static void job_perform(struct override *o, struct job *j)
 		job_executor_lost(o, j, "the executor died");
 }
 
-/* A bind of what is in the container. Its files have their names already, and keep them. */
+/* A bind of what is in the container. */
 static int job_is_own_bind(const struct job *j)
 {
 	return j->decision.ops == WARDER_MNT_BIND && !j->decision.bind;
@@ -312,6 +312,7 @@ static void job_make(struct override *o, struct job *j)
 	if (j->decision.ops == WARDER_MNT_NEW)
 		memcpy(o->req.text, j->decision.options, sizeof(o->req.text));
 	o->req.recursive = !!(j->mount_flags & MS_REC);
+	o->req.view = (__u32)j->decision.view;
 	if (job_is_own_bind(j) && j->token) {
 		tree = notify_tree(j, &from, &below);
 		if (tree < 0) {
@@ -512,9 +513,11 @@ static void job_made(struct override *o, struct job *j)
 		return;
 	}
 	FAULT("made");
-	/* Its name before it can be reached: no hook may meet it nameless. */
-	err = job_is_own_bind(j) ? 0 :
-				   world_made(o, j, r->fd, *j->out.target ? j->out.target : "/", &error);
+	/* Its name before it can be reached: no hook may meet it nameless. What is cloned in the container
+	 * has names already, and keeps them. */
+	err = job_is_own_bind(j) || j->decision.view ?
+		      0 :
+		      world_made(o, j, r->fd, *j->out.target ? j->out.target : "/", &error);
 	if (err) {
 		job_reason(j, "the mount's name cannot be recorded: %s",
 			   error.text[0] ? error.text : strerror(-err));
@@ -663,7 +666,7 @@ void job_start(struct override *o, struct job *j)
 	FAULT("copying");
 }
 
-void job_resolve(struct override *o, struct job *j, const char *image)
+void job_resolve(struct override *o, struct job *j, const struct fs_mount *m)
 {
 	const struct warder_icept *ic = &j->out.icept;
 
@@ -676,10 +679,12 @@ void job_resolve(struct override *o, struct job *j, const char *image)
 	if (j->listener)
 		notify_request(o, j, &o->req);
 	o->req.named = !o->loader;
-	if (image)
-		snprintf(o->req.image, sizeof(o->req.image), "%s", image);
-	else if (ic->op == WARDER_OP_MOUNT)
+	if (m) {
+		snprintf(o->req.image, sizeof(o->req.image), "%s", m->source);
+		memcpy(o->req.fstype, m->fstype, sizeof(o->req.fstype));
+	} else if (ic->op == WARDER_OP_MOUNT) {
 		o->req.fuse = (__u32)override_wants_file(j->target.image, ic->candidates, NULL);
+	}
 	if (job_send(j, o, EXECUTOR_RESOLVE, o->loader ? -1 : j->target.root_fd))
 		job_executor_lost(o, j, "the executor died");
 	else

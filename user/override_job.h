@@ -9,6 +9,7 @@
 #include <sys/user.h>
 #include <time.h>
 
+#include "fs_context.h"
 #include "override_internal.h"
 
 #define MS 1000000ull
@@ -210,7 +211,7 @@ int job_admit(struct override *o, struct job *j);
 /* Forgets the job, and nothing is told of it. */
 void job_drop(struct override *o, struct job *j);
 /* Has its executor RESOLVE the call; `image`: move_mount: the source of the context, NULL: not wanted. */
-void job_resolve(struct override *o, struct job *j, const char *image);
+void job_resolve(struct override *o, struct job *j, const struct fs_mount *m);
 /* One step of its executor; 0 or -errno. */
 int job_send(struct job *j, struct override *o, enum executor_step step, int fd);
 

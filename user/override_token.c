@@ -431,10 +431,12 @@ static int on_move_mount(struct override *o, struct job *j)
 		return 0;
 	}
 	m = &j->token->mount;
-	/* Where the context's source leads is known to the executor only once it is told. */
-	if (!j->looked && override_wants_file(j->target.image, j->out.icept.candidates, m->fstype)) {
+	/* What the context is of is known to the executor only once it is told. */
+	if (!j->looked && !m->bind &&
+	    (executor_is_view(m->fstype) ||
+	     override_wants_file(j->target.image, j->out.icept.candidates, m->fstype))) {
 		j->looked = 1;
-		job_resolve(o, j, m->source);
+		job_resolve(o, j, m);
 		return 0;
 	}
 	memcpy(r->fstype, m->fstype, sizeof(m->fstype));

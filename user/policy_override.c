@@ -8,6 +8,7 @@
 
 #include "calls.h"
 #include "cleanup.h"
+#include "override_internal.h"
 #include "policy_internal.h"
 #include "warder_decide.h"
 
@@ -182,6 +183,7 @@ static const struct {
 	{ "ext4", { "noload", "norecovery", NULL } },
 	{ "erofs", { "noacl", "nouser_xattr", NULL } },
 	{ "squashfs", { NULL } },
+	{ "xfs", { "norecovery", NULL } },
 };
 
 /* A file of the host's that the kernel reads, because the administrator says that it may. */
@@ -210,7 +212,7 @@ static void parse_image(struct parser *ps, struct node *n, const struct fstypes 
 		if (!strcmp(types->type[0], in_image[i].type))
 			known = in_image[i].options;
 	if (!known) {
-		parser_error(ps, type ? type : image, "image: needs one type: ext4, erofs or squashfs");
+		parser_error(ps, type ? type : image, "image: needs one type: ext4, erofs, squashfs or xfs");
 		return;
 	}
 	if (!map_get(n, "target"))
@@ -392,8 +394,13 @@ static void check_override_shadow(struct parser *ps, const struct node *n, size_
 }
 
 static void check_types(struct parser *ps, const struct node *at, const struct fstypes *t,
-			uint32_t do_)
+			const struct node *options, uint32_t do_)
 {
+	for (size_t i = 0; options && i < t->count; i++)
+		if (executor_is_view(t->type[i]))
+			parser_error(ps, options,
+				     "options: %s is the container's own at another place, which takes none: "
+				     "give it a rule without options", t->type[i]);
 	for (size_t i = 0; (do_ == WARDER_DO_PERFORM || do_ == WARDER_DO_HANDLER) && i < t->count; i++)
 		for (size_t k = 0; k < ARRAY_SIZE(image_types); k++)
 			if (!strcmp(t->type[i], image_types[k]))
@@ -530,7 +537,7 @@ static void parse_override_mount(struct parser *ps, struct node *n, struct polic
 	if (image || map_get(n, "trusted_image"))
 		o->o.force |= MS_RDONLY | MS_NOSUID | MS_NODEV;
 	else if (type && !fuse)
-		check_types(ps, type, types, o->o.do_);
+		check_types(ps, type, types, map_get(n, "options"), o->o.do_);
 }
 
 /* What a rule on a change of a mount says. */

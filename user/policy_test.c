@@ -589,6 +589,7 @@ int policy_test_override(const struct warder_image *img, const struct policy_tes
 		.fstype = r->fstype ? r->fstype : "", .source = r->source ? r->source : "none",
 		.data = r->options ? r->options : "", .target = r->unreachable ? NULL : r->path,
 		.from = r->source, .file = r->source, .is_mount = 1, .own_fs = 1, .value = "",
+		.view = EXECUTOR_VIEW_OWN,
 	};
 	cleanup_free struct override_decision *d = calloc(1, sizeof(*d));
 	int profile = image_find_profile(img, t->profile);

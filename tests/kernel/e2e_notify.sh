@@ -41,6 +41,24 @@ has '^uid [1-9][0-9]* .*bounding 0 privs 1 seccomp 1' "as the container's root, 
 is 0 "mount(8), by a type of another name" warder run --policy mounts.yaml -- sh -c \
 	'/usr/bin/mount -t testfuse /mnt/scratch/some.img /mnt/scratch/a && cat /mnt/scratch/a/file'
 has '^hello' "makes no loop device for it"
+cat >views.yaml <<EOF
+policy: views
+override:
+  - {on: mount, type: [proc, sysfs], target: /mnt/scratch/*, do: perform}
+  - {on: umount, target: /mnt/scratch/*, do: perform}
+EOF
+# As many mounts as at /proc, and so with every mask.
+view='$1 && cat /mnt/scratch/a/self/comm && awk "\$5 ~ \"^/proc\" { n++ } \$5 ~ \"^/mnt/scratch/a\" { m++ }
+	END { print n + 0, m + 0; exit n != m }" /proc/self/mountinfo && umount /mnt/scratch/a &&
+	! grep /mnt/scratch/a /proc/self/mountinfo'
+for how in "/usr/bin/mount -t proc proc /mnt/scratch/a" "busybox mount -t proc proc /mnt/scratch/a" \
+	"$prog proc /mnt/scratch/a"; do
+	is 0 "the container's proc once more: $how" warder run --policy views.yaml -- sh -c "$view" sh "$how"
+	has '^cat' "shows the container's processes"
+	is 0 "in a user namespace: $how" warder run --userns --policy views.yaml -- sh -c "$view" sh "$how"
+done
+is 0 "its sysfs" warder run --policy views.yaml -- sh -c \
+	'mount -t sysfs sysfs /mnt/scratch/a && ls /mnt/scratch/a/class && umount /mnt/scratch/a'
 sed 's/: testfuse/: no-such-program/g' mounts.yaml >missing.yaml
 is 1 "a policy with a program that is not there" warder policy check missing.yaml
 has 'FUSE program no-such-program cannot be used' "is refused"

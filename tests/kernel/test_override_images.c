@@ -24,6 +24,37 @@
 	"GLSh/P9AgCyvAqeZ4GxVIFsdylYHuk5PTy8tMycVp/lLGhkZ2JDMR/ZPRmpOTj7XaDoYBaNgFIyCUTAKRsEoGAUj" \
 	"AwAA4/MdigAQAAA="
 
+/* The same folder, made by mkfs.xfs 6.1 (300 MB, two allocation groups, no reflink): sectors 0 to 191 and
+ * 307200 to 307241, all others are zero; gzip. */
+#define XFS_SECTORS                                                                               \
+	"H4sIAAAAAAACA+3dDUyUdRzA8efhTrgTTcJKfMcXNN8iQ7TyjYN2SvmSomZZajItU7OyZUpMfEkJRc2UUlMzX0it" \
+	"REUNTWXmevFlMm2r1VwuMzVGtNpisxU9z70weDwu/JeLn3w/27PnjuN3wPO957y/zmO0OyVR0yI0D72rZjUs9czs" \
+	"y+kDL2SnpE/ILotP8n6eVs93c4ZvP9e3n+e5VcsxL4d4P5Sg5W8JMa84Kt9vA6fTZnzVppr/k7z6eHfFJVpwDst1" \
+	"42vqWd7Nw2ls4eaFmJhlw4ydXUNAo10D3N7jZ8rxHUt/O89lvdJlu3db9bOxXa728VELRJxdX0DdGvVPtvQ3z0Wb" \
+	"72Pm+ZhRjnLr4/yZ44cmWQ6lvdL5osvp7x4U7DzOfLDNZPPnNy6az/mhxhZmPv/yiLg58AwIAEDd40qMSzTXe5bX" \
+	"A45g6//hT+Tebuzq+14PRvnXggAAAAAAoNau/5MCrP8jgq3/DzSLPM/6HwAAAAAAOZJdiXHGTres/6OCrf87HBts" \
+	"fl6GpiX08Y39wpEEAAAAAKD2cicHXP9HB1v/t1hTuJL1PwAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAANff0" \
+	"xKlTp9fnOAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAEEzyEFeJTa/yoZDKV1qemujZ" \
+	"9yw4d/Hk1lbj/XvfzZEB7rLKfLkhqt+Xsb6rNsvnOqzDlvvPGJZ6Zvbl9IEXslPSJ2SXxSd5vtUMuzZ+0uSpE80r" \
+	"82n47/pnaLYqxTS9+v7xRf59kLv035vd3z8v6vSVQI+N6vtX3P9ca3+K/Z/9XZn+fQ36V5z/J7MW9Li+/hX3P4/+" \
+	"N7r/3M017/9KtH/vuznUMqMH6r91bHj76+tfcf/zg/XXo6t+r1Dpf+0fyv8lz/N//KKOiuMLOP/l9591v/KLtFfp" \
+	"L79/287LJiuOL6S//P7FMYuHKI4vor/8/t1CxixUHM+kv/z+PzQct1Fx/DX6y+9/pGXK54rjWfSX3/+lyEdKFccX" \
+	"019+f2ffh5opji+hv/z+hfcM7as4nk1/+f3Xtk0aoTi+lP7y+w/vNmCG4vgy+svv/2PzRoWK48vpL79/7G3hlxTH" \
+	"X6e//P4v2sOWKo6voL/8/ofCbdsUx9+gv/z+R9u3flxxfCX95fcP79I8TXF8Ff3l93+4d5NIxfEc+svvv7pH43jF" \
+	"8TfpL7//uMaf/Kk4/hb95ffPafHZN4rjq+kvv/+pBif2KI6vob/8/nbb6ZWK42vpL79/WtezTyqOv01/+f13t/vK" \
+	"rTi+jv7y+1+J+zZWcXw9/eX3j+7znUNxfAP95fd/7s7cQYrj79Bffv+CjpumKI5vpL/8/t/32hmiOP4u/eX373Lv" \
+	"jhjF8U30l99/RJP9RYrjm+kvv/+6qD1liuNb6C+//6eOI+sVx7fSX37/RmEHCxTHc+kvv/8X0VOeVxx/j/7y+2ux" \
+	"00cpjm+jv/z+Y/qn9lcc305/+f1X3P1UlOL4DvrL71/SOq1Ecfx9+svv3z5iznHF8Q/oL7//HG3GJsXxD+kvv/++" \
+	"RjMXKI7vpL/8/iH39e+lOJ5Hf/n9T/TsHaE4vov+8vsv79BrluL4bvrL7/9op7ixiuN76C+/f4fQ2B2K4/n0l9+/" \
+	"1NllieL4XvrL75/ftONFxfF99JffP/2OdkcVx/fTX37/g91/q684/hH95fd/oV9ZN8XxAvrL79/prj8eUBw/QH/5" \
+	"/c+3KU9VHD9If/n9N9xyIUdx/GP6y+8/Sr+0S3H8EP3l9294a/HXiuOH6S+//7FWpeWK40fof2ONdqckaprvn2f1" \
+	"rtfcHvD461o9380Z5RaeWzXPH/e+//OboOVvCTGvVHkPiAZOpy1C05sG/q6Kf/+Hb9v6fhLG19SzvJuH09jCzQtz" \
+	"5v1k/u5JO6Wr6e8a4PYev4pulX+Ht+/jFZft3m1kmXer5vFRC3S/Om0GdWvUP9nS32Tzdy+Hh/Vxfi5zkvXftO2V" \
+	"zhddTn+3+d4senXncZNpLw/1Pq8nGM/5CaHGFmZsDh4RNweeAQEAqHtciXGJ5uu/Kq8H7HmOIOt/feivpenGa0Cn" \
+	"fw0IAAAAAABq/fo/KcD6PyLY+j9372OZrP8BAAAAAJAj2ZUYZ+4t6/+oYOv/wWkzXRw5AAAAAADkcCcHXP9HB1v/" \
+	"z4y52pkjBwAAAACAHH+VHDisVbznm+dt3yq/35vm/7sB83peYVFRHT9cAd4nK0P8z2Rsju3RmvbsSM6HuuZvsBPC" \
+	"kgDUAQA="
+
 #define IMAGES "/srv/images"
 
 static const char policy[] =
@@ -37,6 +68,8 @@ static const char policy[] =
 	"target: /mnt/scratch/*, do: perform}\n"
 	"  - {on: mount, type: erofs, image: " IMAGES "/erofs.img, trusted_image: true, "
 	"target: /mnt/scratch/*, force: [noexec], do: perform}\n"
+	"  - {on: mount, type: xfs, image: " IMAGES "/xfs.img, trusted_image: true, "
+	"target: /mnt/scratch/*, options: {norecovery: '*'}, do: perform}\n"
 	"  - {on: mount, type: ext4, image: " IMAGES "/open.img, trusted_image: true, "
 	"target: /mnt/scratch/*, do: perform}\n"
 	"  - {on: mount, type: ext4, image: " IMAGES "/junk.img, trusted_image: true, "
@@ -132,6 +165,16 @@ static void test_types(void **state)
 	assert_int_equal(umount2("/mnt/scratch/a", 0), 0);
 	assert_int_equal(umount2("/mnt/scratch/b", 0), 0);
 	assert_int_equal(loops(0), 0);
+	/* The same one twice at a time, which xfs refuses by itself. */
+	MOUNT(0, "", "xfs", "xfs.img", "/mnt/scratch/a", .data = "norecovery");
+	assert_non_null(strstr(line_of("/mnt/scratch/a"), "ro,nosuid,nodev"));
+	assert_non_null(strstr(line_of("/mnt/scratch/a"), " - xfs /dev/loop"));
+	MOUNT(0, "", "xfs", "xfs.img", "/mnt/scratch/b");
+	assert_int_equal(rig_run((int)slot, do_read, "/mnt/scratch/a/file"), EACCES);
+	assert_int_equal(rig_run((int)slot, do_read, "/mnt/scratch/b/file"), 0);
+	RESULT(0, "", do_umount, "/mnt/scratch/a");
+	RESULT(0, "", do_umount, "/mnt/scratch/b");
+	assert_int_equal(loops(0), 0);
 }
 
 static void test_refused(void **state)
@@ -141,7 +184,7 @@ static void test_refused(void **state)
 
 	(void)state;
 	MOUNT(EPERM, "offers", "ext4", "other.img", "/mnt/scratch/a");
-	MOUNT(EPERM, "allows only type", "xfs", "ext4.img", "/mnt/scratch/a");
+	MOUNT(EPERM, "allows only type", "btrfs", "ext4.img", "/mnt/scratch/a");
 	MOUNT(EPERM, "does not list option errors", "ext4", "ext4.img", "/mnt/scratch/a",
 	      .data = "errors=panic");
 	MOUNT(EPERM, "does not allow the target /mnt/other", "ext4", "ext4.img", "/mnt/other");
@@ -225,13 +268,16 @@ static int setup(void **state)
 
 	image = h_compile(policy);
 	/* On a file system that the container sees read-only, elsewhere; to begin with also writable. */
-	h_shell("modprobe loop; mkdir -p " IMAGES " /mnt/images && mount -t tmpfs -o mode=755 none " IMAGES
+	h_shell("modprobe -a loop xfs; mkdir -p " IMAGES " /mnt/images && mount -t tmpfs -o mode=755 none " IMAGES
 		" && cd " IMAGES " && truncate -s 1M ext4.img && busybox mke2fs -F ext4.img >/dev/null && "
 		"cp ext4.img open.img && chmod 666 open.img && truncate -s 1M junk.img && "
 		"ln -s ext4.img link.img && "
 		"echo " RIG_SQUASHFS_IMAGE " | base64 -d | gunzip >squashfs.img && "
-		"echo " EROFS_IMAGE " | base64 -d | gunzip >erofs.img && chmod 644 ext4.img squashfs.img erofs.img "
-		"junk.img");
+		"echo " EROFS_IMAGE " | base64 -d | gunzip >erofs.img && "
+		"echo " XFS_SECTORS " | base64 -d | gunzip >sectors && truncate -s 300M xfs.img && "
+		"dd if=sectors of=xfs.img conv=notrunc count=192 2>/dev/null && "
+		"dd if=sectors of=xfs.img conv=notrunc skip=192 seek=307200 2>/dev/null && "
+		"chmod 644 ext4.img squashfs.img erofs.img xfs.img junk.img");
 	err = rig_setup(state);
 	if (mount(IMAGES, "/mnt/images", NULL, MS_BIND, NULL) ||
 	    mount(NULL, IMAGES, NULL, MS_REMOUNT | MS_BIND | MS_RDONLY, NULL))

@@ -381,6 +381,35 @@ static void test_image(void **state)
 	rig.image = NULL;
 }
 
+/* What is shown once more is found when it is known where to, which comes last. */
+static void test_view(void **state)
+{
+	static const char text[] = "policy: t\noverride: [{on: mount, type: [proc, sysfs], target: "
+				   "/mnt/scratch/*, do: perform}]\n";
+	struct new_mount m = { .type = "proc", .source = "none", .target = "/mnt/scratch/a" };
+	__u32 slot = rig_container(text);
+	char line[1024] = "";
+
+	(void)state;
+	rig.image = h_compile(text);
+	assert_int_equal(mount("none", "/proc/fs", "tmpfs", 0, "size=4k"), 0);
+	assert_int_equal(run(slot, new_mount, &m), 0);
+	assert_int_equal(rig_mounted("/mnt/scratch/a", line, sizeof(line)), 1);
+	assert_non_null(strstr(line, "nosuid,nodev"));
+	assert_non_null(strstr(line, " - proc "));
+	assert_int_equal(rig_mounted("/mnt/scratch/a/fs", line, sizeof(line)), 1);
+	assert_int_equal(umount2("/mnt/scratch/a", MNT_DETACH), 0);
+	m.option[0] = "hidepid=0";
+	refused(slot, new_mount, &m, EPERM, 3, "does not list option hidepid");
+	m = (struct new_mount){ .type = "sysfs", .source = "sysfs", .target = "/mnt/scratch/a" };
+	assert_int_equal(mount("none", "/sys", "tmpfs", 0, "size=4k"), 0);
+	refused(slot, new_mount, &m, EPERM, 5, "none at its place");
+	assert_int_equal(umount2("/sys", MNT_DETACH), 0);
+	umount2("/proc/fs", MNT_DETACH);
+	free((void *)rig.image);
+	rig.image = NULL;
+}
+
 /* A rule can be for one of the two ways only. */
 static void test_way(void **state)
 {
@@ -739,7 +768,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_tmpfs),	  cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_bind),
 		cmocka_unit_test(test_bind_own),  cmocka_unit_test(test_image), cmocka_unit_test(test_fuse),
-		cmocka_unit_test(test_way),
+		cmocka_unit_test(test_view),	  cmocka_unit_test(test_way),
 		cmocka_unit_test(test_capable),
 		cmocka_unit_test(test_arguments), cmocka_unit_test(test_many),
 		cmocka_unit_test(test_another_container),

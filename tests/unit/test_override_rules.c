@@ -31,6 +31,7 @@ static const char policy_text[] =
 	"  - {on: remount, target: /mnt/s/**, options: {size: '<=64M'}, do: perform}\n"
 	"  - {on: move, source: /mnt/s/**, target: /mnt/t/**, do: perform}\n"
 	"  - {on: propagation, target: /mnt/s/**, do: perform}\n"
+	"  - {on: mount, type: [proc, sysfs], target: /mnt/v/*, do: perform}\n"
 	"  - {on: mknod, node: ['c 1:3', 'b 7:0'], do: perform}\n"
 	"  - {on: setxattr, do: perform}\n"
 	"  - {on: setxattr, name: trusted.x, value: '1', do: perform}\n"
@@ -106,6 +107,36 @@ static void test_umount_rules(void **state)
 	KEEPS(UMOUNT, "root of the mount namespace", f.at_root = 1);
 	KEEPS(UMOUNT, "runtimes mask", f.covers_kernel = 1);
 	KEEPS(UMOUNT, "uid 0", f.euid = 1000);
+	/* Lazily only what stays together. */
+	PERFORMS(UMOUNT, f.umount_flags = MNT_DETACH; f.below = 3);
+	KEEPS(UMOUNT, "come to light", f.umount_flags = MNT_DETACH; f.below = 3; f.loose = 1);
+	PERFORMS(UMOUNT, f.below = 3; f.loose = 1);
+}
+
+static void test_view_rules(void **state)
+{
+#define VIEW(type, seen) f.fstype = type; f.target = "/mnt/v/a"; f.view = EXECUTOR_VIEW_##seen
+	(void)state;
+	PERFORMS(MOUNT, VIEW("proc", OWN));
+	assert_int_equal(decision.view, 1);
+	assert_int_equal(decision.attr, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
+	PERFORMS(MOUNT, VIEW("sysfs", OWN); f.flags = MS_RDONLY | MS_NOEXEC);
+	assert_int_equal(decision.attr & (MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOEXEC),
+			 MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOEXEC);
+	KEEPS(MOUNT, "none at its place", VIEW("proc", MISSING));
+	/* Nobody has looked: that is no yes. */
+	KEEPS(MOUNT, "none at its place", VIEW("sysfs", NONE));
+	KEEPS(MOUNT, "pid namespace", VIEW("proc", PIDNS));
+	KEEPS(MOUNT, "of its own", VIEW("proc", OWN); f.same_mntns = 0);
+	KEEPS(MOUNT, "list option", VIEW("proc", OWN); f.data = "hidepid=0");
+	KEEPS(MOUNT, "target", VIEW("proc", OWN); f.target = "/mnt/s/a");
+	KEEPS(MOUNT, "shared", VIEW("proc", OWN); f.shared = 1);
+	/* Its masks are mounts as well. */
+	KEEPS(MOUNT, "too many mounts", VIEW("proc", OWN); f.mounts = 1000; f.below = 24);
+	PERFORMS(MOUNT, VIEW("proc", OWN); f.mounts = 1000; f.below = 23);
+	/* Of the new mount API it is asked before anybody can look. */
+	PERFORMS(MOUNT, VIEW("proc", NONE); f.open = 1);
+	KEEPS(MOUNT, "pid namespace", VIEW("proc", PIDNS); f.open = 1);
 }
 
 static void test_remount_rules(void **state)
@@ -476,7 +507,7 @@ static void test_fuse_programs(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_umount_rules),	cmocka_unit_test(test_remount_rules),
+		cmocka_unit_test(test_umount_rules), cmocka_unit_test(test_view_rules),	cmocka_unit_test(test_remount_rules),
 		cmocka_unit_test(test_move_rules),	cmocka_unit_test(test_node_rules),
 		cmocka_unit_test(test_attribute_rules), cmocka_unit_test(test_name_rules),
 		cmocka_unit_test(test_priority_rules),	cmocka_unit_test(test_handler_rules),

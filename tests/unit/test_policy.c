@@ -104,8 +104,10 @@ static const struct policy_error errors[] = {
 	 "say trusted_image: true"},
 	{P "override:\n  - {on: mount, type: ext4, trusted_image: true, target: /b, do: perform}\n", 3, 44,
 	 "which is said by image"},
-	{P "override:\n  - {on: mount, type: xfs, image: /a, trusted_image: true, target: /b, "
-	   "do: perform}\n", 3, 23, "ext4, erofs or squashfs"},
+	{P "override:\n  - {on: mount, type: btrfs, image: /a, trusted_image: true, target: /b, "
+	   "do: perform}\n", 3, 23, "ext4, erofs, squashfs or xfs"},
+	{P "override:\n  - {on: mount, type: [tmpfs, proc], options: {size: '<=1M'}, target: /b, "
+	   "do: perform}\n", 3, 47, "proc is the container's own"},
 	{P "override:\n  - {on: mount, type: [ext4, erofs], image: /a, trusted_image: true, target: /b, "
 	   "do: perform}\n", 3, 23, "needs one type"},
 	{P "override:\n  - {on: mount, type: ext4, image: /a, trusted_image: true, do: perform}\n", 3, 5,

@@ -1,0 +1,344 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * proc and sysfs for callers that lack the capability: what the container has at /proc and /sys, with
+ * everything that masks it, at another place; and what a hostile container tries to see below a mask.
+ */
+#include "override_rig.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static const char policy[] =
+	"policy: t\n"
+	"defaults: {namespace: allow}\n"
+	"file: [{deny: [read], path: /proc/uptime}]\n"
+	"override:\n"
+	"  - {on: mount, type: [proc, sysfs], target: /mnt/scratch/*, do: perform}\n"
+	"  - {on: umount, target: [/mnt/scratch/**, /proc, /sys, /mnt/tree], do: perform}\n"
+	"  - {on: mount, source: [/mnt/scratch/**, /mnt/tree], target: /mnt/scratch/*, do: perform}\n";
+
+static struct warder_image *image;
+
+static __u32 container(void)
+{
+	rig.image = image;
+	return rig_container(policy);
+}
+
+#define RESULT(expected, why, fn, arg) rig_result(__LINE__, slot, fn, arg, expected, why)
+#define NEW(expected, why, fstype, ...)                                                             \
+	RESULT(expected, why, rig_mount, (&(struct rig_call){ .source = (fstype), .type = (fstype), \
+	       .target = "/mnt/scratch/a", __VA_ARGS__ }))
+
+static int do_read(void *arg)
+{
+	char byte;
+	int fd = open(arg, O_RDONLY), got;
+
+	if (fd < 0)
+		return errno;
+	got = (int)read(fd, &byte, 1);
+	close(fd);
+	return got < 0 ? errno : got ? 0 : 200; /* 200: it is empty */
+}
+
+static int do_umount(void *arg)
+{
+	return h_errno(umount2(arg, 0));
+}
+
+static int do_detach(void *arg)
+{
+	return h_errno(umount2(arg, MNT_DETACH));
+}
+
+static void tmpfs_at(__u32 slot, const char *path)
+{
+	assert_int_equal(mount("none", path, "tmpfs", 0, "size=64k"), 0);
+	h_record_mount(slot, path, path);
+}
+
+/* As runtimes do it: a folder by an empty file system, a file by the null device. */
+static void mask(void)
+{
+	assert_int_equal(mount("none", "/proc/fs", "tmpfs", 0, "size=4k"), 0);
+	assert_int_equal(mount("/dev/null", "/proc/version", NULL, MS_BIND, NULL), 0);
+	assert_int_equal(mount("none", "/sys/kernel", "tmpfs", 0, "size=4k"), 0);
+}
+
+static void unmask(void)
+{
+	umount2("/proc/fs", MNT_DETACH);
+	umount2("/proc/version", MNT_DETACH);
+	umount2("/sys/kernel", MNT_DETACH);
+}
+
+static int setup_masks(void **state)
+{
+	(void)state;
+	mask();
+	return 0;
+}
+
+static int teardown_masks(void **state)
+{
+	(void)state;
+	umount2("/mnt/scratch/a", MNT_DETACH);
+	unmask();
+	return 0;
+}
+
+/* ------------------------------------------------------------------- what it shows */
+
+static void test_proc(void **state)
+{
+	__u32 slot = container();
+	char line[1024] = "";
+
+	(void)state;
+	NEW(0, "allows it", "proc");
+	assert_string_equal(rig.last.target, "/mnt/scratch/a");
+	assert_int_equal(rig_mounted("/mnt/scratch/a", line, sizeof(line)), 1);
+	assert_non_null(strstr(line, "nosuid,nodev"));
+	assert_non_null(strstr(line, " - proc "));
+	assert_null(strstr(line, "shared:"));
+	assert_int_equal(rig_run((int)slot, do_read, "/mnt/scratch/a/self/status"), 0);
+	/* What is masked is masked, and a null device still one. */
+	assert_int_equal(rig_mounted("/mnt/scratch/a/fs", line, sizeof(line)), 1);
+	assert_int_equal(access("/mnt/scratch/a/fs/ext4", F_OK), -1);
+	assert_int_equal(rig_run((int)slot, do_read, "/proc/version"), 200);
+	assert_int_equal(rig_run((int)slot, do_read, "/mnt/scratch/a/version"), 200);
+	/* Whatever the rights are, no mask comes off by itself. */
+	assert_int_equal(umount2("/mnt/scratch/a/version", MNT_DETACH), -1);
+	assert_int_equal(errno, EINVAL);
+	assert_int_equal(umount2("/mnt/scratch/a/fs", MNT_DETACH), -1);
+	assert_int_equal(errno, EINVAL);
+	/* Names are those of /proc, and so is what the policy says of them. */
+	assert_int_equal(rig_run((int)slot, do_read, "/proc/uptime"), EACCES);
+	assert_int_equal(rig_run((int)slot, do_read, "/mnt/scratch/a/uptime"), EACCES);
+	assert_int_equal(rig_run((int)slot, do_read, "/mnt/scratch/a/loadavg"), 0);
+	RESULT(0, "", do_umount, "/mnt/scratch/a");
+	assert_int_equal(rig_mounted("/mnt/scratch/a", NULL, 0), 0);
+	assert_int_equal(rig_mounted("/mnt/scratch/a/fs", NULL, 0), 0);
+}
+
+static void test_sysfs(void **state)
+{
+	__u32 slot = container();
+	char line[1024] = "";
+
+	(void)state;
+	NEW(0, "allows it", "sysfs", .flags = MS_NOEXEC);
+	assert_int_equal(rig_mounted("/mnt/scratch/a", line, sizeof(line)), 1);
+	assert_non_null(strstr(line, "nosuid,nodev,noexec"));
+	assert_int_equal(access("/mnt/scratch/a/class", F_OK), 0);
+	assert_int_equal(access("/mnt/scratch/a/kernel/mm", F_OK), -1);
+	assert_int_equal(errno, ENOENT);
+	RESULT(0, "", do_detach, "/mnt/scratch/a");
+	assert_int_equal(rig_mounted("/mnt/scratch/a", NULL, 0), 0);
+}
+
+/* Read-only goes for what is mounted in it, too. */
+static void test_read_only(void **state)
+{
+	__u32 slot = container();
+
+	(void)state;
+	NEW(0, "", "proc", .flags = MS_RDONLY);
+	assert_int_equal(open("/mnt/scratch/a/fs/new", O_CREAT | O_WRONLY, 0600), -1);
+	assert_int_equal(errno, EROFS);
+	assert_int_equal(open("/mnt/scratch/a/self/comm", O_WRONLY), -1);
+	assert_int_equal(errno, EROFS);
+	/* The container's own is as it was. */
+	assert_int_equal(close(open("/proc/self/comm", O_WRONLY)), 0);
+}
+
+/* ------------------------------------------------------------------------- refused */
+
+static int in_mntns(void *arg)
+{
+	if (unshare(CLONE_NEWNS))
+		return 240;
+	return rig_mount(arg);
+}
+
+static int in_pidns(void *arg)
+{
+	int status;
+	pid_t pid;
+
+	if (unshare(CLONE_NEWPID))
+		return 240;
+	pid = fork();
+	if (!pid)
+		_exit(rig_mount(arg));
+	if (waitpid(pid, &status, 0) != pid || !WIFEXITED(status))
+		return 241;
+	return WEXITSTATUS(status);
+}
+
+static void test_refused(void **state)
+{
+	struct rig_call c = { .source = "proc", .type = "proc", .target = "/mnt/scratch/a" };
+	__u32 slot = container();
+
+	(void)state;
+	NEW(EPERM, "does not list option hidepid", "proc", .data = "hidepid=0");
+	NEW(EPERM, "does not allow the target /mnt/other", "proc", .target = "/mnt/other");
+	RESULT(EPERM, "mount namespace of its own", in_mntns, &c);
+	RESULT(EPERM, "another pid namespace", in_pidns, &c);
+	/* Of sysfs that is no matter. */
+	c.type = "sysfs";
+	RESULT(0, "", in_pidns, &c);
+	assert_int_equal(umount2("/mnt/scratch/a", MNT_DETACH), 0);
+	/* Only a whole one is the container's own. */
+	assert_int_equal(mount("/sys/class", "/sys", NULL, MS_BIND, NULL), 0);
+	NEW(EPERM, "none at its place", "sysfs");
+	assert_int_equal(umount2("/sys", MNT_DETACH), 0);
+	tmpfs_at(slot, "/sys");
+	NEW(EPERM, "none at its place", "sysfs");
+	assert_int_equal(umount2("/sys", MNT_DETACH), 0);
+	NEW(0, "", "sysfs");
+}
+
+/* -------------------------------------------------------------- below the masks */
+
+/* Whoever has it open when it comes off must not see more than before. */
+static int look_below(void *arg)
+{
+	const char *const *at = arg; /* which mount, what is masked in it */
+	char line[64];
+	int fd = open(at[0], O_PATH | O_DIRECTORY), file, got;
+
+	if (umount2(at[0], MNT_DETACH))
+		return errno;
+	file = openat(fd, at[1], O_RDONLY);
+	if (file < 0)
+		return errno == ENOENT ? 0 : 230;
+	got = (int)read(file, line, sizeof(line));
+	return got > 0 ? 231 : 0;
+}
+
+static void test_lazy(void **state)
+{
+	static const char *const own[] = { "/proc", "version" }, *const sys[] = { "/sys", "kernel/mm" },
+			 *const view[] = { "/mnt/scratch/a", "version" },
+			 *const tree[] = { "/mnt/tree", "sub/hidden" },
+			 *const bind[] = { "/mnt/scratch/a", "sub/hidden" };
+	__u32 slot = container();
+
+	(void)state;
+	RESULT(EPERM, "come to light", look_below, (void *)own);
+	RESULT(EPERM, "come to light", look_below, (void *)sys);
+	assert_int_equal(rig_mounted("/proc/version", NULL, 0), 1);
+	assert_int_equal(rig_mounted("/sys/kernel", NULL, 0), 1);
+	/* Of a busy one the kernel says so, as ever. */
+	RESULT(EBUSY, "", do_umount, "/proc");
+	NEW(0, "", "proc");
+	RESULT(0, "", look_below, (void *)view);
+	assert_int_equal(rig_mounted("/mnt/scratch/a", NULL, 0), 0);
+	/* The same of any other file system. */
+	tmpfs_at(slot, "/mnt/tree");
+	h_shell("mkdir /mnt/tree/sub && echo x >/mnt/tree/sub/hidden");
+	tmpfs_at(slot, "/mnt/tree/sub");
+	RESULT(EPERM, "come to light", look_below, (void *)tree);
+	RESULT(0, "", rig_mount, (&(struct rig_call){ .source = "/mnt/tree", .target = "/mnt/scratch/a",
+						      .flags = MS_BIND | MS_REC }));
+	RESULT(0, "", look_below, (void *)bind);
+	assert_int_equal(umount2("/mnt/tree/sub", 0), 0);
+	RESULT(0, "", do_detach, "/mnt/tree");
+	assert_int_equal(rig_mounted("/mnt/tree", NULL, 0), 0);
+}
+
+/* What is mounted in a view later is no mask; it goes first. */
+static void test_loose(void **state)
+{
+	__u32 slot = container();
+
+	(void)state;
+	NEW(0, "", "proc");
+	tmpfs_at(slot, "/mnt/scratch/a/driver");
+	RESULT(EBUSY, "", do_umount, "/mnt/scratch/a");
+	RESULT(EPERM, "come to light", do_detach, "/mnt/scratch/a");
+	assert_int_equal(umount2("/mnt/scratch/a/driver", 0), 0);
+	RESULT(0, "", do_umount, "/mnt/scratch/a");
+}
+
+/* --------------------------------------------------------- a user namespace of its own */
+
+static int owner(int ready, int go)
+{
+	struct rig_call c = { .source = "proc", .type = "proc", .target = "/mnt/scratch/a" };
+	char byte, line[1024];
+	int err = 0;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (unshare(CLONE_NEWUSER | CLONE_NEWNS) || write(ready, "x", 1) != 1 ||
+	    read(go, &byte, 1) != 1 || setresgid(0, 0, 0) || setresuid(0, 0, 0))
+		return 240;
+	/* On a slow machine the answer may come too late, and the errno stands. */
+	for (int i = 0; i < 9 && (!i || err == EPERM); i++)
+		err = rig_mount(&c);
+	if (err)
+		return err;
+	if (rig_mounted("/mnt/scratch/a", line, sizeof(line)) != 1 || !strstr(line, "nosuid,nodev"))
+		return 241;
+	if (write(ready, "x", 1) != 1 || read(go, &byte, 1) != 1)
+		return 243;
+	/* The policy does not stand in the way now: the kernel does. */
+	if (umount2("/mnt/scratch/a/version", MNT_DETACH) != -1 || errno != EINVAL)
+		return 244;
+	if (umount2("/mnt/scratch/a/fs", MNT_DETACH) != -1 || errno != EINVAL)
+		return 245;
+	if (mount(NULL, "/mnt/scratch/a", NULL, MS_REMOUNT | MS_BIND, NULL) != -1 || errno != EPERM)
+		return 246;
+	return umount2("/mnt/scratch/a", MNT_DETACH) ? 247 : 0;
+}
+
+static void test_owned(void **state)
+{
+	__u32 slot = container();
+
+	(void)state;
+	rig_in_userns(slot, owner, NULL);
+}
+
+static int setup(void **state)
+{
+	int err;
+
+	image = h_compile(policy);
+	h_shell("mkdir -p /mnt/tree");
+	err = rig_setup(state);
+	return err;
+}
+
+static int teardown(void **state)
+{
+	int err = rig_teardown(state);
+
+	free(image);
+	return err;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+#define T(fn) cmocka_unit_test_setup_teardown(fn, setup_masks, teardown_masks)
+		T(test_proc),  T(test_sysfs), T(test_read_only), T(test_refused),
+		T(test_lazy),  T(test_loose), T(test_owned),
+#undef T
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
