@@ -165,6 +165,7 @@ struct policy_request {
 	/* ptrace, signal, ipc; network to a unix socket: who made it, WARDER_PEER_ANY the host */
 	enum warder_peer peer;
 	const char *peer_name;         /* with WARDER_PEER_POLICY and WARDER_PEER_NAME */
+	const char *peer_policy;       /* with WARDER_PEER_NAME: that container's policy, or NULL */
 };
 
 /* 0 and the verdict. A request for several accesses gets the first refusal. -EINVAL: the request

@@ -59,6 +59,10 @@ __u32 request_place(const char *path, const char *fs, const char **ret_name);
 /* "file read /etc/passwd", "network connect tcp 10.0.0.1:5432"; returns buf. */
 const char *request_text(const struct policy_request *r, char *buf, size_t size);
 
+/* The same as arguments for `policy explain`, quoted for a shell where needed: "file read '/a b'". NULL:
+ * too long, or of an object without a name. A file's `fs` is left out. */
+const char *request_arguments(const struct policy_request *r, char *buf, size_t size);
+
 /* The smallest rule that allows it, as YAML in one line ("{allow: [read], path: /etc/x}"); for
  * file and exec only `access` of it. The class whose list it belongs to is returned, NULL when no
  * rule can allow it. */
@@ -160,7 +164,7 @@ enum diff_kind {
 	DIFF_ALLOWED = 0, /* was refused */
 	DIFF_DENIED,      /* was allowed */
 	DIFF_ERRNO,       /* refused by both, with another errno */
-	DIFF_AUDIT,       /* allowed by both, reported by one */
+	DIFF_AUDIT,       /* allowed by both, told in an event by one */
 	DIFF_PROFILE,     /* executed by both, into another profile */
 	DIFF_ADDED,       /* a profile, an override rule, a setting */
 	DIFF_REMOVED,
@@ -173,9 +177,11 @@ struct diff_item {
 	__u32 class_;
 	__u32 old_rule, new_rule; /* 0: the default */
 	int old_err, new_err;
+	bool old_report, new_report; /* allowed, and told in an event */
 	__u32 bits;    /* file, exec: WARDER_ACC_* */
 	char *what;    /* words: "read, write"; or what was added */
-	char *witness; /* a request on which they differ, the shortest; NULL: none */
+	char *witness; /* a request on which they differ in that way, as request_arguments() has it, the
+			* shortest; NULL: none */
 };
 
 struct policy_diff {

@@ -23,15 +23,24 @@ static const char *where(const struct warder_image *img, __u32 rule, char *buf, 
 	return buf;
 }
 
+static void print_side(const char *which, const struct warder_image *img, int err, bool report, __u32 rule)
+{
+	char a[512];
+
+	printf("    %s: %s%s%s%s, %s\n", which, err ? "deny" : "allow", err ? " " : "",
+	       err ? errno_name(err) : "", report ? ", reported" : "", where(img, rule, a, sizeof(a)));
+}
+
 static void print_item(const struct diff_item *i, const struct warder_image *old,
 		       const struct warder_image *new_)
 {
 	static const char *const head[] = { "now allowed", "now denied", "another errno",
-					    "reported otherwise", "another profile", "added",
+					    "no longer reported", "another profile", "added",
 					    "removed", "changed" };
-	char a[512], b[512];
+	char a[512];
 
-	printf("%s%s%s: ", head[i->kind], *i->profile ? ", in profile " : "", i->profile);
+	printf("%s%s%s: ", i->kind == DIFF_AUDIT && i->new_report ? "now reported" : head[i->kind],
+	       *i->profile ? ", in profile " : "", i->profile);
 	if (i->class_)
 		printf("%s: ", class_name(i->class_));
 	else if (i->kind == DIFF_ADDED || i->kind == DIFF_REMOVED)
@@ -46,10 +55,8 @@ static void print_item(const struct diff_item *i, const struct warder_image *old
 					 i->old_rule ? i->old_rule : i->new_rule, a, sizeof(a)));
 		return;
 	}
-	printf("    old: %s%s%s, %s\n", i->old_err ? "deny" : "allow", i->old_err ? " " : "",
-	       i->old_err ? errno_name(i->old_err) : "", where(old, i->old_rule, a, sizeof(a)));
-	printf("    new: %s%s%s, %s\n", i->new_err ? "deny" : "allow", i->new_err ? " " : "",
-	       i->new_err ? errno_name(i->new_err) : "", where(new_, i->new_rule, b, sizeof(b)));
+	print_side("old", old, i->old_err, i->old_report, i->old_rule);
+	print_side("new", new_, i->new_err, i->new_report, i->new_rule);
 }
 
 static struct json_object *item_json(const struct diff_item *i, const struct warder_image *old,
@@ -66,6 +73,8 @@ static struct json_object *item_json(const struct diff_item *i, const struct war
 	json_object_object_add(o, "new_rule", policy_rule_json(new_, i->new_rule));
 	json_add_string(o, "old_errno", i->old_err ? errno_name(i->old_err) : NULL);
 	json_add_string(o, "new_errno", i->new_err ? errno_name(i->new_err) : NULL);
+	json_add_bool(o, "old_reported", i->old_report);
+	json_add_bool(o, "new_reported", i->new_report);
 	return o;
 }
 

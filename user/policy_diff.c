@@ -48,25 +48,26 @@ static void grow_words(struct diff *d, struct diff_item *item, const char *what)
 	item->what = joined;
 }
 
-bool diff_add(struct diff *d, enum diff_kind kind, __u32 class_, const __u32 rule[2],
-	      const int err[2], const char *what, bool apart, const char *witness)
+bool diff_add(struct diff *d, const struct diff_item *item, const char *what, bool apart,
+	      const char *witness)
 {
 	struct policy_diff *out = d->out;
-	struct diff_item *item;
+	struct diff_item *to;
 
 	if (d->err)
 		return false;
 	for (size_t i = 0; i < out->count; i++) {
-		item = &out->item[i];
-		if (item->kind != kind || item->class_ != class_ || item->old_rule != rule[0] ||
-		    item->new_rule != rule[1] || item->old_err != err[0] ||
-		    item->new_err != err[1] || strcmp(item->profile, d->profile))
+		to = &out->item[i];
+		if (to->kind != item->kind || to->class_ != item->class_ ||
+		    to->old_rule != item->old_rule || to->new_rule != item->new_rule ||
+		    to->old_err != item->old_err || to->new_err != item->new_err ||
+		    strcmp(to->profile, d->profile))
 			continue;
 		if (!apart) {
-			grow_words(d, item, what);
+			grow_words(d, to, what);
 			return false;
 		}
-		if (!strcmp(item->what, what))
+		if (!strcmp(to->what, what))
 			return false;
 	}
 	if (out->count >= DIFF_ITEMS_MAX) {
@@ -77,14 +78,14 @@ bool diff_add(struct diff *d, enum diff_kind kind, __u32 class_, const __u32 rul
 		d->err = -ENOMEM;
 		return false;
 	}
-	item = &out->item[out->count];
-	*item = (struct diff_item) { .kind = kind, .profile = d->profile, .class_ = class_,
-				     .old_rule = rule[0], .new_rule = rule[1], .old_err = err[0],
-				     .new_err = err[1], .what = strdup(what),
-				     .witness = witness ? strdup(witness) : NULL };
-	if (!item->what || (witness && !item->witness)) {
-		free(item->what);
-		free(item->witness);
+	to = &out->item[out->count];
+	*to = *item;
+	to->profile = d->profile;
+	to->what = strdup(what);
+	to->witness = witness ? strdup(witness) : NULL;
+	if (!to->what || (witness && !to->witness)) {
+		free(to->what);
+		free(to->witness);
 		d->err = -ENOMEM;
 		return false;
 	}
@@ -104,21 +105,56 @@ static enum diff_kind kind_of(const struct warder_verdict v[2])
 	return !v[0].report != !v[1].report ? DIFF_AUDIT : DIFF_CHANGED;
 }
 
-void diff_verdicts(struct diff *d, const struct policy_request *r, const char *what,
-		   const struct warder_verdict v[2], const char *witness)
+/* The item for two verdicts. */
+static struct diff_item item_of(enum diff_kind kind, __u32 class_, const struct warder_verdict v[2])
 {
-	const __u32 rule[2] = { v[0].rule, v[1].rule };
-	const int err[2] = { v[0].action == WARDER_ALLOW ? 0 : (int)v[0].err,
-			     v[1].action == WARDER_ALLOW ? 0 : (int)v[1].err };
+	bool old = v[0].action == WARDER_ALLOW, new_ = v[1].action == WARDER_ALLOW;
+
+	return (struct diff_item){ .kind = kind,
+				   .class_ = class_,
+				   .old_rule = v[0].rule,
+				   .new_rule = v[1].rule,
+				   .old_err = old ? 0 : (int)v[0].err,
+				   .new_err = new_ ? 0 : (int)v[1].err,
+				   .old_report = old && v[0].report,
+				   .new_report = new_ && v[1].report };
+}
+
+void diff_decide(struct diff *d, struct policy_request *r, struct warder_verdict ret[2])
+{
+	for (unsigned k = 0; k < 2 && !d->err; k++) {
+		r->profile = d->number[k];
+		d->err = policy_decide(d->img[k], r, &ret[k]);
+	}
+}
+
+/* Of a request that was put to both. */
+static bool note_verdicts(struct diff *d, const struct policy_request *r, const char *what, bool apart,
+			  const struct warder_verdict v[2])
+{
 	enum diff_kind kind = kind_of(v);
+	struct diff_item item = item_of(kind, r->class_, v);
 	cleanup_free char *text = NULL;
 
-	if (kind == DIFF_CHANGED || d->err)
-		return;
-	text = witness ? NULL : malloc(3 * WARDER_PATH_MAX);
-	if (text)
-		witness = request_text(r, text, 3 * WARDER_PATH_MAX);
-	diff_add(d, kind, r->class_, rule, err, what, false, witness);
+	if (d->err || kind == DIFF_CHANGED)
+		return false;
+	text = malloc(5 * WARDER_PATH_MAX);
+	if (!text) {
+		d->err = -ENOMEM;
+		return false;
+	}
+	if (r->class_ == WARDER_CLASS_FILE || r->class_ == WARDER_CLASS_EXEC)
+		item.bits = r->access;
+	diff_add(d, &item, what, apart, request_arguments(r, text, 5 * WARDER_PATH_MAX));
+	return true;
+}
+
+bool diff_request(struct diff *d, struct policy_request *r, const char *what)
+{
+	struct warder_verdict v[2];
+
+	diff_decide(d, r, v);
+	return !d->err && note_verdicts(d, r, what, false, v);
 }
 
 const char *diff_kind_name(enum diff_kind kind)
@@ -144,23 +180,19 @@ void policy_diff_done(struct policy_diff *d)
 static void diff_switches(struct diff *d)
 {
 	static const struct {
-		__u32 class_, bits, count;
+		__u32 class_, count;
 	} classes[] = {
-		{ WARDER_CLASS_CAPABILITY, WARDER_BITS_CAPABILITY, 41 },
-		{ WARDER_CLASS_MEMORY, WARDER_BITS_MEMORY, WARDER_MEM__MAX },
-		{ WARDER_CLASS_NAMESPACE, WARDER_BITS_NAMESPACE, WARDER_NS__MAX },
-		{ WARDER_CLASS_KERNEL, WARDER_BITS_KERNEL, WARDER_SURFACE__MAX },
+		{ WARDER_CLASS_CAPABILITY, 41 },
+		{ WARDER_CLASS_MEMORY, WARDER_MEM__MAX },
+		{ WARDER_CLASS_NAMESPACE, WARDER_NS__MAX },
+		{ WARDER_CLASS_KERNEL, WARDER_SURFACE__MAX },
 	};
 
 	for (size_t c = 0; c < ARRAY_SIZE(classes); c++)
 		for (__u32 bit = 0; bit < classes[c].count; bit++) {
 			struct policy_request r = { .class_ = classes[c].class_, .access = bit };
-			struct warder_verdict v[2];
 
-			for (unsigned k = 0; k < 2; k++)
-				warder_decide_switch(d->img[k], d->pr[k], classes[c].bits, bit,
-						     &v[k]);
-			diff_verdicts(d, &r, policy_word(r.class_, 1ull << bit), v, NULL);
+			diff_request(d, &r, policy_word(r.class_, 1ull << bit));
 		}
 }
 
@@ -207,116 +239,163 @@ static const char *profile_name(const struct warder_image *img, __u32 number)
 }
 
 /* A shorter name showed this difference for all of these accesses and more already. */
-static bool file_is_known(const struct diff *d, enum diff_kind kind, const __u32 rule[2],
-			  const int err[2], __u32 bits)
+static bool file_is_known(const struct diff *d, const struct diff_item *item, __u32 bits)
 {
 	for (size_t i = 0; i < d->out->count; i++) {
-		const struct diff_item *item = &d->out->item[i];
+		const struct diff_item *known = &d->out->item[i];
 
-		if (item->kind == kind && item->old_rule == rule[0] && item->new_rule == rule[1] &&
-		    item->old_err == err[0] && item->new_err == err[1] &&
-		    !strcmp(item->profile, d->profile) && !(bits & ~item->bits))
+		if (known->kind == item->kind && known->class_ == item->class_ &&
+		    known->old_rule == item->old_rule && known->new_rule == item->new_rule &&
+		    known->old_err == item->old_err && known->new_err == item->new_err &&
+		    !strcmp(known->profile, d->profile) && !(bits & ~known->bits))
 			return true;
 	}
 	return false;
 }
 
-/* Accesses on which the pair differs in the same way, by the same rules, are one difference. */
-static void file_bits(struct diff *d, const struct product *p, const struct file_side side[2])
+/* What both say of each access to one name, bit by bit. */
+struct file_pair {
+	struct warder_verdict v[WARDER_ACC_BITS][2];
+};
+
+/* Accept records of names that were compared: others that end in the same have the same answers. Not all
+ * need be remembered. */
+#define FILE_SEEN 4096
+struct file_walk {
+	struct diff *d;
+	struct file_seen {
+		__u32 at[2], kernel, used;
+	} seen[FILE_SEEN];
+};
+
+static bool file_seen(struct file_walk *w, const struct product *p, const __u32 state[2])
 {
-	char name[WARDER_PATH_MAX], words[256];
-	struct policy_request r = { .path = NULL };
-	__u32 left = WARDER_ACC_FILE_ALL | WARDER_ACC_EXEC;
+	const struct diff *d = w->d;
+	struct file_seen now = { { warder_accept_at(d->img[0], state[0]),
+				   warder_accept_at(d->img[1], state[1]) },
+				 warder_accept_at(d->kernel, product_apart(p)), 1 };
+	__u64 h = ((__u64)now.at[0] << 32 | now.at[1]) * 0x9e3779b97f4a7c15ull + now.kernel * 0x85ebca6bull;
+	struct file_seen *at = &w->seen[(h ^ h >> 32) % FILE_SEEN];
 
-	while (left && !d->err) {
-		__u32 bit = left & -left, same = 0;
-		struct warder_verdict v[2], w[2];
-		enum diff_kind kind;
+	if (!memcmp(at, &now, sizeof(now)))
+		return true;
+	*at = now;
+	return false;
+}
 
-		for (unsigned k = 0; k < 2; k++)
-			file_verdict(d->img[k], d->pr[k], &side[k], bit, &v[k]);
-		left &= ~bit;
-		kind = kind_of(v);
-		if (kind == DIFF_CHANGED && bit == WARDER_ACC_EXEC &&
-		    strcmp(profile_name(d->img[0], v[0].profile),
-			   profile_name(d->img[1], v[1].profile))) {
-			const __u32 rule[2] = { v[0].rule, v[1].rule };
-			const int none[2] = { 0, 0 };
+/* Where the baseline may have a say, all of the engine is asked. */
+static void file_verdicts(struct diff *d, const struct product *p, const __u32 state[2], const char *name,
+			  struct file_pair *f)
+{
+	struct policy_request r = { .class_ = WARDER_CLASS_FILE, .path = name };
+	bool kernel = warder_accept_at(d->kernel, product_apart(p)) !=
+		      warder_accept_at(d->kernel, WARDER_STATE_DEAD);
+	struct file_side side[2];
 
-			snprintf(words, sizeof(words), "from %.64s to %.64s",
-				 v[0].profile ? profile_name(d->img[0], v[0].profile) : "staying",
-				 v[1].profile ? profile_name(d->img[1], v[1].profile) : "staying");
-			diff_add(d, DIFF_PROFILE, WARDER_CLASS_EXEC, rule, none, words, true,
-				 product_name(p, name, sizeof(name)));
-			continue;
-		}
-		if (kind == DIFF_CHANGED)
-			continue;
-		for (__u32 other = left; other && bit != WARDER_ACC_EXEC; other &= other - 1) {
-			__u32 b = other & -other;
-
-			for (unsigned k = 0; k < 2; k++)
-				file_verdict(d->img[k], d->pr[k], &side[k], b, &w[k]);
-			if (b != WARDER_ACC_EXEC && kind_of(w) == kind && w[0].rule == v[0].rule &&
-			    w[1].rule == v[1].rule && w[0].err == v[0].err && w[1].err == v[1].err)
-				same |= b;
-		}
-		left &= ~same;
-		r.class_ = bit == WARDER_ACC_EXEC ? WARDER_CLASS_EXEC : WARDER_CLASS_FILE;
-		r.access = bit | same;
-		r.path = product_name(p, name, sizeof(name));
-		if (r.path) {
-			const __u32 rule[2] = { v[0].rule, v[1].rule };
-			const int err[2] = { v[0].action == WARDER_ALLOW ? 0 : (int)v[0].err,
-					     v[1].action == WARDER_ALLOW ? 0 : (int)v[1].err };
-			cleanup_free char *text = NULL;
-
-			if (file_is_known(d, kind, rule, err, r.access))
-				continue;
-			text = malloc(3 * WARDER_PATH_MAX);
-			if (!text) {
-				d->err = -ENOMEM;
-				return;
-			}
-			request_text(&r, text, 3 * WARDER_PATH_MAX);
-			if (diff_add(d, kind, r.class_, rule, err,
-				     policy_words(r.class_, r.access, ", ", words, sizeof(words)),
-				     true, text))
-				d->out->item[d->out->count - 1].bits = r.access;
-		}
+	for (unsigned k = 0; k < 2; k++)
+		file_side(d->img[k], d->pr[k], state[k], &side[k]);
+	for (unsigned i = 0; i < WARDER_ACC_BITS; i++) {
+		r.access = 1u << i;
+		for (unsigned k = 0; k < 2 && !kernel; k++)
+			file_verdict(d->img[k], d->pr[k], &side[k], r.access, &f->v[i][k]);
+		if (kernel)
+			diff_decide(d, &r, f->v[i]);
 	}
 }
 
+/* Executed by both, into another profile. */
+static void file_profile(struct diff *d, const struct file_pair *f, const char *name)
+{
+	const struct warder_verdict *v = f->v[__builtin_ctz(WARDER_ACC_EXEC)];
+	struct policy_request r = { .class_ = WARDER_CLASS_EXEC, .access = WARDER_ACC_EXEC, .path = name };
+	struct diff_item item = item_of(DIFF_PROFILE, WARDER_CLASS_EXEC, v);
+	cleanup_free char *text = NULL;
+	char words[256];
+
+	if (kind_of(v) != DIFF_CHANGED || v[0].action != WARDER_ALLOW ||
+	    !strcmp(profile_name(d->img[0], v[0].profile), profile_name(d->img[1], v[1].profile)))
+		return;
+	snprintf(words, sizeof(words), "from %.64s to %.64s",
+		 v[0].profile ? profile_name(d->img[0], v[0].profile) : "staying",
+		 v[1].profile ? profile_name(d->img[1], v[1].profile) : "staying");
+	text = malloc(5 * WARDER_PATH_MAX);
+	if (text)
+		diff_add(d, &item, words, true, request_arguments(&r, text, 5 * WARDER_PATH_MAX));
+	else
+		d->err = -ENOMEM;
+}
+
+/* Accesses on which the pair differs in the same way, by the same rules, are one difference. */
 static int file_visit(struct product *p, __u32 old_state, __u32 new_state, void *arg)
 {
-	struct diff *d = arg;
-	struct file_side side[2];
+	const __u32 state[2] = { old_state, new_state };
+	char name[WARDER_PATH_MAX], words[256];
+	struct file_walk *w = arg;
+	struct diff *d = w->d;
+	__u32 left = WARDER_ACC_FILE_ALL | WARDER_ACC_EXEC;
+	struct file_pair f;
 
-	file_side(d->img[0], d->pr[0], old_state, &side[0]);
-	file_side(d->img[1], d->pr[1], new_state, &side[1]);
-	file_bits(d, p, side);
+	if (file_seen(w, p, state) || !product_name(p, name, sizeof(name)))
+		return d->err;
+	file_verdicts(d, p, state, name, &f);
+	file_profile(d, &f, name);
+	while (left && !d->err) {
+		unsigned first = (unsigned)__builtin_ctz(left);
+		const struct warder_verdict *v = f.v[first];
+		__u32 bits = 1u << first;
+		struct policy_request r = { .path = name, .class_ = bits == WARDER_ACC_EXEC ?
+							WARDER_CLASS_EXEC : WARDER_CLASS_FILE };
+		struct diff_item item = item_of(kind_of(v), r.class_, v);
+
+		left &= left - 1;
+		if (item.kind == DIFF_CHANGED)
+			continue;
+		for (__u32 other = bits == WARDER_ACC_EXEC ? 0 : left & ~WARDER_ACC_EXEC; other;
+		     other &= other - 1) {
+			const struct warder_verdict *u = f.v[__builtin_ctz(other)];
+			struct diff_item too = item_of(kind_of(u), r.class_, u);
+
+			if (too.kind == item.kind && too.old_rule == item.old_rule &&
+			    too.new_rule == item.new_rule && too.old_err == item.old_err &&
+			    too.new_err == item.new_err)
+				bits |= other & -other;
+		}
+		left &= ~bits;
+		r.access = bits;
+		if (!file_is_known(d, &item, bits))
+			note_verdicts(d, &r, policy_words(r.class_, bits, ", ", words, sizeof(words)), true,
+				      v);
+	}
 	return d->err;
 }
 
 void diff_files(struct diff *d)
 {
-	static const __u32 none[2] = { 0, 0 };
+	struct file_walk *w = calloc(1, sizeof(*w));
+	struct diff_item item = { .class_ = WARDER_CLASS_FILE };
 	bool trivial[2];
 	int err;
+
+	if (!w) {
+		d->err = -ENOMEM;
+		return;
+	}
+	w->d = d;
 
 	for (unsigned k = 0; k < 2; k++)
 		trivial[k] = warder_file_is_trivial(d->img[k], d->pr[k]);
 	if (trivial[0] != trivial[1]) {
-		const int errs[2] = { trivial[0] ? 0 : EACCES, trivial[1] ? 0 : EACCES };
-
-		diff_add(d, trivial[0] ? DIFF_DENIED : DIFF_ALLOWED, WARDER_CLASS_FILE, none, errs,
-			 "objects without a name (detached, deleted, on an unknown file system)",
+		item.kind = trivial[0] ? DIFF_DENIED : DIFF_ALLOWED;
+		item.old_err = trivial[0] ? 0 : EACCES;
+		item.new_err = trivial[1] ? 0 : EACCES;
+		diff_add(d, &item, "objects without a name (detached, deleted, on an unknown file system)",
 			 true, NULL);
 	}
-	err = product_walk(d->img[0], d->img[1],
-			   warder_start(d->img[0], d->pr[0], WARDER_START_FILE),
-			   warder_start(d->img[1], d->pr[1], WARDER_START_FILE), true, file_visit, d,
-			   &d->out->incomplete);
+	err = product_walk_apart(d->img[0], d->img[1],
+				 warder_start(d->img[0], d->pr[0], WARDER_START_FILE),
+				 warder_start(d->img[1], d->pr[1], WARDER_START_FILE), d->kernel,
+				 file_visit, w, &d->out->incomplete);
+	free(w);
 	if (!d->err)
 		d->err = err;
 }
@@ -325,20 +404,20 @@ void diff_files(struct diff *d)
 
 static void diff_setting(struct diff *d, const char *what, const char *old, const char *new_)
 {
-	static const __u32 none[2] = { 0, 0 };
-	static const int no_err[2] = { 0, 0 };
+	static const struct diff_item item = { .kind = DIFF_CHANGED };
 	char text[256];
 
 	if (!strcmp(old, new_))
 		return;
 	snprintf(text, sizeof(text), "%s: %.110s -> %.110s", what, *old ? old : "none",
 		 *new_ ? new_ : "none");
-	diff_add(d, DIFF_CHANGED, WARDER_CLASS_NONE, none, no_err, text, true, NULL);
+	diff_add(d, &item, text, true, NULL);
 }
 
 /* "user to host, * by program to deny"; what does not fit is cut, but compared. */
-static void upcalls_text(const struct warder_image_header *h, char *buf, size_t size)
+static void upcalls_text(const struct warder_image *img, char *buf, size_t size)
 {
+	const struct warder_image_header *h = &img->h;
 	static const char *const bys[] = { "", " by program", " by kernel", "" };
 	static const char *const tos[WARDER_UPCALL__MAX] = { "deny", "host", "queue" };
 	size_t used = 0;
@@ -351,6 +430,8 @@ static void upcalls_text(const struct warder_image_header *h, char *buf, size_t 
 					 u->type[0] ? u->type : "*", bys[u->by & 3],
 					 tos[u->to % WARDER_UPCALL__MAX],
 					 u->otherwise == WARDER_UPCALL_HOST ? " or host" : "");
+		if (image_rule(img, u->rule) && image_rule(img, u->rule)->audit && used < size)
+			used += (size_t)snprintf(buf + used, size - used, ", reported");
 		if (u->deadline && used < size)
 			used += (size_t)snprintf(buf + used, size - used, " within %u ms", u->deadline);
 	}
@@ -403,7 +484,7 @@ static void diff_keyring(struct diff *d)
 		diff_setting(d, quotas[i].what, words[0], words[1]);
 	}
 	for (unsigned k = 0; k < 2; k++)
-		upcalls_text(h[k], words[k], sizeof(words[k]));
+		upcalls_text(d->img[k], words[k], sizeof(words[k]));
 	diff_setting(d, "keyring.upcalls", words[0], words[1]);
 	for (unsigned k = 0; k < 2; k++)
 		signed_text(d->img[k], words[k], sizeof(words[k]));
@@ -490,6 +571,8 @@ static void diff_settings(struct diff *d)
 
 static void diff_profile(struct diff *d, __u32 old, __u32 new_, const char *name)
 {
+	d->number[0] = old;
+	d->number[1] = new_;
 	d->pr[0] = warder_profile_at(d->img[0], old);
 	d->pr[1] = warder_profile_at(d->img[1], new_);
 	d->profile = name;
@@ -504,9 +587,6 @@ static void diff_profile(struct diff *d, __u32 old, __u32 new_, const char *name
 
 static void diff_profiles(struct diff *d)
 {
-	static const __u32 none[2] = { 0, 0 };
-	static const int no_err[2] = { 0, 0 };
-
 	diff_profile(d, 0, 0, "");
 	for (unsigned k = 0; k < 2; k++)
 		for (__u32 i = 1; i < d->img[k]->h.profile.count && !d->err; i++) {
@@ -516,9 +596,10 @@ static void diff_profiles(struct diff *d)
 			if (other > 0 && k == 0) {
 				diff_profile(d, i, (__u32)other, name);
 			} else if (other <= 0) {
+				const struct diff_item item = { .kind = k ? DIFF_ADDED : DIFF_REMOVED };
+
 				d->profile = "";
-				diff_add(d, k ? DIFF_ADDED : DIFF_REMOVED, WARDER_CLASS_NONE, none,
-					 no_err, name, true, NULL);
+				diff_add(d, &item, name, true, NULL);
 			}
 		}
 	d->profile = "";
@@ -527,14 +608,17 @@ static void diff_profiles(struct diff *d)
 int policy_diff(const struct warder_image *old, const struct warder_image *new_,
 		struct policy_diff *ret)
 {
-	struct diff d = { .out = ret, .img = { old, new_ }, .profile = "" };
+	struct diff d = { .out = ret, .img = { old, new_ }, .profile = "", .kernel = kernel_names() };
 
 	memset(ret, 0, sizeof(*ret));
+	if (!d.kernel)
+		return -ENOMEM;
 	diff_settings(&d);
 	diff_profiles(&d);
 	d.pr[0] = warder_profile_at(old, 0);
 	d.pr[1] = warder_profile_at(new_, 0);
 	diff_overrides(&d);
+	free(d.kernel);
 	if (d.err)
 		policy_diff_done(ret);
 	return d.err;

@@ -12,15 +12,17 @@
 /* Where in a component the name ends so far. */
 enum place { PLACE_SLASH = 0, PLACE_DOT, PLACE_DOTDOT, PLACE_OTHER };
 
+#define STATES 3 /* of both policies, and of the image that tells names apart besides */
+
 struct pair {
-	__u32 state[2];
+	__u32 state[STATES];
 	__u32 parent;
 	__u8 byte;
 	__u8 place;
 };
 
 struct product {
-	const struct warder_image *img[2];
+	const struct warder_image *img[STATES]; /* the last may be NULL */
 	struct pair *pair;
 	size_t count, cap;
 	__u32 *table; /* hash: index + 1 */
@@ -59,7 +61,7 @@ static void product_groups(struct product *p)
 				continue;
 			for (unsigned i = 0; i < p->bytes && !known && b != '/' && b != '.'; i++) {
 				known = p->byte[i] != '/' && p->byte[i] != '.';
-				for (unsigned k = 0; k < 2; k++)
+				for (unsigned k = 0; k < STATES && p->img[k]; k++)
 					known &= image_u8(p->img[k], p->img[k]->h.class_of.offset + b) ==
 						 image_u8(p->img[k], p->img[k]->h.class_of.offset +
 									     p->byte[i]);
@@ -69,9 +71,10 @@ static void product_groups(struct product *p)
 		}
 }
 
-static size_t product_hash(const __u32 state[2], __u8 place)
+static size_t product_hash(const __u32 state[STATES], __u8 place)
 {
-	__u64 h = ((__u64)state[0] << 32 | state[1]) * 0x9e3779b97f4a7c15ull + place;
+	__u64 h = ((__u64)state[0] << 32 | state[1]) * 0x9e3779b97f4a7c15ull + place +
+		  ((__u64)state[2] << 8);
 
 	h ^= h >> 29;
 	h *= 0xbf58476d1ce4e5b9ull;
@@ -109,7 +112,7 @@ static int product_put(struct product *p, const struct pair *q)
 	for (; p->table[at]; at = (at + 1) & (p->size - 1)) {
 		const struct pair *k = &p->pair[p->table[at] - 1];
 
-		if (k->state[0] == q->state[0] && k->state[1] == q->state[1] && k->place == q->place)
+		if (!memcmp(k->state, q->state, sizeof(k->state)) && k->place == q->place)
 			return 0;
 	}
 	if (p->count >= DIFF_PAIRS_MAX)
@@ -153,7 +156,7 @@ static int product_expand(struct product *p, size_t index)
 
 		if (!place_step(p->path, from.place, q.byte, &q.place))
 			continue;
-		for (unsigned k = 0; k < 2; k++)
+		for (unsigned k = 0; k < STATES && p->img[k]; k++)
 			q.state[k] = product_step(p, k, from.state[k], q.byte);
 		err = product_put(p, &q);
 		if (err < 0)
@@ -179,8 +182,13 @@ const char *product_name(const struct product *p, char *buf, size_t size)
 	return buf;
 }
 
-int product_walk(const struct warder_image *old, const struct warder_image *new_, __u32 old_start,
-		 __u32 new_start, bool path, product_fn visit, void *arg, bool *ret_incomplete)
+__u32 product_apart(const struct product *p)
+{
+	return p->pair[p->now].state[2];
+}
+
+static int walk(const struct warder_image *const img[STATES], const __u32 start[STATES], bool path,
+		product_fn visit, void *arg, bool *ret_incomplete)
 {
 	struct product *p = calloc(1, sizeof(*p));
 	struct pair first = { .place = path ? PLACE_SLASH : PLACE_OTHER };
@@ -188,12 +196,11 @@ int product_walk(const struct warder_image *old, const struct warder_image *new_
 
 	if (!p)
 		return -ENOMEM;
-	p->img[0] = old;
-	p->img[1] = new_;
+	memcpy(p->img, img, sizeof(p->img));
 	p->path = path;
 	product_groups(p);
-	first.state[0] = path ? product_step(p, 0, old_start, '/') : old_start;
-	first.state[1] = path ? product_step(p, 1, new_start, '/') : new_start;
+	for (unsigned k = 0; k < STATES && img[k]; k++)
+		first.state[k] = path ? product_step(p, k, start[k], '/') : start[k];
 	err = product_put(p, &first);
 	for (size_t i = 0; err >= 0 && i < p->count; i++) {
 		struct pair q = p->pair[i];
@@ -205,7 +212,7 @@ int product_walk(const struct warder_image *old, const struct warder_image *new_
 			err = visit(p, q.state[0], q.state[1], arg);
 		/* Behind a dead pair nothing changes any more. */
 		if (!err && (q.state[0] != WARDER_STATE_DEAD || q.state[1] != WARDER_STATE_DEAD ||
-			     q.place != PLACE_OTHER))
+			     (img[2] && q.state[2] != WARDER_STATE_DEAD) || q.place != PLACE_OTHER))
 			err = product_expand(p, i);
 		if (err > 0)
 			break;
@@ -218,4 +225,24 @@ int product_walk(const struct warder_image *old, const struct warder_image *new_
 		return 0;
 	}
 	return err < 0 ? err : 0;
+}
+
+int product_walk_apart(const struct warder_image *old, const struct warder_image *new_, __u32 old_start,
+		       __u32 new_start, const struct warder_image *apart, product_fn visit, void *arg,
+		       bool *ret_incomplete)
+{
+	const struct warder_image *const img[STATES] = { old, new_, apart };
+	const __u32 start[STATES] = { old_start, new_start,
+				      warder_start(apart, warder_profile_at(apart, 0), WARDER_START_FILE) };
+
+	return walk(img, start, true, visit, arg, ret_incomplete);
+}
+
+int product_walk(const struct warder_image *old, const struct warder_image *new_, __u32 old_start,
+		 __u32 new_start, bool path, product_fn visit, void *arg, bool *ret_incomplete)
+{
+	const struct warder_image *const img[STATES] = { old, new_, NULL };
+	const __u32 start[STATES] = { old_start, new_start, 0 };
+
+	return walk(img, start, path, visit, arg, ret_incomplete);
 }

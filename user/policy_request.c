@@ -181,6 +181,10 @@ static int peer_fill(const struct policy_request *r, __u32 class_, __u64 op,
 		if (!len || len >= WARDER_NAME_SIZE)
 			return -EINVAL;
 		memcpy(r->peer == WARDER_PEER_POLICY ? q->policy[0] : q->name, r->peer_name, len);
+		len = r->peer == WARDER_PEER_NAME && r->peer_policy ? strlen(r->peer_policy) : 0;
+		if (len >= WARDER_NAME_SIZE)
+			return -EINVAL;
+		memcpy(q->policy[0], r->peer_policy ? r->peer_policy : "", len);
 	}
 	return 0;
 }

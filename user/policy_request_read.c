@@ -344,6 +344,13 @@ static int read_pair(const struct request_pair *p, struct policy_request *r,
 	    (r->class_ == WARDER_CLASS_PTRACE || r->class_ == WARDER_CLASS_SIGNAL ||
 	     r->class_ == WARDER_CLASS_IPC || network))
 		return read_peer(p->value, r, e);
+	if (!strcmp(p->key, "policy") &&
+	    (r->class_ == WARDER_CLASS_PTRACE || r->class_ == WARDER_CLASS_SIGNAL ||
+	     r->class_ == WARDER_CLASS_IPC || network)) {
+		r->peer_policy = p->value;
+		return p->value[0] && strlen(p->value) < WARDER_NAME_SIZE ? 0 :
+			       error_set(e, -EINVAL, "\"%.64s\" is no name of a policy", p->value);
+	}
 	return error_set(e, -EINVAL, "a request of class %s has no \"%.32s\"",
 			 class_name(r->class_), p->key);
 }
@@ -372,6 +379,8 @@ static int check_port(const struct request_pair *pair, size_t count, const struc
 
 static int check_complete(const struct policy_request *r, struct warder_error *e)
 {
+	if (r->peer_policy && r->peer != WARDER_PEER_NAME)
+		return error_set(e, -EINVAL, "policy: says under which policy the peer container:NAME is");
 	switch (r->class_) {
 	case WARDER_CLASS_FILE:
 		return r->path ? 0 : error_set(e, -EINVAL, "file: which path?");
@@ -447,9 +456,9 @@ static const struct {
 	{ "namespace", { "namespace" } },
 	{ "kernel", { "kernel" } },
 	{ "device", { "device", "node", "?path" } },
-	{ "ptrace", { "ptrace", "?peer" } },
-	{ "signal", { "signal", "?peer" } },
-	{ "ipc", { "ipc", "?peer" } },
+	{ "ptrace", { "ptrace", "?peer", "?policy" } },
+	{ "signal", { "signal", "?peer", "?policy" } },
+	{ "ipc", { "ipc", "?peer", "?policy" } },
 	{ "mount", { "mount", "target", "?flags", "?options" } },
 };
 

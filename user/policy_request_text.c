@@ -73,6 +73,12 @@ static void add_peer(struct out *o, const struct policy_request *r, const char *
 		r->peer >= WARDER_PEER_POLICY && r->peer_name ? r->peer_name : "");
 }
 
+static void add_peer_policy(struct out *o, const struct policy_request *r, const char *before)
+{
+	if (r->peer == WARDER_PEER_NAME && r->peer_policy)
+		out_add(o, "%s%s", before, r->peer_policy);
+}
+
 static __u64 request_bits(const struct policy_request *r)
 {
 	if (r->class_ == WARDER_CLASS_SIGNAL)
@@ -126,6 +132,7 @@ const char *request_text(const struct policy_request *r, char *buf, size_t size)
 		}
 		if (r->peer)
 			add_peer(&o, r, " ");
+		add_peer_policy(&o, r, " under ");
 		return buf;
 	}
 	if (r->class_ == WARDER_CLASS_DEVICE) {
@@ -143,7 +150,12 @@ const char *request_text(const struct policy_request *r, char *buf, size_t size)
 	if (r->class_ == WARDER_CLASS_PTRACE || r->class_ == WARDER_CLASS_SIGNAL ||
 	    r->class_ == WARDER_CLASS_IPC)
 		add_peer(&o, r, " ");
+	add_peer_policy(&o, r, " under ");
 	if (r->class_ == WARDER_CLASS_MOUNT) {
+		if (r->source) {
+			out_add(&o, " of ");
+			add_name(&o, r->source);
+		}
 		for (unsigned i = 0, n = 0; i < 32; i++) {
 			const char *flag = r->flags >> i & 1 ? mount_flag_name(1u << i) : NULL;
 
