@@ -545,6 +545,7 @@ static int builder_run(struct builder *b, uint32_t *start)
 struct accept_memo {
 	struct {
 		uint32_t at, count, hash, record;
+		bool named; /* was told */
 	} *seen;
 	size_t count, cap;
 	uint32_t *pattern; /* the lists */
@@ -563,8 +564,15 @@ static int memo_pattern(struct accept_memo *m, uint32_t pattern)
 	return 0;
 }
 
+static void memo_name(struct builder *b, struct accept_memo *m, size_t k)
+{
+	if (b->o->named && !m->seen[k].named)
+		b->o->named(b->o->arg, m->pattern + m->seen[k].at, m->seen[k].count);
+	m->seen[k].named = true;
+}
+
 /* Record of the list pattern[at..], which is dropped when it is not new. */
-static int memo_record(struct builder *b, struct accept_memo *m, size_t at, uint32_t *ret)
+static int memo_record(struct builder *b, struct accept_memo *m, size_t at, bool named, uint32_t *ret)
 {
 	uint32_t hash = 2166136261u;
 	size_t count = m->patterns - at, slot;
@@ -583,6 +591,8 @@ static int memo_record(struct builder *b, struct accept_memo *m, size_t at, uint
 			    count * sizeof(*m->pattern))) {
 			m->patterns = at;
 			*ret = m->seen[k].record;
+			if (named)
+				memo_name(b, m, k);
 			return 0;
 		}
 	}
@@ -595,12 +605,15 @@ static int memo_record(struct builder *b, struct accept_memo *m, size_t at, uint
 	m->seen[m->count].count = (uint32_t)count;
 	m->seen[m->count].hash = hash;
 	m->seen[m->count].record = *ret;
+	m->seen[m->count].named = false;
+	if (named)
+		memo_name(b, m, m->count);
 	m->table[slot] = (uint32_t)++m->count;
 	return 0;
 }
 
 /* The accept record of each subset. */
-static int builder_accept(struct builder *b, uint32_t *accept_of)
+static int builder_accept(struct builder *b, const bool *named, uint32_t *accept_of)
 {
 	struct accept_memo m = { .table_size = 1024 };
 	int err = 0;
@@ -623,7 +636,7 @@ static int builder_accept(struct builder *b, uint32_t *accept_of)
 		}
 		accept_of[i] = 0;
 		if (!err && m.patterns > at)
-			err = memo_record(b, &m, at, &accept_of[i]);
+			err = memo_record(b, &m, at, named && named[i], &accept_of[i]);
 	}
 	free(m.seen);
 	free(m.pattern);
@@ -674,6 +687,7 @@ static void builder_done(struct builder *b)
 int dfa_build(const struct nfa *n, const struct dfa_options *o, struct dfa *ret)
 {
 	cleanup_free struct builder *b = calloc(1, sizeof(*b));
+	cleanup_free bool *named = NULL;
 	int err;
 
 	memset(ret, 0, sizeof(*ret));
@@ -686,16 +700,20 @@ int dfa_build(const struct nfa *n, const struct dfa_options *o, struct dfa *ret)
 	if (!err)
 		err = builder_run(b, ret->start);
 	if (!err) {
-		ret->accept_of = calloc(b->subsets, sizeof(*ret->accept_of));
-		err = ret->accept_of ? builder_accept(b, ret->accept_of) : -ENOMEM;
-	}
-	if (!err) {
 		ret->states = (uint32_t)b->subsets;
 		ret->classes = b->classes;
 		memcpy(ret->class_of, b->class_of, sizeof(ret->class_of));
 		ret->row = take_ptr(b->row);
 		ret->edge = take_ptr(b->edge);
 		ret->edges = b->edges;
+	}
+	if (!err && o->named) {
+		named = calloc(b->subsets, sizeof(*named));
+		err = named ? dfa_named(ret, o->n_starts, o->path, named) : -ENOMEM;
+	}
+	if (!err) {
+		ret->accept_of = calloc(b->subsets, sizeof(*ret->accept_of));
+		err = ret->accept_of ? builder_accept(b, named, ret->accept_of) : -ENOMEM;
 	}
 	builder_done(b);
 	if (!err)

@@ -37,6 +37,13 @@ struct prefix_nfa {
 int prefix_build(const struct nfa *n, const struct dfa_options *o, struct prefix_nfa *ret);
 void prefix_done(struct prefix_nfa *p);
 
+/* ------------------------------------------------------ names (policy_dfa_names.c) */
+
+/* Which states (ret_named[0..states)) a name ends in, of the automaton as far as it is built: accept_of
+ * is not looked at. With path[k] the names of start list k are paths as the kernel gives them:
+ * absolute, without "//", "." and "..", and without a slash at the end. 0, -ENOMEM. */
+int dfa_named(const struct dfa *d, size_t n_starts, const bool *path, bool *ret_named);
+
 /* ---------------------------------------------- minimisation (policy_dfa_min.c) */
 
 /* Replaces the automaton by the smallest one that accepts the same, each row in its normal

@@ -27,11 +27,12 @@ static void draft_add(struct draft *d, const struct policy_rule *r, uint32_t num
 	};
 }
 
+/* In the place of a rule with `mask` these decide. */
 static void compiler_shadow(struct compiler *c, uint32_t number, uint32_t mask,
 			    const uint32_t owner[WARDER_ACC_BITS])
 {
-	if (!c->shadow[number - 1] && mask)
-		c->shadow[number - 1] = owner[__builtin_ctz(mask)];
+	for (; mask; mask &= mask - 1)
+		shadows_add(&c->shadow[number - 1], owner[__builtin_ctz(mask)]);
 }
 
 /* rule[0] says to which profile a name leads: later ones that say another one are told. */
@@ -78,8 +79,9 @@ static void draft_attribute(struct compiler *c, struct draft *d, const uint32_t 
 		}
 }
 
-/* What the rules in rule[0..count), in the order of the text, decide together. */
-static void draft_fill(struct compiler *c, struct draft *d, const uint32_t *rule, size_t count)
+/* What the rules in rule[0..count), in the order of the text, decide together. `named`: at the end of
+ * some name, where it is to be known which of them decide. */
+static void draft_fill(struct compiler *c, struct draft *d, const uint32_t *rule, size_t count, bool named)
 {
 	uint32_t owner[WARDER_ACC_BITS] = { 0 }, seen = 0, audited;
 
@@ -91,11 +93,11 @@ static void draft_fill(struct compiler *c, struct draft *d, const uint32_t *rule
 			continue;
 		draft_add(d, r, rule[i], fresh);
 		d->a.deny |= fresh;
-		c->decides[rule[i] - 1] |= fresh != 0;
+		c->decides[rule[i] - 1] |= named && fresh;
 		for (unsigned b = 0; b < WARDER_ACC_BITS; b++)
 			if (fresh >> b & 1)
 				owner[b] = rule[i];
-		if (!fresh)
+		if (!fresh && named)
 			compiler_shadow(c, rule[i], r->mask, owner);
 	}
 	seen = d->a.deny;
@@ -111,8 +113,8 @@ static void draft_fill(struct compiler *c, struct draft *d, const uint32_t *rule
 				owner[b] = rule[i];
 		/* Reporting what another rule allows is a decision too. */
 		if (fresh || (r->audit && (r->mask & ~audited)))
-			c->decides[rule[i] - 1] = true;
-		else
+			c->decides[rule[i] - 1] |= named;
+		else if (named)
 			compiler_shadow(c, rule[i], r->mask, owner);
 		seen |= fresh;
 		if (r->audit)
@@ -172,27 +174,54 @@ static int draft_intern(struct compiler *c, struct draft *d, uint32_t *ret)
 	return 0;
 }
 
-static int compiler_accept(void *arg, const uint32_t *patterns, size_t count, uint32_t *ret)
+/* The rules of names among the patterns, by number and in the order of the text, into rule[0..count);
+ * returns how many. *ret_set: entries of tables. */
+static size_t pattern_rules(const struct compiler *c, const uint32_t *patterns, size_t count,
+			    uint32_t *rule, __u64 *ret_set)
 {
-	struct compiler *c = arg;
-	struct draft d = { 0 };
-	cleanup_free uint32_t *rule = malloc((count + 1) * sizeof(*rule));
 	size_t rules = 0;
 
-	if (!rule)
-		return -ENOMEM;
+	*ret_set = 0;
 	/* Patterns come in the order of the text, so those of a rule follow each other. */
 	for (size_t i = 0; i < count; i++) {
 		const struct policy_pattern *p = &c->p->pattern[patterns[i]];
 
-		d.a.set |= p->set;
+		*ret_set |= p->set;
 		if ((p->start == WARDER_START_FILE || p->start == WARDER_START_UNIX ||
 		     p->start == WARDER_START_ABSTRACT) &&
 		    (!rules || rule[rules - 1] != p->rule + 1))
 			rule[rules++] = p->rule + 1;
 	}
-	draft_fill(c, &d, rule, rules);
+	return rules;
+}
+
+static int compiler_accept(void *arg, const uint32_t *patterns, size_t count, uint32_t *ret)
+{
+	struct compiler *c = arg;
+	struct draft d = { 0 };
+	cleanup_free uint32_t *rule = malloc((count + 1) * sizeof(*rule));
+	size_t rules;
+	__u64 set;
+
+	if (!rule)
+		return -ENOMEM;
+	rules = pattern_rules(c, patterns, count, rule, &set);
+	d.a.set = set;
+	draft_fill(c, &d, rule, rules, false);
 	return draft_intern(c, &d, ret);
+}
+
+static void compiler_named(void *arg, const uint32_t *patterns, size_t count)
+{
+	struct compiler *c = arg;
+	struct draft d = { 0 };
+	cleanup_free uint32_t *rule = malloc((count + 1) * sizeof(*rule));
+	__u64 set;
+
+	if (rule)
+		draft_fill(c, &d, rule, pattern_rules(c, patterns, count, rule, &set), true);
+	else
+		c->no_memory = true;
 }
 
 /* ---------------------------------------------------------------- reports */
@@ -212,8 +241,8 @@ static void report_shadows(struct compiler *c)
 	for (size_t i = 0; i < c->p->rules; i++) {
 		const struct policy_rule *r = &c->p->rule[i];
 
-		if (!c->decides[i] && !r->included && !r->broken && c->shadow[i])
-			report_shadow(c->diags, r, &c->p->rule[c->shadow[i] - 1]);
+		if (!c->decides[i] && !r->included && !r->broken && c->shadow[i].rule[0])
+			report_shadow(c->diags, c->p, r, &c->shadow[i]);
 		else if (c->conflict[i] && !r->included && !r->broken)
 			report_conflict(c, r, &c->p->rule[c->conflict[i] - 1]);
 	}
@@ -480,6 +509,13 @@ static bool pattern_starts(const struct policy *p, const struct policy_pattern *
 	return t->start == start && (t->set || rule_holds(p, &p->rule[t->rule], k));
 }
 
+/* Are names of that kind what the kernel says of objects? Others are words of callers. */
+static bool start_is_path(unsigned start)
+{
+	return start == WARDER_START_FILE || start == WARDER_START_UNIX ||
+	       start == WARDER_START_MOUNT_TARGET || start == WARDER_START_OVERRIDE_TARGET;
+}
+
 static int compiler_dfa(struct compiler *c, uint64_t *cost)
 {
 	const struct policy *p = c->p;
@@ -487,16 +523,22 @@ static int compiler_dfa(struct compiler *c, uint64_t *cost)
 	cleanup_free const uint32_t **starts = calloc(lists, sizeof(*starts));
 	cleanup_free size_t *counts = calloc(lists, sizeof(*counts));
 	cleanup_free uint32_t *start = calloc(p->profiles * p->patterns + 1, sizeof(*start));
+	cleanup_free bool *path = calloc(lists, sizeof(*path));
 	struct dfa_options o = { .start = starts,
 				 .counts = counts,
 				 .n_starts = lists,
 				 .accept = compiler_accept,
+				 .named = compiler_named,
+				 .path = path,
 				 .arg = c,
 				 .cost = cost };
 
-	if (!start || !starts || !counts)
+	int err;
+
+	if (!start || !starts || !counts || !path)
 		return -ENOMEM;
 	for (size_t n = 0; n < lists; n++) {
+		path[n] = start_is_path(n % WARDER_START__MAX);
 		starts[n] = start + used;
 		for (size_t i = 0; i < p->patterns; i++)
 			if (pattern_starts(p, &p->pattern[i], n % WARDER_START__MAX,
@@ -504,7 +546,8 @@ static int compiler_dfa(struct compiler *c, uint64_t *cost)
 				start[used++] = p->pattern[i].nfa_start;
 		counts[n] = (size_t)(start + used - starts[n]);
 	}
-	return dfa_build(&p->nfa, &o, &c->dfa);
+	err = dfa_build(&p->nfa, &o, &c->dfa);
+	return !err && c->no_memory ? -ENOMEM : err;
 }
 
 static int compiler_init(struct compiler *c)

@@ -162,6 +162,10 @@ struct dfa_options {
 	const size_t *counts;
 	size_t n_starts;
 	dfa_accept_fn accept;
+	/* May be NULL: called once for each list of patterns that a name can end in, after accept().
+	 * What is no name, see dfa_named(), accepts all the same. */
+	void (*named)(void *arg, const uint32_t *patterns, size_t count);
+	const bool *path; /* with it, by start list: its names are paths; NULL: none are */
 	void *arg;
 	uint64_t *cost; /* by pattern: how much of the automaton is due to it */
 };
@@ -457,11 +461,11 @@ void parse_fstypes(struct parser *ps, struct node *n, struct fstypes *ret);
  * rule; then the program of one of them, NULL after an error. */
 void parse_fuse(struct parser *ps, struct node *n, const struct fstypes *types);
 const char *fuse_program(const struct node *n, const char *type);
-/* Does an earlier entry match whatever a later one matches? Targets: only equal texts are known to
- * be equal. */
-bool mount_conditions_cover(uint32_t require, uint32_t forbid, const char *type, bool any_target,
-			    const char *targets, uint32_t require2, uint32_t forbid2,
-			    const char *type2, bool any_target2, const char *targets2);
+/* Does an entry with the first conditions match whatever one with the second does, targets apart? */
+bool mount_conditions_cover(uint32_t require, uint32_t forbid, const char *type, uint32_t require2,
+			    uint32_t forbid2, const char *type2);
+/* The same of all conditions of override rules: b is not asked where a's target matches. */
+bool override_covers(const struct policy_override *a, const struct policy_override *b);
 /* The whole class: a mapping. */
 void parse_memory(struct parser *ps, struct node *n);
 void parse_keyring(struct parser *ps, struct node *n); /* policy_keyring.c */
@@ -474,6 +478,13 @@ uint64_t kernel_closed(uint64_t unsafe);
 
 /* --------------------------------------------------------------- compiler */
 
+/* Rules that decide instead of one, by number; the rest is not kept. */
+#define SHADOWS_MAX 4
+struct shadows {
+	uint32_t rule[SHADOWS_MAX + 1]; /* 0: no more; the last one: there are others */
+};
+void shadows_add(struct shadows *s, uint32_t rule);
+
 struct compiler {
 	const struct policy *p;
 	struct policy_diags *diags;
@@ -485,7 +496,8 @@ struct compiler {
 
 	/* By rule: does it decide anything, and if not, which rule is in its way? */
 	bool *decides;
-	uint32_t *shadow; /* rule number */
+	struct shadows *shadow;
+	bool no_memory;
 	/* An exec rule of the text before that leads some name to another profile; its number. */
 	uint32_t *conflict;
 
@@ -503,9 +515,9 @@ void compiler_profile(struct compiler *c, size_t k, struct warder_profile *pr);
  * profiles are all of the policy's. 0 with diagnostics, -ENOMEM. */
 int compiler_check_transitions(struct compiler *c, const struct warder_profile *pr);
 /* In policy_shadow.c: rules that never decide anything. */
-void report_shadow(struct policy_diags *diags, const struct policy_rule *r,
-		   const struct policy_rule *by);
-/* In policy_shadow_target.c: the same of targets' patterns; `img` is the policy's. 0, -ENOMEM. */
+void report_shadow(struct policy_diags *diags, const struct policy *p, const struct policy_rule *r,
+		   struct shadows *by);
+/* In policy_shadow_target.c: mount and override rules, by their targets' patterns; `img` is the policy's. 0, -ENOMEM. */
 int report_target_shadows(const struct policy *p, const struct warder_image *img,
 			  struct policy_diags *diags);
 void report_table_shadows(const struct policy *p, struct policy_diags *diags);

@@ -526,7 +526,7 @@ static void generalise(struct learn_profile *l, char *(*key)(const struct learn_
 	l->items = kept;
 }
 
-/* What patterns allow already needs no rule of its own. */
+/* What patterns allow already, together as well, needs no rule of its own: it would never decide. */
 static void drop_covered(struct learn_profile *l)
 {
 	cleanup_free size_t *pattern = malloc((l->items + 1) * sizeof(*pattern));
@@ -543,7 +543,7 @@ static void drop_covered(struct learn_profile *l)
 		struct learn_item *it = &l->item[i];
 		__u32 covered = 0;
 
-		for (size_t k = 0; k < patterns && !(it->mask & WARDER_ACC_EXEC); k++) {
+		for (size_t k = 0; k < patterns; k++) {
 			const struct learn_item *p = &l->item[pattern[k]];
 
 			/* Of two that match each other the first one stays. */
@@ -551,6 +551,9 @@ static void drop_covered(struct learn_profile *l)
 				covered |= p->mask;
 		}
 		it->dropped = !it->never && !(it->mask & ~covered);
+		/* A program is named for its exec rule. */
+		if (!it->never && (it->mask & WARDER_ACC_EXEC))
+			it->mask &= ~covered;
 	}
 	for (size_t i = 0; i < l->items; i++)
 		if (l->item[i].dropped)
@@ -559,7 +562,6 @@ static void drop_covered(struct learn_profile *l)
 			l->item[kept++] = l->item[i];
 	l->items = kept;
 }
-
 
 void learn_generalise(struct learn_profile *l, unsigned threshold)
 {

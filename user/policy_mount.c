@@ -116,15 +116,10 @@ void parse_fstypes(struct parser *ps, struct node *n, struct fstypes *ret)
 	each_scalar(ps, n, "type", read_type, ret);
 }
 
-bool mount_conditions_cover(uint32_t require, uint32_t forbid, const char *type, bool any_target,
-			    const char *targets, uint32_t require2, uint32_t forbid2,
-			    const char *type2, bool any_target2, const char *targets2)
+bool mount_conditions_cover(uint32_t require, uint32_t forbid, const char *type, uint32_t require2,
+			    uint32_t forbid2, const char *type2)
 {
-	if ((require & ~require2) || (forbid & ~forbid2))
-		return false;
-	if (type[0] && strcmp(type, type2))
-		return false;
-	return any_target || (!any_target2 && !strcmp(targets, targets2));
+	return !(require & ~require2) && !(forbid & ~forbid2) && (!type[0] || !strcmp(type, type2));
 }
 
 /* ------------------------------------------------------------------- mount */
@@ -134,39 +129,6 @@ static const struct key mount_keys[] = {
 	{ "source", false }, { "flags", false },    { "errno", false }, { "audit", false },
 	{ "id", false },     { "optional", false }, { NULL, false }
 };
-
-static void check_mount_shadow(struct parser *ps, const struct node *n, size_t first)
-{
-	struct policy *p = ps->p;
-
-	for (size_t i = 0; i < first; i++) {
-		const struct policy_mount *a = &p->mount[i];
-		const struct policy_rule *r = &p->rule[a->m.rule - 1];
-		bool all = true;
-
-		for (size_t k = first; k < p->mounts; k++) {
-			const struct policy_mount *b = &p->mount[k];
-
-			/* A rule decides in its own profile only, a deny of the top in all. */
-			all &= r->in == ps->profile || (!r->in && r->deny);
-			/* An allow does not take anything from a deny. */
-			all &= (a->m.deny || !b->m.deny) && !(b->m.ops & ~a->m.ops) &&
-			       mount_conditions_cover(a->m.require, a->m.forbid, a->m.type,
-						a->m.any_target, a->targets, b->m.require,
-						b->m.forbid, b->m.type, b->m.any_target,
-						b->targets) &&
-			       (a->m.any_source ||
-				(!b->m.any_source && !strcmp(a->sources, b->sources)));
-		}
-		if (all && !ps->included) {
-			parser_error(ps, n,
-				     "mount: this rule can never decide anything: the rule "
-				     "at %s:%u matches all that it matches",
-				     r->file, r->line);
-			return;
-		}
-	}
-}
 
 void parse_mount(struct parser *ps, struct node *n)
 {
@@ -243,6 +205,4 @@ void parse_mount(struct parser *ps, struct node *n)
 		for (size_t i = first; i < p->mounts; i++)
 			p->mount[i].sources = m.sources;
 	}
-	if (types.count)
-		check_mount_shadow(ps, n, first);
 }

@@ -355,42 +355,21 @@ static void parse_manner(struct parser *ps, struct node *n, struct warder_overri
 	}
 }
 
-static void check_override_shadow(struct parser *ps, const struct node *n, size_t first)
+/* A rule with options matches fewer calls than one without or with others; a rate lets some by. */
+bool override_covers(const struct policy_override *a, const struct policy_override *b)
 {
-	struct policy *p = ps->p;
-	const struct policy_override *b = &p->override[first];
-
-	for (size_t i = 0; i < first; i++) {
-		const struct policy_override *a = &p->override[i];
-		const struct policy_rule *r = &p->rule[a->o.rule - 1];
-
-		/* A rule with options matches fewer calls than one without or with others. */
-		if (a->o.op != b->o.op || a->o.ops != b->o.ops || a->o.options ||
-		    a->o.do_ == WARDER_DO_REPORT || b->o.do_ == WARDER_DO_REPORT ||
-		    (b->o.cause & ~a->o.cause & ~WARDER_CAUSE_BASELINE) ||
-		    (a->o.by_userns & b->o.by_userns) != b->o.by_userns ||
-		    (a->o.way && a->o.way != b->o.way) ||
-		    (a->o.by_uid != WARDER_BY_ANY_UID && a->o.by_uid != b->o.by_uid) ||
-		    (a->o.by_profile != WARDER_BY_ANY_PROFILE &&
-		     a->o.by_profile != b->o.by_profile) ||
-		    strcmp(a->bind ? a->bind : "", b->bind ? b->bind : "") || a->o.rate ||
-		    strcmp(a->fuse ? a->fuse : "", b->fuse ? b->fuse : "") ||
-		    strcmp(a->sources, b->sources) ||
-		    p->overrides - first != 1)
-			continue;
-		/* Without options in the first, none may be asked for: then b needs none too. */
-		if (b->o.options)
-			continue;
-		if (mount_conditions_cover(a->o.require, a->o.forbid, a->o.type, a->o.any_target,
-					   a->targets, b->o.require, b->o.forbid, b->o.type,
-					   b->o.any_target, b->targets)) {
-			parser_error(ps, n,
-				     "override: this rule is never reached: the rule at "
-				     "%s:%u matches all that it matches",
-				     r->file, r->line);
-			return;
-		}
-	}
+	return a->o.op == b->o.op && a->o.ops == b->o.ops && !a->o.options && !b->o.options &&
+	       a->o.do_ != WARDER_DO_REPORT && b->o.do_ != WARDER_DO_REPORT &&
+	       !(b->o.cause & ~a->o.cause & ~WARDER_CAUSE_BASELINE) &&
+	       (a->o.by_userns & b->o.by_userns) == b->o.by_userns &&
+	       (!a->o.way || a->o.way == b->o.way) &&
+	       (a->o.by_uid == WARDER_BY_ANY_UID || a->o.by_uid == b->o.by_uid) &&
+	       (a->o.by_profile == WARDER_BY_ANY_PROFILE || a->o.by_profile == b->o.by_profile) &&
+	       !strcmp(a->bind ? a->bind : "", b->bind ? b->bind : "") && !a->o.rate &&
+	       !strcmp(a->fuse ? a->fuse : "", b->fuse ? b->fuse : "") &&
+	       !strcmp(a->sources, b->sources) &&
+	       mount_conditions_cover(a->o.require, a->o.forbid, a->o.type, b->o.require,
+				      b->o.forbid, b->o.type);
 }
 
 static void check_types(struct parser *ps, const struct node *at, const struct fstypes *t,
@@ -688,6 +667,4 @@ void parse_override(struct parser *ps, struct node *n)
 		for (size_t i = first; i < p->overrides; i++)
 			p->override[i].sources = o.sources;
 	}
-	if (p->overrides > first)
-		check_override_shadow(ps, n, first);
 }

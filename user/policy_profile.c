@@ -52,8 +52,8 @@ static void profile_bits(struct compiler *c, size_t k, unsigned class_, uint64_t
 				c->decides[i] |= (r->bits & ~denied & ~bits->audit) != 0;
 				bits->audit |= r->bits & ~denied;
 			}
-			if (!fresh && r->bits)
-				c->shadow[i] = bits->rule[__builtin_ctzll(r->bits)];
+			for (uint64_t left = fresh ? 0 : r->bits; left; left &= left - 1)
+				shadows_add(&c->shadow[i], bits->rule[__builtin_ctzll(left)]);
 			for (int b = 0; b < 64; b++)
 				if (fresh >> b & 1)
 					bits->rule[b] = (uint16_t)(i + 1);

@@ -1,11 +1,78 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* Rules that can never decide anything because others match first all that they match. Names are
- * compared while the automaton is built (policy_image.c), switches in policy_profile.c; here the
- * tables, entry by entry: what only several together cover is not found. */
+/* Rules that can never decide anything because others, alone or together, match first all that they
+ * match. Names are compared while the automaton is built (policy_image.c), switches in policy_profile.c,
+ * names of mounts in policy_shadow_target.c; here the tables. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "cleanup.h"
 #include "policy_internal.h"
+#include "warder_decide.h"
+
+/* ------------------------------------------------------------------- the list */
+
+void shadows_add(struct shadows *s, uint32_t rule)
+{
+	for (size_t i = 0; rule && i <= SHADOWS_MAX; i++) {
+		if (s->rule[i] == rule)
+			return;
+		if (s->rule[i])
+			continue;
+		s->rule[i] = rule;
+		return;
+	}
+}
+
+static int compare_rule(const void *a, const void *b)
+{
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+/* "the file rules at a:3 and a:4 together match" */
+void report_shadow(struct policy_diags *diags, const struct policy *p, const struct policy_rule *r,
+		   struct shadows *by)
+{
+	bool denies = false, more;
+	char list[512] = "";
+	size_t n = 0, used = 0;
+
+	while (n <= SHADOWS_MAX && by->rule[n])
+		n++;
+	more = n > SHADOWS_MAX;
+	qsort(by->rule, n, sizeof(*by->rule), compare_rule);
+	for (size_t i = 0; i < n; i++)
+		denies |= p->rule[by->rule[i] - 1].deny;
+	for (size_t i = 0; i < n - more && used < sizeof(list); i++) {
+		const struct policy_rule *one = &p->rule[by->rule[i] - 1];
+
+		used += (size_t)snprintf(list + used, sizeof(list) - used, "%s%s:%u",
+					 !i ? "" : i == n - 1 ? " and " : ", ", one->file, one->line);
+	}
+	diag_add(diags, r->file, r->line, r->column, 0,
+		 "this %s rule can never decide anything: the %s rule%s at %s%s %s all that it matches%s",
+		 class_name(r->class_), class_name(p->rule[by->rule[0] - 1].class_), n > 1 ? "s" : "",
+		 list, more ? " and others" : "", n > 1 ? "together match" : "matches",
+		 denies && !r->deny ? ", and deny wins" : "");
+}
+
+/* -------------------------------------------------------------------- points */
+
+/*
+ * Entries are compared at points: one operation, and what else a table divides into few parts. An
+ * entry is covered if at each of its points others are in its way.
+ */
+struct table {
+	size_t count;
+	const void *entry;
+	size_t size, rule; /* of an entry; offset of its rule's number */
+	/* Number of points; does entry k speak of one? */
+	unsigned points;
+	bool (*speaks)(const struct policy *, size_t k, unsigned point);
+	/* Does entry i decide all of k at a point? */
+	bool (*covers)(const struct policy *, size_t i, size_t k, unsigned point);
+};
 
 /* Bits of addresses up to the prefix. */
 static bool same_prefix(const __u8 *a, const __u8 *b, unsigned prefix)
@@ -15,44 +82,77 @@ static bool same_prefix(const __u8 *a, const __u8 *b, unsigned prefix)
 	return !memcmp(a, b, whole) && (!rest || !((a[whole] ^ b[whole]) >> (8 - rest)));
 }
 
-static bool net_covers(const struct policy *p, size_t i, size_t k)
+/* By operation, family and protocol; the right to make a socket comes with the others. */
+#define NET_POINTS (WARDER_NET_BITS * WARDER_FAM_BITS * WARDER_PROTO_BITS)
+
+static bool net_has(const struct warder_net_rule *e, unsigned point)
+{
+	unsigned op = point % WARDER_NET_BITS, family = point / WARDER_NET_BITS % WARDER_FAM_BITS,
+		 protocol = point / WARDER_NET_BITS / WARDER_FAM_BITS;
+
+	return (1u << op) != WARDER_NET_CREATE && (e->ops >> op & 1) && (e->families >> family & 1) &&
+	       (!e->protocols || (e->protocols >> protocol & 1));
+}
+
+static bool net_speaks(const struct policy *p, size_t k, unsigned point)
+{
+	unsigned family = point / WARDER_NET_BITS % WARDER_FAM_BITS;
+
+	/* Families without protocols are one point. */
+	if (!((1u << family) & WARDER_FAM_IP) && point >= WARDER_NET_BITS * WARDER_FAM_BITS)
+		return false;
+	return net_has(&p->net[k], point);
+}
+
+static bool net_covers(const struct policy *p, size_t i, size_t k, unsigned point)
 {
 	const struct warder_net_rule *a = &p->net[i], *b = &p->net[k];
-	/* The right to make a socket comes with the others. */
-	__u32 ops = b->ops & ~(__u32)WARDER_NET_CREATE;
 
-	return ops && !(ops & ~a->ops) && !(b->families & ~a->families) &&
-	       (!a->protocols || (b->protocols && !(b->protocols & ~a->protocols))) &&
-	       a->port_first <= b->port_first && a->port_last >= b->port_last &&
+	return net_has(a, point) && a->port_first <= b->port_first && a->port_last >= b->port_last &&
 	       a->prefix <= b->prefix && same_prefix(a->addr, b->addr, a->prefix);
 }
 
-static bool device_covers(const struct policy *p, size_t i, size_t k)
+static bool device_speaks(const struct policy *p, size_t k, unsigned point)
+{
+	const struct warder_device_rule *b = &p->device[k];
+	__u32 type = point & 1 ? WARDER_DEVICE_BLOCK : WARDER_DEVICE_CHAR;
+
+	return (b->ops >> (point >> 1) & 1) && (!b->type || b->type == type);
+}
+
+static bool device_covers(const struct policy *p, size_t i, size_t k, unsigned point)
 {
 	const struct warder_device_rule *a = &p->device[i], *b = &p->device[k];
 
-	return !(b->ops & ~a->ops) && (!a->type || a->type == b->type) &&
+	return device_speaks(p, i, point) &&
 	       (a->major == WARDER_DEVICE_ANY || a->major == b->major) &&
 	       (a->minor == WARDER_DEVICE_ANY || a->minor == b->minor);
 }
 
-static bool peer_covers(const struct policy *p, size_t i, size_t k)
+/* By operation; for peers of the own container also whether the profile is another. */
+static bool peer_is_own(const struct warder_peer_rule *e)
 {
-	const struct warder_peer_rule *a = &p->peer[i], *b = &p->peer[k];
-	bool own = a->peer == WARDER_PEER_ANY || a->peer == WARDER_PEER_CONTAINER;
-
-	if (a->class_ != b->class_ || (b->ops & ~a->ops))
-		return false;
-	return (own && b->peer <= WARDER_PEER_CONTAINER) ||
-	       (a->peer == b->peer && !memcmp(a->name, b->name, sizeof(a->name)));
+	return e->peer <= WARDER_PEER_CONTAINER;
 }
 
-struct table {
-	size_t count;
-	const void *entry;
-	size_t size, rule; /* of an entry; offset of its rule's number */
-	bool (*covers)(const struct policy *, size_t, size_t);
-};
+static bool peer_speaks(const struct policy *p, size_t k, unsigned point)
+{
+	const struct warder_peer_rule *b = &p->peer[k];
+
+	if (!(b->ops >> (point >> 1) & 1))
+		return false;
+	return !(point & 1) || (peer_is_own(b) && b->peer != WARDER_PEER_SAME);
+}
+
+static bool peer_covers(const struct policy *p, size_t i, size_t k, unsigned point)
+{
+	const struct warder_peer_rule *a = &p->peer[i], *b = &p->peer[k];
+
+	if (a->class_ != b->class_ || !peer_speaks(p, i, point))
+		return false;
+	return (peer_is_own(a) && peer_is_own(b)) ||
+	       (a->peer == b->peer && !memcmp(a->name, b->name, sizeof(a->name)));
+}
 
 static const struct policy_rule *entry_rule(const struct policy *p, const struct table *t, size_t i)
 {
@@ -62,45 +162,138 @@ static const struct policy_rule *entry_rule(const struct policy *p, const struct
 	return &p->rule[n - 1];
 }
 
-/* The rule that decides all of entry k before k's own does. */
-static const struct policy_rule *entry_shadow(const struct policy *p, const struct table *t,
-					      size_t k)
+/* Does entry i come before entry k wherever k holds? */
+static bool entry_precedes(const struct policy *p, const struct table *t, size_t i, size_t k)
 {
-	const struct policy_rule *b = entry_rule(p, t, k);
+	const struct policy_rule *a = entry_rule(p, t, i), *b = entry_rule(p, t, k);
 
-	for (size_t i = 0; i < t->count; i++) {
-		const struct policy_rule *a = entry_rule(p, t, i);
-
-		if (a == b || !(a->deny > b->deny || (a->deny == b->deny && i < k)))
-			continue;
-		/* It must hold wherever b does. */
-		if (a->in != b->in && (a->in || !a->deny))
-			continue;
-		if (t->covers(p, i, k))
-			return a;
-	}
-	return NULL;
+	if (a == b || !(a->deny > b->deny || (a->deny == b->deny && i < k)))
+		return false;
+	return a->in == b->in || (!a->in && a->deny);
 }
 
-void report_shadow(struct policy_diags *diags, const struct policy_rule *r,
-		   const struct policy_rule *by)
+/* ------------------------------------------------- addresses and ports together */
+
+struct block {
+	const struct policy *p;
+	const struct table *t;
+	size_t k;
+	unsigned point;
+	struct shadows *by;
+};
+
+/* Are ports first..last of a whole block of addresses decided by entries for it or a wider one? */
+static bool block_ports(const struct block *b, const __u8 addr[16], unsigned prefix)
 {
-	diag_add(diags, r->file, r->line, r->column, 0,
-		 "this %s rule can never decide anything: the %s rule at %s:%u matches all "
-		 "that it matches%s",
-		 class_name(r->class_), class_name(by->class_), by->file, by->line,
-		 by->deny && !r->deny ? ", and deny wins" : "");
+	const struct warder_net_rule *e = &b->p->net[b->k];
+	unsigned next = e->port_first;
+
+	while (next <= e->port_last) {
+		size_t best = b->t->count;
+
+		for (size_t i = 0; i < b->t->count; i++) {
+			const struct warder_net_rule *a = &b->p->net[i];
+
+			if (a->prefix <= prefix && a->port_first <= next && a->port_last >= next &&
+			    (best == b->t->count || a->port_last > b->p->net[best].port_last) &&
+			    net_has(a, b->point) && same_prefix(a->addr, addr, a->prefix) &&
+			    entry_precedes(b->p, b->t, i, b->k))
+				best = i;
+		}
+		if (best == b->t->count)
+			return false;
+		shadows_add(b->by, b->p->net[best].rule);
+		next = b->p->net[best].port_last + 1u;
+	}
+	return true;
+}
+
+/* Is there an entry for a part of the block? */
+static bool block_is_divided(const struct block *b, const __u8 addr[16], unsigned prefix)
+{
+	for (size_t i = 0; i < b->t->count; i++) {
+		const struct warder_net_rule *a = &b->p->net[i];
+
+		if (a->prefix > prefix && net_has(a, b->point) && same_prefix(a->addr, addr, prefix) &&
+		    entry_precedes(b->p, b->t, i, b->k))
+			return true;
+	}
+	return false;
+}
+
+/* Both halves of it, where entries tell them apart; each level is a bit of the address. */
+static bool block_covered(const struct block *b, const __u8 addr[16], unsigned prefix)
+{
+	struct shadows before = *b->by;
+	__u8 half[16];
+
+	if (block_ports(b, addr, prefix))
+		return true;
+	*b->by = before;
+	if (prefix >= 128 || !block_is_divided(b, addr, prefix))
+		return false;
+	memcpy(half, addr, sizeof(half));
+	if (!block_covered(b, half, prefix + 1))
+		return false;
+	half[prefix / 8] |= (__u8)(0x80 >> prefix % 8);
+	return block_covered(b, half, prefix + 1);
+}
+
+/* -------------------------------------------------------------------- reports */
+
+static bool point_covered(const struct policy *p, const struct table *t, size_t k, unsigned point,
+			  struct shadows *by)
+{
+	struct block b = { .p = p, .t = t, .k = k, .point = point, .by = by };
+
+	for (size_t i = 0; i < t->count; i++)
+		if (t->covers(p, i, k, point) && entry_precedes(p, t, i, k)) {
+			shadows_add(by, (uint32_t)(entry_rule(p, t, i) - p->rule) + 1);
+			return true;
+		}
+	return t->entry == p->net && block_covered(&b, p->net[k].addr, p->net[k].prefix);
+}
+
+/* One rule that covers all of the entry is all that needs to be named. */
+static bool entry_covered(const struct policy *p, const struct table *t, size_t k, struct shadows *by)
+{
+	struct shadows found = *by;
+	bool spoken = false;
+
+	for (size_t i = 0; i < t->count; i++) {
+		bool all = entry_precedes(p, t, i, k);
+
+		for (unsigned point = 0; point < t->points && all; point++)
+			if (t->speaks(p, k, point)) {
+				spoken = true;
+				all = t->covers(p, i, k, point);
+			}
+		if (all && spoken) {
+			shadows_add(by, (uint32_t)(entry_rule(p, t, i) - p->rule) + 1);
+			return true;
+		}
+	}
+	spoken = false;
+	for (unsigned point = 0; point < t->points; point++) {
+		if (!t->speaks(p, k, point))
+			continue;
+		spoken = true;
+		if (!point_covered(p, t, k, point, &found))
+			return false;
+	}
+	*by = found;
+	return spoken;
 }
 
 void report_table_shadows(const struct policy *p, struct policy_diags *diags)
 {
 	const struct table tables[] = {
-		{ p->nets, p->net, sizeof(p->net[0]), offsetof(struct warder_net_rule, rule),
-		  net_covers },
-		{ p->devices, p->device, sizeof(p->device[0]),
-		  offsetof(struct warder_device_rule, rule), device_covers },
-		{ p->peers, p->peer, sizeof(p->peer[0]), offsetof(struct warder_peer_rule, rule),
-		  peer_covers },
+		{ p->nets, p->net, sizeof(p->net[0]), offsetof(struct warder_net_rule, rule), NET_POINTS,
+		  net_speaks, net_covers },
+		{ p->devices, p->device, sizeof(p->device[0]), offsetof(struct warder_device_rule, rule),
+		  2 * WARDER_DEV_BITS, device_speaks, device_covers },
+		{ p->peers, p->peer, sizeof(p->peer[0]), offsetof(struct warder_peer_rule, rule), 128,
+		  peer_speaks, peer_covers },
 	};
 
 	for (size_t n = 0; n < ARRAY_SIZE(tables); n++) {
@@ -108,17 +301,14 @@ void report_table_shadows(const struct policy *p, struct policy_diags *diags)
 
 		/* A rule's entries follow each other. */
 		for (size_t k = 0, end; k < t->count; k = end) {
-			const struct policy_rule *r = entry_rule(p, t, k), *by = NULL;
+			const struct policy_rule *r = entry_rule(p, t, k);
+			struct shadows by = { { 0 } };
 			bool all = !r->included && !r->broken;
 
-			for (end = k; end < t->count && entry_rule(p, t, end) == r; end++) {
-				const struct policy_rule *one = entry_shadow(p, t, end);
-
-				all &= one != NULL;
-				by = by ? by : one;
-			}
+			for (end = k; end < t->count && entry_rule(p, t, end) == r; end++)
+				all = all && entry_covered(p, t, end, &by);
 			if (all)
-				report_shadow(diags, r, by);
+				report_shadow(diags, p, r, &by);
 		}
 	}
 }

@@ -157,7 +157,7 @@ static const struct policy_error errors[] = {
 	{P "override:\n  - {on: mount, do: report}\n", 3, 5, "without a rule"},
 	{P "override:\n  - {on: setns, do: fake, type: tmpfs}\n", 3, 33, "only rules on mount"},
 	{P "override:\n  - {on: setns, do: report, rate: 1/s}\n", 3, 35, "leaves the errno"},
-	{P "override:\n  - {on: bpf, do: fake}\n  - {on: bpf, do: deny}\n", 4, 5, "never reached"},
+	{P "override:\n  - {on: bpf, do: fake}\n  - {on: bpf, do: deny}\n", 4, 5, "can never decide"},
 	{P "override:\n  - {on: mount, do: perform}\n", 3, 5, "needs type"},
 	{P "override:\n  - {on: mount, type: tmpfs, bind: /a, do: perform}\n", 3, 5, "not of both"},
 	{P "override:\n  - {on: mount, type: ext4, do: perform}\n", 3, 23, "untrusted image"},
@@ -233,7 +233,7 @@ static const struct policy_error errors[] = {
 	{P "mount:\n  - {allow: mount, target: /a}\n  - {allow: mount, target: /a, type: tmpfs}\n", 4,
 	 5, "t:3"},
 	{P "override:\n  - {on: mount, type: tmpfs, do: perform}\n"
-	   "  - {on: mount, type: tmpfs, do: fake, target: /a}\n", 4, 5, "never reached"},
+	   "  - {on: mount, type: tmpfs, do: fake, target: /a}\n", 4, 5, "can never decide"},
 };
 
 static void test_errors(void **state)

@@ -218,6 +218,33 @@ static void test_secrets(void **state)
 	assert_true(l.report.taken_back >= 1);
 }
 
+/* What two patterns allow together gets no rule of its own, which could never decide. */
+static void test_covered_together(void **state)
+{
+	cleanup_free struct recording *r = calloc(1, sizeof(*r));
+	struct learned l cleanup(learned_done) = { 0 };
+
+	(void)state;
+	assert_non_null(r);
+	for (char c = 'a'; c < 'g'; c++)
+		add(r, "{\"type\":\"learn\",\"class\":\"file\",\"program\":\"q\",\"access\":[\"read\"],"
+		       "\"path\":\"/srv/u/%c\"}\n", c);
+	for (char c = 'k'; c < 'q'; c++)
+		add(r, "{\"type\":\"learn\",\"class\":\"file\",\"program\":\"r\",\"access\":[\"create\"],"
+		       "\"path\":\"/srv/u/%c\"}\n", c);
+	saw(r, "read\",\"create", "/srv/u/both", "");
+	/* A program there: its exec rule stays. */
+	saw(r, "read", "/srv/u/run", "");
+	add(r, "{\"type\":\"learn\",\"class\":\"exec\",\"program\":\"p\",\"access\":[\"exec\"],"
+	       "\"path\":\"/srv/u/run\"}\n");
+	l = learn(r);
+	ALLOWED(&l, "/srv/u/both");
+	ALLOWED(&l, "/srv/u/zz");
+	assert_null(strstr(l.text, "/srv/u/both"));
+	assert_non_null(strstr(l.text, "- allow: /srv/u/run"));
+	assert_null(strstr(l.text, "      - /srv/u/run"));
+}
+
 /* What the recording refuses is refused by what was learned, pattern or not. */
 static void test_refused(void **state)
 {
@@ -441,6 +468,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_secrets_in_folders),
 		cmocka_unit_test(test_secrets),
+		cmocka_unit_test(test_covered_together),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_proc),
 		cmocka_unit_test(test_odd_names),
