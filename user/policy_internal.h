@@ -461,6 +461,10 @@ void parse_fstypes(struct parser *ps, struct node *n, struct fstypes *ret);
  * rule; then the program of one of them, NULL after an error. */
 void parse_fuse(struct parser *ps, struct node *n, const struct fstypes *types);
 const char *fuse_program(const struct node *n, const char *type);
+/* Operations whose rules have `flags`. */
+#define POLICY_OPS_WITH_FLAGS                                                                      \
+	(WARDER_MNT_NEW | WARDER_MNT_BIND | WARDER_MNT_REMOUNT | WARDER_MNT_PROPAGATION)
+
 /* Does an entry with the first conditions match whatever one with the second does, targets apart? */
 bool mount_conditions_cover(uint32_t require, uint32_t forbid, const char *type, uint32_t require2,
 			    uint32_t forbid2, const char *type2);

@@ -186,6 +186,12 @@ static struct learn_profile *get_profile(struct learner *l, const char *name)
 	return p;
 }
 
+/* The rule with more conditions has to come first: behind one with fewer it decides nothing. */
+static int conditions(const struct policy_request *r)
+{
+	return r->class_ == WARDER_CLASS_MOUNT ? !!r->fstype + __builtin_popcount(r->flags) : 0;
+}
+
 static int compare_observations(const void *a, const void *b)
 {
 	const struct observation *x = *(const struct observation *const *)a;
@@ -193,6 +199,7 @@ static int compare_observations(const void *a, const void *b)
 	int by = strcmp(x->event.request.path ? x->event.request.path : "",
 			y->event.request.path ? y->event.request.path : "");
 
+	by = by ? by : conditions(&y->event.request) - conditions(&x->event.request);
 	return by ? by : x->first_line < y->first_line ? -1 : x->first_line > y->first_line;
 }
 

@@ -9,12 +9,10 @@
 #include "cleanup.h"
 #include "policy_internal.h"
 
-/* Operations that have a file-system type, and those that have MS_* flags. */
+/* Operations that have a file-system type, and those that have a source. */
 #define OPS_WITH_TYPE (WARDER_MNT_NEW | WARDER_MNT_ATTACH)
 #define OPS_WITH_SOURCE                                                                            \
 	(WARDER_MNT_NEW | WARDER_MNT_BIND | WARDER_MNT_MOVE | WARDER_MNT_ATTACH)
-#define OPS_WITH_FLAGS                                                                             \
-	(WARDER_MNT_NEW | WARDER_MNT_BIND | WARDER_MNT_REMOUNT | WARDER_MNT_PROPAGATION)
 
 bool parse_fstype(struct parser *ps, const struct node *n, char ret[WARDER_FSTYPE_SIZE])
 {
@@ -159,7 +157,7 @@ void parse_mount(struct parser *ps, struct node *n)
 			     "type: only mount and attach have one; give the other "
 			     "operations a rule of their own");
 	if (flags && parse_flags(ps, flags, &m.m.require, &m.m.forbid) &&
-	    (m.m.ops & ~OPS_WITH_FLAGS))
+	    (m.m.ops & ~POLICY_OPS_WITH_FLAGS))
 		parser_error(ps, flags,
 			     "flags: only mount, bind, remount and propagation have "
 			     "them; give the other operations a rule of their own");

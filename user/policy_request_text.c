@@ -241,9 +241,12 @@ static void add_network_rule(struct out *o, const struct policy_request *r, cons
 }
 
 /* A rule for a request with flags allows it with those alone, which mostly take rights away. */
-static void add_flags(struct out *o, __u32 flags)
+static void add_flags(struct out *o, __u32 op, __u32 flags)
 {
 	unsigned n = 0;
+
+	if (!(op & POLICY_OPS_WITH_FLAGS))
+		return;
 
 	for (unsigned i = 0; i < 32; i++) {
 		const char *flag = flags >> i & 1 ? mount_flag_name(1u << i) : NULL;
@@ -294,7 +297,7 @@ const char *request_rule(const struct policy_request *r, __u32 access, char *buf
 				request_quote(r->fstype, false, type, sizeof(type)));
 		}
 		out_add(&o, ", target: %s", quoted);
-		add_flags(&o, r->flags);
+		add_flags(&o, r->access, r->flags);
 		out_add(&o, "}");
 		break;
 	case WARDER_CLASS_DEVICE:

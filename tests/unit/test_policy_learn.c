@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/mount.h>
 
 #include "cleanup.h"
 #include "policy_tools.h"
@@ -245,6 +246,52 @@ static void test_covered_together(void **state)
 	assert_null(strstr(l.text, "      - /srv/u/run"));
 }
 
+/* Flags stay conditions, whichever was seen first; where rules have none they are left out. */
+static void test_mounts(void **state)
+{
+	static const struct {
+		const char *access, *flags;
+	} seen[] = {
+		{ "mount", "" },	     { "mount", "\"nosuid\",\"nodev\"" }, { "mount", "\"nosuid\"" },
+		{ "remount", "\"ro\"" },     { "bind", "\"rec\"" },	      { "attach", "\"nosuid\"" },
+		{ "umount", "\"nosuid\"" }, { "propagation", "\"private\"" },
+	};
+	static const struct {
+		__u32 access, flags;
+		bool allowed;
+	} asked[] = {
+		{ WARDER_MNT_REMOUNT, MS_RDONLY, true },       { WARDER_MNT_REMOUNT, 0, false },
+		{ WARDER_MNT_REMOUNT, MS_NOSUID, false },      { WARDER_MNT_BIND, MS_REC, true },
+		{ WARDER_MNT_BIND, 0, false },		       { WARDER_MNT_PROPAGATION, MS_PRIVATE, true },
+		{ WARDER_MNT_PROPAGATION, MS_SHARED, false },  { WARDER_MNT_ATTACH, MS_NOSUID, true },
+		{ WARDER_MNT_UMOUNT, 0, true },		       { WARDER_MNT_MOVE, 0, false },
+	};
+	cleanup_free struct recording *r = calloc(1, sizeof(*r));
+	struct learned l cleanup(learned_done) = { 0 };
+	const char *first, *second, *third;
+
+	(void)state;
+	assert_non_null(r);
+	for (size_t i = 0; i < ARRAY_SIZE(seen); i++)
+		add(r, "{\"type\":\"learn\",\"class\":\"mount\",\"program\":\"m\",\"access\":[\"%s\"],"
+		       "\"path\":\"/mnt/a\",\"detail\":\"tmpfs\",\"flags\":[%s]}\n",
+		    seen[i].access, seen[i].flags);
+	l = learn(r);
+	first = strstr(l.text, "{allow: [mount], type: tmpfs, target: /mnt/a, flags: {require: [nosuid, nodev]}}");
+	second = strstr(l.text, "{allow: [mount], type: tmpfs, target: /mnt/a, flags: {require: [nosuid]}}");
+	third = strstr(l.text, "{allow: [mount], type: tmpfs, target: /mnt/a}");
+	assert_true(first && second > first && third > second);
+	for (size_t i = 0; i < ARRAY_SIZE(asked); i++) {
+		struct policy_request q = { .class_ = WARDER_CLASS_MOUNT, .path = "/mnt/a",
+					    .access = asked[i].access, .flags = asked[i].flags };
+		struct warder_verdict v;
+
+		assert_int_equal(policy_decide(l.img, &q, &v), 0);
+		if ((v.action == WARDER_ALLOW) != asked[i].allowed)
+			fail_msg("%u with flags %x: %s", q.access, q.flags, l.text);
+	}
+}
+
 /* What the recording refuses is refused by what was learned, pattern or not. */
 static void test_refused(void **state)
 {
@@ -469,6 +516,7 @@ int main(void)
 		cmocka_unit_test(test_secrets_in_folders),
 		cmocka_unit_test(test_secrets),
 		cmocka_unit_test(test_covered_together),
+		cmocka_unit_test(test_mounts),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_proc),
 		cmocka_unit_test(test_odd_names),
