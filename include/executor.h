@@ -26,6 +26,9 @@
 #define EXECUTOR_LAST_SIZE 256  /* NAME_MAX and a NUL */
 #define EXECUTOR_HELD_MAX 16    /* descriptors that a caller's can be compared with */
 
+#define EXECUTOR_LOWERS_MAX 16  /* lower layers of an overlay */
+#define EXECUTOR_LAYERS_MAX (EXECUTOR_LOWERS_MAX + 2)
+
 #define EXECUTOR_PROGRAM_SIZE 256
 #define EXECUTOR_FUSES_MAX 8    /* FUSE programs of one container at a time */
 
@@ -80,11 +83,13 @@ struct executor_request {
 	__u32 cloned;  /* MAKE: 1: what CLONE made comes along, as the last descriptor */
 	__u32 fuse;    /* RESOLVE of a new mount: 1: its source may be an image, which a FUSE program reads */
 	__u32 view;    /* MAKE of a new proc or sysfs: 1: the container's own, which RESOLVE has found */
+	__u64 caps;    /* RESOLVE: capabilities that the policy leaves, of those the caller has */
 	__u64 cid;     /* MAKE of an image: whose FUSE programs are counted */
 	__u64 notify;  /* GIVE: id of the notification */
 	__u64 mnt_id;
 	char fstype[WARDER_FSTYPE_SIZE];  /* MAKE; RESOLVE of move_mount(2): of what is mounted */
 	char name[EXECUTOR_SOURCE_SIZE];  /* MAKE: what mountinfo shows as source */
+	/* RESOLVE of move_mount(2): the options of what is mounted */
 	char text[2 * EXECUTOR_TEXT_SIZE]; /* MAKE, PERFORM: options "k=v", each with a NUL, an empty
 					    * one at the end; or the host path to bind, empty: op's own source */
 	/* MAKE of a new file system: the host's file that it is in; RESOLVE of move_mount(2): the source of
@@ -108,6 +113,17 @@ static inline int executor_is_view(const char *type)
 {
 	return !strcmp(type, "proc") || !strcmp(type, "sysfs");
 }
+
+/* What the options of an overlay name: lower layers, then upper and work folder, or neither. */
+struct executor_layers {
+	const char *path[EXECUTOR_LAYERS_MAX];
+	unsigned lowers, count;
+};
+/* Takes options of mount(2) apart in place. -EINVAL: not said plainly (a backslash, one twice, an upper
+ * without a work folder, no lower); -E2BIG: more than EXECUTOR_LOWERS_MAX. */
+int executor_layers_parse(char *data, struct executor_layers *ret);
+/* Does the option ("key=value") name a layer? */
+int executor_layer_option(const char *text);
 
 /* What a scheduling call asks for, and of whom. */
 struct executor_sched {
@@ -153,6 +169,8 @@ struct executor_reply {
 	__u32 loops;  /* of these, on loop devices */
 	__u32 view;   /* enum executor_view */
 	__u32 loose;  /* umount: 1: something below could be taken off by itself. 0 where it does not count */
+	__s32 layer[EXECUTOR_LAYERS_MAX]; /* of an overlay, as executor_layers_parse() has them */
+	__u32 layers;
 	__u32 value_len; /* RESOLVE: bytes of `data` that count */
 	struct executor_sched sched;
 	/* RESOLVE of what a seccomp filter asks about */
@@ -286,6 +304,10 @@ struct operation {
 	int names;  /* the folder that names begin at */
 	int life;   /* of the FUSE program: it ends when this is closed, unless it was told to stay */
 	struct mount_which made; /* what was mounted, for taking it off again */
+	int layer[EXECUTOR_LAYERS_MAX]; /* of an overlay; `lowers` of `layers` are lower ones */
+	unsigned layers, lowers;
+	__u32 inside_uid, inside_gid; /* the caller's, in its own user namespace */
+	__u64 caps; /* the caller's effective ones in its own user namespace that the policy leaves */
 	__u32 root_uid; /* of the caller's user namespace, in the host's */
 	__u32 root_gid;
 	/* What is performed: the copies that were decided on. */

@@ -34,8 +34,7 @@
 /* The root of a proc (PROC_ROOT_INO) and of a sysfs (the first of its kernfs). */
 #define KERNEL_FS_ROOT_INO 1
 
-/* File systems that are the kernel's own state, which runtimes mask in part. */
-static int is_kernel_fs(int fd)
+int is_kernel_fs(int fd)
 {
 	static const long magic[] = { PROC_SUPER_MAGIC,	 SYSFS_MAGIC,	  CGROUP_SUPER_MAGIC,
 				      CGROUP2_SUPER_MAGIC, DEBUGFS_MAGIC,  TRACEFS_MAGIC,

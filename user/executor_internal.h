@@ -48,6 +48,7 @@ struct caller {
 	pid_t tid, tgid;
 	int root, cwd;
 	__u32 fsuid, fsgid;
+	__u64 caps; /* effective, as far as the policy leaves them */
 };
 
 /* executor_resolve.c: the caller's memory. NULL is "". -EFAULT; -ENAMETOOLONG: no NUL within size. */
@@ -86,11 +87,19 @@ void view_find(struct operation *op, const struct executor_home *home, pid_t tid
 	       struct executor_reply *reply);
 int bind_clone(struct operation *op, const struct executor_home *home, int recursive,
 	       struct executor_reply *reply);
+/* File systems that are the kernel's own state, which runtimes mask in part. Unreadable counts as yes. */
+int is_kernel_fs(int fd);
 int bind_finish(struct operation *op, __u32 attr_flags, int view, struct executor_reply *reply);
 
 /* executor_image.c: MAKE of a new file system that lies in req->image. */
 int image_make(struct operation *op, const struct executor_home *home,
 	       const struct executor_request *req, int userns, struct executor_reply *reply);
+
+/* executor_overlay.c: opens the layers that the options name; MAKE of an overlay of them. */
+void overlay_find(struct operation *op, const struct caller *c, const char *options,
+		  struct executor_reply *reply);
+int overlay_make(struct operation *op, const struct executor_home *home,
+		 const struct executor_request *req, int userns, struct executor_reply *reply);
 
 /* executor_fuse.c: finds what may be an image (op->second, -1: nothing); MAKE of a new file system that a
  * FUSE program reads from it; it was attached, and its program goes on without us. */

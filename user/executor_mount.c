@@ -41,6 +41,8 @@ void operation_done(struct operation *op)
 	close_fd(&op->names);
 	close_fd(&op->tree);
 	close_fd(&op->life);
+	for (unsigned i = 0; i < op->layers; i++)
+		close_fd(&op->layer[i]);
 	operation_init(op);
 }
 
@@ -297,6 +299,7 @@ static void make(struct operation *op, const struct executor_home *home,
 	if (!req->owned)
 		userns = -1;
 	err = req->ops == WARDER_MNT_NEW && req->view ? make_clone(op, home, req, reply) :
+	      req->ops == WARDER_MNT_NEW && op->layers ? overlay_make(op, home, req, userns, reply) :
 	      req->ops == WARDER_MNT_NEW && req->program[0] ?
 		      fuse_make(op, home, req, userns, reply) :
 	      req->ops == WARDER_MNT_NEW && req->image[0] ?

@@ -250,6 +250,8 @@ static void resolve_move_mount(struct operation *op, const struct caller *c,
 	if (reply->held >= 0) {
 		view_find(op, c->home, req->tid, req->fstype, reply);
 		mounts_count(op, c->home, op->second, reply);
+		if (!strcmp(req->fstype, "overlay"))
+			overlay_find(op, c, req->text, reply);
 		if (req->image[0] && !reply->view)
 			fuse_find(op, c, req->image, reply);
 		return;

@@ -5,6 +5,7 @@
  * mount namespace. Nothing is walked again after that.
  */
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <linux/magic.h>
 #include <linux/nsfs.h>
 #include <linux/openat2.h>
@@ -166,6 +167,21 @@ static const char *fd_path(const char *path, int *ret_thread, int *ret_fd)
 	return NULL;
 }
 
+/* Other ids than root's have none of these by now. Who may read and search only may do no more. */
+static int walk_caps(const struct caller *c)
+{
+	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[2];
+	const __u64 own = 1ull << CAP_DAC_OVERRIDE | 1ull << CAP_DAC_READ_SEARCH;
+
+	if (c->fsuid || (c->caps & 1ull << CAP_DAC_OVERRIDE))
+		return 0;
+	if (syscall(SYS_capget, &head, data))
+		return -errno;
+	data[0].effective &= ~(__u32)(own & ~c->caps);
+	return syscall(SYS_capset, &head, data) ? -errno : 0;
+}
+
 /* As the caller: its root, the folder `base`, its rights to walk. come_home() afterwards. */
 static int become(const struct caller *c, int base)
 {
@@ -173,7 +189,7 @@ static int become(const struct caller *c, int base)
 		return -errno;
 	setfsgid(c->fsgid);
 	setfsuid(c->fsuid);
-	return 0;
+	return walk_caps(c);
 }
 
 static int walk_from(const struct caller *c, int base, const char *path, int flags)
@@ -420,6 +436,8 @@ static void resolve_mount(struct operation *op, const struct caller *c,
 		view_find(op, c->home, req->tid, reply->fstype, reply);
 	if (ops == WARDER_MNT_NEW || ops == WARDER_MNT_BIND)
 		mounts_count(op, c->home, op->second, reply);
+	if (ops == WARDER_MNT_NEW && !strcmp(reply->fstype, "overlay"))
+		overlay_find(op, c, reply->data, reply);
 	if (ops == WARDER_MNT_NEW && req->fuse && !reply->view)
 		fuse_find(op, c, reply->source, reply);
 	if (ops == WARDER_MNT_REMOUNT || ops == WARDER_MNT_PROPAGATION) {
@@ -743,6 +761,10 @@ void resolve(struct operation *op, const struct executor_home *home,
 	op->umask = mask ? (__u32)strtoul(mask + 7, NULL, 8) & 0777 : 0777;
 	reply->euid = map_id(uids, status_number(status, "\nUid:", 1), 0);
 	reply->fsuid = map_id(uids, c.fsuid, 0);
+	op->inside_uid = reply->fsuid;
+	op->inside_gid = map_id(gids, c.fsgid, 0);
+	mask = strstr(status, "\nCapEff:");
+	op->caps = c.caps = (mask ? strtoull(mask + 8, NULL, 16) : 0) & req->caps;
 	reply->start = stat_start(stat_text);
 	reply->userns = fd_ino(op->userns);
 	reply->relation = userns_relation(op->userns, req->userns);

@@ -35,7 +35,6 @@ static const struct {
 } fs_types[] = {
 	{ "tmpfs", NULL },
 	{ "ramfs", "its size cannot be bounded: use tmpfs" },
-	{ "overlay", "it would read and write its layers with the supervisor's rights" },
 	{ "nfs", "the host's kernel would trust a server that a container names" },
 	{ "nfs4", "the host's kernel would trust a server that a container names" },
 	{ "cifs", "the host's kernel would trust a server that a container names" },
@@ -65,7 +64,7 @@ static const char *type_refused(const char *type, int image, int fuse)
 	for (size_t i = 0; i < ARRAY_SIZE(fs_types); i++)
 		if (!strcmp(type, fs_types[i].type))
 			return fs_types[i].refused;
-	return "this version makes only tmpfs, proc, sysfs, and ext4, erofs, squashfs and xfs of trusted "
+	return "this version makes only tmpfs, proc, sysfs, overlay, and ext4, erofs, squashfs and xfs of trusted "
 	       "images";
 }
 
@@ -267,6 +266,13 @@ static int option_check(const struct warder_image *img, const struct warder_over
 	return -EINVAL;
 }
 
+/* An overlay, whose layers the rule names in its source. */
+static int is_overlay(const struct warder_override *r)
+{
+	return r->ops == WARDER_MNT_NEW && !strcmp(r->type, "overlay") &&
+	       (r->do_ == WARDER_DO_PERFORM || r->do_ == WARDER_DO_HANDLER);
+}
+
 /* All options of the call, then (`complete`) the rule's bounds for those that it left out. Bounds
  * come last: of two options for one thing the kernel takes the later one. */
 static int options_check(const struct warder_image *img, const struct warder_override *r,
@@ -283,6 +289,8 @@ static int options_check(const struct warder_image *img, const struct warder_ove
 	for (text = strtok_r(copy, ",", &save); text; text = strtok_r(NULL, ",", &save)) {
 		const struct warder_option *o = option_find(r, text, strcspn(text, "="));
 
+		if (is_overlay(r) && executor_layer_option(text))
+			continue;
 		if (o)
 			given |= 1u << (o - r->option);
 		err = option_check(img, r, text, &l, why, size);
@@ -327,7 +335,7 @@ static int has_options(const struct override_facts *f, __u32 ops)
 
 /* The rules whose names the call's names match. */
 struct name_sets {
-	__u64 targets, sources, files;
+	__u64 targets, sources, files, layers;
 };
 
 /* Is rule `i` for callers in the profile of that number? */
@@ -372,6 +380,10 @@ static enum near rule_try(const struct warder_image *img, unsigned i,
 	    !(sets->sources >> i & 1)) {
 		snprintf(why, size, "does not allow the source %.*s", NAME_SHOWN,
 			 !f->from ? "without a name" : *f->from ? f->from : "/");
+		return NEAR_SOURCE;
+	}
+	if (is_overlay(r) && !f->unresolved && !f->open && !(sets->layers >> i & 1)) {
+		snprintf(why, size, "does not allow every layer of it");
 		return NEAR_SOURCE;
 	}
 	if (r->fuse && !r->bind && !f->unresolved && !f->open && !(sets->files >> i & 1)) {
@@ -465,6 +477,8 @@ static const char *built_in_deny(const struct override_facts *f, const struct wa
 		return "the mount namespace has too many mounts of loop devices";
 	if (ops == WARDER_MNT_NEW && executor_is_view(f->fstype))
 		return view_refused(f);
+	if (ops == WARDER_MNT_NEW && !strcmp(f->fstype, "overlay"))
+		return override_overlay_refused(f);
 	if (ops == WARDER_MNT_NEW)
 		return type_refused(f->fstype, r->bind != 0, r->fuse != 0);
 	if (!r->bind && f->covers_kernel)
@@ -582,6 +596,8 @@ static int call_denied(const struct warder_image *img, __u32 pr, const struct ov
 		if (rule)
 			return (int)rule;
 	}
+	if (f->layers && !f->unresolved && !f->open)
+		return override_layers_denied(img, pr, f);
 	/* What reads the image for the container is no program of the container's. */
 	return m->op == WARDER_MNT_NEW && f->file && !f->unresolved ?
 		       override_file_denied(img, pr, f->file, WARDER_ACC_READ) : 0;
@@ -604,7 +620,8 @@ static int profile_denies(const struct warder_image *img, unsigned i,
 }
 
 /* The caller's errno stands because the policy itself refuses the call. */
-static void decide_denied(const struct warder_image *img, int denied, struct override_decision *d)
+static void decide_denied(const struct warder_image *img, int denied, __u32 layers,
+			  struct override_decision *d)
 {
 	char where[96];
 
@@ -615,7 +632,9 @@ static void decide_denied(const struct warder_image *img, int denied, struct ove
 			 image_rule_where(img, (__u32)denied, where, sizeof(where)));
 		return;
 	}
-	snprintf(d->reason, sizeof(d->reason), "the policy's file rules do not allow it there");
+	snprintf(d->reason, sizeof(d->reason), layers ?
+		 "the policy's file rules say something else of what is below a layer than of the target" :
+		 "the policy's file rules do not allow it there");
 }
 
 static __u64 name_set(const struct warder_image *img, const char *name, __u32 start)
@@ -627,6 +646,16 @@ static __u64 name_set(const struct warder_image *img, const char *name, __u32 st
 		return 0;
 	memcpy(text.b, name, len);
 	return warder_target_set(img, warder_profile_at(img, 0), &text, start, 0, (__u32)len);
+}
+
+/* The rules that allow every layer. */
+static __u64 layer_set(const struct warder_image *img, const struct override_facts *f)
+{
+	__u64 set = f->layers ? ~0ull : 0;
+
+	for (__u32 i = 0; i < f->layers && i < EXECUTOR_LAYERS_MAX; i++)
+		set &= name_set(img, f->layer[i], WARDER_START_OVERRIDE_SOURCE);
+	return set;
 }
 
 /* Does a policy of a stack refuse what another overrides? The first rule that matches is each
@@ -664,7 +693,7 @@ static void decide_by_rule(const struct warder_image *img, unsigned i,
 	int denied = profile_denies(img, i, f, m);
 
 	if (denied > 0) {
-		decide_denied(img, denied, ret);
+		decide_denied(img, denied, f->layers, ret);
 		return;
 	}
 	if (r->by_profile != WARDER_BY_ANY_PROFILE && r->by_profile)
@@ -675,7 +704,7 @@ static void decide_by_rule(const struct warder_image *img, unsigned i,
 	/* Nothing is given to anybody by the other answers. */
 	if (ret->action == OVERRIDE_PERFORM && (denied || by_default)) {
 		ret->action = OVERRIDE_KEEP;
-		decide_denied(img, -1, ret);
+		decide_denied(img, -1, f->layers, ret);
 	}
 	if (denied || by_default)
 		ret->may_perform = 0;
@@ -693,6 +722,7 @@ static void decide_rules(const struct warder_image *img, const struct override_f
 		.targets = name_set(img, f->target, WARDER_START_OVERRIDE_TARGET),
 		.sources = name_set(img, f->from, WARDER_START_OVERRIDE_SOURCE),
 		.files = name_set(img, f->file, WARDER_START_OVERRIDE_SOURCE),
+		.layers = layer_set(img, f),
 	};
 	int match[WARDER_LAYERS_MAX] = { -1, -1, -1, -1 }, chosen;
 	char why[192] = "", near_why[192] = "", where[96];
@@ -754,7 +784,7 @@ void override_decide(const struct warder_image *img, const struct override_facts
 	/* What the policy refuses by name stays refused, in audit mode too. */
 	denied = call_denied(img, warder_profile_at(img, 0), facts, &m);
 	if (denied > 0)
-		decide_denied(img, denied, ret);
+		decide_denied(img, denied, facts->layers, ret);
 	else
 		decide_rules(img, facts, &req, &m, denied < 0, ret);
 }

@@ -314,6 +314,67 @@ int override_file_denied(const struct warder_image *img, __u32 pr, const char *n
 	return refused_by(&v);
 }
 
+int override_layers_denied(const struct warder_image *img, __u32 pr, const struct override_facts *f)
+{
+	struct warder_text from = { 0 }, to = { 0 };
+	size_t len = f->target ? strlen(f->target) : 0;
+	int denied = 0;
+
+	if (!f->target || len >= WARDER_PATH_MAX)
+		return -1;
+	memcpy(to.b, f->target, len);
+	for (__u32 i = 0; i < f->layers && i < EXECUTOR_LAYERS_MAX && denied <= 0; i++) {
+		size_t size = f->layer[i] ? strlen(f->layer[i]) : WARDER_PATH_MAX;
+		struct warder_verdict v;
+		int one;
+
+		if (size >= WARDER_PATH_MAX)
+			return -1;
+		memset(&from, 0, sizeof(from));
+		memcpy(from.b, f->layer[i], size);
+		/* As if the folder were moved there: whatever is below it gets a name below the target. */
+		warder_verdict_allow(&v);
+		warder_decide_move(img, pr, &from, 0, (__u32)size, &to, 0, (__u32)len,
+				   WARDER_MOVE_FOLDER | WARDER_MOVE_LINK, &v);
+		one = v.action == WARDER_ALLOW ? 0 : refused_by(&v);
+		/* An audit policy refuses nothing, but what is granted here is not taken back later. */
+		denied = one ? one : v.action != WARDER_ALLOW ? -1 : denied;
+	}
+	return denied;
+}
+
+const char *override_overlay_refused(const struct override_facts *f)
+{
+	if (!f->same_mntns || f->relation != WARDER_BY_USERNS_CONTAINER)
+		return "an overlay is made for callers in the container's own user and mount namespace only";
+	if (f->open)
+		return NULL;
+	if (!f->layers)
+		return "nobody has looked at its layers";
+	if (f->covers_kernel)
+		return "a layer shows the kernel's own state, of which runtimes mask parts";
+	if (f->below)
+		return "mounts below a layer would be left out, and what they cover come to light";
+	return NULL;
+}
+
+__u64 override_caps(const struct warder_image *img)
+{
+	struct warder_verdict v;
+	__u64 caps = 0;
+
+	for (__u32 cap = 0; cap < 41; cap++) {
+		int allowed = 1;
+
+		for (__u32 k = 0; k < img->h.profile.count && allowed; k++) {
+			warder_decide_capability(img, warder_profile_at(img, k), cap, &v);
+			allowed = v.action != WARDER_DENY;
+		}
+		caps |= (__u64)allowed << cap;
+	}
+	return caps;
+}
+
 int override_object_denied(const struct warder_image *img, __u32 pr, const struct override_facts *f)
 {
 	struct warder_verdict v;

@@ -42,6 +42,18 @@ static int job_name_below(struct override *o, struct job *j, int fd, const char 
 	return 0;
 }
 
+/* An overlay's, by their names. Only the override thread comes here. */
+static void facts_layers(struct override *o, struct job *j, struct override_facts *f)
+{
+	static char name[EXECUTOR_LAYERS_MAX][WARDER_PATH_MAX];
+
+	for (__u32 i = 0; i < o->reply.layers && i < EXECUTOR_LAYERS_MAX; i++) {
+		f->layer[i] = world_name(o, j, o->reply.layer[i], name[i], sizeof(name[i])) ? NULL :
+											   name[i];
+		f->layers++;
+	}
+}
+
 static void facts_mount(struct override *o, struct job *j, struct override_facts *f,
 			struct job_names *n)
 {
@@ -65,6 +77,7 @@ static void facts_mount(struct override *o, struct job *j, struct override_facts
 		return;
 	}
 	f->view = r->view;
+	facts_layers(o, j, f);
 	if (warder_mount_op(f->flags) == WARDER_MNT_NEW && !f->view && r->fd2 >= 0 &&
 	    !world_name(o, j, r->fd2, n->other, sizeof(n->other)))
 		f->file = n->other;

@@ -38,10 +38,12 @@ struct override_facts {
 	__u32 at_root;      /* 1: of its mount namespace */
 	__u32 mnt_flags;    /* MS_* that the mount has */
 	__u32 own_fs;       /* 1: a tmpfs that the host has not mounted */
-	__u32 covers_kernel; /* 1: it lies on a proc or sysfs; bind: the source is on such a one */
+	__u32 covers_kernel; /* 1: it lies on a proc or sysfs; bind, overlay: a source is on such a one */
 	__u32 mounts;       /* new, bind: in the caller's mount namespace */
-	__u32 below;        /* bind, new proc or sysfs: of these, below the source */
+	__u32 below;        /* bind, new proc, sysfs or overlay: of these, below what it is made of */
 	__u32 view;         /* new: enum executor_view */
+	__u32 layers;       /* new overlay: how many it has; and their names, NULL: one has none */
+	const char *layer[EXECUTOR_LAYERS_MAX];
 	__u32 loops;        /* new: of these, on loop devices */
 	__u32 umount_flags;
 	__u32 loose;        /* umount: 1: a mount below it could be taken off by itself */
@@ -117,6 +119,13 @@ int override_filter_build(int what, struct sock_filter *program, size_t max, siz
 /* May a rule of the set (0: any) have a FUSE program read an image that is in the container? `type`: NULL
  * where it is not known. */
 int override_wants_file(const struct warder_image *img, __u64 set, const char *type);
+/* Do the policy's file rules say of what is below the layers of an overlay just what they say of what is
+ * below its target? 0; the rule that does not, -1: some default. */
+int override_layers_denied(const struct warder_image *img, __u32 pr, const struct override_facts *f);
+/* What no rule can allow, of overlays. NULL, or the reason. */
+const char *override_overlay_refused(const struct override_facts *f);
+/* Capabilities that are allowed in every profile. */
+__u64 override_caps(const struct warder_image *img);
 /* The rule by which the policy's file rules refuse that access at that name in profile `pr`, -1: their
  * default does, 0: neither. */
 int override_file_denied(const struct warder_image *img, __u32 pr, const char *name, __u32 access);

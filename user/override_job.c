@@ -676,12 +676,14 @@ void job_resolve(struct override *o, struct job *j, const struct fs_mount *m)
 	job_addresses(&o->req, ic);
 	o->req.perform = (__u32)override_must_resolve(j->target.image, ic->candidates);
 	o->req.userns = j->ctr.userns;
+	o->req.caps = override_caps(j->target.image);
 	if (j->listener)
 		notify_request(o, j, &o->req);
 	o->req.named = !o->loader;
 	if (m) {
 		snprintf(o->req.image, sizeof(o->req.image), "%s", m->source);
 		memcpy(o->req.fstype, m->fstype, sizeof(o->req.fstype));
+		snprintf(o->req.text, sizeof(o->req.text), "%s", m->data);
 	} else if (ic->op == WARDER_OP_MOUNT) {
 		o->req.fuse = (__u32)override_wants_file(j->target.image, ic->candidates, NULL);
 	}

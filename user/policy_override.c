@@ -464,6 +464,40 @@ static void refuse_keys(struct parser *ps, const struct node *n, const char *con
 	}
 }
 
+/* Is one made by the rule? Of its layers, source says which folders they may be. */
+static bool is_overlay(const struct fstypes *types, const struct policy_override *o)
+{
+	for (size_t i = 0; i < types->count; i++)
+		if (!strcmp(types->type[i], "overlay"))
+			return o->o.do_ == WARDER_DO_PERFORM || o->o.do_ == WARDER_DO_HANDLER;
+	return false;
+}
+
+static void parse_overlay(struct parser *ps, struct node *n, const struct fstypes *types)
+{
+	/* None that has a layer's own attributes lead to data elsewhere. */
+	static const char *const known[] = { "userxattr", "uuid", "volatile", "xino" };
+	struct node *options = map_get(n, "options");
+	char buf[SHOWN_SIZE];
+
+	if (types->count != 1)
+		parser_error(ps, map_get(n, "type"), "type: overlay needs a rule of its own");
+	if (!map_get(n, "source") || !map_get(n, "target"))
+		parser_error(ps, n, "override: a rule on an overlay needs source (the folders in the "
+			     "container that may be its layers) and target");
+	for (size_t i = 0; options && options->type == NODE_MAP && i + 1 < options->count; i += 2) {
+		bool found = false;
+
+		for (size_t k = 0; k < ARRAY_SIZE(known); k++)
+			found |= node_is(options->item[i], known[k]);
+		if (!found)
+			parser_error(ps, options->item[i],
+				     "options: of an overlay, %s is not passed on: its layers are said by "
+				     "source, and of others userxattr, uuid, volatile and xino",
+				     node_shown(options->item[i], buf));
+	}
+}
+
 /* What a rule on mount(2) says of the mount. */
 static void parse_override_mount(struct parser *ps, struct node *n, struct policy_override *o,
 				 struct fstypes *types)
@@ -471,7 +505,12 @@ static void parse_override_mount(struct parser *ps, struct node *n, struct polic
 	struct node *type = map_get(n, "type"), *bind = map_get(n, "bind"), *v;
 	struct node *source = map_get(n, "source"), *image = map_get(n, "image");
 	struct node *fuse = map_get(n, "fuse");
+	bool overlay;
 
+	types->count = type ? 0 : 1;
+	if (type)
+		parse_fstypes(ps, type, types);
+	overlay = !fuse && is_overlay(types, o);
 	if (type && bind)
 		parser_error(ps, n,
 			     "override: a rule speaks of a new file system (type) or of a "
@@ -480,17 +519,16 @@ static void parse_override_mount(struct parser *ps, struct node *n, struct polic
 		parser_error(ps, n,
 			     "override: a rule on mount needs type (a new file system), bind (a host "
 			     "path) or source (a bind of what is in the container)");
-	else if (source && (bind || (type && !fuse)))
+	else if (source && (bind || (type && !fuse && !overlay)))
 		parser_error(ps, source,
 			     "source: a rule with type or bind has none: the source of a new file "
 			     "system is a name only, and bind is the source");
+	else if (overlay)
+		parse_overlay(ps, n, types);
 	else if (source && !fuse && !map_get(n, "target"))
 		parser_error(ps, n, "override: a rule on a bind in the container needs source and target");
 	o->o.ops = type ? WARDER_MNT_NEW : WARDER_MNT_BIND;
 	o->o.force = bind ? 0 : MS_NOSUID | MS_NODEV;
-	types->count = type ? 0 : 1;
-	if (type)
-		parse_fstypes(ps, type, types);
 	if (bind)
 		parse_bind(ps, bind, "bind", o);
 	if (fuse)

@@ -593,9 +593,15 @@ int policy_test_override(const struct warder_image *img, const struct policy_tes
 	};
 	cleanup_free struct override_decision *d = calloc(1, sizeof(*d));
 	int profile = image_find_profile(img, t->profile);
+	cleanup_free char *options = strdup(f.data);
+	struct executor_layers layers;
 
-	if (!d)
+	if (!d || !options)
 		return -ENOMEM;
+	if (!strcmp(f.fstype, "overlay") && !executor_layers_parse(options, &layers)) {
+		f.layers = layers.count;
+		memcpy(f.layer, layers.path, sizeof(f.layer));
+	}
 	f.profile = r->profile ? r->profile : profile > 0 ? (__u32)profile : 0;
 	for (size_t i = 0; i < ARRAY_SIZE(flags); i++)
 		if (r->access == flags[i][0])

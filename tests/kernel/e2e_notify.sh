@@ -4,7 +4,7 @@
 . "$(dirname "$0")/lib.sh"
 cd "$work" || exit 1
 prog=$(dirname "$0")/test_override_notify # with arguments a mount(8) of that API
-mkdir -p /mnt/scratch/a /mnt/other
+mkdir -p /mnt/scratch/a /mnt/other /mnt/tree
 
 cat >mounts.yaml <<EOF
 policy: new-mounts
@@ -59,6 +59,29 @@ for how in "/usr/bin/mount -t proc proc /mnt/scratch/a" "busybox mount -t proc p
 done
 is 0 "its sysfs" warder run --policy views.yaml -- sh -c \
 	'mount -t sysfs sysfs /mnt/scratch/a && ls /mnt/scratch/a/class && umount /mnt/scratch/a'
+cat >layers.yaml <<EOF
+policy: layers
+override:
+  - {on: mount, type: overlay, source: [/mnt/tree/*, /etc, /usr], target: /mnt/scratch/*, do: perform}
+EOF
+mkdir -p tree/low tree/up tree/work tree/other
+echo below >tree/low/file
+layers='$1 && echo above >>/mnt/scratch/a/file && cat /mnt/scratch/a/file && rm -r /mnt/tree/up/*'
+opts=lowerdir=/mnt/tree/low,upperdir=/mnt/tree/up,workdir=/mnt/tree/work
+for how in "/usr/bin/mount -t overlay -o $opts overlay /mnt/scratch/a" \
+	"busybox mount -t overlay -o $opts overlay /mnt/scratch/a" \
+	"$prog overlay /mnt/scratch/a $(echo $opts | tr , ' ')"; do
+	is 0 "an overlay: $how" warder run --policy layers.yaml --volume "$work/tree:/mnt/tree" -- sh -c "$layers" sh "$how"
+	has '^above' "is written above what is below"
+	[ "$(cat tree/low/file)" = below ]
+	ok $? "which stays as it is"
+done
+is 0 "one that is only read, in a user namespace" warder run --userns --policy layers.yaml -- sh -c \
+	'busybox mount -t overlay -o lowerdir=/etc:/usr overlay /mnt/scratch/a && ls -d /mnt/scratch/a/bin'
+is 1 "another folder" warder run --policy layers.yaml --volume "$work/tree:/mnt/tree" -- sh -c \
+	'busybox mount -t overlay -o lowerdir=/mnt/tree/low:/srv overlay /mnt/scratch/a'
+is 0 "the reason" warder events
+has 'does not allow every layer' "is told"
 sed 's/: testfuse/: no-such-program/g' mounts.yaml >missing.yaml
 is 1 "a policy with a program that is not there" warder policy check missing.yaml
 has 'FUSE program no-such-program cannot be used' "is refused"

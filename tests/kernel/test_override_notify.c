@@ -410,6 +410,36 @@ static void test_view(void **state)
 	rig.image = NULL;
 }
 
+/* Layers are told one after the other, and looked at when it is known where to. */
+static void test_overlay(void **state)
+{
+	static const char text[] = "policy: t\noverride: [{on: mount, type: overlay, source: /mnt/tree/*, "
+				   "target: /mnt/scratch/*, do: perform}]\n";
+	struct new_mount m = { .type = "overlay", .source = "overlay", .target = "/mnt/scratch/a",
+			       .option = { "lowerdir=/mnt/tree/low:/mnt/tree/other" } };
+	__u32 slot = rig_container(text);
+	char line[1024] = "";
+
+	(void)state;
+	rig.image = h_compile(text);
+	h_shell("modprobe overlay; mkdir -p /mnt/tree");
+	assert_int_equal(mount("none", "/mnt/tree", "tmpfs", 0, "size=1M"), 0);
+	h_record_mount(slot, "/mnt/tree", "/mnt/tree");
+	h_shell("cd /mnt/tree && mkdir low other && echo x >other/file");
+	assert_int_equal(run(slot, new_mount, &m), 0);
+	assert_int_equal(rig_mounted("/mnt/scratch/a", line, sizeof(line)), 1);
+	assert_non_null(strstr(line, "nosuid,nodev"));
+	assert_int_equal(access("/mnt/scratch/a/file", R_OK), 0);
+	assert_int_equal(umount2("/mnt/scratch/a", 0), 0);
+	m.option[0] = "lowerdir=/srv/assets:/mnt/tree/low";
+	refused(slot, new_mount, &m, EPERM, 5, "does not allow every layer");
+	m.option[0] = "metacopy=on";
+	refused(slot, new_mount, &m, EPERM, 3, "does not list option metacopy");
+	umount2("/mnt/tree", MNT_DETACH);
+	free((void *)rig.image);
+	rig.image = NULL;
+}
+
 /* A rule can be for one of the two ways only. */
 static void test_way(void **state)
 {
@@ -768,7 +798,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_tmpfs),	  cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_bind),
 		cmocka_unit_test(test_bind_own),  cmocka_unit_test(test_image), cmocka_unit_test(test_fuse),
-		cmocka_unit_test(test_view),	  cmocka_unit_test(test_way),
+		cmocka_unit_test(test_view),	  cmocka_unit_test(test_overlay),
+		cmocka_unit_test(test_way),
 		cmocka_unit_test(test_capable),
 		cmocka_unit_test(test_arguments), cmocka_unit_test(test_many),
 		cmocka_unit_test(test_another_container),

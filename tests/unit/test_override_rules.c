@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
@@ -386,7 +387,7 @@ static void test_image_rules(void **state)
 		"override:\n"
 		"  - {on: mount, type: ext4, image: /srv/x.img, trusted_image: true, target: /mnt/s/**, "
 		"options: {noload: '*'}, by: {userns: [container, nested]}, do: perform}\n"
-		"  - {on: mount, type: [tmpfs, overlay, nfs], target: /mnt/s/**, do: perform}\n";
+		"  - {on: mount, type: [tmpfs, nfs], target: /mnt/s/**, do: perform}\n";
 	struct warder_image *before = img;
 
 	(void)state;
@@ -409,11 +410,107 @@ static void test_image_rules(void **state)
 	KEEPS(MOUNT, "offers", IMAGE; f.open = 1; f.target = NULL; f.source = "/dev/sda");
 	KEEPS(MOUNT, "offers", IMAGE; f.source = "");
 	PERFORMS(MOUNT, f.loops = 16);
-	KEEPS(MOUNT, "supervisor's rights", f.fstype = "overlay");
 	KEEPS(MOUNT, "a server that a container names", f.fstype = "nfs");
 	assert_null(decision.bind);
 	free(img);
 	img = before;
+}
+
+/* Overlays of what is in the container. */
+static void test_overlay_rules(void **state)
+{
+	static const char text[] =
+		"policy: t\n"
+		"capability: [{deny: [dac_override]}]\n"
+		"file:\n"
+		"  - {deny: [read], path: [/l/secret/key]}\n"
+		"  - {deny: [write], path: [/l/same/**, /mnt/s/same/**]}\n"
+		"override:\n"
+		"  - {on: mount, type: overlay, source: [/l/*, /u/*], target: /mnt/s/**, options: {volatile: '*'}, "
+		"by: {userns: [container, nested]}, do: perform}\n"
+		"  - {on: mount, type: overlay, do: deny, errno: EINVAL}\n";
+	struct warder_image *before = img;
+
+	(void)state;
+	img = compile(text);
+#define LAYERS(...)                                                                             \
+	do {                                                                                    \
+		static const char *const names[] = { __VA_ARGS__ };                             \
+		f.fstype = "overlay";                                                           \
+		f.data = "lowerdir=a:b,upperdir=c,workdir=d";                                   \
+		f.layers = ARRAY_SIZE(names);                                                   \
+		memcpy(f.layer, names, sizeof(names));                                          \
+	} while (0)
+	PERFORMS(MOUNT, LAYERS("/l/a", "/u/b"));
+	assert_string_equal(decision.options, "");
+	assert_int_equal(decision.attr, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
+	PERFORMS(MOUNT, LAYERS("/l/a", "/u/b"); f.data = "lowerdir=a,volatile,lowerdir+=x");
+	assert_string_equal(decision.options, "volatile");
+#define NEXT(...) DECIDES(MOUNT, OVERRIDE_DENY, NULL, __VA_ARGS__) /* the next rule decides */
+	NEXT(LAYERS("/l/a", "/x/b"));
+	NEXT(LAYERS("/x/a", "/l/b"));
+	NEXT(LAYERS("/l/a", NULL));
+	NEXT(LAYERS("/l/a"); f.target = "/mnt/u");
+	NEXT(LAYERS("/l/a"); f.data = "lowerdir=a,metacopy=on");
+	NEXT(LAYERS("/l/a"); f.layers = 0);
+	/* File rules must not care which of both names a file has. */
+	KEEPS(MOUNT, "something else", LAYERS("/l/a", "/l/secret"));
+	KEEPS(MOUNT, "something else", LAYERS("/l/same", "/l/a"));
+	PERFORMS(MOUNT, LAYERS("/l/same"); f.target = "/mnt/s/same");
+	KEEPS(MOUNT, "something else", LAYERS("/l/same", "/l/a"); f.target = "/mnt/s/same");
+	KEEPS(MOUNT, "come to light", LAYERS("/l/a"); f.below = 1);
+	KEEPS(MOUNT, "kernel's own state", LAYERS("/l/a"); f.covers_kernel = 1);
+	KEEPS(MOUNT, "own user and mount namespace", LAYERS("/l/a"); f.same_mntns = 0);
+	KEEPS(MOUNT, "own user and mount namespace", LAYERS("/l/a");
+	      f.relation = WARDER_BY_USERNS_NESTED);
+	/* By steps: no layer is known before the last one. */
+	PERFORMS(MOUNT, f.fstype = "overlay"; f.open = 1; f.target = NULL);
+	assert_int_equal(override_caps(img) >> 1 & 3, 2); /* CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH */
+	free(img);
+	img = before;
+}
+
+static void layers(int expected, const char *text, unsigned lowers, unsigned count, const char *last)
+{
+	struct executor_layers got;
+	char data[256];
+	int err;
+
+	snprintf(data, sizeof(data), "%s", text);
+	err = executor_layers_parse(data, &got);
+	if (err != expected || (!err && (got.lowers != lowers || got.count != count ||
+					 strcmp(got.path[count - 1], last))))
+		fail_msg("%s: %d, %u of %u", text, err, got.lowers, got.count);
+}
+
+static void test_layers(void **state)
+{
+	char many[256] = "lowerdir=a";
+
+	(void)state;
+	layers(0, "lowerdir=/a", 1, 1, "/a");
+	layers(0, "ro,lowerdir=/a:b:c,xino=off", 3, 3, "c");
+	layers(0, "upperdir=/u,lowerdir=/a,workdir=/w", 1, 3, "/w");
+	layers(0, "lowerdir+=/a,lowerdir+=/b", 2, 2, "/b");
+	layers(0, "lowerdir=/a,lowerdir+=/b", 2, 2, "/b");
+	layers(0, "upperdirs=/u,lowerdir=/a,work=/w", 1, 1, "/a");
+	layers(-EINVAL, "", 0, 0, "");
+	layers(-EINVAL, "lowerdir", 0, 0, "");
+	layers(-EINVAL, "lowerdir=", 0, 0, "");
+	layers(-EINVAL, "lowerdir=:a", 0, 0, "");
+	layers(-EINVAL, "lowerdir=a:", 0, 0, "");
+	layers(-EINVAL, "lowerdir=a::b", 0, 0, "");
+	layers(-EINVAL, "lowerdir=a,lowerdir=b", 0, 0, "");
+	layers(-EINVAL, "lowerdir=a\\:b", 0, 0, "");
+	layers(-EINVAL, "lowerdir=a,upperdir=b", 0, 0, "");
+	layers(-EINVAL, "lowerdir=a,workdir=b", 0, 0, "");
+	layers(-EINVAL, "upperdir=a,workdir=b", 0, 0, "");
+	layers(-EINVAL, "lowerdir=a,upperdir=b,upperdir=c,workdir=d", 0, 0, "");
+	layers(-EINVAL, "lowerdir=a,upperdir=,workdir=d", 0, 0, "");
+	for (unsigned i = 1; i < EXECUTOR_LOWERS_MAX; i++)
+		strcat(many, ":a");
+	layers(0, many, EXECUTOR_LOWERS_MAX, EXECUTOR_LOWERS_MAX, "a");
+	layers(-E2BIG, strcat(many, ":a"), 0, 0, "");
 }
 
 /* Images that a FUSE program reads, in the container and of the host's. */
@@ -512,7 +609,8 @@ int main(void)
 		cmocka_unit_test(test_attribute_rules), cmocka_unit_test(test_name_rules),
 		cmocka_unit_test(test_priority_rules),	cmocka_unit_test(test_handler_rules),
 		cmocka_unit_test(test_steps),		cmocka_unit_test(test_bind_rules),
-		cmocka_unit_test(test_image_rules),	cmocka_unit_test(test_fuse_rules),
+		cmocka_unit_test(test_image_rules),
+		cmocka_unit_test(test_overlay_rules), cmocka_unit_test(test_layers),	cmocka_unit_test(test_fuse_rules),
 		cmocka_unit_test(test_fuse_programs),
 	};
 

@@ -106,6 +106,13 @@ static const struct policy_error errors[] = {
 	 "which is said by image"},
 	{P "override:\n  - {on: mount, type: btrfs, image: /a, trusted_image: true, target: /b, "
 	   "do: perform}\n", 3, 23, "ext4, erofs, squashfs or xfs"},
+	{P "override:\n  - {on: mount, type: [tmpfs, overlay], source: /a, target: /b, do: perform}\n", 3, 23,
+	 "a rule of its own"},
+	{P "override:\n  - {on: mount, type: overlay, target: /b, do: perform}\n", 3, 5, "needs source"},
+	{P "override:\n  - {on: mount, type: overlay, source: /a, do: perform}\n", 3, 5, "needs source"},
+	{P "override:\n  - {on: mount, type: overlay, source: /a, do: deny}\n", 3, 40, "with type or bind has none"},
+	{P "override:\n  - {on: mount, type: overlay, source: /a, target: /b, options: {metacopy: 'on'}, "
+	   "do: perform}\n", 3, 66, "is not passed on"},
 	{P "override:\n  - {on: mount, type: [tmpfs, proc], options: {size: '<=1M'}, target: /b, "
 	   "do: perform}\n", 3, 47, "proc is the container's own"},
 	{P "override:\n  - {on: mount, type: [ext4, erofs], image: /a, trusted_image: true, target: /b, "

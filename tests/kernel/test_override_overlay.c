@@ -1,0 +1,332 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Overlays made for callers that lack the capability: with the callers' rights on the layers, and only
+ * of what the policy treats as it treats the target; and what a hostile container tries with them.
+ */
+#include "override_rig.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define TREE "/mnt/tree"
+#define MERGED "/mnt/scratch/a"
+#define RULES                                                                                    \
+	"override:\n"                                                                            \
+	"  - {on: mount, type: overlay, source: [" TREE ", " TREE "/**, /proc, /sys], target: /mnt/scratch/*, " \
+	"options: {volatile: '*', xino: '*'}, do: perform}\n"                                    \
+	"  - {on: umount, target: /mnt/scratch/**, do: perform}\n"
+
+static const char policy[] = "policy: t\ndefaults: {namespace: allow}\n" RULES;
+/* What is denied below one layer alone would have another name; below both it stays denied. */
+static const char policy_files[] =
+	"policy: t\ndefaults: {namespace: allow}\n"
+	"file:\n"
+	"  - {deny: [read], path: " TREE "/secret/key}\n"
+	"  - {deny: [write], path: " TREE "/kept/**}\n"
+	"  - {deny: [read], path: [" TREE "/both/x, " TREE "/both2/x, /mnt/scratch/b/x]}\n" RULES;
+static const char policy_caps[] =
+	"policy: t\ndefaults: {namespace: allow}\ncapability: [{deny: [dac_override, dac_read_search]}]\n" RULES;
+
+static struct warder_image *image, *image_files, *image_caps;
+
+static __u32 container(const char *text, struct warder_image *img)
+{
+	rig.image = img;
+	return rig_container(text);
+}
+
+#define RESULT(expected, why, fn, arg) rig_result(__LINE__, slot, fn, arg, expected, why)
+#define OVERLAY(expected, why, options, ...)                                                      \
+	RESULT(expected, why, rig_mount,                                                          \
+	       (&(struct rig_call){ .source = "overlay", .type = "overlay", .data = (options),    \
+				    .target = MERGED, __VA_ARGS__ }))
+#define LOWER "lowerdir=" TREE "/low1:" TREE "/low2"
+#define WRITABLE LOWER ",upperdir=" TREE "/up,workdir=" TREE "/work"
+
+static int do_read(void *arg)
+{
+	char byte;
+	int fd = open(arg, O_RDONLY), got;
+
+	if (fd < 0)
+		return errno;
+	got = (int)read(fd, &byte, 1);
+	close(fd);
+	return got < 0 ? errno : got ? 0 : 200;
+}
+
+static int do_append(void *arg)
+{
+	int fd = open(arg, O_WRONLY | O_APPEND | O_CREAT, 0644);
+
+	if (fd < 0)
+		return errno;
+	return write(fd, "y", 1) == 1 ? 0 : 201;
+}
+
+static int do_unlink(void *arg)
+{
+	return h_errno(unlink(arg));
+}
+
+static int do_rename_folder(void *arg)
+{
+	(void)arg;
+	return h_errno(rename(MERGED "/folder", MERGED "/moved"));
+}
+
+static int do_umount(void *arg)
+{
+	return h_errno(umount2(arg, 0));
+}
+
+static const char *line_of(const char *point)
+{
+	static char line[2048];
+
+	assert_int_equal(rig_mounted(point, line, sizeof(line)), 1);
+	return line;
+}
+
+static int setup_tree(void **state)
+{
+	(void)state;
+	assert_int_equal(mount("none", TREE, "tmpfs", 0, "size=4M,mode=755"), 0);
+	h_shell("cd " TREE " && mkdir -p low1/folder low2 up work secret kept both both2 open "
+		"&& echo one >low1/one && echo two >low2/two && echo x >secret/key && echo x >both/x && "
+		"echo x >kept/x && echo x >low1/folder/x && chmod 777 open");
+	return 0;
+}
+
+static int teardown_tree(void **state)
+{
+	(void)state;
+	umount2(MERGED, MNT_DETACH);
+	umount2("/mnt/scratch/b", MNT_DETACH);
+	umount2(TREE, MNT_DETACH);
+	return 0;
+}
+
+/* ------------------------------------------------------------------------ what it is */
+
+static void test_writable(void **state)
+{
+	__u32 slot = container(policy, image);
+
+	(void)state;
+	h_record_mount(slot, TREE, TREE);
+	OVERLAY(0, "allows it", WRITABLE);
+	assert_non_null(strstr(line_of(MERGED), "nosuid,nodev"));
+	assert_non_null(strstr(line_of(MERGED), " - overlay overlay "));
+	assert_int_equal(rig_run((int)slot, do_read, MERGED "/one"), 0);
+	assert_int_equal(rig_run((int)slot, do_read, MERGED "/two"), 0);
+	/* Copied up, with the rights of the container. */
+	assert_int_equal(rig_run((int)slot, do_append, MERGED "/one"), 0);
+	assert_int_equal(rig_run((int)slot, do_append, MERGED "/new"), 0);
+	assert_int_equal(rig_run((int)slot, do_unlink, MERGED "/two"), 0);
+	h_shell("cd " TREE " && test $(cat up/one | wc -c) = 5 && test $(cat low1/one) = one && test -s up/new && "
+		"test -c up/two && test -s low2/two && ! test -e " MERGED "/two");
+	/* A folder is not led elsewhere by what a layer says of it. */
+	assert_int_equal(rig_run((int)slot, do_rename_folder, NULL), EXDEV);
+	RESULT(0, "", do_umount, MERGED);
+	assert_int_equal(rig_mounted(MERGED, NULL, 0), 0);
+}
+
+static void test_read_only(void **state)
+{
+	__u32 slot = container(policy, image);
+
+	(void)state;
+	h_record_mount(slot, TREE, TREE);
+	OVERLAY(0, "", LOWER ",xino=off", .flags = MS_RDONLY | MS_NOEXEC);
+	assert_non_null(strstr(line_of(MERGED), "ro,nosuid,nodev,noexec"));
+	assert_int_equal(rig_run((int)slot, do_read, MERGED "/one"), 0);
+	assert_int_equal(rig_run((int)slot, do_append, MERGED "/one"), EROFS);
+	RESULT(0, "", do_umount, MERGED);
+	/* Relative to where the caller is, as with mount(2). */
+	OVERLAY(0, "", "lowerdir=low1:low2", .dir = TREE);
+	assert_int_equal(rig_run((int)slot, do_read, MERGED "/two"), 0);
+}
+
+/* ------------------------------------------------------------------ what files say of it */
+
+static void test_files(void **state)
+{
+	__u32 slot = container(policy_files, image_files);
+
+	(void)state;
+	h_record_mount(slot, TREE, TREE);
+	assert_int_equal(rig_run((int)slot, do_read, TREE "/secret/key"), EACCES);
+	OVERLAY(EPERM, "something else of what is below a layer", "lowerdir=" TREE "/secret:" TREE "/low1");
+	OVERLAY(EPERM, "something else of what is below a layer", "lowerdir=" TREE);
+	OVERLAY(EPERM, "something else of what is below a layer",
+		"lowerdir=" TREE "/low1,upperdir=" TREE "/kept,workdir=" TREE "/work");
+	OVERLAY(EPERM, "something else of what is below a layer", "lowerdir=" TREE "/both:" TREE "/low2");
+	assert_int_equal(rig_mounted(MERGED, NULL, 0), 0);
+	OVERLAY(0, "", "lowerdir=" TREE "/both:" TREE "/both2", .target = "/mnt/scratch/b");
+	assert_int_equal(rig_run((int)slot, do_read, "/mnt/scratch/b/x"), EACCES);
+	OVERLAY(0, "", "lowerdir=" TREE "/low1:" TREE "/low2");
+	assert_int_equal(rig_run((int)slot, do_read, MERGED "/one"), 0);
+}
+
+/* ----------------------------------------------------------------------- with whose rights */
+
+static void test_rights(void **state)
+{
+	__u32 slot = container(policy_caps, image_caps);
+
+	(void)state;
+	h_record_mount(slot, TREE, TREE);
+	/* The kernel makes a folder without rights to work in: not without that capability. */
+	OVERLAY(EACCES, "cannot be made of these layers", WRITABLE);
+	OVERLAY(0, "", LOWER);
+	assert_int_equal(rig_run((int)slot, do_read, MERGED "/one"), 0);
+	RESULT(0, "", do_umount, MERGED);
+	/* Nor may a layer be one that the caller cannot walk to. */
+	h_shell("cd " TREE " && mkdir -p locked/in && chown 1000:1000 locked && chmod 700 locked");
+	OVERLAY(EPERM, "a layer cannot be opened", "lowerdir=" TREE "/locked/in:" TREE "/low1");
+}
+
+/* ---------------------------------------------------------------------------- hostile */
+
+static int in_mntns(void *arg)
+{
+	if (unshare(CLONE_NEWNS))
+		return 240;
+	return rig_mount(arg);
+}
+
+static void test_refused(void **state)
+{
+	struct rig_call c = { .source = "overlay", .type = "overlay", .target = MERGED, .data = LOWER };
+	__u32 slot = container(policy, image);
+
+	(void)state;
+	h_record_mount(slot, TREE, TREE);
+	OVERLAY(EPERM, "does not allow every layer", "lowerdir=/srv/assets:" TREE "/low1");
+	OVERLAY(EPERM, "does not allow every layer", LOWER ",upperdir=/mnt/other,workdir=" TREE "/work");
+	assert_int_equal(symlink("/srv/assets", TREE "/evil"), 0);
+	OVERLAY(EPERM, "does not allow every layer", "lowerdir=" TREE "/evil:" TREE "/low1");
+	OVERLAY(EPERM, "kernel's own state", "lowerdir=/proc:" TREE "/low1");
+	OVERLAY(EPERM, "kernel's own state", "lowerdir=/sys:" TREE "/low1");
+	OVERLAY(EPERM, "does not list option metacopy", LOWER ",metacopy=on");
+	OVERLAY(EPERM, "does not list option redirect_dir", LOWER ",redirect_dir=on");
+	OVERLAY(EPERM, "does not allow the target /mnt/other", LOWER, .target = "/mnt/other");
+	OVERLAY(EPERM, "not said as they must be", "lowerdir=" TREE "/low1\\:" TREE "/low2");
+	OVERLAY(EPERM, "not said as they must be", LOWER ",upperdir=" TREE "/up");
+	OVERLAY(EPERM, "not said as they must be", LOWER "::" TREE "/up");
+	OVERLAY(EPERM, "not said as they must be", LOWER ",lowerdir=" TREE "/up");
+	OVERLAY(EPERM, "not said as they must be", "xino=off");
+	OVERLAY(EPERM, "a layer cannot be opened", "lowerdir=" TREE "/missing:" TREE "/low1");
+	OVERLAY(EPERM, "link of /proc", "lowerdir=/proc/self/root:" TREE "/low1");
+	RESULT(EPERM, "of its own", in_mntns, &c);
+	/* What a mount covers in a layer. */
+	assert_int_equal(mount("none", TREE "/low1/folder", "tmpfs", 0, "size=4k"), 0);
+	OVERLAY(EPERM, "come to light", LOWER);
+	assert_int_equal(umount2(TREE "/low1/folder", 0), 0);
+	assert_int_equal(rig_mounted(MERGED, NULL, 0), 0);
+	/* What the kernel says of the layers is what the caller is told. */
+	h_shell("mkdir -p " TREE "/up/work");
+	OVERLAY(EINVAL, "cannot be made of these layers",
+		"lowerdir=" TREE "/low1,upperdir=" TREE "/up,workdir=" TREE "/up/work");
+	OVERLAY(0, "", LOWER);
+}
+
+static void test_killed(void **state)
+{
+	struct rig_call c = { .source = "overlay", .type = "overlay", .target = MERGED, .data = LOWER };
+	__u32 slot = container(policy, image);
+
+	(void)state;
+	h_record_mount(slot, TREE, TREE);
+	rig_mount_killed(slot, &c);
+}
+
+/* --------------------------------------------------------- a user namespace of its own */
+
+static int owner(int ready, int go)
+{
+	struct rig_call c = { .source = "overlay", .type = "overlay", .target = MERGED,
+			      .data = "lowerdir=" TREE "/low1,upperdir=" TREE "/open/up,workdir=" TREE
+				      "/open/work" };
+	struct stat st;
+	char byte, line[1024];
+	int err = 0;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (unshare(CLONE_NEWUSER | CLONE_NEWNS) || write(ready, "x", 1) != 1 ||
+	    read(go, &byte, 1) != 1 || setresgid(0, 0, 0) || setresuid(0, 0, 0))
+		return 240;
+	if (mkdir(TREE "/open/up", 0755) || mkdir(TREE "/open/work", 0755))
+		return 239;
+	/* On a slow machine the answer may come too late, and the errno stands. */
+	for (int i = 0; i < 9 && (!i || err == EPERM); i++)
+		err = rig_mount(&c);
+	if (err)
+		return err;
+	if (rig_mounted(MERGED, line, sizeof(line)) != 1 || !strstr(line, "nosuid,nodev"))
+		return 241;
+	if (do_append(MERGED "/new") || stat(TREE "/open/up/new", &st) || st.st_uid)
+		return 242;
+	/* Of a file of nobody's this root cannot make a copy of its own. */
+	if (do_append(MERGED "/one") != EACCES && do_append(MERGED "/one") != EOVERFLOW)
+		return 243;
+	if (write(ready, "x", 1) != 1 || read(go, &byte, 1) != 1)
+		return 244;
+	/* The policy does not stand in the way now: the kernel does. */
+	if (mount(NULL, MERGED, NULL, MS_REMOUNT | MS_BIND, NULL) != -1 || errno != EPERM)
+		return 245;
+	return umount2(MERGED, MNT_DETACH) ? 246 : 0;
+}
+
+static void test_owned(void **state)
+{
+	__u32 slot = container(policy, image);
+
+	(void)state;
+	h_record_mount(slot, TREE, TREE);
+	rig_in_userns(slot, owner, NULL);
+}
+
+static int setup(void **state)
+{
+	int err;
+
+	image = h_compile(policy);
+	image_files = h_compile(policy_files);
+	image_caps = h_compile(policy_caps);
+	h_shell("modprobe overlay; mkdir -p " TREE);
+	err = rig_setup(state);
+	return err;
+}
+
+static int teardown(void **state)
+{
+	int err = rig_teardown(state);
+
+	free(image);
+	free(image_files);
+	free(image_caps);
+	return err;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+#define T(fn) cmocka_unit_test_setup_teardown(fn, setup_tree, teardown_tree)
+		T(test_writable), T(test_read_only), T(test_files), T(test_rights),
+		T(test_refused),  T(test_killed),    T(test_owned),
+#undef T
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
