@@ -79,7 +79,7 @@ done
 is 0 "one that is only read, in a user namespace" warder run --userns --policy layers.yaml -- sh -c \
 	'busybox mount -t overlay -o lowerdir=/etc:/usr overlay /mnt/scratch/a && ls -d /mnt/scratch/a/bin'
 is 1 "another folder" warder run --policy layers.yaml --volume "$work/tree:/mnt/tree" -- sh -c \
-	'busybox mount -t overlay -o lowerdir=/mnt/tree/low:/srv overlay /mnt/scratch/a'
+	'busybox mount -t overlay -o lowerdir=/mnt/tree/low:/usr/bin overlay /mnt/scratch/a'
 is 0 "the reason" warder events
 has 'does not allow every layer' "is told"
 sed 's/: testfuse/: no-such-program/g' mounts.yaml >missing.yaml
