@@ -75,6 +75,7 @@ int policy_parse(const char *name, const char *text, size_t len, const char *con
 	ps->diags = diags;
 	ps->dirs = include_dirs;
 	ps->file = arena_strndup(&p->arena, name, strlen(name));
+	ps->root = ps->file;
 	if (!ps->file)
 		goto out;
 	err = yaml_read(&p->arena, ps->file, text, len, &root, diags);

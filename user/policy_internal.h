@@ -329,17 +329,29 @@ struct policy {
 /* --------------------------------------------------------------- parser */
 
 #define INCLUDES_MAX 64
+#define INCLUDE_DEPTH_MAX 8
+
+/* A file that was included, and where that was asked first. */
+struct include {
+	const char *name; /* without a version */
+	uint64_t version; /* 0: the file says none */
+	uint64_t dev, ino;
+	const char *by;
+	unsigned line;
+};
 
 struct parser {
 	struct policy *p;
 	struct policy_diags *diags;
 	const char *const *dirs;
 	const char *file; /* the one being read */
+	const char *root; /* the policy's */
 	bool included;
 	uint16_t profile; /* number of the one being read */
-	unsigned depth;
-	const char *seen[INCLUDES_MAX]; /* names of includes */
+	struct include seen[INCLUDES_MAX];
 	size_t seen_count;
+	size_t chain[INCLUDE_DEPTH_MAX]; /* of seen[]: those that are being read, each by the one before */
+	unsigned depth;
 	int fatal; /* -ENOMEM; stops everything */
 	/* Errors that leave something unknown about rules that have none: variables, includes,
 	 * profiles. */
@@ -424,6 +436,12 @@ const char *signed_verify(const struct warder_image *img);
 void signed_copy(struct warder_image *to, const struct warder_image *from, __u32 layer, __u32 blob);
 
 int parser_run(struct parser *ps, struct node *root);
+/* A whole file: the policy, or one that it includes. */
+void parser_root(struct parser *ps, struct node *root);
+
+/* policy_include.c. One item of `include`; `version:` of a file, 0 if it says none. */
+void parse_include(struct parser *ps, struct node *n, void *arg);
+uint64_t parse_version(struct parser *ps, const struct node *root);
 
 /* policy_match.c. Whom the policy is for. */
 void parse_match(struct parser *ps, struct node *n);

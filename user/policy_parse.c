@@ -11,7 +11,6 @@
 #include "cleanup.h"
 #include "policy_internal.h"
 
-#define INCLUDE_DEPTH_MAX 8
 #define VARS_MAX 256
 #define VALUES_MAX 1024
 
@@ -74,101 +73,10 @@ static void parse_vars(struct parser *ps, struct node *n)
 		parse_var(ps, n->item[i], n->item[i + 1]);
 }
 
-/* ----------------------------------------------------------------- include */
-
-static void parse_root(struct parser *ps, struct node *root);
-
-/* a/b, each part a plain name: nothing leads out of the directories searched. */
-static bool include_name_is_fine(const char *name)
-{
-	const char *p = name;
-
-	if (strlen(name) > 128)
-		return false;
-	for (;;) {
-		size_t len = strcspn(p, "/");
-
-		if (!len || p[0] == '.' ||
-		    strspn(p, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") <
-			    len)
-			return false;
-		if (!p[len])
-			return true;
-		p += len + 1;
-	}
-}
-
-static void include_read(struct parser *ps, const struct node *n, const char *path)
-{
-	struct arena *a = &ps->p->arena;
-	cleanup_free char *text = NULL;
-	const char *outer_file = ps->file, *file = arena_strndup(a, path, strlen(path));
-	bool outer_included = ps->included;
-	struct warder_error e = { { 0 } };
-	struct node *root;
-	size_t len;
-	int err = file ? policy_read_file(path, &text, &len, &e) : -ENOMEM;
-
-	if (err == -ENOMEM) {
-		ps->fatal = err;
-		return;
-	}
-	if (err) {
-		parser_error(ps, n, "include: %s", e.text);
-		return;
-	}
-	err = yaml_read(a, file, text, len, &root, ps->diags);
-	if (err == -ENOMEM)
-		ps->fatal = err;
-	if (err)
-		return;
-	ps->file = file;
-	ps->included = true;
-	ps->depth++;
-	parse_root(ps, root);
-	ps->depth--;
-	ps->included = outer_included;
-	ps->file = outer_file;
-}
-
-static void parse_include(struct parser *ps, struct node *n, void *arg)
-{
-	char path[WARDER_PATH_MAX], buf[SHOWN_SIZE];
-
-	(void)arg;
-	if (!include_name_is_fine(n->text)) {
-		parser_error(ps, n, "include: expected a name like base/libc, found %s",
-			     node_shown(n, buf));
-		return;
-	}
-	/* Once is enough; so a cycle ends too. */
-	for (size_t i = 0; i < ps->seen_count; i++)
-		if (!strcmp(ps->seen[i], n->text))
-			return;
-	if (ps->seen_count == INCLUDES_MAX || ps->depth >= INCLUDE_DEPTH_MAX) {
-		parser_error(ps, n, "include: more than %d files, or nested deeper than %d",
-			     INCLUDES_MAX, INCLUDE_DEPTH_MAX);
-		return;
-	}
-	ps->seen[ps->seen_count++] = n->text;
-	for (size_t i = 0; ps->dirs && ps->dirs[i]; i++) {
-		if (snprintf(path, sizeof(path), "%s/%s.yaml", ps->dirs[i], n->text) >=
-		    (int)sizeof(path))
-			continue;
-		if (!access(path, F_OK)) {
-			include_read(ps, n, path);
-			return;
-		}
-	}
-	parser_error(ps, n, "include: no file %s.yaml in the policy directories (%s%s)", n->text,
-		     ps->dirs && ps->dirs[0] ? ps->dirs[0] : "none is set",
-		     ps->dirs && ps->dirs[0] && ps->dirs[1] ? ", ..." : "");
-}
-
 /* -------------------------------------------------------------------- root */
 
 static const struct key root_keys[] = {
-	{ "policy", true },	 { "mode", false },	 { "match", false },
+	{ "policy", true },	 { "version", false },	 { "mode", false },	 { "match", false },
 	{ "selectable", false }, { "include", false },	 { "vars", false },
 	{ "defaults", false },	 { "file", false },	 { "exec", false },
 	{ "capability", false }, { "mount", false },	 { "override", false },
@@ -180,7 +88,7 @@ static const struct key root_keys[] = {
 
 /* What an included file may hold: it adds rules, and decides nothing about the whole. */
 static const struct key included_keys[] = {
-	{ "policy", false }, { "include", false },    { "vars", false },   { "file", false },
+	{ "policy", false }, { "version", false },    { "include", false }, { "vars", false }, { "file", false },
 	{ "exec", false },   { "capability", false }, { "mount", false },  { "network", false },
 	{ "memory", false }, { "device", false },     { "ptrace", false }, { "signal", false },
 	{ "ipc", false },    { "namespace", false },  { "kernel", false }, { NULL, false }
@@ -327,7 +235,7 @@ static void check_profiles(struct parser *ps)
 
 /* --------------------------------------------------------------------- all */
 
-static void parse_root(struct parser *ps, struct node *root)
+void parser_root(struct parser *ps, struct node *root)
 {
 	struct node *v;
 	size_t errors;
@@ -335,8 +243,10 @@ static void parse_root(struct parser *ps, struct node *root)
 	if (!check_keys(ps, root, ps->included ? "included file" : "policy",
 			ps->included ? included_keys : root_keys))
 		return;
-	if (!ps->included)
+	if (!ps->included) {
+		parse_version(ps, root); /* that of an included file is read with it */
 		parse_settings(ps, root);
+	}
 	errors = ps->diags->errors;
 	v = map_get(root, "vars");
 	if (v)
@@ -441,7 +351,7 @@ int parser_run(struct parser *ps, struct node *root)
 {
 	ps->p->profile[0].name = "";
 	ps->p->profiles = 1;
-	parse_root(ps, root);
+	parser_root(ps, root);
 	if (!ps->fatal && root->type == NODE_MAP) {
 		size_t errors = ps->diags->errors;
 

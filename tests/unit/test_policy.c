@@ -230,6 +230,10 @@ static const struct policy_error errors[] = {
 	 "no X.509 certificate"},
 	{P "include: nowhere\n", 2, 10, "no file nowhere.yaml"},
 	{P "include: ../x\n", 2, 10, "expected a name"},
+	{P "include: a@\n", 2, 10, "expected a name"},
+	{P "include: a@0\n", 2, 10, "expected a name"},
+	{P "include: a@1x\n", 2, 10, "expected a name"},
+	{P "version: 0\n", 2, 10, "version: expected"},
 	/* rules that decide nothing */
 	{P "file:\n  - {deny: read, path: /a}\n  - {deny: read, path: /a}\n", 4, 5, "t:3"},
 	{P "file:\n  - {deny: [read, write], path: /a/**}\n  - {allow: read, path: /a/b}\n", 4, 5,
@@ -541,58 +545,6 @@ static void test_deterministic(void **state)
 	free(b);
 }
 
-/* ----------------------------------------------------------------- include */
-
-static void put_file(const char *name, const char *text)
-{
-	char path[128];
-	FILE *f;
-
-	snprintf(path, sizeof(path), "%s/%s", folder, name);
-	f = fopen(path, "w");
-	assert_non_null(f);
-	fputs(text, f);
-	assert_int_equal(fclose(f), 0);
-}
-
-static void test_include(void **state)
-{
-	char where[256], expect[256];
-	struct warder_image *img;
-	struct policy_request r = {.class_ = WARDER_CLASS_FILE, .access = WARDER_ACC_READ,
-				   .path = "/from/a"};
-	struct warder_verdict v;
-
-	(void)state;
-	put_file("a.yaml", "include: b\nvars: {V: /default}\nfile:\n  - {deny: read, path: /from/a}\n"
-			   "  - {deny: read, path: '{V}/x'}\n");
-	/* A cycle ends: each file is read once. */
-	put_file("b.yaml", "include: a\nfile:\n  - {deny: read, path: /from/a}\n");
-	img = good(P "include: [a, b]\nvars: {V: /mine}\nfile:\n  - {deny: read, path: /own}\n");
-	assert_int_equal(decide_file(img, "/own", WARDER_ACC_READ), EACCES);
-	assert_int_equal(decide_file(img, "/mine/x", WARDER_ACC_READ), EACCES);
-	assert_int_equal(decide_file(img, "/default/x", WARDER_ACC_READ), 0);
-	assert_int_equal(policy_decide(img, &r, &v), 0);
-	assert_int_equal(v.action, WARDER_DENY);
-	snprintf(expect, sizeof(expect), "%s/b.yaml:3", folder);
-	assert_string_equal(image_rule_where(img, v.rule, where, sizeof(where)), expect);
-	free(img);
-}
-
-static void test_include_bad(void **state)
-{
-	struct policy_diags d = {0};
-	struct warder_image *img;
-	static const char text[] = P "include: bad\n";
-
-	(void)state;
-	put_file("bad.yaml", "file:\n  - {deny: reed, path: /x}\nmode: audit\n");
-	assert_int_equal(try_text(text, strlen(text), &img, &d), -EINVAL);
-	assert_int_equal(d.errors, 2);
-	assert_non_null(strstr(d.item[0].file, "/bad.yaml"));
-	policy_diags_done(&d);
-}
-
 /* A variable that nothing uses is a name that was misspelt: the wide default stays. */
 static void test_unused_variable(void **state)
 {
@@ -849,8 +801,6 @@ int main(void)
 		cmocka_unit_test(test_many_patterns),
 		cmocka_unit_test(test_too_big),
 		cmocka_unit_test(test_deterministic),
-		cmocka_unit_test(test_include),
-		cmocka_unit_test(test_include_bad),
 		cmocka_unit_test(test_unused_variable),
 		cmocka_unit_test(test_cannot_act),
 		cmocka_unit_test(test_settings),
