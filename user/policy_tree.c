@@ -117,12 +117,12 @@ void diag_addv(struct policy_diags *d, const char *file, unsigned line, unsigned
 	d->errors += !warning;
 	if (d->count == POLICY_DIAGS_MAX) {
 		item = &d->item[POLICY_DIAGS_MAX - 1];
-		if (item->line || !item->text || strncmp(item->text, "more errors", 11)) {
+		if (item->line || !item->text || strncmp(item->text, "more ", 5)) {
 			free(item->text);
-			item->text = strdup("more errors follow, not shown");
+			item->text = strdup("more follow, not shown");
 			item->line = item->column = 0;
-			item->warning = 0;
 		}
+		item->warning &= warning;
 		return;
 	}
 	if (!d->item)

@@ -557,6 +557,34 @@ static void test_upcalls(void **state)
 #undef KERNEL
 }
 
+/* What does not fit is told by its kind: warnings alone are no error. */
+static void test_many_warnings(void **state)
+{
+	char text[8192] = P "vars:\n";
+	size_t used = strlen(text);
+
+	(void)state;
+	for (unsigned i = 0; i < 150; i++)
+		used += (size_t)snprintf(text + used, sizeof(text) - used, "  V%u: [/x]\n", i);
+	for (unsigned errors = 0; errors < 2; errors++) {
+		struct policy_diags d = { 0 };
+		struct warder_image *img;
+
+		if (errors)
+			snprintf(text + used, sizeof(text) - used, "file: [{allow: read, path: '{V1}', id: -}]\n");
+		try_text(text, strlen(text), &img, &d);
+		assert_int_equal(img != NULL, !errors);
+		assert_int_equal(d.errors, errors);
+		if (!errors) {
+			assert_int_equal(d.count, POLICY_DIAGS_MAX);
+			assert_string_equal(d.item[d.count - 1].text, "more follow, not shown");
+			assert_int_equal(d.item[d.count - 1].warning, 1);
+		}
+		policy_diags_done(&d);
+		free(img);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -575,6 +603,7 @@ int main(void)
 		cmocka_unit_test(test_mount_source),
 		cmocka_unit_test(test_accesses),
 		cmocka_unit_test(test_upcalls),
+		cmocka_unit_test(test_many_warnings),
 	};
 
 	return cmocka_run_group_tests(tests, make_folder, remove_folder);
