@@ -28,6 +28,8 @@ struct check {
 	const char *btf; /* NULL: the running kernel */
 	bool json, quiet, calls;
 	const struct warder_image *img;
+	struct loader_gap limit[LOADER_GAPS_MAX]; /* of the kernel, that are worth a note */
+	size_t limits;
 	struct policy_diags diags;
 	struct json_object *all;
 };
@@ -80,7 +82,11 @@ static void check_kernel(struct check *c)
 		return;
 	}
 	for (int i = 0; i < n; i++)
-		if (loader_gap_matters(&gap[i], c->img))
+		if (!loader_gap_matters(&gap[i], c->img))
+			continue;
+		else if (!gap[i].serious)
+			c->limit[c->limits++] = gap[i];
+		else
 			diag_add(&c->diags, c->path, 0, 0, 1, "not enforced on %s kernel: %s: %s", which,
 				 class_name(gap[i].class_), gap[i].text);
 	missing = c->img->h.signed_layers ? loader_signed_missing(c->btf) : NULL;
@@ -148,6 +154,19 @@ static void left_json(struct check *c, const struct left_item *item)
 	json_add_string(o, "class", item->class_ ? class_name(item->class_) : NULL);
 	json_add_string(o, "what", item->what[0] ? item->what : NULL);
 	json_object_object_add(o, "rule", policy_rule_json(c->img, item->rule));
+}
+
+static void note_limits(struct check *c)
+{
+	for (size_t i = 0; i < c->limits; i++) {
+		const char *class_ = class_name(c->limit[i].class_);
+
+		if (c->json)
+			json_add_string(note_json(c, "kernel", c->limit[i].text), "class", class_);
+		else
+			printf("%s: note: of %s kernel: %s: %s\n", c->path, c->btf ? "that" : "this", class_,
+			       c->limit[i].text);
+	}
 }
 
 /* All of a kind and profile in one line. */
@@ -273,6 +292,7 @@ static int check_file(struct check *c)
 		fprintf(stderr, "%s: error: out of memory\n", c->path);
 		return 1;
 	}
+	note_limits(c);
 	note_calls(c);
 	return 0;
 }

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* What `warder policy check` says that a policy leaves alone, and what another kernel cannot enforce. */
-#include <ctype.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <bpf/btf.h>
 
 #include "policy_fixture.h"
 
+#include "commands.h"
 #include "loader.h"
 #include "loader_internal.h"
 #include "policy_tools.h"
@@ -277,6 +278,68 @@ static void ask_absent(const char *btf, const struct warder_image *img)
 	assert_int_equal(loader_each_absent(btf, img, note_absent, NULL), 0);
 }
 
+/* What `policy check --btf` says of a policy, and its status. */
+static int check_for(const char *btf, const char *text, char *out, size_t size)
+{
+	char policy[128], said[128];
+	int status;
+	FILE *f;
+	pid_t pid;
+
+	snprintf(policy, sizeof(policy), "%s/p.yaml", folder);
+	snprintf(said, sizeof(said), "%s/said", folder);
+	f = fopen(policy, "w");
+	assert_non_null(f);
+	fputs(text, f);
+	fclose(f);
+	fflush(NULL);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (!pid) {
+		char *argv[] = { (char *)(uintptr_t) "policy", (char *)(uintptr_t) "check",
+				 (char *)(uintptr_t) "--btf", (char *)(uintptr_t)btf, policy, NULL };
+
+		if (!freopen(said, "w", stdout) || dup2(1, 2) < 0)
+			_exit(99);
+		status = cmd_policy(5, argv);
+		fflush(NULL);
+		_exit(status);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	f = fopen(said, "r");
+	assert_non_null(f);
+	out[fread(out, 1, size - 1, f)] = 0;
+	fclose(f);
+	return WEXITSTATUS(status);
+}
+
+static void test_check(void **state)
+{
+	static const char *const old[] = { "bpf_lsm_userns_create", "bpf_lsm_inode_init_security_anon",
+					   "bpf_lsm_socket_listen", "pidfs_export_permission", NULL };
+	static const char *const whole[] = { "bpf_lsm_file_truncate", NULL };
+	char path[128], out[8192];
+
+	(void)state;
+	snprintf(path, sizeof(path), "%s/old.btf", folder);
+	write_btf(path, old);
+	/* Nothing that the policy needs is missing, but what is closed by default. */
+	assert_int_equal(check_for(path, P "defaults: {network: allow, namespace: allow}\n", out, sizeof(out)), 0);
+	assert_non_null(strstr(out, "warning: not enforced on that kernel: kernel: io_uring and userfaultfd\n"));
+	assert_non_null(strstr(out, "p.yaml: ok, policy p, 0 rules\n"));
+	/* Refused as at its load. */
+	assert_int_equal(check_for(path, P "defaults: {namespace: deny}\n", out, sizeof(out)), 1);
+	assert_non_null(strstr(out, "error: class namespace cannot be enforced: that kernel has no hook for "
+				    "userns_create\n"));
+	assert_non_null(strstr(out, "error: class network cannot be enforced: that kernel has no hook for "
+				    "socket_listen\n"));
+	assert_null(strstr(out, "ok, policy"));
+	/* Another hook does its work. */
+	write_btf(path, whole);
+	assert_int_equal(check_for(path, P "defaults: {file: deny}\n", out, sizeof(out)), 0);
+	assert_null(strstr(out, "cannot be enforced"));
+}
+
 static void test_kernels(void **state)
 {
 	static const char *const old[] = { "bpf_lsm_userns_create", "bpf_lsm_inode_init_security_anon",
@@ -329,6 +392,7 @@ int main(void)
 		cmocka_unit_test(test_calls_are_complete),
 		cmocka_unit_test(test_calls_of_policies),
 		cmocka_unit_test(test_kernels),
+		cmocka_unit_test(test_check),
 	};
 
 	return cmocka_run_group_tests(tests, make_folder, remove_folder);
