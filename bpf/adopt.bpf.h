@@ -35,15 +35,6 @@ static __always_inline struct warder_adopt *adopt_record(void)
 	return bpf_map_lookup_elem(&warder_adopt, &key);
 }
 
-/* The address as a number: walks begin with one, and global functions take nothing else. */
-static __always_inline __u64 adopt_address(struct task_struct *task)
-{
-	__u64 at = 0;
-
-	bpf_probe_read_kernel(&at, sizeof(at), &task);
-	return at;
-}
-
 struct adopt_walk {
 	__u64 at;     /* address: of the task, the css or the pid namespace that comes next */
 	__u64 wanted; /* what the walk looks for */
@@ -210,9 +201,9 @@ int BPF_PROG(warder_adopt_exit, struct task_struct *task)
 	struct warder_adopt *a = adopt_record();
 	struct adopt_children c = {};
 
-	if (!a || !a->cid || !adopt_is_member(adopt_address(task)))
+	if (!a || !a->cid || !adopt_is_member(task_address(task)))
 		return 0;
-	c.head = adopt_address(task) + bpf_core_field_offset(struct task_struct, children);
+	c.head = task_address(task) + bpf_core_field_offset(struct task_struct, children);
 	bpf_loop(ADOPT_RETRIES, adopt_children_try, &c, 0);
 	if (!c.whole)
 		a->lost = 1;
@@ -224,8 +215,8 @@ int BPF_PROG(warder_adopt_move, struct cgroup *to, struct task_struct *leader)
 {
 	struct warder_adopt *a = adopt_record();
 
-	if (a && a->cid && adopt_is_member(adopt_address(leader)) &&
-	    adopt_mark(adopt_address(leader)))
+	if (a && a->cid && adopt_is_member(task_address(leader)) &&
+	    adopt_mark(task_address(leader)))
 		a->lost = 1;
 	return 0;
 }
@@ -240,6 +231,7 @@ static __always_inline int adopt_tag(struct task_struct *task, __u64 cid, __u32 
 		tag.profile = maker->profile;
 		tag.profile_id = maker->profile_id;
 	}
+	key_own_forget(task_address(task));
 	return bpf_task_storage_get(&warder_tasks, task, &tag, BPF_LOCAL_STORAGE_GET_F_CREATE) ?
 		       0 : -1;
 }
@@ -266,7 +258,7 @@ int BPF_PROG(warder_newtask, struct task_struct *task, unsigned long clone_flags
 			fault_count(WARDER_FAULT_TAG_COPY);
 		return 0;
 	}
-	if (!adopt_is_member(adopt_address(current)))
+	if (!adopt_is_member(task_address(current)))
 		return 0;
 	if (adopt_tag(task, a->cid, a->slot, NULL))
 		fault_count(WARDER_FAULT_TAG_COPY);
@@ -309,7 +301,7 @@ static __always_inline void adopt_say(struct seq_file *seq, struct task_struct *
 
 	m.tid = task->pid;
 	m.tgid = task->tgid;
-	m.start = adopt_start(adopt_address(task));
+	m.start = adopt_start(task_address(task));
 	if (!adopt_upid(task, &upid))
 		m.nr = upid.nr;
 	bpf_seq_write(seq, &m, sizeof(m));
@@ -345,9 +337,10 @@ int warder_iter_task(struct bpf_iter__task *ctx)
 			__sync_fetch_and_add(&a->failed, 1);
 		else
 			__sync_fetch_and_add(&a->found, 1);
+		__sync_fetch_and_add(&task_untags, 1);
 		return 0;
 	}
-	if ((tag && tag->cid == a->cid) || !adopt_is_member(adopt_address(task)))
+	if ((tag && tag->cid == a->cid) || !adopt_is_member(task_address(task)))
 		return 0;
 	flags = adopt_flags(task, a);
 	if (a->mode == WARDER_ADOPT_LOOK || tag || flags) {

@@ -26,6 +26,10 @@ extern const volatile __u32 cfg_storage_lookup_locks;
 /* Set by the loader after load: id of warder_tasks, to recognise its elements in a task's list.
  * Lives in .bss, 0 only before the loader has attached anything. */
 extern __u32 cfg_tasks_map_id;
+/* How often a task that lives on has lost its tag. */
+extern __u64 task_untags;
+/* What is kept of the task at this address is another's from now on, see keyown.bpf.h. */
+extern int key_own_forget(__u64 task);
 
 enum subject_state {
 	SUBJECT_UNTAGGED = 0, /* leave: pass on the previous verdict */
@@ -71,6 +75,15 @@ static __noinline int storage_holds_tag(struct task_struct *task)
 		node = BPF_CORE_READ(node, next);
 	}
 	return 1;
+}
+
+/* The address as a number: walks begin with one, and global functions take nothing else. */
+static __always_inline __u64 task_address(struct task_struct *task)
+{
+	__u64 at = 0;
+
+	bpf_probe_read_kernel(&at, sizeof(at), &task);
+	return at;
 }
 
 /* The tag of `task`, NULL when it has none or when the lookup failed (then *fault is set). */

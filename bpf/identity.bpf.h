@@ -72,6 +72,7 @@ int BPF_PROG(warder_task_alloc, struct task_struct *task, unsigned long clone_fl
 	tag.slot = s.tag->slot;
 	tag.profile = s.tag->profile;
 	tag.profile_id = s.tag->profile_id;
+	key_own_forget(task_address(task));
 	if (bpf_task_storage_get(&warder_tasks, task, &tag, BPF_LOCAL_STORAGE_GET_F_CREATE))
 		return 0;
 	s.slot = tag.slot;
@@ -177,6 +178,7 @@ int BPF_PROG(warder_process_free, struct task_struct *task)
 	tag = task_tag(task, &fault);
 	if (!tag)
 		return 0;
+	key_own_forget(task_address(task));
 	flags = __sync_fetch_and_or(&tag->flags, WARDER_TASK_EXITED);
 	if (task->group_leader == task)
 		identity_init_exit(task, tag);

@@ -70,6 +70,7 @@ struct {
 
 #include "keymark.bpf.h"
 #include "keylook.bpf.h"
+#include "keyown.bpf.h"
 
 /* ------------------------------------------------------------------- report */
 
@@ -364,26 +365,46 @@ int BPF_PROG(warder_key_alloc, void *new_key, const struct cred *cred, unsigned 
 }
 
 /* Payloads come and change after the allocation; links of keyrings are payload, too. */
-SEC("fexit/key_payload_reserve")
-int BPF_PROG(warder_key_payload, struct key *key, size_t length, int ret)
+static __noinline int key_payload_count(__u64 at, __u32 length)
 {
-	__u64 at = key_argument(ctx, 0), change;
-	struct warder_key_tag *tag;
+	struct warder_key_tag *tag = bpf_map_lookup_elem(&warder_keys, &at);
 	struct warder_stats *stats;
+	__u64 change;
 
-	if (ret || !key_may_have_tag(at))
-		return 0;
-	tag = bpf_map_lookup_elem(&warder_keys, &at);
 	if (!tag || !key_is_counted(tag))
 		return 0;
-	stats = key_stats(tag->slot, tag->cid);
-	if (!stats)
-		return 0;
 	/* The kernel holds the key's semaphore: one such change at a time. */
-	change = (__u64)(__u32)length - tag->data_bytes;
-	tag->data_bytes = (__u32)length;
-	__sync_fetch_and_add(&stats->key_bytes, change);
+	change = (__u64)length - tag->data_bytes;
+	stats = change ? key_stats(tag->slot, tag->cid) : NULL;
+	if (stats) {
+		tag->data_bytes = length;
+		__sync_fetch_and_add(&stats->key_bytes, change);
+		/* Of a ring nobody keeps it. */
+		if (!tag->ring)
+			key_changed(at);
+	}
+	*key_length(at) = key_length_fits(length) && tag->data_bytes == length ?
+				  key_length_word(at, length) : 0;
 	return 0;
+}
+
+/* (key, length), and what it returned. Registers are spared as in warder_key_permission. */
+SEC("fexit/key_payload_reserve")
+int warder_key_payload(unsigned long long *ctx)
+{
+	unsigned long long *volatile kept = ctx;
+	__u64 at = 0;
+	__u32 length;
+
+	bpf_get_func_arg(ctx, 0, &at);
+	ctx = kept;
+	if (!key_may_have_tag(KEPT_READ(at)) || (int)ctx[2])
+		return 0;
+	/* As long as before, as in most updates. */
+	length = (__u32)ctx[1];
+	if (key_length_fits(length) && *key_length(at) == key_length_word(at, length))
+		return 0;
+	return key_payload_count(KEPT_READ(at), length);
 }
 
 /* Runs in the collector, before the memory can be used again. On 6.12 and later also after a
@@ -617,39 +638,89 @@ static __noinline int key_permission_untagged(__u64 at, __u32 need)
 	return upcall_is_kept_from((struct key *)at);
 }
 
-/*
- * What nearly every lookup of a container meets: a key or ring of its own, in request_key(2) or
- * add_key(2) of 64 bits, where no policy has a say, and of the call nothing matters but the need and
- * the length of a payload. Says no more than key_judge_own() would. The tag is this key's, as
- * key_alloc forgets what lay at an address before. 0: to be judged in full.
- */
-static __always_inline int key_is_plainly_own(struct task_struct *task,
-					      const struct warder_task *task_tag, __u64 at,
-					      __u32 need)
+/* The length of the payload that add_key(2) of 64 bits brings: more than any in another call. */
+static __always_inline __u64 key_add_length(struct task_struct *task)
 {
 	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
+
+	if (!regs || task->thread_info.status & WARDER_TS_COMPAT || regs->orig_ax != SYS_ADD_KEY)
+		return ~0ull;
+	return (__u32)regs->r10;
+}
+
+static __always_inline int key_call_is_plain(struct task_struct *task)
+{
+	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
+
+	return regs && !(task->thread_info.status & WARDER_TS_COMPAT) &&
+	       (regs->orig_ax == SYS_REQUEST_KEY || regs->orig_ax == SYS_ADD_KEY);
+}
+
+/*
+ * What a task may do with its container's own keys whatever it calls, as bits 1 << need: no more than
+ * key_judge_own() would say, and nothing in which a policy has a say. A ring that a session is looked
+ * for by name is never possessed.
+ */
+static __always_inline __u32 key_own_needs(const struct warder_key_tag *tag, __u64 ref)
+{
+	__u32 needs = 0;
+
+	if (tag->kind != WARDER_KEY_OWN)
+		return 0;
+	if (ref & 1)
+		needs |= 1u << KEY_NEED_SEARCH;
+	/* Of others the payload may be about to grow. */
+	if (tag->ring)
+		needs |= 1u << KEY_NEED_WRITE;
+	return needs;
+}
+
+/* The same, as far as it depends on the call: 0 is to be judged in full. */
+static __always_inline int key_own_allows(struct task_struct *task, __u32 need, __u32 kind,
+					  __u32 data)
+{
+	if (need == KEY_NEED_SEARCH)
+		return key_call_is_plain(task);
+	/* A payload that does not grow passes no limit. */
+	return need == KEY_NEED_WRITE && kind == WARDER_KEY_OWN && key_add_length(task) <= data;
+}
+
+/* By what the task has seen of the key before. */
+static __noinline int key_is_known_own(unsigned long long *ctx, __u64 ref)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct key_own *e = key_own_find(task, ref);
+	__u32 need = (__u32)ctx[2], kind, data;
+
+	if (!e || ctx[3])
+		return 0;
+	if (KEPT_READ(e->needs) >> (need & 31) & 1)
+		return key_own_is_still(e, task);
+	kind = KEPT_READ(e->kind);
+	data = KEPT_READ(e->data);
+	return key_own_is_still(e, task) && key_own_allows(task, need, kind, data);
+}
+
+/* The same by the maps; what is found is kept for the next time. */
+static __always_inline int key_is_plainly_own(struct task_struct *task,
+					      const struct warder_task *task_tag, __u64 ref,
+					      __u32 need)
+{
+	__u64 at = ref & ~1ull, changes = key_changes_of(ref);
 	struct warder_key_tag *tag;
 	struct warder_ctr *ctr;
-	__u32 slot;
-	__u64 nr;
+	__u32 slot = task_tag->slot;
 
-	if (!regs || task->thread_info.status & WARDER_TS_COMPAT)
-		return 0;
-	nr = regs->orig_ax;
-	if (nr != SYS_REQUEST_KEY && nr != SYS_ADD_KEY)
-		return 0;
-	slot = task_tag->slot;
 	ctr = bpf_map_lookup_elem(&warder_ctrs, &slot);
 	tag = bpf_map_lookup_elem(&warder_keys, &at);
 	if (!ctr || ctr->cid != task_tag->cid || !tag || tag->cid != task_tag->cid)
 		return 0;
-	if (need == KEY_NEED_SEARCH)
-		return tag->kind == WARDER_KEY_OWN || tag->kind == WARDER_KEY_SESSION ||
-		       tag->kind == WARDER_KEY_CONTAINER ||
-		       (tag->kind == WARDER_KEY_GIVEN && !tag->may);
-	/* A payload that does not grow passes no limit; rings are no payload of add_key's. */
-	return need == KEY_NEED_WRITE && tag->kind == WARDER_KEY_OWN &&
-	       (tag->ring || (nr == SYS_ADD_KEY && (__u32)regs->r10 <= tag->data_bytes));
+	if (tag->kind != WARDER_KEY_OWN && tag->kind != WARDER_KEY_SESSION &&
+	    tag->kind != WARDER_KEY_CONTAINER && (tag->kind != WARDER_KEY_GIVEN || tag->may))
+		return 0;
+	key_own_note(task, task_tag, ref, changes, tag, key_own_needs(tag, ref));
+	return key_own_needs(tag, ref) >> (need & 31) & 1 ||
+	       key_own_allows(task, need, tag->kind, tag->data_bytes);
 }
 
 /* A task of a container, or one of whom that cannot be said. */
@@ -728,19 +799,17 @@ static __always_inline int key_permission_judge(unsigned long long *ctx, __u64 a
 }
 
 /* Everything but the short way out. One function with the judgment: the stack is short. */
-static __noinline int key_permission_found(unsigned long long *ctx)
+static __noinline int key_permission_found(unsigned long long *ctx, __u64 ref)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
-	/* Of a forward-declared type, which a program must not load from its context. Bit 0
-	 * says whether the task possesses the key. */
-	__u64 at = key_argument(ctx, 0) & ~1ull;
+	__u64 at = ref & ~1ull;
 	__u32 need = (__u32)ctx[2], fault;
 	struct warder_task *tag = task_tag(task, &fault);
 	int ret = (int)ctx[3];
 
 	if (ret)
 		return ret;
-	if (tag && key_is_plainly_own(task, tag, at, need))
+	if (tag && key_is_plainly_own(task, tag, ref, need))
 		return 0;
 	if (tag || fault)
 		return key_permission_judge(ctx, at);
@@ -756,11 +825,19 @@ static __noinline int key_permission_found(unsigned long long *ctx)
 SEC("lsm/key_permission")
 int warder_key_permission(unsigned long long *ctx)
 {
+	/* On the stack: a register that is saved for it costs each lookup of the machine four
+	 * instructions. */
+	unsigned long long *volatile kept = ctx;
+	__u64 ref = 0;
 	int allowed;
 
-	if (__builtin_expect(!current_is_plain() || key_may_have_tag(key_argument(ctx, 0)), 0))
-		return key_permission_found(ctx);
-	/* Made here, and not before the call above: a register saved for it costs four instructions. */
+	/* Of a forward-declared type, which a program must not load from its context. Bit 0
+	 * says whether the task possesses the key. */
+	bpf_get_func_arg(ctx, 0, &ref);
+	if (__builtin_expect(!current_is_plain() || key_may_have_tag(KEPT_READ(ref)), 0) &&
+	    !key_is_known_own(kept, KEPT_READ(ref)))
+		return key_permission_found(kept, KEPT_READ(ref));
+	/* Made here, and not before the calls above, where it would take such a register. */
 	asm volatile("%0 = 0" : "=r"(allowed));
 	return allowed;
 }
