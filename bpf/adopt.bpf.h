@@ -337,7 +337,7 @@ int warder_iter_task(struct bpf_iter__task *ctx)
 			__sync_fetch_and_add(&a->failed, 1);
 		else
 			__sync_fetch_and_add(&a->found, 1);
-		__sync_fetch_and_add(&task_untags, 1);
+		key_own_forget(task_address(task));
 		return 0;
 	}
 	if ((tag && tag->cid == a->cid) || !adopt_is_member(task_address(task)))

@@ -10,7 +10,6 @@
 
 const volatile __u32 cfg_storage_lookup_locks = 0;
 __u32 cfg_tasks_map_id = 0;
-__u64 task_untags = 0;
 const volatile __u32 cfg_setattr_idmap = 0;
 
 #include "identity.bpf.h"

@@ -26,9 +26,7 @@ extern const volatile __u32 cfg_storage_lookup_locks;
 /* Set by the loader after load: id of warder_tasks, to recognise its elements in a task's list.
  * Lives in .bss, 0 only before the loader has attached anything. */
 extern __u32 cfg_tasks_map_id;
-/* How often a task that lives on has lost its tag. */
-extern __u64 task_untags;
-/* What is kept of the task at this address is another's from now on, see keyown.bpf.h. */
+/* What is kept of the task at this address holds no more, see keyown.bpf.h. */
 extern int key_own_forget(__u64 task);
 
 enum subject_state {

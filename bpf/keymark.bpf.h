@@ -88,7 +88,7 @@ static __always_inline void key_changed(__u64 at)
 
 static __always_inline __u64 key_changes_of(__u64 at)
 {
-	return KEPT_READ(key_changes[key_mark_slot(at)]) + KEPT_READ(task_untags);
+	return KEPT_READ(key_changes[key_mark_slot(at)]);
 }
 
 /* 0, or an error of the map. */

@@ -638,67 +638,39 @@ static __noinline int key_permission_untagged(__u64 at, __u32 need)
 	return upcall_is_kept_from((struct key *)at);
 }
 
-/* The length of the payload that add_key(2) of 64 bits brings: more than any in another call. */
-static __always_inline __u64 key_add_length(struct task_struct *task)
-{
-	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
-
-	if (!regs || task->thread_info.status & WARDER_TS_COMPAT || regs->orig_ax != SYS_ADD_KEY)
-		return ~0ull;
-	return (__u32)regs->r10;
-}
-
-static __always_inline int key_call_is_plain(struct task_struct *task)
-{
-	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
-
-	return regs && !(task->thread_info.status & WARDER_TS_COMPAT) &&
-	       (regs->orig_ax == SYS_REQUEST_KEY || regs->orig_ax == SYS_ADD_KEY);
-}
-
 /*
- * What a task may do with its container's own keys whatever it calls, as bits 1 << need: no more than
- * key_judge_own() would say, and nothing in which a policy has a say. A ring that a session is looked
- * for by name is never possessed.
+ * The same as key_own_allows(), as far as it depends on the call: 0 is to be judged in full. The number of
+ * the call is enough: of the 32-bit calls the same ones are no key calls, in which as little is kept from
+ * a container.
  */
-static __always_inline __u32 key_own_needs(const struct warder_key_tag *tag, __u64 ref)
+static __noinline int key_own_allows_call(__u64 what, __u64 need)
 {
-	__u32 needs = 0;
+	volatile __u64 kept_what = what, kept_need = need; /* no registers that are to be saved */
+	struct pt_regs *regs =
+		(struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
+	__u64 nr;
 
-	if (tag->kind != WARDER_KEY_OWN)
+	if (!regs)
 		return 0;
-	if (ref & 1)
-		needs |= 1u << KEY_NEED_SEARCH;
-	/* Of others the payload may be about to grow. */
-	if (tag->ring)
-		needs |= 1u << KEY_NEED_WRITE;
-	return needs;
-}
-
-/* The same, as far as it depends on the call: 0 is to be judged in full. */
-static __always_inline int key_own_allows(struct task_struct *task, __u32 need, __u32 kind,
-					  __u32 data)
-{
-	if (need == KEY_NEED_SEARCH)
-		return key_call_is_plain(task);
+	nr = regs->orig_ax;
+	need = kept_need;
 	/* A payload that does not grow passes no limit. */
-	return need == KEY_NEED_WRITE && kind == WARDER_KEY_OWN && key_add_length(task) <= data;
+	if ((__u32)need == KEY_NEED_WRITE)
+		return nr == SYS_ADD_KEY && kept_what & KEY_OWN_MADE &&
+		       (__u32)regs->r10 <= (__u32)kept_what;
+	return (__u32)need == KEY_NEED_SEARCH && (nr == SYS_REQUEST_KEY || nr == SYS_ADD_KEY);
 }
 
-/* By what the task has seen of the key before. */
-static __noinline int key_is_known_own(unsigned long long *ctx, __u64 ref)
+/* By what the task has seen of the key before: 1 allows, 0 is to be judged in full, anything else is what
+ * is known, for a look at the call. */
+static __noinline __u64 key_own_judge(unsigned long long *ctx, __u64 ref, struct task_struct *task)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
-	struct key_own *e = key_own_find(task, ref);
-	__u32 need = (__u32)ctx[2], kind, data;
+	__u64 what;
 
-	if (!e || ctx[3])
-		return 0;
-	if (KEPT_READ(e->needs) >> (need & 31) & 1)
-		return key_own_is_still(e, task);
-	kind = KEPT_READ(e->kind);
-	data = KEPT_READ(e->data);
-	return key_own_is_still(e, task) && key_own_allows(task, need, kind, data);
+	if (!ctx[3] && key_own_find(task, ref, (__u32)ctx[2], &what))
+		return what;
+	asm volatile("%0 = 0" : "=r"(what)); /* here, as in warder_key_permission */
+	return what;
 }
 
 /* The same by the maps; what is found is kept for the next time. */
@@ -706,7 +678,7 @@ static __always_inline int key_is_plainly_own(struct task_struct *task,
 					      const struct warder_task *task_tag, __u64 ref,
 					      __u32 need)
 {
-	__u64 at = ref & ~1ull, changes = key_changes_of(ref);
+	__u64 at = ref & ~1ull, changes = key_changes_of(ref), what;
 	struct warder_key_tag *tag;
 	struct warder_ctr *ctr;
 	__u32 slot = task_tag->slot;
@@ -718,9 +690,9 @@ static __always_inline int key_is_plainly_own(struct task_struct *task,
 	if (tag->kind != WARDER_KEY_OWN && tag->kind != WARDER_KEY_SESSION &&
 	    tag->kind != WARDER_KEY_CONTAINER && (tag->kind != WARDER_KEY_GIVEN || tag->may))
 		return 0;
-	key_own_note(task, task_tag, ref, changes, tag, key_own_needs(tag, ref));
-	return key_own_needs(tag, ref) >> (need & 31) & 1 ||
-	       key_own_allows(task, need, tag->kind, tag->data_bytes);
+	what = key_own_what(tag, ref);
+	key_own_note(task, task_tag, ref, changes, what);
+	return key_own_allows(what, need) || key_own_allows_call(what, need);
 }
 
 /* A task of a container, or one of whom that cannot be said. */
@@ -828,15 +800,19 @@ int warder_key_permission(unsigned long long *ctx)
 	/* On the stack: a register that is saved for it costs each lookup of the machine four
 	 * instructions. */
 	unsigned long long *volatile kept = ctx;
-	__u64 ref = 0;
+	struct task_struct *task;
+	__u64 ref = 0, what;
 	int allowed;
 
 	/* Of a forward-declared type, which a program must not load from its context. Bit 0
 	 * says whether the task possesses the key. */
 	bpf_get_func_arg(ctx, 0, &ref);
-	if (__builtin_expect(!current_is_plain() || key_may_have_tag(KEPT_READ(ref)), 0) &&
-	    !key_is_known_own(kept, KEPT_READ(ref)))
-		return key_permission_found(kept, KEPT_READ(ref));
+	task = bpf_get_current_task_btf();
+	if (__builtin_expect(task->bpf_storage || key_may_have_tag(KEPT_READ(ref)), 0)) {
+		what = key_own_judge(kept, KEPT_READ(ref), task);
+		if (what != 1 && (!what || !key_own_allows_call(what, kept[2])))
+			return key_permission_found(kept, KEPT_READ(ref));
+	}
 	/* Made here, and not before the calls above, where it would take such a register. */
 	asm volatile("%0 = 0" : "=r"(allowed));
 	return allowed;
