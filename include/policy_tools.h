@@ -178,6 +178,8 @@ struct diff_item {
 	__u32 old_rule, new_rule; /* 0: the default */
 	int old_err, new_err;
 	bool old_report, new_report; /* allowed, and told in an event */
+	/* With a witness of an override rule: what is done if the kernel refuses it. */
+	enum test_override old_override, new_override;
 	__u32 bits;    /* file, exec: WARDER_ACC_* */
 	char *what;    /* words: "read, write"; or what was added */
 	char *witness; /* a request on which they differ in that way, as request_arguments() has it, the

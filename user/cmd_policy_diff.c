@@ -53,6 +53,9 @@ static void print_item(const struct diff_item *i, const struct warder_image *old
 	if (i->class_ == WARDER_CLASS_OVERRIDE) {
 		printf("    %s\n", where(i->old_rule ? old : new_,
 					 i->old_rule ? i->old_rule : i->new_rule, a, sizeof(a)));
+		if (i->witness)
+			printf("    refused by the kernel: old: %s, new: %s\n",
+			       test_override_name(i->old_override), test_override_name(i->new_override));
 		return;
 	}
 	print_side("old", old, i->old_err, i->old_report, i->old_rule);
@@ -73,6 +76,10 @@ static struct json_object *item_json(const struct diff_item *i, const struct war
 	json_object_object_add(o, "new_rule", policy_rule_json(new_, i->new_rule));
 	json_add_string(o, "old_errno", i->old_err ? errno_name(i->old_err) : NULL);
 	json_add_string(o, "new_errno", i->new_err ? errno_name(i->new_err) : NULL);
+	if (i->class_ == WARDER_CLASS_OVERRIDE && i->witness) {
+		json_add_string(o, "old_override", test_override_name(i->old_override));
+		json_add_string(o, "new_override", test_override_name(i->new_override));
+	}
 	json_add_bool(o, "old_reported", i->old_report);
 	json_add_bool(o, "new_reported", i->new_report);
 	return o;

@@ -193,7 +193,11 @@ void diff_mounts(struct diff *d)
 
 struct override_walk {
 	struct diff *d;
-	bool differ[WARDER_OVERRIDES_MAX][WARDER_OVERRIDES_MAX]; /* their targets */
+	bool sources; /* the walk under way is over sources */
+	bool differ[WARDER_OVERRIDES_MAX][WARDER_OVERRIDES_MAX]; /* their targets or sources */
+	/* The first target on which a pair differs, and names that each of both policies' rules match. */
+	char *apart[WARDER_OVERRIDES_MAX][WARDER_OVERRIDES_MAX];
+	char *target[2][WARDER_OVERRIDES_MAX], *source[2][WARDER_OVERRIDES_MAX];
 };
 
 static const struct warder_override *override_at(const struct warder_image *img, __u32 i)
@@ -233,27 +237,117 @@ static bool same_override(const struct diff *d, __u32 i, __u32 j)
 	return !memcmp(&a, &b, sizeof(a));
 }
 
+static void keep_name(struct override_walk *w, char **to, const char *name)
+{
+	if (*to || !name)
+		return;
+	*to = strdup(name);
+	if (!*to)
+		w->d->err = -ENOMEM;
+}
+
 static int override_visit(struct product *p, __u32 old_state, __u32 new_state, void *arg)
 {
 	struct override_walk *w = arg;
 	const __u32 offset = (__u32)offsetof(struct warder_accept, set);
-	__u64 old = image_u64(w->d->img[0], warder_accept_at(w->d->img[0], old_state) + offset);
-	__u64 new_ = image_u64(w->d->img[1], warder_accept_at(w->d->img[1], new_state) + offset);
+	const __u64 set[2] = {
+		image_u64(w->d->img[0], warder_accept_at(w->d->img[0], old_state) + offset),
+		image_u64(w->d->img[1], warder_accept_at(w->d->img[1], new_state) + offset),
+	};
+	char buf[WARDER_PATH_MAX];
+	const char *name = set[0] | set[1] ? product_name(p, buf, sizeof(buf)) : NULL;
 
-	(void)p;
+	for (unsigned k = 0; k < 2; k++)
+		for (__u64 left = set[k]; left; left &= left - 1)
+			keep_name(w, &(w->sources ? w->source : w->target)[k][__builtin_ctzll(left)], name);
 	for (__u32 i = 0; i < w->d->img[0]->h.override_.count && i < WARDER_OVERRIDES_MAX; i++)
-		for (__u32 j = 0; j < w->d->img[1]->h.override_.count && j < WARDER_OVERRIDES_MAX; j++)
-			w->differ[i][j] |= (old >> i & 1) != (new_ >> j & 1);
-	return 0;
+		for (__u32 j = 0; j < w->d->img[1]->h.override_.count && j < WARDER_OVERRIDES_MAX; j++) {
+			if ((set[0] >> i & 1) == (set[1] >> j & 1))
+				continue;
+			w->differ[i][j] = true;
+			if (!w->sources)
+				keep_name(w, &w->apart[i][j], name);
+		}
+	return w->d->err;
 }
 
-static void override_note(struct diff *d, enum diff_kind kind, const __u32 rule[2],
-			  const char *what)
+/* "size=1048576,mode=x": options that the rule takes. */
+static void options_text(const struct warder_image *img, const struct warder_override *o, char *buf,
+			 size_t size)
 {
-	const struct diff_item item = { .kind = kind, .class_ = WARDER_CLASS_OVERRIDE,
-					.old_rule = rule[0], .new_rule = rule[1] };
+	size_t used = 0;
 
-	diff_add(d, &item, what, true, NULL);
+	buf[0] = 0;
+	for (__u32 i = 0; i < o->options && i < WARDER_OPTIONS_MAX && used < size; i++) {
+		const struct warder_option *op = &o->option[i];
+
+		used += (size_t)snprintf(buf + used, size - used, "%s%.16s=", i ? "," : "", op->name);
+		if (op->compare == WARDER_CMP_LE && used < size)
+			used += (size_t)snprintf(buf + used, size - used, "%llu",
+						 (unsigned long long)op->bound);
+		else if (used < size)
+			used += (size_t)snprintf(buf + used, size - used, "%s",
+						 op->compare == WARDER_CMP_EQ ? image_string(img, op->text) :
+										"1");
+	}
+}
+
+/* Asks both what they do about a mount that a rule of policy `k` is for; 1 if that differs. */
+static int override_differs(struct diff *d, unsigned k, const struct warder_override *o, const char *target,
+			    const char *source, struct diff_item *item, char *text, size_t size)
+{
+	struct policy_test t = { .userns = WARDER_BY_USERNS_CONTAINER };
+	char type[WARDER_FSTYPE_SIZE + 1] = "", options[1024];
+	struct policy_test_result *r = calloc(2, sizeof(*r));
+	int differ = 0;
+
+	if (!r) {
+		d->err = -ENOMEM;
+		return 0;
+	}
+	memcpy(type, o->type, sizeof(o->type));
+	options_text(d->img[k], o, options, sizeof(options));
+	t.request = (struct policy_request){ .class_ = WARDER_CLASS_MOUNT, .access = o->ops, .path = target,
+					     .flags = o->require, .fstype = type[0] ? type : NULL,
+					     .source = o->bind ? image_string(d->img[k], o->bind) : source,
+					     .options = options[0] ? options : NULL };
+	for (unsigned n = 0; n < 2 && !d->err; n++)
+		d->err = policy_test_override(d->img[n], &t, &r[n]);
+	if (!d->err && r[0].override != r[1].override) {
+		item->old_override = r[0].override;
+		item->new_override = r[1].override;
+		differ = request_arguments(&t.request, text, size) != NULL;
+	}
+	free(r);
+	return differ;
+}
+
+/* A mount that one of the policies handles by the rule, and the other in another way. */
+static void override_note(struct override_walk *w, enum diff_kind kind, int old, int new_, const char *what)
+{
+	struct diff *d = w->d;
+	struct diff_item item = { .kind = kind, .class_ = WARDER_CLASS_OVERRIDE };
+	const int at[2] = { old, new_ };
+	char text[2048];
+	bool shown = false;
+
+	item.old_rule = old < 0 ? 0 : override_at(d->img[0], (__u32)old)->rule;
+	item.new_rule = new_ < 0 ? 0 : override_at(d->img[1], (__u32)new_)->rule;
+	for (unsigned k = 0; k < 2 && !shown && !d->err; k++) {
+		const struct warder_override *o = at[k] < 0 ? NULL : override_at(d->img[k], (__u32)at[k]);
+		const char *target;
+
+		/* Who asks is root of the container, in its top profile. */
+		if (!o || o->op != WARDER_OP_MOUNT || (o->by_uid && o->by_uid != WARDER_BY_ANY_UID) ||
+		    (o->by_profile && o->by_profile != WARDER_BY_ANY_PROFILE))
+			continue;
+		target = old >= 0 && new_ >= 0 && w->apart[old][new_] ? w->apart[old][new_] :
+			 o->any_target ? "/mnt" : w->target[k][at[k]];
+		if (target)
+			shown = override_differs(d, k, o, target, w->source[k][at[k]], &item, text,
+						 sizeof(text));
+	}
+	diff_add(d, &item, what, true, shown ? text : NULL);
 }
 
 void diff_overrides(struct diff *d)
@@ -268,12 +362,13 @@ void diff_overrides(struct diff *d)
 		return;
 	}
 	w->d = d;
-	if (n[0] && n[1])
+	if (n[0] || n[1])
 		d->err = product_walk(d->img[0], d->img[1],
 				      warder_start(d->img[0], d->pr[0], WARDER_START_OVERRIDE_TARGET),
 				      warder_start(d->img[1], d->pr[1], WARDER_START_OVERRIDE_TARGET),
 				      true, override_visit, w, &d->out->incomplete);
-	if (n[0] && n[1] && !d->err)
+	w->sources = true;
+	if ((n[0] || n[1]) && !d->err)
 		d->err = product_walk(d->img[0], d->img[1],
 				      warder_start(d->img[0], d->pr[0], WARDER_START_OVERRIDE_SOURCE),
 				      warder_start(d->img[1], d->pr[1], WARDER_START_OVERRIDE_SOURCE),
@@ -284,32 +379,32 @@ void diff_overrides(struct diff *d)
 	for (unsigned pass = 0; pass < 2; pass++)
 		for (__u32 i = 0; i < n[0]; i++)
 			for (__u32 j = 0; j < n[1] && match[i] < 0; j++) {
-				__u32 rule[2] = { override_at(d->img[0], i)->rule,
-						  override_at(d->img[1], j)->rule };
-
 				if ((taken >> j & 1) || !same_override(d, i, j) ||
 				    (!pass && w->differ[i][j]))
 					continue;
 				match[i] = (int)j;
 				taken |= 1ull << j;
 				if (pass)
-					override_note(d, DIFF_CHANGED, rule,
+					override_note(w, DIFF_CHANGED, (int)i, (int)j,
 						      "the targets of this rule");
 			}
 	for (__u32 i = 0; i < n[0]; i++) {
-		const __u32 rule[2] = { override_at(d->img[0], i)->rule, 0 };
-
 		if (match[i] < 0)
-			override_note(d, DIFF_REMOVED, rule, "this rule");
+			override_note(w, DIFF_REMOVED, (int)i, -1, "this rule");
 		else if (match[i] < last)
-			override_note(d, DIFF_CHANGED, rule, "the order: the first match decides");
+			override_note(w, DIFF_CHANGED, (int)i, -1, "the order: the first match decides");
 		last = match[i] > last ? match[i] : last;
 	}
-	for (__u32 j = 0; j < n[1]; j++) {
-		const __u32 rule[2] = { 0, override_at(d->img[1], j)->rule };
-
+	for (__u32 j = 0; j < n[1]; j++)
 		if (!(taken >> j & 1))
-			override_note(d, DIFF_ADDED, rule, "this rule");
+			override_note(w, DIFF_ADDED, -1, (int)j, "this rule");
+	for (unsigned i = 0; i < WARDER_OVERRIDES_MAX; i++) {
+		for (unsigned k = 0; k < 2; k++) {
+			free(w->target[k][i]);
+			free(w->source[k][i]);
+		}
+		for (unsigned j = 0; j < WARDER_OVERRIDES_MAX; j++)
+			free(w->apart[i][j]);
 	}
 	free(w);
 }

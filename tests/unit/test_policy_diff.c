@@ -105,6 +105,22 @@ static const char *const groups[][GROUP] = {
 		P "kernel: [{allow: [io_uring, perf]}]\ncapability: [{deny: [sys_admin], errno: EACCES}]\n",
 		P "defaults: {kernel: allow, namespace: allow}\nunsafe: [modules, kexec]\n",
 	},
+	{
+		P,
+		P "override: [{on: mount, type: tmpfs, target: '/m/*', options: {size: '<=1M'}, do: perform}]\n",
+		P "override: [{on: mount, type: tmpfs, target: '/m/**', options: {size: '<=1M'}, do: perform}]\n",
+		P "override: [{on: mount, type: tmpfs, target: '/m/**', options: {size: '<=2M', mode: '0700'}, do: fake}]\n",
+		P "override: [{on: mount, bind: /srv, target: '/b c', do: perform}, {on: remount, target: /r, "
+		  "flags: {require: [ro, nosuid]}, do: deny, errno: EBUSY}]\n",
+		P "override: [{on: mount, source: '/data/**', target: '/b c', do: perform}, {on: move, source: /x, "
+		  "target: /y, do: ask}]\n",
+		P "override: [{on: mount, source: '/data/*', target: '/b{ c,d}', do: perform}, {on: propagation, "
+		  "target: /p, do: fake}]\n",
+		P "override: [{on: mount, type: ext4, source: '/i/*', fuse: {ext4: fuse2fs}, target: /d, do: perform}]\n",
+		P "override: [{on: mount, type: [tmpfs, proc], do: fake}, {on: umount, target: /m, do: perform}]\n",
+		P "override: [{on: umount, target: '/m/*', do: perform}, {on: sethostname, do: fake}]\n"
+		  "mount: [{deny: mount, target: /m/x}]\n",
+	},
 };
 
 /* ---------------------------------------------------------------- shell words */
@@ -157,7 +173,7 @@ static int split(char *text, char **argv, int max)
 
 /* ------------------------------------------------------------------ witnesses */
 
-static size_t witnesses, kinds[DIFF_CHANGED + 1], classes[WARDER_CLASS__MAX];
+static size_t witnesses, overrides, kinds[DIFF_CHANGED + 1], classes[WARDER_CLASS__MAX];
 
 static void ask(const struct warder_image *img, const struct diff_item *item, struct warder_verdict *v)
 {
@@ -176,6 +192,33 @@ static void ask(const struct warder_image *img, const struct diff_item *item, st
 	free(text);
 }
 
+/* The mount is asked as explain asks it: by root of the container. */
+static void check_override(const char *const text[2], const struct warder_image *const img[2],
+			   const struct diff_item *item)
+{
+	const enum test_override claimed[2] = { item->old_override, item->new_override };
+
+	assert_int_not_equal(claimed[0], claimed[1]);
+	for (unsigned k = 0; k < 2; k++) {
+		struct policy_test t = { .userns = WARDER_BY_USERNS_CONTAINER };
+		char *words = strdup(item->witness), *argv[16], *memory = NULL;
+		struct policy_test_result r = { .ok = false };
+		struct warder_error e = { "" };
+
+		if (request_from_arguments(split(words, argv, 16), argv, &t.request, &memory, &e))
+			fail_msg("no request: %s: %s", item->witness, e.text);
+		assert_int_equal(t.request.class_, WARDER_CLASS_MOUNT);
+		assert_int_equal(policy_test_override(img[k], &t, &r), 0);
+		if (r.override != claimed[k])
+			fail_msg("%s: %s says %s, not %s\n%s---\n%s", item->witness, k ? "new" : "old",
+				 test_override_name(r.override), test_override_name(claimed[k]), text[0],
+				 text[1]);
+		free(memory);
+		free(words);
+	}
+	overrides++;
+}
+
 static const char *profile_of(const struct warder_image *img, __u32 number)
 {
 	return number ? image_string(img, image_profile(img, number)->name) : "";
@@ -189,7 +232,11 @@ static void check_item(const char *const text[2], const struct warder_image *con
 	const bool report[2] = { item->old_report, item->new_report };
 	struct warder_verdict v[2];
 
-	/* Settings, profiles, overrides, objects without a name: no request shows those. */
+	if (item->class_ == WARDER_CLASS_OVERRIDE && item->witness) {
+		check_override(text, img, item);
+		return;
+	}
+	/* Settings, profiles, calls, objects without a name: no request shows those. */
 	if (!item->witness) {
 		if (item->kind < DIFF_ADDED && item->class_ != WARDER_CLASS_FILE)
 			fail_msg("no witness of %s %s", class_name(item->class_), item->what);
@@ -412,7 +459,7 @@ static void test_differences(void **state)
 		if (!classes[c] && c != WARDER_CLASS_KEYRING && c != WARDER_CLASS_OVERRIDE &&
 		    c != WARDER_CLASS_IDENTITY && class_name(c))
 			fail_msg("no witness of class %s", class_name(c));
-	assert_true(witnesses > 1000);
+	assert_true(witnesses > 1000 && overrides > 60);
 }
 
 /* A rule that only tells is a difference in every class that has such rules. */
