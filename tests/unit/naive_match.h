@@ -1,35 +1,34 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Does a pattern match a name? By backtracking, with no automaton: what the compiled DFA is
- * compared with. Exponential; knows characters of two bytes at most and no variables.
+ * compared with. Exponential; knows no variables.
  */
 #ifndef WARDER_NAIVE_MATCH_H
 #define WARDER_NAIVE_MATCH_H
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "cleanup.h"
+#include "utf8.h"
 
 static int naive_match(const char *p, const char *s);
 
 /* Length of the character at s, 0 if the bytes there are none. */
 static int naive_char_length(const char *s)
 {
-	const unsigned char *u = (const unsigned char *)s;
-
-	if (u[0] < 0x80)
-		return u[0] != 0;
-	if (u[0] >= 0xc2 && u[0] <= 0xdf)
-		return (u[1] & 0xc0) == 0x80 ? 2 : 0;
-	return 0; /* the generator makes none longer than two bytes */
+	return *s ? (int)utf8_sequence(s, strlen(s)) : 0;
 }
 
 static int naive_char_value(const char *s, int len)
 {
 	const unsigned char *u = (const unsigned char *)s;
+	int value = len < 2 ? u[0] : u[0] & (0xff >> (len + 1));
 
-	return len == 2 ? (u[0] & 31) << 6 | (u[1] & 63) : u[0];
+	for (int i = 1; i < len; i++)
+		value = value << 6 | (u[i] & 63);
+	return value;
 }
 
 /* Matches the class at p against s; the rest of the pattern is put in *rest. */
