@@ -82,6 +82,7 @@ struct executor_request {
 	__u32 recursive; /* MAKE of a bind in the container, CLONE: with the mounts below */
 	__u32 cloned;  /* MAKE: 1: what CLONE made comes along, as the last descriptor */
 	__u32 fuse;    /* RESOLVE of a new mount: 1: its source may be an image, which a FUSE program reads */
+	__u32 server;  /* MAKE: 1: a server keeps it */
 	__u32 view;    /* MAKE of a new proc or sysfs: 1: the container's own, which RESOLVE has found */
 	__u64 caps;    /* RESOLVE: capabilities that the policy leaves, of those the caller has */
 	__u64 cid;     /* MAKE of an image: whose FUSE programs are counted */
@@ -112,6 +113,12 @@ enum executor_view {
 static inline int executor_is_view(const char *type)
 {
 	return !strcmp(type, "proc") || !strcmp(type, "sysfs");
+}
+
+/* A file-system type that a server keeps: made in the caller's network namespace. */
+static inline int executor_is_server(const char *type)
+{
+	return !strcmp(type, "nfs") || !strcmp(type, "nfs4");
 }
 
 /* What the options of an overlay name: lower layers, then upper and work folder, or neither. */
@@ -301,6 +308,7 @@ struct operation {
 	int second; /* what is moved or bound */
 	int tree;   /* what CLONE made before */
 	int uts;
+	int netns;
 	int names;  /* the folder that names begin at */
 	int life;   /* of the FUSE program: it ends when this is closed, unless it was told to stay */
 	struct mount_which made; /* what was mounted, for taking it off again */

@@ -25,7 +25,7 @@ void operation_init(struct operation *op)
 {
 	memset(op, 0, sizeof(*op));
 	op->mntns = op->userns = op->target = op->mount = op->parent = op->second = op->uts =
-		op->names = op->tree = op->life = -1;
+		op->names = op->tree = op->life = op->netns = -1;
 	op->root_uid = op->root_gid = (__u32)-1;
 }
 
@@ -41,6 +41,7 @@ void operation_done(struct operation *op)
 	close_fd(&op->names);
 	close_fd(&op->tree);
 	close_fd(&op->life);
+	close_fd(&op->netns);
 	for (unsigned i = 0; i < op->layers; i++)
 		close_fd(&op->layer[i]);
 	operation_init(op);
@@ -191,6 +192,23 @@ static int make_new(struct operation *op, const struct executor_request *req, in
 	return op->mount < 0 ? op->mount : 0;
 }
 
+/* The kernel talks to the server from the network namespace that fsopen(2) is called in. */
+static int make_of_server(struct operation *op, const struct executor_home *home,
+			  const struct executor_request *req, int userns, struct executor_reply *reply)
+{
+	cleanup_close int back = openat(home->self, "ns/net", O_RDONLY | O_CLOEXEC);
+
+	if (userns >= 0)
+		return fail(reply, -EINVAL,
+			    "ids of a server cannot be mapped to the container's user namespace");
+	if (back < 0 || op->netns < 0 || setns(op->netns, CLONE_NEWNET))
+		return fail(reply, -EPERM, "the caller's network namespace cannot be entered");
+	op->mount = make_superblock(req, NULL, reply);
+	if (setns(back, CLONE_NEWNET))
+		_exit(1);
+	return op->mount < 0 ? op->mount : 0;
+}
+
 static int make_bind(struct operation *op, const struct executor_request *req, int userns,
 		     struct executor_reply *reply)
 {
@@ -299,6 +317,7 @@ static void make(struct operation *op, const struct executor_home *home,
 	if (!req->owned)
 		userns = -1;
 	err = req->ops == WARDER_MNT_NEW && req->view ? make_clone(op, home, req, reply) :
+	      req->ops == WARDER_MNT_NEW && req->server ? make_of_server(op, home, req, userns, reply) :
 	      req->ops == WARDER_MNT_NEW && op->layers ? overlay_make(op, home, req, userns, reply) :
 	      req->ops == WARDER_MNT_NEW && req->program[0] ?
 		      fuse_make(op, home, req, userns, reply) :

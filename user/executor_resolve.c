@@ -749,6 +749,7 @@ void resolve(struct operation *op, const struct executor_home *home,
 
 	op->mntns = proc_open(req->tid, "ns/mnt", O_RDONLY);
 	op->userns = proc_open(req->tid, "ns/user", O_RDONLY);
+	op->netns = req->op == WARDER_OP_MOUNT ? proc_open(req->tid, "ns/net", O_RDONLY) : -1;
 	if (!status || !stat_text || !uids || !gids || root < 0 || cwd < 0 || op->mntns < 0 ||
 	    op->userns < 0) {
 		fail(reply, -ESRCH, "the caller is gone");

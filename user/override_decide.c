@@ -470,6 +470,10 @@ static const char *built_in_deny(const struct override_facts *f, const struct wa
 	if (f->mounts > OVERRIDE_MOUNTS_MAX ||
 	    f->mounts + (f->flags & MS_REC || f->view ? f->below : 0) >= OVERRIDE_MOUNTS_MAX)
 		return "the mount namespace would have too many mounts";
+	if (ops == WARDER_MNT_NEW && r->bind && executor_is_server(f->fstype))
+		return f->same_mntns ? NULL :
+				       "a server's file system is mounted in the container's own mount "
+				       "namespace only";
 	if (ops == WARDER_MNT_NEW && (r->bind || r->fuse) && !f->same_mntns)
 		return "images are mounted in the container's own mount namespace only: what it can write "
 		       "is looked at there";

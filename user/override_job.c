@@ -305,9 +305,10 @@ static void job_make(struct override *o, struct job *j)
 	/* Only for show: a longer one is left out, it is not compared by anything. */
 	if (strlen(r->source) < sizeof(o->req.name))
 		strcpy(o->req.name, r->source);
-	if (j->decision.bind && j->decision.ops == WARDER_MNT_NEW)
+	o->req.server = j->decision.bind && executor_is_server(r->fstype);
+	if (j->decision.bind && j->decision.ops == WARDER_MNT_NEW && !o->req.server)
 		snprintf(o->req.image, sizeof(o->req.image), "%s", j->decision.bind);
-	else if (j->decision.bind)
+	else if (j->decision.bind && !o->req.server)
 		snprintf(o->req.text, sizeof(o->req.text), "%s", j->decision.bind);
 	if (j->decision.ops == WARDER_MNT_NEW)
 		memcpy(o->req.text, j->decision.options, sizeof(o->req.text));

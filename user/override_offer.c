@@ -34,7 +34,7 @@ int override_check_binds(const struct warder_image *img, struct warder_error *re
 		const char *path;
 		int fd = -1, err;
 
-		if (!r->bind)
+		if (!r->bind || executor_is_server(r->type))
 			continue;
 		path = image_string(img, r->bind);
 		err = r->ops == WARDER_MNT_NEW ? image_open(path, &fd, why, sizeof(why)) :

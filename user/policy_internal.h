@@ -477,6 +477,9 @@ struct fstypes {
 void parse_fstypes(struct parser *ps, struct node *n, struct fstypes *ret);
 /* `fuse:` of an override rule on mount, policy_fuse.c: what it says is checked once for all types of the
  * rule; then the program of one of them, NULL after an error. */
+/* policy_override_server.c */
+void parse_server(struct parser *ps, struct node *n, const struct fstypes *types,
+		  struct policy_override *o);
 void parse_fuse(struct parser *ps, struct node *n, const struct fstypes *types);
 const char *fuse_program(const struct node *n, const char *type);
 /* Operations whose rules have `flags`. */

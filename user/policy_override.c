@@ -28,7 +28,8 @@ static const struct key override_keys[] = { { "on", true },	   { "type", false }
 					    { "fallback", false }, { "way", false },
 					    { "id", false },	   { "optional", false },
 					    { "audit", false },	   { "trusted_image", false },
-					    { "image", false },
+					    { "image", false },	   { "server", false },
+					    { "trusted_server", false },
 					    { "fuse", false },	   { "name", false },
 					    { "node", false },	   { "priority", false },
 					    { NULL, false } };
@@ -444,7 +445,7 @@ static void read_on(struct parser *ps, struct node *n, void *arg)
 
 /* Which keys a rule on other calls than mount(2) cannot have. */
 static const char *const of_mounts[] = { "type",    "bind",  "flags", "options",	"force",
-					 "source", "image", "trusted_image", "fuse" };
+					 "source", "image", "trusted_image", "fuse", "server", "trusted_server" };
 /* Nor a rule on what has no path. */
 #define OPS_WITH_TARGET                                                                       \
 	(1ull << WARDER_OP_MOUNT | 1ull << WARDER_OP_UMOUNT | 1ull << WARDER_OP_MKNOD |       \
@@ -505,7 +506,7 @@ static void parse_override_mount(struct parser *ps, struct node *n, struct polic
 	struct node *type = map_get(n, "type"), *bind = map_get(n, "bind"), *v;
 	struct node *source = map_get(n, "source"), *image = map_get(n, "image");
 	struct node *fuse = map_get(n, "fuse");
-	bool overlay;
+	bool server = map_get(n, "server") || map_get(n, "trusted_server"), overlay;
 
 	types->count = type ? 0 : 1;
 	if (type)
@@ -531,9 +532,13 @@ static void parse_override_mount(struct parser *ps, struct node *n, struct polic
 	o->o.force = bind ? 0 : MS_NOSUID | MS_NODEV;
 	if (bind)
 		parse_bind(ps, bind, "bind", o);
-	if (fuse)
+	if (server)
+		parse_server(ps, n, types, o);
+	else if (fuse)
 		parse_fuse(ps, n, types);
-	if (fuse && image)
+	if (server)
+		image = NULL;
+	else if (fuse && image)
 		parse_bind(ps, image, "image", o);
 	else if (!fuse && (image || map_get(n, "trusted_image")))
 		parse_image(ps, n, types, o);
@@ -551,7 +556,7 @@ static void parse_override_mount(struct parser *ps, struct node *n, struct polic
 		o->o.force = 0;
 		each_scalar(ps, v, "force", read_force, &o->o.force);
 	}
-	if (image || map_get(n, "trusted_image"))
+	if (!server && (image || map_get(n, "trusted_image")))
 		o->o.force |= MS_RDONLY | MS_NOSUID | MS_NODEV;
 	else if (type && !fuse)
 		check_types(ps, type, types, map_get(n, "options"), o->o.do_);
@@ -561,7 +566,8 @@ static void parse_override_mount(struct parser *ps, struct node *n, struct polic
 static void parse_override_change(struct parser *ps, struct node *n, uint32_t change,
 				  struct policy_override *o)
 {
-	static const char *const of_new[] = { "type", "bind", "image", "trusted_image", "fuse" };
+	static const char *const of_new[] = { "type", "bind", "image", "trusted_image", "fuse", "server",
+					      "trusted_server" };
 	static const char *const of_remounts[] = { "options", "force" };
 	struct node *flags = map_get(n, "flags"), *v;
 

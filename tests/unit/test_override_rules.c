@@ -416,6 +416,39 @@ static void test_image_rules(void **state)
 	img = before;
 }
 
+/* File systems of a server that the administrator names. */
+static void test_server_rules(void **state)
+{
+	static const char text[] =
+		"policy: t\n"
+		"override:\n"
+		"  - {on: mount, type: nfs4, server: 's:/x', trusted_server: true, target: /mnt/s/**, "
+		"options: {addr: 10.0.0.1, soft: '*'}, by: {userns: [container, nested]}, do: perform}\n"
+		"  - {on: mount, type: [nfs4, cifs], target: /mnt/u, do: perform}\n";
+	struct warder_image *before = img;
+	struct warder_error e = { "" };
+
+	(void)state;
+	img = compile(text);
+#define SERVER (f.fstype = "nfs4", f.source = "s:/x")
+	PERFORMS(MOUNT, SERVER; f.data = "soft");
+	assert_string_equal(decision.bind, "s:/x");
+	assert_string_equal(decision.options, "soft");
+	assert_string_equal(decision.options + 5, "addr=10.0.0.1");
+	assert_int_equal(decision.attr, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
+	PERFORMS(MOUNT, SERVER; f.loops = 100);
+	KEEPS(MOUNT, "only with the value 10.0.0.1", SERVER; f.data = "addr=10.0.0.2");
+	KEEPS(MOUNT, "list option port", SERVER; f.data = "port=1");
+	KEEPS(MOUNT, NULL, SERVER; f.source = "s:/y");
+	KEEPS(MOUNT, "own mount namespace only", SERVER; f.same_mntns = 0);
+	KEEPS(MOUNT, "a server that a container names", SERVER; f.target = "/mnt/u");
+	KEEPS(MOUNT, "a server that a container names", f.fstype = "cifs"; f.target = "/mnt/u");
+	/* It is no path of the host's. */
+	assert_int_equal(override_check_binds(img, &e), 0);
+	free(img);
+	img = before;
+}
+
 /* Overlays of what is in the container. */
 static void test_overlay_rules(void **state)
 {
@@ -610,7 +643,7 @@ int main(void)
 		cmocka_unit_test(test_priority_rules),	cmocka_unit_test(test_handler_rules),
 		cmocka_unit_test(test_steps),		cmocka_unit_test(test_bind_rules),
 		cmocka_unit_test(test_image_rules),
-		cmocka_unit_test(test_overlay_rules), cmocka_unit_test(test_layers),	cmocka_unit_test(test_fuse_rules),
+		cmocka_unit_test(test_overlay_rules), cmocka_unit_test(test_server_rules), cmocka_unit_test(test_layers),	cmocka_unit_test(test_fuse_rules),
 		cmocka_unit_test(test_fuse_programs),
 	};
 

@@ -106,6 +106,23 @@ static const struct policy_error errors[] = {
 	 "which is said by image"},
 	{P "override:\n  - {on: mount, type: btrfs, image: /a, trusted_image: true, target: /b, "
 	   "do: perform}\n", 3, 23, "ext4, erofs, squashfs or xfs"},
+	{P "override:\n  - {on: mount, type: nfs4, server: 's:/x', target: /b, options: {addr: 10.0.0.1}, "
+	   "do: perform}\n", 3, 37, "say trusted_server: true"},
+	{P "override:\n  - {on: mount, type: nfs4, server: s, trusted_server: true, target: /b, "
+	   "options: {addr: 10.0.0.1}, do: perform}\n", 3, 37, "HOST:/PATH"},
+	{P "override:\n  - {on: mount, type: nfs4, server: 's:/x', trusted_server: true, target: /b, "
+	   "do: perform}\n", 3, 5, "needs addr"},
+	{P "override:\n  - {on: mount, type: nfs4, server: 's:/x', trusted_server: true, target: /b, "
+	   "options: {addr: '*'}, do: perform}\n", 3, 95, "one exact value"},
+	{P "override:\n  - {on: mount, type: nfs4, server: 's:/x', trusted_server: true, target: /b, "
+	   "options: {addr: 10.0.0.1, fsc: '*'}, do: perform}\n", 3, 105, "not passed on"},
+	{P "override:\n  - {on: mount, type: cifs, server: 's:/x', trusted_server: true, target: /b, "
+	   "options: {addr: 10.0.0.1}, do: perform}\n", 3, 23, "nfs or nfs4"},
+	{P "override:\n  - {on: mount, type: nfs4, server: 's:/x', trusted_server: true, "
+	   "options: {addr: 10.0.0.1}, do: perform}\n", 3, 5, "needs target"},
+	{P "override:\n  - {on: mount, type: nfs4, trusted_server: true, target: /b, do: perform}\n", 3, 45,
+	 "which is said by server"},
+	{P "override:\n  - {on: umount, server: 's:/x', target: /b, do: perform}\n", 3, 26, "only rules on mount"},
 	{P "override:\n  - {on: mount, type: [tmpfs, overlay], source: /a, target: /b, do: perform}\n", 3, 23,
 	 "a rule of its own"},
 	{P "override:\n  - {on: mount, type: overlay, target: /b, do: perform}\n", 3, 5, "needs source"},

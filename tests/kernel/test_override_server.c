@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * File systems of a server that the administrator names, mounted for callers that lack the capability:
+ * by that address only, from the caller's network namespace. The server is this kernel's own.
+ */
+#include "override_rig.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const char policy[] =
+	"policy: t\n"
+	"defaults: {namespace: allow}\n"
+	"file: [{deny: [read], path: /mnt/scratch/a/denied}]\n"
+	"override:\n"
+	"  - {on: mount, type: nfs4, server: 'files:/', trusted_server: true, target: /mnt/scratch/*, "
+	"options: {addr: 127.0.0.1, clientaddr: '*', vers: '4.2', sec: sys, soft: '*', timeo: '*', "
+	"retrans: '*'}, do: perform}\n"
+	"  - {on: umount, target: /mnt/scratch/**, do: perform}\n";
+
+static struct warder_image *image;
+
+static __u32 container(void)
+{
+	rig.image = image;
+	return rig_container(policy);
+}
+
+#define OPTIONS "addr=127.0.0.1,clientaddr=127.0.0.1,vers=4.2,sec=sys"
+#define RESULT(expected, why, fn, arg) rig_result(__LINE__, slot, fn, arg, expected, why)
+#define MOUNT(expected, why, options, ...)                                                        \
+	RESULT(expected, why, rig_mount,                                                          \
+	       (&(struct rig_call){ .source = "files:/", .type = "nfs4", .data = (options),       \
+				    .target = "/mnt/scratch/a", __VA_ARGS__ }))
+
+static int do_readlink(void *arg)
+{
+	char text[64];
+
+	return readlink(arg, text, sizeof(text)) == 5 && !memcmp(text, "hello", 5) ? 0 : errno ? errno : 200;
+}
+
+static int do_open(void *arg)
+{
+	int fd = open(arg, O_RDONLY | O_PATH | O_NOFOLLOW);
+
+	if (fd >= 0)
+		close(fd);
+	fd = open(arg, O_RDONLY);
+	return fd < 0 ? errno : 0;
+}
+
+static int do_umount(void *arg)
+{
+	return h_errno(umount2(arg, 0));
+}
+
+static void put(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY);
+
+	if (fd < 0 || write(fd, text, strlen(text)) < 0)
+		fail_msg("%s: %s: %s", path, text, strerror(errno));
+	close(fd);
+}
+
+/* What rpc.nfsd and rpc.mountd tell the kernel. Who asks is known by its address, here this host. */
+static void serve(void)
+{
+	struct sockaddr_in at = { .sin_family = AF_INET, .sin_port = htons(2049),
+				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	char text[16];
+
+	h_shell("modprobe -a nfsd nfsv4; ip link set lo up; mkdir -p /srv/nfs && "
+		"mount -t tmpfs -o mode=755 none /srv/nfs && ln -s hello /srv/nfs/link && "
+		"echo x >/srv/nfs/denied && mount -t nfsd nfsd /proc/fs/nfsd");
+	put("/proc/fs/nfsd/versions", "-3 +4 +4.1 +4.2\n");
+	assert_true(fd >= 0);
+	assert_int_equal(bind(fd, (void *)&at, sizeof(at)), 0);
+	assert_int_equal(listen(fd, 16), 0);
+	snprintf(text, sizeof(text), "%d\n", fd);
+	put("/proc/fs/nfsd/portlist", text);
+	close(fd);
+	put("/proc/fs/nfsd/threads", "2\n");
+	put("/proc/net/rpc/auth.unix.ip/channel", "nfsd 127.0.0.1 2147483647 all\n");
+	/* NFSEXP_FSID, NOSUBTREECHECK, INSECURE_PORT */
+	put("/proc/net/rpc/nfsd.export/channel", "all /srv/nfs 2147483647 9218 65534 65534 0\n");
+	put("/proc/net/rpc/nfsd.fh/channel", "all 1 \\x00000000 2147483647 /srv/nfs\n");
+}
+
+/* ------------------------------------------------------------------------------ tests */
+
+static void test_server(void **state)
+{
+	__u32 slot = container();
+	char line[1024];
+
+	(void)state;
+	MOUNT(0, "allows it", OPTIONS);
+	assert_int_equal(rig_mounted("/mnt/scratch/a", line, sizeof(line)), 1);
+	assert_non_null(strstr(line, "nosuid,nodev"));
+	assert_non_null(strstr(line, " - nfs4 files:/ "));
+	assert_int_equal(rig_run((int)slot, do_readlink, "/mnt/scratch/a/link"), 0);
+	assert_int_equal(rig_run((int)slot, do_open, "/mnt/scratch/a/denied"), EACCES);
+	RESULT(0, "", do_umount, "/mnt/scratch/a");
+	/* What the caller leaves out is what the rule says. */
+	MOUNT(0, "", "soft", .flags = MS_RDONLY | MS_NOEXEC);
+	assert_int_equal(rig_mounted("/mnt/scratch/a", line, sizeof(line)), 1);
+	assert_non_null(strstr(line, "ro,nosuid,nodev,noexec"));
+	assert_non_null(strstr(line, "addr=127.0.0.1"));
+	RESULT(0, "", do_umount, "/mnt/scratch/a");
+}
+
+static int in_netns(void *arg)
+{
+	if (unshare(CLONE_NEWNET))
+		return 240;
+	return rig_mount(arg);
+}
+
+static int in_mntns(void *arg)
+{
+	if (unshare(CLONE_NEWNS))
+		return 240;
+	return rig_mount(arg);
+}
+
+static void test_refused(void **state)
+{
+	struct rig_call c = { .source = "files:/", .type = "nfs4", .target = "/mnt/scratch/a",
+			      .data = OPTIONS ",soft,timeo=5,retrans=1" };
+	__u32 slot = container();
+
+	(void)state;
+	MOUNT(EPERM, "offers files:/, not evil:/", OPTIONS, .source = "evil:/");
+	MOUNT(EPERM, "only with the value 127.0.0.1", "addr=192.0.2.1");
+	MOUNT(EPERM, "does not list option port", OPTIONS ",port=1");
+	MOUNT(EPERM, "only with the value sys", "addr=127.0.0.1,sec=krb5");
+	MOUNT(EPERM, "does not allow the target /mnt/other", OPTIONS, .target = "/mnt/other");
+	MOUNT(EPERM, "allows only type", OPTIONS, .type = "nfs");
+	MOUNT(EPERM, "allows only type", OPTIONS, .type = "cifs");
+	RESULT(EPERM, "of its own", in_mntns, &c);
+	/* There is no such server where the caller is: its loopback is down. */
+	assert_int_equal(rig_run((int)slot, in_netns, &c) != 0, 1);
+	assert_int_equal(rig.last.performed, 0);
+	assert_int_equal(rig_mounted("/mnt/scratch/a", NULL, 0), 0);
+	MOUNT(0, "", OPTIONS);
+}
+
+/* The server cannot tell who is who in the container's user namespace. */
+static int owner(int ready, int go)
+{
+	struct rig_call c = { .source = "files:/", .type = "nfs4", .target = "/mnt/scratch/a", .data = OPTIONS };
+	char byte;
+	int err;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (unshare(CLONE_NEWUSER | CLONE_NEWNS) || write(ready, "x", 1) != 1 ||
+	    read(go, &byte, 1) != 1 || setresgid(0, 0, 0) || setresuid(0, 0, 0))
+		return 240;
+	err = rig_mount(&c);
+	if (err != EPERM || rig_mounted("/mnt/scratch/a", NULL, 0))
+		return 241;
+	return write(ready, "x", 1) != 1 || read(go, &byte, 1) != 1 ? 243 : 0;
+}
+
+static void test_owned(void **state)
+{
+	__u32 slot = container();
+	int before = rig.outcomes;
+
+	(void)state;
+	rig_in_userns(slot, owner, NULL);
+	if (!strstr(rig_outcome_wait(before, 1)->reason, "cannot be mapped"))
+		fail_msg("%s", rig.last.reason);
+}
+
+static int teardown_mount(void **state)
+{
+	(void)state;
+	umount2("/mnt/scratch/a", MNT_DETACH);
+	return 0;
+}
+
+static int setup(void **state)
+{
+	int err;
+
+	image = h_compile(policy);
+	serve();
+	err = rig_setup(state);
+	return err;
+}
+
+static int teardown(void **state)
+{
+	int err = rig_teardown(state);
+
+	put("/proc/fs/nfsd/threads", "0\n");
+	free(image);
+	return err;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_teardown(test_server, teardown_mount),
+		cmocka_unit_test_teardown(test_refused, teardown_mount),
+		cmocka_unit_test_teardown(test_owned, teardown_mount),
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
