@@ -97,13 +97,61 @@ int job_asked_same(const struct override *o, const struct job *j)
 			       !strcmp(a->data, b->data));
 }
 
-void job_ask_change(struct override *o, const struct job *j, struct override_facts *f)
+int job_layers_same(struct job *j, const struct override_facts *f)
+{
+	cleanup_free char *names = NULL;
+	size_t size = 0, used = 0;
+
+	for (__u32 i = 0; i < f->layers; i++)
+		size += f->layer[i] ? strlen(f->layer[i]) + 1 : 1;
+	if (!size)
+		return !j->granted || !j->layers;
+	names = malloc(size);
+	if (!names)
+		return 0;
+	for (__u32 i = 0; i < f->layers; i++) {
+		const char *name = f->layer[i] ? f->layer[i] : "";
+
+		memcpy(names + used, name, strlen(name) + 1);
+		used += strlen(name) + 1;
+	}
+	if (j->granted)
+		return j->layers && j->layers_size == size && !memcmp(j->layers, names, size);
+	free(j->layers);
+	j->layers = names;
+	j->layers_size = size;
+	names = NULL;
+	return 1;
+}
+
+/* Layers were looked at as the caller names them: a handler that names others would be told of a mount
+ * that is not made. */
+static int layers_differ(const char *one, const char *other)
+{
+	struct executor_layers a, b;
+	char first[EXECUTOR_TEXT_SIZE], second[EXECUTOR_TEXT_SIZE];
+
+	snprintf(first, sizeof(first), "%s", one);
+	snprintf(second, sizeof(second), "%s", other);
+	if (executor_layers_parse(first, &a) || executor_layers_parse(second, &b) ||
+	    a.lowers != b.lowers || a.count != b.count)
+		return 1;
+	for (unsigned i = 0; i < a.count; i++)
+		if (strcmp(a.path[i], b.path[i]))
+			return 1;
+	return 0;
+}
+
+int job_ask_change(struct override *o, const struct job *j, struct override_facts *f)
 {
 	f->flags |= j->changes.add_flags & OVERRIDE_ADDED_FLAGS;
 	if (!j->changes.has_options)
-		return;
+		return 0;
+	if (f->layers && layers_differ(o->reply.data, j->changes.options))
+		return -EPERM;
 	snprintf(o->reply.data, sizeof(o->reply.data), "%s", j->changes.options);
 	f->data = o->reply.data;
+	return 0;
 }
 
 void job_ask_look(struct override *o, struct job *j)

@@ -130,7 +130,9 @@ void job_drop(struct override *o, struct job *j)
 	notify_leave(o, j);
 	job_release(o, j);
 	free(j->asked);
+	free(j->layers);
 	j->asked = NULL;
+	j->layers = NULL;
 	j->state = j->seized ? JOB_REAPING : JOB_FREE;
 }
 
@@ -424,13 +426,17 @@ static void job_resolved(struct override *o, struct job *j)
 	snprintf(j->from, sizeof(j->from), "%s", f.from ? f.from : "");
 	snprintf(j->out.target, sizeof(j->out.target), "%s",
 		 !f.target ? r->target : *f.target ? f.target : "/");
-	if (j->granted && (strcmp(j->out.target, j->asked_target) || strcmp(j->from, j->asked_from))) {
-		job_reason(j, "the target or the source was renamed while %s", j->said);
+	if (!job_layers_same(j, &f) ||
+	    (j->granted && (strcmp(j->out.target, j->asked_target) || strcmp(j->from, j->asked_from)))) {
+		job_reason(j, "the target, the source or a layer was renamed while %s", j->said);
 		job_keep(o, j);
 		return;
 	}
-	if (j->granted)
-		job_ask_change(o, j, &f);
+	if (j->granted && job_ask_change(o, j, &f)) {
+		job_reason(j, "other layers than those that it was asked about: %s", j->said);
+		job_keep(o, j);
+		return;
+	}
 	override_decide(j->target.image, &f, &j->decision);
 	FAULT("decided");
 	job_decided(o, j);
@@ -663,7 +669,8 @@ void job_start(struct override *o, struct job *j)
 		return;
 	j->taken = now_ns();
 	epoll_ctl(o->epoll, EPOLL_CTL_ADD, executor_fd(j->ex), &ev);
-	job_resolve(o, j, NULL);
+	/* Of one that a handler had to decide on it is known what it is of. */
+	job_resolve(o, j, notify_mount(j));
 	FAULT("copying");
 }
 

@@ -77,6 +77,8 @@ struct job {
 	char source_text[WARDER_PATH_MAX]; /* open_tree: the caller's string */
 	char asked_target[WARDER_PATH_MAX];
 	char asked_from[WARDER_PATH_MAX];
+	char *layers;  /* an overlay's, by their names as they were first found, each with a NUL; NULL: none */
+	size_t layers_size;
 	struct executor_reply *asked; /* what it was asked about, while it is asked and after */
 	/* A call that a filter asks about; NULL: handed over by BPF. */
 	struct listener *listener;
@@ -190,10 +192,12 @@ void job_answers(struct override *o);
 void job_fall_back(struct override *o, struct job *j, const char *why);
 /* Looks whether the caller is still there. */
 void job_ask_look(struct override *o, struct job *j);
-/* What the handler wants to be another way; the rules see that. */
-void job_ask_change(struct override *o, const struct job *j, struct override_facts *f);
+/* What the handler wants to be another way; the rules see that. -EPERM: other layers than were found. */
+int job_ask_change(struct override *o, const struct job *j, struct override_facts *f);
 /* Is what was resolved now the same as what the handler was asked about? */
 int job_asked_same(const struct override *o, const struct job *j);
+/* Have an overlay's layers the names that they had when the handler was asked? Before that: keeps them. */
+int job_layers_same(struct job *j, const struct override_facts *f);
 /* Lets the thread go on, with `result` in the place of the kernel's when `set`. -ESRCH: it is gone. */
 int job_answer(struct job *j, int set, long result);
 
@@ -250,6 +254,8 @@ void notify_cloned(struct override *o, struct job *j);
 int notify_tree(const struct job *j, const char **ret_from, __u32 *ret_below);
 /* The executor has it: the stand-in stands for nothing more. */
 void notify_tree_close(struct job *j);
+/* What is mounted by a call that was looked at once for that already; else NULL. */
+const struct fs_mount *notify_mount(const struct job *j);
 /* After GIVE. */
 void notify_given(struct override *o, struct job *j);
 /* As job_answer(). */

@@ -383,6 +383,11 @@ void notify_tree_close(struct job *j)
 	j->token->spent = 1;
 }
 
+const struct fs_mount *notify_mount(const struct job *j)
+{
+	return j->looked ? &j->token->mount : NULL;
+}
+
 static void on_setattr(struct override *o, struct job *j)
 {
 	const struct executor_reply *r = &o->reply;
@@ -422,6 +427,13 @@ static int on_move_mount(struct override *o, struct job *j)
 		snprintf(j->out.target, sizeof(j->out.target), "%s", r->target);
 		job_reason(j, "%s", r->what);
 		refuse(o, j, r->error);
+		return 0;
+	}
+	/* It is copied more than once, and the caller may write meanwhile. */
+	if (r->held < 0 || r->held >= EXECUTOR_HELD_MAX || j->held[r->held] != j->token->serial) {
+		snprintf(j->out.target, sizeof(j->out.target), "%s", r->target);
+		job_reason(j, "the call was changed while it was looked at");
+		job_keep(o, j);
 		return 0;
 	}
 	if (j->token->spent) {

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
@@ -24,7 +25,10 @@ static const char policy[] =
 	"  - {on: mknod, node: 'c 1:3', target: /mnt/scratch/**, do: 'handler:h', deadline: 2s, "
 	"fallback: EAGAIN}\n"
 	"  - {on: sethostname, do: 'handler:h', deadline: 30s}\n"
-	"  - {on: swapon, do: 'handler:h', deadline: 30s}\n";
+	"  - {on: swapon, do: 'handler:h', deadline: 30s}\n"
+	"  - {on: mount, type: overlay, source: /mnt/scratch/l/*, target: /mnt/scratch/m, options: {xino: '*'}, "
+	"do: 'handler:h', deadline: 30s}\n"
+	"  - {on: umount, target: /mnt/scratch/m, do: perform}\n";
 
 static struct warder_image *image;
 static char *shared; /* the path, as the caller and we see it */
@@ -189,6 +193,56 @@ static void test_changed(void **state)
 	unlink("/mnt/scratch/swap");
 }
 
+static int do_overlay(void *arg)
+{
+	(void)arg;
+	if (drop())
+		return 250;
+	return h_errno(mount("overlay", "/mnt/scratch/m", "overlay", 0, shared));
+}
+
+static int do_umount(void *arg)
+{
+	(void)arg;
+	if (drop())
+		return 250;
+	return h_errno(umount2("/mnt/scratch/m", 0));
+}
+
+static void swap_layer(void)
+{
+	unlink("/mnt/scratch/l/link");
+	if (symlink("c", "/mnt/scratch/l/link"))
+		rig.on_ask = NULL;
+}
+
+/* Layers are those that the handler was asked about: neither it nor the caller can name others. */
+static void test_layers(void **state)
+{
+	static const char layers[] = "lowerdir=/mnt/scratch/l/a:/mnt/scratch/l/link";
+	__u32 slot = rig_container(policy);
+
+	(void)state;
+	h_shell("modprobe overlay; cd /mnt/scratch && mkdir -p m l/a l/b l/c && ln -sfn b l/link");
+	says(OVERRIDE_SAYS_PERFORM, 0);
+	RESULT(0, "says so", do_overlay, layers);
+	assert_string_equal(h.last.options, layers);
+	RESULT(0, "", do_umount, "");
+	h.answer.changes.has_options = 1;
+	snprintf(h.answer.changes.options, sizeof(h.answer.changes.options), "xino=off,%s", layers);
+	RESULT(0, "says so", do_overlay, layers);
+	RESULT(0, "", do_umount, "");
+	strcpy(h.answer.changes.options, "lowerdir=/mnt/scratch/l/a");
+	RESULT(EPERM, "other layers", do_overlay, layers);
+	strcpy(h.answer.changes.options, "xino=off");
+	RESULT(EPERM, "other layers", do_overlay, layers);
+	says(OVERRIDE_SAYS_PERFORM, 0);
+	h.meanwhile = swap_layer;
+	RESULT(EPERM, "a layer was renamed while", do_overlay, layers);
+	assert_int_equal(rig_mounted("/mnt/scratch/m", NULL, 0), 0);
+	h_shell("cd /mnt/scratch && rm -r m l");
+}
+
 static void kill_caller(void)
 {
 	for (int i = 0; i < 1000 && !__atomic_load_n(&rig.caller, __ATOMIC_ACQUIRE); i++)
@@ -282,7 +336,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_says),	  cmocka_unit_test(test_widens_nothing),
 		cmocka_unit_test(test_changed),	  cmocka_unit_test(test_forgotten),
-		cmocka_unit_test(test_bounds),
+		cmocka_unit_test(test_bounds),	  cmocka_unit_test(test_layers),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

@@ -440,6 +440,39 @@ static void test_overlay(void **state)
 	rig.image = NULL;
 }
 
+static int perform(const struct override_ask *ask)
+{
+	struct override_answer a = { .cookie = ask->cookie, .says = OVERRIDE_SAYS_PERFORM, .why = "so be it" };
+
+	return override_answer(rig.override, &a);
+}
+
+/* When a handler has decided it is looked at once more what the context is of. */
+static void test_overlay_asked(void **state)
+{
+	static const char text[] = "policy: t\noverride: [{on: mount, type: overlay, source: /mnt/tree/*, "
+				   "target: /mnt/scratch/*, do: 'handler:h', deadline: 30s}]\n";
+	struct new_mount m = { .type = "overlay", .source = "overlay", .target = "/mnt/scratch/a",
+			       .option = { "lowerdir=/mnt/tree/low:/mnt/tree/other" } };
+	__u32 slot = rig_container(text);
+
+	(void)state;
+	rig.image = h_compile(text);
+	rig.on_ask = perform;
+	h_shell("modprobe overlay; mkdir -p /mnt/tree");
+	assert_int_equal(mount("none", "/mnt/tree", "tmpfs", 0, "size=1M"), 0);
+	h_record_mount(slot, "/mnt/tree", "/mnt/tree");
+	h_shell("cd /mnt/tree && mkdir low other && echo x >other/file");
+	if (run(slot, new_mount, &m))
+		fail_msg("%s", rig.last.reason);
+	assert_int_equal(access("/mnt/scratch/a/file", R_OK), 0);
+	assert_int_equal(umount2("/mnt/scratch/a", 0), 0);
+	umount2("/mnt/tree", MNT_DETACH);
+	rig.on_ask = NULL;
+	free((void *)rig.image);
+	rig.image = NULL;
+}
+
 /* A rule can be for one of the two ways only. */
 static void test_way(void **state)
 {
@@ -799,6 +832,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_bind),
 		cmocka_unit_test(test_bind_own),  cmocka_unit_test(test_image), cmocka_unit_test(test_fuse),
 		cmocka_unit_test(test_view),	  cmocka_unit_test(test_overlay),
+		cmocka_unit_test(test_overlay_asked),
 		cmocka_unit_test(test_way),
 		cmocka_unit_test(test_capable),
 		cmocka_unit_test(test_arguments), cmocka_unit_test(test_many),
