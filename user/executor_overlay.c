@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/capability.h>
+#include <linux/keyctl.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -49,9 +50,15 @@ void overlay_find(struct operation *op, const struct caller *c, const char *opti
 			fail(reply, -EINVAL, "a layer lies in another mount namespace");
 			return;
 		}
+		/* Whoever mounts it asks its program, in the container's user namespace also one that may hold
+		 * only that up. Before anything else is asked of it. */
+		if (!strncmp(line.type, "fuse", 4)) {
+			fail(reply, -EINVAL, "a layer is of FUSE: its program could hold up what mounts it");
+			return;
+		}
 		reply->covers_kernel |= (__u32)is_kernel_fs(fd);
 		mounts_count(op, c->home, fd, reply);
-		below += reply->below;
+		below |= reply->below; /* of one it may be all bits: it cannot be told */
 		reply->layer[i] = fd;
 	}
 	reply->layers = op->layers;
@@ -71,8 +78,9 @@ static const char *const steps[] = {
 	"the overlay cannot be mounted",
 };
 
-/* With the caller's rights and the one that mounting takes. */
-static int take_rights(const struct operation *op, int owned)
+/* With the caller's rights and the one that mounting takes. Ends with the executor, which can be killed
+ * while a layer of FUSE holds us up; a change of ids forgets that. */
+static int take_rights(const struct operation *op, int owned, pid_t parent)
 {
 	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
 	struct __user_cap_data_struct caps[2] = { 0 };
@@ -80,12 +88,17 @@ static int take_rights(const struct operation *op, int owned)
 	gid_t gid = owned ? op->inside_gid : op->fsgid;
 	__u64 set = op->caps | 1ull << CAP_SYS_ADMIN;
 
+	/* To setresuid(2) that is "as before": the host's root. */
+	if (uid == (uid_t)-1 || gid == (gid_t)-1)
+		return -EOVERFLOW;
 	if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) || setresgid(gid, gid, gid) ||
 	    setresuid(uid, uid, uid))
 		return -errno;
 	for (int i = 0; i < 2; i++)
 		caps[i].permitted = caps[i].effective = (__u32)(set >> (32 * i));
-	return syscall(SYS_capset, &head, caps) ? -errno : 0;
+	if (syscall(SYS_capset, &head, caps) || prctl(PR_SET_PDEATHSIG, SIGKILL))
+		return -errno;
+	return getppid() == parent ? 0 : -ESRCH;
 }
 
 /* Layers by the child's own descriptors: its current directory is its folder in the host's /proc, because
@@ -122,20 +135,24 @@ static int set_fixed(int fs, const struct operation *op, int owned)
 
 /* Its descriptors are the executor's too: each is closed again. The mount, or -errno and the step. */
 static int overlay_build(const struct operation *op, const struct executor_request *req, int userns,
-			 int *ret_step)
+			 pid_t parent, int *ret_step)
 {
 	cleanup_close int self = open("/proc/self", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	struct executor_reply unused = { 0 };
 	cleanup_close int fs = -1;
-	int fd;
+	int fd, err;
 
 	*ret_step = 1;
+	/* An overlay keeps the credentials that it was made with: none of the supervisor's keys. */
+	if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL, 0, 0, 0) < 0)
+		return -errno;
 	if (self < 0 || setgroups(0, NULL) || setns(op->mntns, CLONE_NEWNS) ||
 	    (userns >= 0 && setns(userns, CLONE_NEWUSER)) || fchdir(self))
 		return -errno;
 	*ret_step = 2;
-	if (take_rights(op, userns >= 0))
-		return -errno;
+	err = take_rights(op, userns >= 0, parent);
+	if (err)
+		return err;
 	*ret_step = 3;
 	fs = fsopen("overlay", FSOPEN_CLOEXEC);
 	if (fs < 0)
@@ -157,19 +174,22 @@ int overlay_make(struct operation *op, const struct executor_home *home,
 		 const struct executor_request *req, int userns, struct executor_reply *reply)
 {
 	int status = 0, step = 0;
-	pid_t pid;
+	pid_t pid, self = getpid();
 
 	*home->shared_word = -EPERM;
 	pid = (pid_t)syscall(SYS_clone, CLONE_FILES | SIGCHLD, NULL, NULL, NULL, 0);
 	if (pid < 0)
 		return fail(reply, -errno, "no process for making the overlay");
 	if (pid == 0) {
-		*home->shared_word = overlay_build(op, req, userns, &step);
+		*home->shared_word = overlay_build(op, req, userns, self, &step);
 		_exit(*home->shared_word < 0 ? step : 0);
 	}
 	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
 		;
-	step = WIFEXITED(status) ? WEXITSTATUS(status) : 1;
+	/* What it has left in our table of descriptors is not known. */
+	if (!WIFEXITED(status))
+		_exit(1);
+	step = WEXITSTATUS(status);
 	if (!step && *home->shared_word >= 0) {
 		op->mount = *home->shared_word;
 		return 0;

@@ -241,6 +241,42 @@ static void test_refused(void **state)
 	OVERLAY(0, "", LOWER);
 }
 
+/* A mount whose path is too long to be compared could be below the layer. */
+static void test_long(void **state)
+{
+	__u32 slot = container(policy, image);
+	char name[201];
+
+	(void)state;
+	h_record_mount(slot, TREE, TREE);
+	memset(name, 'x', sizeof(name) - 1);
+	name[sizeof(name) - 1] = '\0';
+	assert_int_equal(chdir(TREE "/low1/folder"), 0);
+	for (int i = 0; i < 21; i++) {
+		assert_int_equal(mkdir(name, 0755), 0);
+		assert_int_equal(chdir(name), 0);
+	}
+	assert_int_equal(mount("none", ".", "tmpfs", 0, "size=4k"), 0);
+	OVERLAY(EPERM, "come to light", LOWER);
+	assert_int_equal(chdir("/"), 0);
+}
+
+/* Nobody answers for that layer. */
+static void test_hanging(void **state)
+{
+	__u32 slot = container(policy, image);
+	char options[80];
+	int fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+
+	(void)state;
+	h_record_mount(slot, TREE, TREE);
+	assert_true(fd >= 0);
+	snprintf(options, sizeof(options), "fd=%d,rootmode=40000,user_id=0,group_id=0,allow_other", fd);
+	assert_int_equal(mount("none", TREE "/open", "fuse", 0, options), 0);
+	OVERLAY(EPERM, "is of FUSE", "lowerdir=" TREE "/low1:" TREE "/open");
+	close(fd);
+}
+
 static void test_killed(void **state)
 {
 	struct rig_call c = { .source = "overlay", .type = "overlay", .target = MERGED, .data = LOWER };
@@ -297,6 +333,36 @@ static void test_owned(void **state)
 	rig_in_userns(slot, owner, NULL);
 }
 
+/* Of whose ids the user namespace does not have one. */
+static int half_mapped(int ready, int go)
+{
+	struct rig_call c = { .source = "overlay", .type = "overlay", .target = MERGED, .data = WRITABLE };
+	char byte;
+
+	if (setresgid(2000, 2000, 2000) || unshare(CLONE_NEWUSER | CLONE_NEWNS) ||
+	    write(ready, "x", 1) != 1 || read(go, &byte, 1) != 1 || setresuid(0, 0, 0))
+		return 240;
+	if (rig_mount(&c) != EPERM)
+		return 241;
+	return write(ready, "x", 1) != 1 || read(go, &byte, 1) != 1 ? 242 : 0;
+}
+
+static void test_unmapped(void **state)
+{
+	int i = 0;
+
+	(void)state;
+	/* On a slow machine the answer may come too late, and the errno stands. */
+	do {
+		__u32 slot = container(policy, image);
+
+		h_record_mount(slot, TREE, TREE);
+		rig_in_userns(slot, half_mapped, NULL);
+	} while (rig.last.icept.unasked && ++i < 9);
+	if (!strstr(rig.last.reason, "ids and capabilities cannot be taken"))
+		fail_msg("%s", rig.last.reason);
+}
+
 static int setup(void **state)
 {
 	int err;
@@ -304,7 +370,7 @@ static int setup(void **state)
 	image = h_compile(policy);
 	image_files = h_compile(policy_files);
 	image_caps = h_compile(policy_caps);
-	h_shell("modprobe overlay; mkdir -p " TREE);
+	h_shell("modprobe overlay; modprobe fuse; mkdir -p " TREE);
 	err = rig_setup(state);
 	return err;
 }
@@ -325,6 +391,7 @@ int main(void)
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup_tree, teardown_tree)
 		T(test_writable), T(test_read_only), T(test_files), T(test_rights),
 		T(test_refused),  T(test_killed),    T(test_owned),
+		T(test_long),	  T(test_unmapped),  T(test_hanging),
 #undef T
 	};
 
