@@ -2,6 +2,7 @@
 /* `fuse:` of an override rule: which program of the host's reads an image in the kernel's place. */
 #include <string.h>
 
+#include "executor.h"
 #include "policy_internal.h"
 
 #define PROGRAM_MAX 255
@@ -57,7 +58,10 @@ void parse_fuse(struct parser *ps, struct node *n, const struct fstypes *types)
 				     PROGRAM_MAX, node_shown(fuse->item[i + 1], buf));
 	}
 	for (size_t i = 0; i < types->count; i++)
-		if (!fuse_program(n, types->type[i]))
+		if (executor_is_view(types->type[i]) || !strcmp(types->type[i], "overlay"))
+			parser_error(ps, fuse, "fuse: %s is in no image that a program could read",
+				     types->type[i]);
+		else if (!fuse_program(n, types->type[i]))
 			parser_error(ps, fuse, "fuse: says no program for type %s",
 				     types->type[i][0] ? types->type[i] : "*");
 	v = map_get(n, "trusted_image");
