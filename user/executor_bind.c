@@ -323,6 +323,7 @@ void view_find(struct operation *op, const struct executor_home *home, pid_t tid
 	    st.st_ino != KERNEL_FS_ROOT_INO)
 		return;
 	pidns = is_proc ? proc_open(tid, "ns/pid", O_RDONLY) : -1;
+	reply->fd2 = op->second;
 	reply->view = is_proc && (pidns < 0 || fd_ino(pidns) != proc_pidns(op->second)) ?
 			      EXECUTOR_VIEW_PIDNS :
 			      EXECUTOR_VIEW_OWN;

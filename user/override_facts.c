@@ -77,6 +77,11 @@ static void facts_mount(struct override *o, struct job *j, struct override_facts
 		return;
 	}
 	f->view = r->view;
+	/* The root of its mount namespace need not be the container's, which may have none, or another. */
+	if (f->view == EXECUTOR_VIEW_OWN &&
+	    (world_name(o, j, r->fd2, n->other, sizeof(n->other)) || n->other[0] != '/' ||
+	     strcmp(n->other + 1, !strcmp(r->fstype, "proc") ? "proc" : "sys")))
+		f->view = EXECUTOR_VIEW_MISSING;
 	facts_layers(o, j, f);
 	if (warder_mount_op(f->flags) == WARDER_MNT_NEW && !f->view && r->fd2 >= 0 &&
 	    !world_name(o, j, r->fd2, n->other, sizeof(n->other)))

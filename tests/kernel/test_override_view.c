@@ -132,6 +132,17 @@ static void test_proc(void **state)
 	assert_int_equal(rig_mounted("/mnt/scratch/a/fs", NULL, 0), 0);
 }
 
+/* The root of its mount namespace has one, and the container's root another or none. */
+static void test_elsewhere(void **state)
+{
+	__u32 slot = container();
+
+	(void)state;
+	h_record_mount(slot, "/proc", "/other/proc");
+	NEW(EPERM, "has none at its place", "proc");
+	assert_int_equal(rig_mounted("/mnt/scratch/a", NULL, 0), 0);
+}
+
 static void test_sysfs(void **state)
 {
 	__u32 slot = container();
@@ -335,7 +346,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup_masks, teardown_masks)
-		T(test_proc),  T(test_sysfs), T(test_read_only), T(test_refused),
+		T(test_proc),  T(test_sysfs), T(test_elsewhere), T(test_read_only), T(test_refused),
 		T(test_lazy),  T(test_loose), T(test_owned),
 #undef T
 	};
