@@ -20,6 +20,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
@@ -33,6 +34,7 @@
 #define CONFIGFS_MAGIC_ 0x62656570
 /* The root of a proc (PROC_ROOT_INO) and of a sysfs (the first of its kernfs). */
 #define KERNEL_FS_ROOT_INO 1
+#define FUSES_MAX 64 /* in a mount namespace of which mounts are tried */
 
 int is_kernel_fs(int fd)
 {
@@ -122,16 +124,30 @@ static int comes_off(__u64 id, char *point)
 	return !umount2(last, MNT_DETACH | UMOUNT_NOFOLLOW) || errno != EINVAL;
 }
 
+/* Does what is mounted on `above` lie in FUSE? To us, in the container's user namespace, its program may
+ * never answer. Mountinfo has what is above first; a full list counts as yes. */
+static int lies_in_fuse(const char *line, __u64 id, __u64 above, __u64 fuse[FUSES_MAX], unsigned *fuses)
+{
+	int found = *fuses == FUSES_MAX;
+
+	for (unsigned i = 0; i < *fuses; i++)
+		found |= fuse[i] == above;
+	if (!found && strstr(line, " - fuse"))
+		fuse[(*fuses)++] = id;
+	return found;
+}
+
 /* Exits with 0 if nothing below `at` comes off, with anything else if it does, or cannot be told. */
-_Noreturn static void loose_child(const struct operation *op, const struct mount_line *at)
+_Noreturn static void loose_child(const struct operation *op, const struct mount_line *at, pid_t parent)
 {
 	cleanup_close int self = open("/proc/self", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	cleanup_close int own = openat(self, "ns/user", O_RDONLY | O_CLOEXEC);
 	cleanup_close int owner = ioctl(op->mntns, NS_GET_USERNS);
 	char *line = NULL, point[EXECUTOR_TEXT_SIZE];
-	__u64 id, above, top = 0;
+	__u64 id, above, top = 0, fuse[FUSES_MAX];
+	unsigned fuses = 0;
 	size_t size = 0;
-	int info, loose = 0;
+	int info, loose = 0, in_fuse;
 	FILE *f;
 
 	if (own < 0 || owner < 0 || setns(op->mntns, CLONE_NEWNS))
@@ -139,6 +155,9 @@ _Noreturn static void loose_child(const struct operation *op, const struct mount
 	/* In a copy for another user namespace all would be locked, which says nothing. */
 	if (fd_ino(owner) != fd_ino(own) && setns(owner, CLONE_NEWUSER))
 		_exit(2);
+	/* Not longer than the executor; a change of rights forgets that. */
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) || getppid() != parent)
+		_exit(6);
 	if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
 		_exit(3);
 	info = openat(self, "mountinfo", O_RDONLY | O_CLOEXEC);
@@ -146,13 +165,17 @@ _Noreturn static void loose_child(const struct operation *op, const struct mount
 	if (!f)
 		_exit(4);
 	while (!loose && getline(&line, &size, f) > 0) {
-		if (sscanf(line, "%llu %llu", &id, &above) != 2 ||
-		    !mountinfo_point(line, point, sizeof(point)))
+		if (sscanf(line, "%llu %llu", &id, &above) != 2) {
+			loose = 1;
+			continue;
+		}
+		in_fuse = lies_in_fuse(line, id, above, fuse, &fuses);
+		if (!mountinfo_point(line, point, sizeof(point)))
 			loose = 1;
 		else if (!strcmp(point, at->point))
 			top = id; /* the last one is the one that is looked at */
 		else if (is_below(point, at->point))
-			loose = comes_off(id, point);
+			loose = in_fuse ? 1 : comes_off(id, point);
 		/* On a proc or sysfs no folder is renamed: another mount lies above, and stays there. */
 		if (loose == -ENOENT)
 			loose = !executor_is_view(at->type) || above != top;
@@ -163,10 +186,10 @@ _Noreturn static void loose_child(const struct operation *op, const struct mount
 __u32 mounts_are_loose(const struct operation *op, const struct mount_line *at)
 {
 	int status = 0;
-	pid_t pid = fork();
+	pid_t self = getpid(), pid = fork();
 
 	if (pid == 0)
-		loose_child(op, at);
+		loose_child(op, at, self);
 	while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
 		;
 	return pid < 0 || !WIFEXITED(status) || WEXITSTATUS(status);
