@@ -122,6 +122,9 @@ int loader_get_fd(struct loader *l, pid_t pid, int fd, int slot, struct warder_f
  * -ENAMETOOLONG, -ENOSPC. */
 int loader_record_mount(struct loader *l, __u32 slot, const struct warder_fd_record *record,
 			const char *path, struct warder_error *reterr);
+/* The superblock that the fd lies on is made by that container, as if it had mounted it: what it is made of
+ * the container may have. */
+int loader_record_maker(struct loader *l, const struct warder_fd_record *record, __u64 cid);
 /* A mount was moved: what is recorded as `from`, or below it, is `to` from now on. Names that are not
  * recorded below `from` stay. -ENAMETOOLONG before anything is changed. */
 int loader_move_mounts(struct loader *l, __u32 slot, const char *from, const char *to);

@@ -279,6 +279,24 @@ int loader_record_mount(struct loader *l, __u32 slot, const struct warder_fd_rec
 	return err ? error_errno(reterr, err, "cannot record the mount point %s", path) : 0;
 }
 
+int loader_record_maker(struct loader *l, const struct warder_fd_record *record, __u64 cid)
+{
+	struct warder_sb value = { .maker = cid, .many = 1 };
+	int fd = l->map_fd[LOADER_FD_SBS], err;
+
+	pthread_mutex_lock(&l->names_lock);
+	err = bpf_map_update_elem(fd, &record->sb, &value, BPF_NOEXIST);
+	if (err == -EEXIST) {
+		err = bpf_map_lookup_elem(fd, &record->sb, &value);
+		value.maker = cid;
+		value.many = 1;
+		if (!err)
+			err = bpf_map_update_elem(fd, &record->sb, &value, BPF_EXIST);
+	}
+	pthread_mutex_unlock(&l->names_lock);
+	return err;
+}
+
 /* What becomes of a recorded path when `from` is `to`: 1 when it changes; its length is checked. */
 static int names_moved(struct warder_name *value, const char *from, size_t from_len, const char *to,
 		       size_t to_len)

@@ -4,12 +4,14 @@
  * tags. Where there is no such side (an agent for other runtimes), what an executor can see takes its
  * place: a name is then a path from the container's root.
  */
+#include <linux/magic.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "cleanup.h"
 #include "override_job.h"
+#include "warder_decide.h"
 
 __u64 world_cookie(struct override *o)
 {
@@ -62,6 +64,9 @@ int world_made(struct override *o, struct job *j, int fd, const char *path,
 	if (!o->loader)
 		return 0;
 	err = loader_get_fd(o->loader, executor_pid(j->ex), fd, -1, &rec, NULL, 0);
+	/* What lies below an overlay the container can write by another way: see signed_file_errno(). */
+	if (!err && j->decision.ops == WARDER_MNT_NEW && rec.magic == OVERLAYFS_SUPER_MAGIC)
+		err = loader_record_maker(o->loader, &rec, j->out.cid);
 	return err ? err : loader_record_mount(o->loader, j->target.slot, &rec, path, reterr);
 }
 

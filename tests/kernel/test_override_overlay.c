@@ -3,7 +3,11 @@
  * Overlays made for callers that lack the capability: with the callers' rights on the layers, and only
  * of what the policy treats as it treats the target; and what a hostile container tries with them.
  */
+#include "keyring.h"
+#include "keyring_signers.h"
 #include "override_rig.h"
+#include "policy_signed.h"
+#include "signed_keys.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -176,6 +181,51 @@ static void test_files(void **state)
 	assert_int_equal(rig_run((int)slot, do_read, "/mnt/scratch/b/x"), EACCES);
 	OVERLAY(0, "", "lowerdir=" TREE "/low1:" TREE "/low2");
 	assert_int_equal(rig_run((int)slot, do_read, MERGED "/one"), 0);
+}
+
+static int do_map(void *arg)
+{
+	int fd = open(arg, O_RDONLY);
+
+	return fd < 0 ? 200 : mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE, fd, 0) == MAP_FAILED ? errno : 0;
+}
+
+/* A layer can be written after what is seen above was measured: nothing is run from there. */
+static void test_signed(void **state)
+{
+	static const char text[] =
+		"policy: t\ndefaults: {namespace: allow}\nkeyring:\n"
+		"  signed_exec: {require: true, signers: /signed/own.pem, signatures: /signed/sigs}\n" RULES;
+	struct keyring_signer signer = { 0 };
+	struct warder_image *img;
+	struct warder_error e = { "" };
+	struct keyring *keyring;
+	uint32_t len;
+	__u32 slot;
+
+	(void)state;
+	h_shell("mkdir -p /signed");
+	h_write("/signed/own.key", own_key);
+	h_write("/signed/own.pem", own_cert);
+	h_shell("cd /signed && rm -f sigs && warder sign --key own.key --cert own.pem -o sigs " TREE "/low1/one");
+	img = h_compile(text);
+	slot = container(text, img);
+	h_record_mount(slot, TREE, TREE);
+	signer.der = image_signer(img, 0, 0, &len);
+	signer.length = len;
+	if (keyring_new(&keyring, h_load(), &e) ||
+	    keyring_set_signers(keyring, h_cid(slot), img->h.layer[0].signers_id, &signer, 1, &e))
+		fail_msg("%s", e.text);
+	assert_int_equal(rig_run((int)slot, do_map, TREE "/low1/one"), 0);
+	assert_int_equal(rig_run((int)slot, do_map, TREE "/low2/two"), ENODATA);
+	OVERLAY(0, "", LOWER);
+	assert_int_equal(rig_run((int)slot, do_read, MERGED "/one"), 0);
+	assert_int_equal(rig_run((int)slot, do_map, MERGED "/one"), EOPNOTSUPP);
+	keyring_keep_signers(keyring, h_cid(slot), NULL, 0);
+	keyring_remove_registry(keyring);
+	keyring_free(keyring);
+	rig.image = image;
+	free(img);
 }
 
 /* ----------------------------------------------------------------------- with whose rights */
@@ -391,7 +441,7 @@ int main(void)
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup_tree, teardown_tree)
 		T(test_writable), T(test_read_only), T(test_files), T(test_rights),
 		T(test_refused),  T(test_killed),    T(test_owned),
-		T(test_long),	  T(test_unmapped),  T(test_hanging),
+		T(test_long),	  T(test_unmapped),  T(test_hanging), T(test_signed),
 #undef T
 	};
 
