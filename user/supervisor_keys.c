@@ -6,8 +6,10 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "policy_shared.h"
 #include "request_key.h"
 #include "supervisor_private.h"
+#include "supervisor_upcall.h"
 #include "warder_decide.h"
 
 #define PAYLOAD_MAX 32768
@@ -44,6 +46,39 @@ static const char *lazy_unreached(void)
 	}
 }
 
+/* The rings that its policies have it share. */
+static struct json_object *shared_list(const struct warder_image *img)
+{
+	struct json_object *list = json_object_new_array();
+	const char *name;
+
+	for (unsigned i = 0; img && (name = image_shared(img, i)); i++)
+		json_object_array_add(list, json_object_new_string(name));
+	return list;
+}
+
+/* Daemons that are asked for its keys. In which order depends on the user namespace of who asks. */
+static struct json_object *queues_list(const struct supervisor *s, const struct ctr *c)
+{
+	struct json_object *list = json_object_new_array();
+
+	for (const struct sup_queue *q = s->queues; q; q = q->next) {
+		struct json_object *one;
+
+		if (q->q.cid && q->q.cid != c->cid)
+			continue;
+		one = json_object_new_object();
+		control_put_string(one, "type", q->q.type[0] ? q->q.type : "*");
+		control_put_string(one, "daemon", q->q.userns ? "container" :
+						  q->q.cid    ? "host" :
+								"host, for all containers");
+		if (q->q.userns)
+			control_put_int(one, "pid", q->pid);
+		json_object_array_add(list, one);
+	}
+	return list;
+}
+
 void ctr_keyring_to_json(struct supervisor *s, const struct ctr *c, struct json_object *o)
 {
 	static const char *const joins[WARDER_JOIN__MAX] = { "lazy", "sticky", "deny" };
@@ -67,6 +102,8 @@ void ctr_keyring_to_json(struct supervisor *s, const struct ctr *c, struct json_
 	if (join == WARDER_JOIN_LAZY)
 		json_object_array_add(list, json_object_new_string(lazy_unreached()));
 	json_object_object_add(o, "keyring_unreached", list);
+	json_object_object_add(o, "keyring_shared", shared_list(img));
+	json_object_object_add(o, "keyring_queues", queues_list(s, c));
 }
 
 void handle_keyring_show(struct supervisor *s, struct conn *c, struct json_object *o,

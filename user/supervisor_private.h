@@ -439,7 +439,7 @@ int sup_shared_show(struct supervisor *s, const char *name, struct json_object *
 		    struct keyring_key **ret, size_t *ret_count, struct warder_error *e);
 void ctr_rings_look(struct supervisor *s, struct ctr *c);
 void ctr_free_all(struct supervisor *s);
-/* supervisor_keys.c: "keyring" and which lookups cannot reach C. */
+/* supervisor_keys.c: "keyring", which lookups cannot reach C, shared rings and who answers for keys. */
 void ctr_keyring_to_json(struct supervisor *s, const struct ctr *c, struct json_object *o);
 struct json_object *ctr_to_json(struct supervisor *s, struct ctr *c, int all);
 int ctr_override_acquire(void *arg, __u64 cid, __u32 slot, struct override_target *ret);

@@ -294,6 +294,8 @@ watch=$!
 await grep -q 'is there' watch.err
 is 125 "a second one for it is refused" warder keyring watch hosts
 has 'served by another daemon' "it says why"
+out=$(warder inspect hosts | tr -d ' \n')
+has '"keyring_queues":\[.*{"type":"\*","daemon":"host"}' "inspect says that a daemon of the host is asked"
 touch v/go
 await grep -q done v/out
 out=$(cat v/out)
@@ -320,6 +322,7 @@ cd /tmp
 printf '#!/bin/sh\nread -r q; echo "{\\"verb\\": \\"instantiate\\", \\"payload\\": \\"$(echo "$q" | sed "s/.*.uid.:\([0-9]*\),.gid.:\([0-9]*\),.*/uid \\1 gid \\2/")\\"}"\n' >p
 chmod 755 p
 for how in "/tmp/p" "/sbin/request-key.ordinary --request-key"; do
+	rm -f err # the one before has said that it is there
 	warder keyring watch --exec $how 2>err &
 	queue=$!
 	until grep -q . err; do sleep 0.1; done
@@ -355,12 +358,19 @@ is 0 "one that asks" warder run --detach --name asks --policy flood.yaml -- /bin
 warder keyring watch --all --exec "$work/hostprogram" 2>watch.err &
 watch=$!
 await grep -q 'is there' watch.err
+out=$(warder inspect asks | tr -d ' \n')
+has '"keyring_queues":\[{"type":"\*","daemon":"host,forallcontainers"}\]' "inspect: one for all containers"
 touch v/spin
 sleep 2
 spun=$(warder enter asks -- "$program" times 7 spun)
 touch v/flood
 sleep 2
-flooded=$(warder enter asks -- "$program" times 7 flooded)
+# A machine that is busy otherwise may be so for a while; who starves does each time.
+for try in 1 2 3; do
+	flooded=$(warder enter asks -- "$program" times 7 "flooded$try")
+	[ "${flooded%% *}" -gt $((2 * ${spun%% *})) ] || break
+done
+is 0 "the flood lasts as long" warder enter flood -- pidof test_keyring_upcall
 out="an upcall takes $spun us beside 4 processes that compute, $flooded us beside 4 that flood"
 echo "# $out"
 [ "${spun%% *}" -gt 0 ] && [ "${flooded%% *}" -gt 0 ] && [ "${flooded%% *}" -le $((2 * ${spun%% *})) ]

@@ -93,6 +93,13 @@ is 125 "rotate: not there" warder keyring rotate shared:db user none x
 is 0 "two rings" warder keyring add shared:other user shape round
 in_ b 'keyctl pipe $(keyctl request user shape)'
 has '^round$' "b has both"
+inspect() { out=$(warder inspect "$1" | tr -d ' \n'); }
+inspect b
+has '"keyring_shared":\["\(db","other\|other","db\)"\]' "inspect says which it shares"
+inspect a
+has '"keyring_shared":\["db"\]' "and so for a"
+inspect c
+has '"keyring_shared":\[\],"keyring_queues":\[\]' "c shares none, and no daemon answers for it"
 in_ a 'keyctl request user shape'
 has "$nokey" "a has one"
 is 0 "a link of a's own" warder enter a -- keyctl link "$key" @s
@@ -103,6 +110,8 @@ is 0 "one shares nothing any more" warder policy load one.yaml
 in_ a "keyctl request user color; keyctl pipe $key; keyctl rlist $ring"
 [ "$(echo "$out" | grep -c "^[a-z_]*: \($nokey\|$denied\)")" = 3 ] && [ "$(echo "$out" | grep -c .)" = 3 ]
 ok $? "a has lost ring and key, also what it had linked itself" # where by name it is EACCES
+inspect a
+has '"keyring_shared":\[\]' "inspect says so"
 in_ b "$color"
 has '^green$' "b has not"
 policy one db
