@@ -45,7 +45,7 @@ KTEST     := $(patsubst tests/kernel/%.c,$(BUILD)/tests/kernel/%,$(wildcard test
 KHELP_OBJ := $(patsubst tests/kernel/%.c,$(BUILD)/tests/kernel/%.o,$(filter-out $(wildcard tests/kernel/test_*.c tests/kernel/*.bpf.c),$(wildcard tests/kernel/*.c)))
 
 
-.PHONY: all help deps tests check check-all check-unit check-vm check-vmlinux check-style check-docs check-keyutils demo bench bench-build bench-latency \
+.PHONY: all help deps tests check check-all check-unit check-vm check-vmlinux check-style check-docs check-keyutils check-krb5 demo bench bench-build bench-latency \
         unit-tests check-suites fuzz fuzz-targets clean install kernels compile_commands.json
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -210,6 +210,10 @@ $(BUILD)/tests/fuzz/%: tests/fuzz/%.c $(BUILD)/libwarder.a
 # Fetches the suite's source; KEYUTILS_KERNEL: which kernel.
 check-keyutils: all ## keyutils' own tests, in a container as on the host (minutes; a VM)
 	$(Q)BUILD=$(BUILD) tests/keyutils/run $(or $(KEYUTILS_KERNEL),6.12)
+
+# Fetches the packages; KRB5_KERNEL: which kernel.
+check-krb5: all ## Kerberos' ticket caches in keyrings, in containers and on the host (a minute; a VM)
+	$(Q)BUILD=$(BUILD) tests/krb5/run $(or $(KRB5_KERNEL),6.12)
 
 # Counts of instructions in VMs; tests/bench/README says how to choose kernels and configurations.
 bench: deps ## instructions that warder and its peers add to system calls
