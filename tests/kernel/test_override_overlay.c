@@ -50,10 +50,11 @@ static __u32 container(const char *text, struct warder_image *img)
 }
 
 #define RESULT(expected, why, fn, arg) rig_result(__LINE__, slot, fn, arg, expected, why)
-#define OVERLAY(expected, why, options, ...)                                                      \
+#define OVERLAY_AT(expected, why, to, options, ...)                                               \
 	RESULT(expected, why, rig_mount,                                                          \
 	       (&(struct rig_call){ .source = "overlay", .type = "overlay", .data = (options),    \
-				    .target = MERGED, __VA_ARGS__ }))
+				    .target = (to), __VA_ARGS__ }))
+#define OVERLAY(expected, why, ...) OVERLAY_AT(expected, why, MERGED, __VA_ARGS__)
 #define LOWER "lowerdir=" TREE "/low1:" TREE "/low2"
 #define WRITABLE LOWER ",upperdir=" TREE "/up,workdir=" TREE "/work"
 
@@ -177,7 +178,7 @@ static void test_files(void **state)
 		"lowerdir=" TREE "/low1,upperdir=" TREE "/kept,workdir=" TREE "/work");
 	OVERLAY(EPERM, "something else of what is below a layer", "lowerdir=" TREE "/both:" TREE "/low2");
 	assert_int_equal(rig_mounted(MERGED, NULL, 0), 0);
-	OVERLAY(0, "", "lowerdir=" TREE "/both:" TREE "/both2", .target = "/mnt/scratch/b");
+	OVERLAY_AT(0, "", "/mnt/scratch/b", "lowerdir=" TREE "/both:" TREE "/both2");
 	assert_int_equal(rig_run((int)slot, do_read, "/mnt/scratch/b/x"), EACCES);
 	OVERLAY(0, "", "lowerdir=" TREE "/low1:" TREE "/low2");
 	assert_int_equal(rig_run((int)slot, do_read, MERGED "/one"), 0);
@@ -270,7 +271,7 @@ static void test_refused(void **state)
 	OVERLAY(EPERM, "kernel's own state", "lowerdir=/sys:" TREE "/low1");
 	OVERLAY(EPERM, "does not list option metacopy", LOWER ",metacopy=on");
 	OVERLAY(EPERM, "does not list option redirect_dir", LOWER ",redirect_dir=on");
-	OVERLAY(EPERM, "does not allow the target /mnt/other", LOWER, .target = "/mnt/other");
+	OVERLAY_AT(EPERM, "does not allow the target /mnt/other", "/mnt/other", LOWER);
 	OVERLAY(EPERM, "not said as they must be", "lowerdir=" TREE "/low1\\:" TREE "/low2");
 	OVERLAY(EPERM, "not said as they must be", LOWER ",upperdir=" TREE "/up");
 	OVERLAY(EPERM, "not said as they must be", LOWER "::" TREE "/up");

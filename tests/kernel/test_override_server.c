@@ -39,10 +39,12 @@ static __u32 container(void)
 
 #define OPTIONS "addr=127.0.0.1,clientaddr=127.0.0.1,vers=4.2,sec=sys"
 #define RESULT(expected, why, fn, arg) rig_result(__LINE__, slot, fn, arg, expected, why)
-#define MOUNT(expected, why, options, ...)                                                        \
+#define MOUNT_OF(expected, why, fstype, from, to, options, ...)                                    \
 	RESULT(expected, why, rig_mount,                                                          \
-	       (&(struct rig_call){ .source = "files:/", .type = "nfs4", .data = (options),       \
-				    .target = "/mnt/scratch/a", __VA_ARGS__ }))
+	       (&(struct rig_call){ .source = (from), .type = (fstype), .data = (options),        \
+				    .target = (to), __VA_ARGS__ }))
+#define MOUNT(expected, why, ...) \
+	MOUNT_OF(expected, why, "nfs4", "files:/", "/mnt/scratch/a", __VA_ARGS__)
 
 static int do_readlink(void *arg)
 {
@@ -144,13 +146,13 @@ static void test_refused(void **state)
 	__u32 slot = container();
 
 	(void)state;
-	MOUNT(EPERM, "offers files:/, not evil:/", OPTIONS, .source = "evil:/");
+	MOUNT_OF(EPERM, "offers files:/, not evil:/", "nfs4", "evil:/", "/mnt/scratch/a", OPTIONS);
 	MOUNT(EPERM, "only with the value 127.0.0.1", "addr=192.0.2.1");
 	MOUNT(EPERM, "does not list option port", OPTIONS ",port=1");
 	MOUNT(EPERM, "only with the value sys", "addr=127.0.0.1,sec=krb5");
-	MOUNT(EPERM, "does not allow the target /mnt/other", OPTIONS, .target = "/mnt/other");
-	MOUNT(EPERM, "allows only type", OPTIONS, .type = "nfs");
-	MOUNT(EPERM, "allows only type", OPTIONS, .type = "cifs");
+	MOUNT_OF(EPERM, "does not allow the target /mnt/other", "nfs4", "files:/", "/mnt/other", OPTIONS);
+	MOUNT_OF(EPERM, "allows only type", "nfs", "files:/", "/mnt/scratch/a", OPTIONS);
+	MOUNT_OF(EPERM, "allows only type", "cifs", "files:/", "/mnt/scratch/a", OPTIONS);
 	RESULT(EPERM, "of its own", in_mntns, &c);
 	/* There is no such server where the caller is: its loopback is down. */
 	assert_int_equal(rig_run((int)slot, in_netns, &c) != 0, 1);

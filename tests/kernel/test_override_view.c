@@ -36,9 +36,10 @@ static __u32 container(void)
 }
 
 #define RESULT(expected, why, fn, arg) rig_result(__LINE__, slot, fn, arg, expected, why)
-#define NEW(expected, why, fstype, ...)                                                             \
+#define NEW_AT(expected, why, to, fstype, ...)                                                      \
 	RESULT(expected, why, rig_mount, (&(struct rig_call){ .source = (fstype), .type = (fstype), \
-	       .target = "/mnt/scratch/a", __VA_ARGS__ }))
+	       .target = (to), __VA_ARGS__ }))
+#define NEW(expected, why, ...) NEW_AT(expected, why, "/mnt/scratch/a", __VA_ARGS__)
 
 static int do_read(void *arg)
 {
@@ -205,7 +206,7 @@ static void test_refused(void **state)
 
 	(void)state;
 	NEW(EPERM, "does not list option hidepid", "proc", .data = "hidepid=0");
-	NEW(EPERM, "does not allow the target /mnt/other", "proc", .target = "/mnt/other");
+	NEW_AT(EPERM, "does not allow the target /mnt/other", "/mnt/other", "proc");
 	RESULT(EPERM, "mount namespace of its own", in_mntns, &c);
 	RESULT(EPERM, "another pid namespace", in_pidns, &c);
 	/* Of sysfs that is no matter. */
