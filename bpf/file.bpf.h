@@ -667,7 +667,7 @@ static __noinline enum file_quick file_quick_rename(const struct file_rename *q,
 	if (!file_allows(&s, old_state, WARDER_ACC_RENAME | q->access_extra, &v))
 		return FILE_ASK;
 	rule = v.rule;
-	if (!file_allows(&s, n.state, WARDER_ACC_RENAME, &v))
+	if (n.state != old_state && !file_allows(&s, n.state, WARDER_ACC_RENAME, &v))
 		return FILE_ASK;
 	warder_layer_move_state(s.img, s.pr, old_state, n.state, q->move, &v);
 	if (v.action != WARDER_ALLOW)

@@ -459,6 +459,10 @@ WARDER_ENGINE void warder_layer_move_state(const struct warder_image *img, __u32
 {
 	__u64 ends, default_flags;
 
+	/* Within one pattern, which is what most renames are: nothing is denied that could be carried. */
+	if (old_state == new_state &&
+	    !WARDER_ACCEPT_FIELD(img, warder_accept_at(img, old_state), deny))
+		return;
 	if ((flags & WARDER_MOVE_FOLDER) &&
 	    warder_state_below(img, old_state) != warder_state_below(img, new_state)) {
 		warder_verdict_deny(v, WARDER_WHY_DEFAULT, WARDER_EXDEV);
