@@ -103,10 +103,13 @@ nothing_left() {
 	ok $? "$1"
 }
 # no_container_left TITLE: neither a cgroup of one, nor what a next supervisor must know of one
-no_container_left() {
+none_left() {
 	out=$(ls -d /sys/fs/cgroup/warder/*/ 2>/dev/null
 		ls /run/warder/containers | grep -v -e '^exited.json$' -e '^policies.json$')
 	[ -z "$out" ]
+}
+no_container_left() {
+	await none_left # the cgroup goes first
 	ok $? "$1"
 }
 # daemon_kill: with -9. Its programs stay, for the next one to find.
