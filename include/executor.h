@@ -115,6 +115,11 @@ static inline int executor_is_view(const char *type)
 	return !strcmp(type, "proc") || !strcmp(type, "sysfs");
 }
 
+static inline int executor_is_overlay(const char *type)
+{
+	return !strcmp(type, "overlay");
+}
+
 /* A file-system type that a server keeps: made in the caller's network namespace. */
 static inline int executor_is_server(const char *type)
 {

@@ -98,29 +98,21 @@ void mounts_count(const struct operation *op, const struct executor_home *home, 
  * 0: it is locked to its place; -ENOENT: the path does not lead to it. */
 static int comes_off(__u64 id, char *point)
 {
-	struct open_how how = { .flags = O_PATH | O_DIRECTORY | O_CLOEXEC,
-				.resolve = RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS };
 	char *last = strrchr(point, '/');
-	cleanup_close int folder = -1, fd = -1;
-	__u32 major, minor;
-	__u64 found;
+	cleanup_close int folder = -1;
+	int err;
 
 	if (!last || !last[1])
 		return 1;
 	*last++ = '\0';
-	folder = (int)syscall(SYS_openat2, AT_FDCWD, *point ? point : "/", &how, sizeof(how));
+	folder = folder_open(*point ? point : "/");
 	if (folder < 0)
 		return errno == ENOENT || errno == ENOTDIR ? -ENOENT : 1;
 	if (fchdir(folder))
 		return 1;
-	fd = open(last, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0)
-		return errno == ENOENT ? -ENOENT : 1;
-	if (mount_id_of(fd, &found, &major, &minor))
-		return 1;
-	if (found != id)
-		return -ENOENT;
-	close_fd(&fd);
+	err = mount_check(folder, last, id);
+	if (err)
+		return err == -ENOENT ? -ENOENT : 1;
 	return !umount2(last, MNT_DETACH | UMOUNT_NOFOLLOW) || errno != EINVAL;
 }
 
@@ -185,14 +177,11 @@ _Noreturn static void loose_child(const struct operation *op, const struct mount
 
 __u32 mounts_are_loose(const struct operation *op, const struct mount_line *at)
 {
-	int status = 0;
 	pid_t self = getpid(), pid = fork();
 
 	if (pid == 0)
 		loose_child(op, at, self);
-	while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
-		;
-	return pid < 0 || !WIFEXITED(status) || WEXITSTATUS(status);
+	return pid < 0 || child_wait(pid);
 }
 
 void bind_facts(struct operation *op, const struct executor_home *home, struct executor_reply *reply)
@@ -230,7 +219,7 @@ _Noreturn static void clone_child(const struct operation *op, const struct execu
 static int clone_folder(struct operation *op, const struct executor_home *home, int recursive,
 			struct executor_reply *reply)
 {
-	int status = 0;
+	int status;
 	pid_t pid;
 
 	pid = (pid_t)syscall(SYS_clone, CLONE_FILES | SIGCHLD, NULL, NULL, NULL, 0);
@@ -238,15 +227,14 @@ static int clone_folder(struct operation *op, const struct executor_home *home, 
 		return fail(reply, -errno, "no process for cloning the source");
 	if (pid == 0)
 		clone_child(op, home, recursive);
-	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-		;
-	if (WIFEXITED(status) && !WEXITSTATUS(status)) {
+	status = child_wait(pid);
+	if (!status) {
 		op->mount = *home->shared_word;
 		return 0;
 	}
-	if (!WIFEXITED(status) || WEXITSTATUS(status) != 3)
+	if (status != 3)
 		return fail(reply, -EPERM, "the mounts below the source cannot be locked (step %d)",
-			    WIFEXITED(status) ? WEXITSTATUS(status) : -1);
+			    status);
 	reply->kernel = 1;
 	return fail(reply, *home->shared_word, *home->shared_word == -EINVAL && !recursive ?
 		    "mounts below the source would be left out, and what they cover come to light" :
@@ -327,8 +315,6 @@ static __u32 proc_pidns(int fd)
 void view_find(struct operation *op, const struct executor_home *home, pid_t tid, const char *type,
 	       struct executor_reply *reply)
 {
-	struct open_how how = { .flags = O_PATH | O_DIRECTORY | O_CLOEXEC,
-				.resolve = RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS };
 	int is_proc = !strcmp(type, "proc");
 	cleanup_close int pidns = -1;
 	struct statfs fs;
@@ -338,8 +324,7 @@ void view_find(struct operation *op, const struct executor_home *home, pid_t tid
 		return;
 	reply->view = EXECUTOR_VIEW_MISSING;
 	if (!setns(op->mntns, CLONE_NEWNS))
-		op->second = (int)syscall(SYS_openat2, AT_FDCWD, is_proc ? "/proc" : "/sys", &how,
-					  sizeof(how));
+		op->second = folder_open(is_proc ? "/proc" : "/sys");
 	come_home(home);
 	if (op->second < 0 || fstatfs(op->second, &fs) ||
 	    fs.f_type != (is_proc ? PROC_SUPER_MAGIC : SYSFS_MAGIC) || fstat(op->second, &st) ||

@@ -40,9 +40,6 @@ static void do_umount(struct operation *op, const struct executor_home *home,
 		      struct executor_reply *reply)
 {
 	int flags = op->call == WARDER_CALL_oldumount ? 0 : (int)op->arg[1];
-	cleanup_close int seen = -1;
-	__u32 major, minor;
-	__u64 id = 0;
 	int err;
 
 	if (op->parent < 0) {
@@ -54,11 +51,8 @@ static void do_umount(struct operation *op, const struct executor_home *home,
 	err = enter_mntns(op);
 	if (!err && fchdir(op->parent))
 		err = -errno;
-	if (!err)
-		seen = openat(op->parent, op->last, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-	if (!err && (seen < 0 || mount_id_of(seen, &id, &major, &minor) || id != op->mnt_id))
+	if (!err && mount_check(op->parent, op->last, op->mnt_id))
 		err = -EBUSY;
-	close_fd(&seen);
 	if (err) {
 		come_home(home);
 		fail(reply, err, "the mount is not there any more");

@@ -269,10 +269,9 @@ static int fs_make_in(const struct executor_home *home, const struct executor_re
 			_exit(errno);
 		_exit(-fs_make(req, &home->shared_word[0], &home->shared_word[1]));
 	}
-	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-		;
-	if (!WIFEXITED(status) || WEXITSTATUS(status))
-		return WIFEXITED(status) ? -WEXITSTATUS(status) : -EIO;
+	status = child_wait(pid);
+	if (status)
+		return status < 0 ? -EIO : -status;
 	*ret_device = home->shared_word[0];
 	*ret_fs = home->shared_word[1];
 	return 0;
@@ -336,12 +335,11 @@ static int probe(const struct operation *op, int userns, int errors, struct exec
 		return fail(reply, -errno, "no process to ask the FUSE program");
 	if (pid == 0)
 		probe_child(op->mount, userns);
-	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-		;
-	if (WIFEXITED(status) && !WEXITSTATUS(status))
+	status = child_wait(pid);
+	if (!status)
 		return 0;
 	errors_read(errors, said, sizeof(said));
-	return fail(reply, WIFEXITED(status) ? -WEXITSTATUS(status) : -EIO,
+	return fail(reply, status < 0 ? -EIO : -status,
 		    "the FUSE program does not serve the image%s%s", said[0] ? ": " : "", said);
 }
 

@@ -11,6 +11,13 @@
 int fail(struct executor_reply *reply, int err, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 void close_fd(int *fd);
+/* Waits for a child to end: its exit status, -1: it was killed. */
+int child_wait(pid_t pid);
+/* O_PATH on a folder that no symlink or link of /proc leads to, from where we are. -1 and errno. */
+int folder_open(const char *path);
+/* Is mount `id` what lies on `last` in the folder? 0; -ENOENT: something else, or nothing; -errno: it cannot
+ * be told. */
+int mount_check(int folder, const char *last, __u64 id);
 
 /* Back to the host's namespaces, root and full rights. Nothing may go on elsewhere: a process that
  * cannot come home ends. */
@@ -66,6 +73,10 @@ int mount_line_of(const struct operation *op, const struct executor_home *home, 
 /* Would what is mounted at `fd` show up on the host? */
 void target_is_shared(const struct operation *op, const struct executor_home *home, int fd,
 		      struct executor_reply *reply);
+/* What a new file system of that type is made of, as far as it is in the container; `image`: what may be
+ * an image for a FUSE program, "": nothing. */
+void new_facts(struct operation *op, const struct caller *c, const struct executor_request *req,
+	       const char *type, const char *options, const char *image, struct executor_reply *reply);
 /* What the mount at `fd` is, and where it is attached: for what changes it. */
 void mount_facts(struct operation *op, const struct executor_home *home, int fd,
 		 struct mount_line *line, struct executor_reply *reply);

@@ -286,7 +286,7 @@ _Noreturn static void sticky_child(const struct operation *op, const struct exec
 static int make_sticky(struct operation *op, const struct executor_home *home,
 		       struct executor_reply *reply, int unseen)
 {
-	int status = 0;
+	int status;
 	pid_t pid;
 
 	*home->shared_word = -1;
@@ -295,14 +295,28 @@ static int make_sticky(struct operation *op, const struct executor_home *home,
 		return fail(reply, -errno, "no process for locking the mount's flags");
 	if (pid == 0)
 		sticky_child(op, home, unseen);
-	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-		;
-	if (!WIFEXITED(status) || WEXITSTATUS(status) || *home->shared_word < 0)
-		return fail(reply, -EPERM, "the mount's flags cannot be locked (step %d)",
-			    WIFEXITED(status) ? WEXITSTATUS(status) : -1);
+	status = child_wait(pid);
+	if (status || *home->shared_word < 0)
+		return fail(reply, -EPERM, "the mount's flags cannot be locked (step %d)", status);
 	close(op->mount);
 	op->mount = *home->shared_word;
 	return 0;
+}
+
+static int make_any_new(struct operation *op, const struct executor_home *home,
+			const struct executor_request *req, int userns, struct executor_reply *reply)
+{
+	if (req->view)
+		return make_clone(op, home, req, reply);
+	if (req->server)
+		return make_of_server(op, home, req, userns, reply);
+	if (op->layers)
+		return overlay_make(op, home, req, userns, reply);
+	if (req->program[0])
+		return fuse_make(op, home, req, userns, reply);
+	if (req->image[0])
+		return image_make(op, home, req, userns, reply);
+	return make_new(op, req, userns, reply);
 }
 
 static void make(struct operation *op, const struct executor_home *home,
@@ -316,14 +330,7 @@ static void make(struct operation *op, const struct executor_home *home,
 	}
 	if (!req->owned)
 		userns = -1;
-	err = req->ops == WARDER_MNT_NEW && req->view ? make_clone(op, home, req, reply) :
-	      req->ops == WARDER_MNT_NEW && req->server ? make_of_server(op, home, req, userns, reply) :
-	      req->ops == WARDER_MNT_NEW && op->layers ? overlay_make(op, home, req, userns, reply) :
-	      req->ops == WARDER_MNT_NEW && req->program[0] ?
-		      fuse_make(op, home, req, userns, reply) :
-	      req->ops == WARDER_MNT_NEW && req->image[0] ?
-		      image_make(op, home, req, userns, reply) :
-	      req->ops == WARDER_MNT_NEW ? make_new(op, req, userns, reply) :
+	err = req->ops == WARDER_MNT_NEW  ? make_any_new(op, home, req, userns, reply) :
 	      req->ops != WARDER_MNT_BIND ? fail(reply, -EOPNOTSUPP, "no such operation") :
 	      req->text[0]		  ? make_bind(op, req, userns, reply) :
 					    make_clone(op, home, req, reply);
@@ -380,22 +387,17 @@ static FILE *file_of(int fd)
 /* The same where we may not go into it, as into a FUSE program's: by its folder and its name there. */
 static int take_off_from_above(const struct mount_which *w, char *point)
 {
-	struct open_how how = { .flags = O_PATH | O_DIRECTORY | O_CLOEXEC,
-				.resolve = RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS };
 	char *last = strrchr(point, '/');
-	cleanup_close int folder = -1, fd = -1;
-	struct mount_which found;
+	cleanup_close int folder = -1;
 
 	if (!last || !last[1])
 		return -EACCES;
 	*last++ = '\0';
-	folder = (int)syscall(SYS_openat2, AT_FDCWD, *point ? point : "/", &how, sizeof(how));
+	folder = folder_open(*point ? point : "/");
 	if (folder < 0 || fchdir(folder))
 		return -errno;
-	fd = open(last, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0 || mount_id_of(fd, &found.id, &found.major, &found.minor) || found.id != w->id)
+	if (mount_check(folder, last, w->id))
 		return -ENOENT;
-	close_fd(&fd);
 	return umount2(last, MNT_DETACH | UMOUNT_NOFOLLOW) ? -errno : 0;
 }
 

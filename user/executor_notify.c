@@ -248,12 +248,7 @@ static void resolve_move_mount(struct operation *op, const struct caller *c,
 	reply->fd = op->target;
 	target_is_shared(op, c->home, op->target, reply);
 	if (reply->held >= 0) {
-		view_find(op, c->home, req->tid, req->fstype, reply);
-		mounts_count(op, c->home, op->second, reply);
-		if (!strcmp(req->fstype, "overlay"))
-			overlay_find(op, c, req->text, reply);
-		if (req->image[0] && !reply->view)
-			fuse_find(op, c, req->image, reply);
+		new_facts(op, c, req, req->fstype, req->text, req->image, reply);
 		return;
 	}
 	/* A mount that is attached somewhere: as `mount --move`. */

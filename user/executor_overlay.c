@@ -173,7 +173,7 @@ static int overlay_build(const struct operation *op, const struct executor_reque
 int overlay_make(struct operation *op, const struct executor_home *home,
 		 const struct executor_request *req, int userns, struct executor_reply *reply)
 {
-	int status = 0, step = 0;
+	int step = 0;
 	pid_t pid, self = getpid();
 
 	*home->shared_word = -EPERM;
@@ -184,12 +184,10 @@ int overlay_make(struct operation *op, const struct executor_home *home,
 		*home->shared_word = overlay_build(op, req, userns, self, &step);
 		_exit(*home->shared_word < 0 ? step : 0);
 	}
-	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-		;
+	step = child_wait(pid);
 	/* What it has left in our table of descriptors is not known. */
-	if (!WIFEXITED(status))
+	if (step < 0)
 		_exit(1);
-	step = WEXITSTATUS(status);
 	if (!step && *home->shared_word >= 0) {
 		op->mount = *home->shared_word;
 		return 0;

@@ -2,6 +2,7 @@
 /* What all steps of an executor use: the way home, /proc/TID, mountinfo. */
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <linux/openat2.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -11,6 +12,7 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 
 #include "cleanup.h"
 #include "executor_internal.h"
@@ -33,6 +35,24 @@ void close_fd(int *fd)
 	if (*fd >= 0)
 		close(*fd);
 	*fd = -1;
+}
+
+int child_wait(pid_t pid)
+{
+	int status = -1;
+
+	while (waitpid(pid, &status, 0) < 0)
+		if (errno != EINTR)
+			return -1;
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+int folder_open(const char *path)
+{
+	struct open_how how = { .flags = O_PATH | O_DIRECTORY | O_CLOEXEC,
+				.resolve = RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS };
+
+	return (int)syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof(how));
 }
 
 /* Effective capabilities may have been lowered to a caller's. */
@@ -164,6 +184,16 @@ static unsigned group_of(const char *line, const char *key)
 	const char *at = strstr(line, key);
 
 	return at ? (unsigned)strtoul(at + strlen(key), NULL, 10) : 0;
+}
+
+int mount_check(int folder, const char *last, __u64 id)
+{
+	cleanup_close int fd = openat(folder, last, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	__u32 major, minor;
+	__u64 found = 0;
+	int err = fd < 0 ? -errno : mount_id_of(fd, &found, &major, &minor);
+
+	return err ? err : found == id ? 0 : -ENOENT;
 }
 
 int mountinfo_find(FILE *mountinfo, __u64 id, struct mount_line *ret)

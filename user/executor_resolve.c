@@ -366,15 +366,10 @@ void mount_facts(struct operation *op, const struct executor_home *home, int fd,
 void mount_place(struct operation *op, const struct executor_home *home,
 		 const struct mount_line *line, struct executor_reply *reply)
 {
-	struct open_how how = { .flags = O_PATH | O_DIRECTORY | O_CLOEXEC,
-				.resolve = RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS };
 	const char *slash = strrchr(line->point, '/');
 	char folder[EXECUTOR_TEXT_SIZE];
-	cleanup_close int seen = -1;
 	struct statfs fs;
-	__u32 major, minor;
-	__u64 id;
-	int err = 0;
+	int lies = 0;
 
 	if (!slash || !slash[1] || strlen(slash + 1) >= sizeof(op->last)) {
 		fail(reply, -EINVAL, "the mount has no place");
@@ -383,21 +378,31 @@ void mount_place(struct operation *op, const struct executor_home *home,
 	strcpy(op->last, slash + 1);
 	snprintf(folder, sizeof(folder), "%.*s", slash == line->point ? 1 : (int)(slash - line->point),
 		 line->point);
-	if (setns(op->mntns, CLONE_NEWNS))
-		err = -errno;
-	if (!err)
-		op->parent = (int)syscall(SYS_openat2, AT_FDCWD, folder, &how, sizeof(how));
+	if (!setns(op->mntns, CLONE_NEWNS))
+		op->parent = folder_open(folder);
 	if (op->parent >= 0)
-		seen = openat(op->parent, op->last, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+		lies = !mount_check(op->parent, op->last, op->mnt_id);
 	come_home(home);
-	if (op->parent < 0 || seen < 0 || mount_id_of(seen, &id, &major, &minor) ||
-	    id != op->mnt_id) {
+	if (!lies) {
 		fail(reply, -EBUSY, "another mount lies over the target");
 		return;
 	}
 	memcpy(reply->last, op->last, sizeof(reply->last));
 	reply->covers_kernel = fstatfs(op->parent, &fs) || fs.f_type == PROC_SUPER_MAGIC ||
 			       fs.f_type == SYSFS_MAGIC;
+}
+
+void new_facts(struct operation *op, const struct caller *c, const struct executor_request *req,
+	       const char *type, const char *options, const char *image, struct executor_reply *reply)
+{
+	view_find(op, c->home, req->tid, type, reply);
+	mounts_count(op, c->home, op->second, reply);
+	if (executor_is_overlay(type))
+		overlay_find(op, c, options, reply);
+	if (executor_is_server(type))
+		op->netns = proc_open(req->tid, "ns/net", O_RDONLY);
+	if (*image && !reply->view)
+		fuse_find(op, c, image, reply);
 }
 
 static void resolve_mount(struct operation *op, const struct caller *c,
@@ -433,13 +438,9 @@ static void resolve_mount(struct operation *op, const struct caller *c,
 			op->second = -1;
 	}
 	if (ops == WARDER_MNT_NEW)
-		view_find(op, c->home, req->tid, reply->fstype, reply);
-	if (ops == WARDER_MNT_NEW || ops == WARDER_MNT_BIND)
+		new_facts(op, c, req, reply->fstype, reply->data, req->fuse ? reply->source : "", reply);
+	else if (ops == WARDER_MNT_BIND)
 		mounts_count(op, c->home, op->second, reply);
-	if (ops == WARDER_MNT_NEW && !strcmp(reply->fstype, "overlay"))
-		overlay_find(op, c, reply->data, reply);
-	if (ops == WARDER_MNT_NEW && req->fuse && !reply->view)
-		fuse_find(op, c, reply->source, reply);
 	if (ops == WARDER_MNT_REMOUNT || ops == WARDER_MNT_PROPAGATION) {
 		mount_facts(op, c->home, op->target, &line, reply);
 	} else if (ops == WARDER_MNT_MOVE) {
@@ -478,8 +479,10 @@ static void resolve_umount(struct operation *op, const struct caller *c,
 	reply->fd2 = op->parent;
 	/* What is below a shared mount goes away in its peers, too. */
 	target_is_shared(op, c->home, op->parent, reply);
+	if (!(flags & MNT_DETACH) && !executor_is_view(line.type))
+		return;
 	mounts_count(op, c->home, op->target, reply);
-	if (!reply->below || (!(flags & MNT_DETACH) && !executor_is_view(line.type)))
+	if (!reply->below)
 		return;
 	reply->loose = mounts_are_loose(op, &line);
 	/* What masks a view comes off with it or not at all. */
@@ -596,7 +599,6 @@ static pid_t translate(const struct caller *c, pid_t pid)
 	struct f_owner_ex owner = { .type = F_OWNER_TID, .pid = pid };
 	cleanup_close int ns = proc_open(c->tid, "ns/pid", O_RDONLY);
 	cleanup_close int file = open("/dev/null", O_RDWR | O_CLOEXEC);
-	int status = 0;
 	pid_t child;
 
 	if (ns < 0 || file < 0)
@@ -612,9 +614,7 @@ static pid_t translate(const struct caller *c, pid_t pid)
 		_exit(1);
 	if (child < 0)
 		return -1;
-	while (waitpid(child, &status, 0) < 0 && errno == EINTR)
-		;
-	if (!WIFEXITED(status) || WEXITSTATUS(status) || fcntl(file, F_GETOWN_EX, &owner))
+	if (child_wait(child) || fcntl(file, F_GETOWN_EX, &owner))
 		return -1;
 	return owner.pid;
 }
@@ -749,7 +749,6 @@ void resolve(struct operation *op, const struct executor_home *home,
 
 	op->mntns = proc_open(req->tid, "ns/mnt", O_RDONLY);
 	op->userns = proc_open(req->tid, "ns/user", O_RDONLY);
-	op->netns = req->op == WARDER_OP_MOUNT ? proc_open(req->tid, "ns/net", O_RDONLY) : -1;
 	if (!status || !stat_text || !uids || !gids || root < 0 || cwd < 0 || op->mntns < 0 ||
 	    op->userns < 0) {
 		fail(reply, -ESRCH, "the caller is gone");

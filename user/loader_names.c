@@ -229,19 +229,22 @@ static int names_record(struct loader *l, const struct warder_name_key *key,
 }
 
 /* That a name of the superblock may be found by a search only. A program may change the element
- * meanwhile: nothing of it counts any more then but the maker, who stays. */
-static int names_record_sb(struct loader *l, __u64 sb)
+ * meanwhile: nothing of it counts any more then but the maker, who stays. `maker`: the container that has
+ * made it, 0: none, or whoever is recorded. */
+static int names_record_sb(struct loader *l, __u64 sb, __u64 maker)
 {
-	struct warder_sb value = { .many = 1 }; /* made by no container */
+	struct warder_sb value = { .maker = maker, .many = 1 };
 	int fd = l->map_fd[LOADER_FD_SBS];
 	int err = bpf_map_update_elem(fd, &sb, &value, BPF_NOEXIST);
 
 	if (err != -EEXIST)
 		return err;
 	err = bpf_map_lookup_elem(fd, &sb, &value);
-	if (err || value.many)
+	if (err || (value.many && (!maker || value.maker == maker)))
 		return err;
 	value.many = 1;
+	if (maker)
+		value.maker = maker;
 	return bpf_map_update_elem(fd, &sb, &value, BPF_EXIST);
 }
 
@@ -269,7 +272,7 @@ int loader_record_mount(struct loader *l, __u32 slot, const struct warder_fd_rec
 	pthread_mutex_lock(&l->names_lock);
 	/* The superblock first: an entry goes with it when it is freed. It is alive now,
 	 * because the caller holds a file of it open. */
-	err = names_record_sb(l, key.sb);
+	err = names_record_sb(l, key.sb, 0);
 	if (!err)
 		err = names_record(l, &key, &value);
 	names_changed(l);
@@ -281,18 +284,10 @@ int loader_record_mount(struct loader *l, __u32 slot, const struct warder_fd_rec
 
 int loader_record_maker(struct loader *l, const struct warder_fd_record *record, __u64 cid)
 {
-	struct warder_sb value = { .maker = cid, .many = 1 };
-	int fd = l->map_fd[LOADER_FD_SBS], err;
+	int err;
 
 	pthread_mutex_lock(&l->names_lock);
-	err = bpf_map_update_elem(fd, &record->sb, &value, BPF_NOEXIST);
-	if (err == -EEXIST) {
-		err = bpf_map_lookup_elem(fd, &record->sb, &value);
-		value.maker = cid;
-		value.many = 1;
-		if (!err)
-			err = bpf_map_update_elem(fd, &record->sb, &value, BPF_EXIST);
-	}
+	err = names_record_sb(l, record->sb, cid);
 	pthread_mutex_unlock(&l->names_lock);
 	return err;
 }

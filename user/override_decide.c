@@ -269,7 +269,7 @@ static int option_check(const struct warder_image *img, const struct warder_over
 /* An overlay, whose layers the rule names in its source. */
 static int is_overlay(const struct warder_override *r)
 {
-	return r->ops == WARDER_MNT_NEW && !strcmp(r->type, "overlay") &&
+	return r->ops == WARDER_MNT_NEW && executor_is_overlay(r->type) &&
 	       (r->do_ == WARDER_DO_PERFORM || r->do_ == WARDER_DO_HANDLER);
 }
 
@@ -481,7 +481,7 @@ static const char *built_in_deny(const struct override_facts *f, const struct wa
 		return "the mount namespace has too many mounts of loop devices";
 	if (ops == WARDER_MNT_NEW && executor_is_view(f->fstype))
 		return view_refused(f);
-	if (ops == WARDER_MNT_NEW && !strcmp(f->fstype, "overlay"))
+	if (ops == WARDER_MNT_NEW && executor_is_overlay(f->fstype))
 		return override_overlay_refused(f);
 	if (ops == WARDER_MNT_NEW)
 		return type_refused(f->fstype, r->bind != 0, r->fuse != 0);

@@ -445,7 +445,8 @@ static int on_move_mount(struct override *o, struct job *j)
 	m = &j->token->mount;
 	/* What the context is of is known to the executor only once it is told. */
 	if (!j->looked && !m->bind &&
-	    (executor_is_view(m->fstype) || !strcmp(m->fstype, "overlay") ||
+	    (executor_is_view(m->fstype) || executor_is_overlay(m->fstype) ||
+	     executor_is_server(m->fstype) ||
 	     override_wants_file(j->target.image, j->out.icept.candidates, m->fstype))) {
 		j->looked = 1;
 		job_resolve(o, j, m);

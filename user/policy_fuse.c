@@ -58,7 +58,7 @@ void parse_fuse(struct parser *ps, struct node *n, const struct fstypes *types)
 				     PROGRAM_MAX, node_shown(fuse->item[i + 1], buf));
 	}
 	for (size_t i = 0; i < types->count; i++)
-		if (executor_is_view(types->type[i]) || !strcmp(types->type[i], "overlay"))
+		if (executor_is_view(types->type[i]) || executor_is_overlay(types->type[i]))
 			parser_error(ps, fuse, "fuse: %s is in no image that a program could read",
 				     types->type[i]);
 		else if (!fuse_program(n, types->type[i]))

@@ -469,7 +469,7 @@ static void refuse_keys(struct parser *ps, const struct node *n, const char *con
 static bool is_overlay(const struct fstypes *types, const struct policy_override *o)
 {
 	for (size_t i = 0; i < types->count; i++)
-		if (!strcmp(types->type[i], "overlay"))
+		if (executor_is_overlay(types->type[i]))
 			return o->o.do_ == WARDER_DO_PERFORM || o->o.do_ == WARDER_DO_HANDLER;
 	return false;
 }

@@ -598,7 +598,7 @@ int policy_test_override(const struct warder_image *img, const struct policy_tes
 
 	if (!d || !options)
 		return -ENOMEM;
-	if (!strcmp(f.fstype, "overlay") && !executor_layers_parse(options, &layers)) {
+	if (executor_is_overlay(f.fstype) && !executor_layers_parse(options, &layers)) {
 		f.layers = layers.count;
 		memcpy(f.layer, layers.path, sizeof(f.layer));
 	}
