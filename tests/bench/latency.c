@@ -60,28 +60,10 @@ static void sample(struct samples *s, __u64 begun, __u64 end, int counts)
 		s->ns[s->n++] = (__u32)(end - begun);
 }
 
-static struct samples *samples_new(void)
-{
-	void *p = mmap(NULL, sizeof(struct samples), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
-		       -1, 0);
-
-	if (p == MAP_FAILED)
-		exit(1);
-	return p;
-}
-
-static int drop(void)
-{
-	struct __user_cap_header_struct h = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	struct __user_cap_data_struct none[2] = { 0 };
-
-	return syscall(SYS_capset, &h, none) ? 250 : 0;
-}
-
 static int do_decided(void *arg)
 {
 	(void)arg;
-	if (drop())
+	if (h_drop_capabilities())
 		return 250;
 	for (int i = 0; i < SAMPLES; i++) {
 		__u64 begun = now_ns_();
@@ -203,7 +185,6 @@ static void measure(void **state)
 	double a, b, c, d;
 
 	(void)state;
-	rig.image = h_compile(policy);
 	for (int round = 0; round < ROUNDS; round++) {
 		notify_round();
 		rig_run((int)slot, do_decided, NULL);
@@ -230,10 +211,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(measure) };
 
-	decided = samples_new();
-	plain = samples_new();
-	notified = samples_new();
-	performed = samples_new();
-	by_root = samples_new();
+	decided = h_shared(sizeof(struct samples));
+	plain = h_shared(sizeof(struct samples));
+	notified = h_shared(sizeof(struct samples));
+	performed = h_shared(sizeof(struct samples));
+	by_root = h_shared(sizeof(struct samples));
 	return cmocka_run_group_tests(tests, rig_setup, rig_teardown);
 }

@@ -5,10 +5,12 @@
 #include <err.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -261,6 +263,23 @@ int h_wait(pid_t pid)
 int h_run(int slot, int (*fn)(void *), void *arg)
 {
 	return h_wait(h_start(slot, fn, arg));
+}
+
+void *h_shared(size_t size)
+{
+	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	if (p == MAP_FAILED)
+		err(99, "mmap");
+	return p;
+}
+
+int h_drop_capabilities(void)
+{
+	struct __user_cap_header_struct h = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct none[2] = { 0 };
+
+	return syscall(SYS_capset, &h, none) ? 250 : 0;
 }
 
 int h_errno(long result)

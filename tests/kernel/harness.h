@@ -72,6 +72,11 @@ void h_write(const char *path, const char *text);
 /* Runs a command by sh; ends the program if it fails. */
 void h_shell(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/* Zeroed memory that children share with us. */
+void *h_shared(size_t size);
+/* For children: takes all capabilities of theirs away. 0, or 250. */
+int h_drop_capabilities(void);
+
 /* 0 when a system call's result is no failure, else its errno: what children return. */
 int h_errno(long result);
 

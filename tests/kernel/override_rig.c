@@ -2,6 +2,7 @@
 #include "override_rig.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -9,10 +10,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "cleanup.h"
 
 #define EMULATED_BOUND 50000000ull
 
@@ -49,23 +53,28 @@ const char rig_policy_stop[] =
 
 struct rig rig = { .userns_fd = -1 };
 
-static struct warder_image *image, *image_stop;
+static struct warder_image *images[WARDER_POLICIES_MAX]; /* by slot */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+void rig_kill_caller(void)
+{
+	/* It may have called before its parent knows its number. */
+	for (int i = 0; i < 1000 && !__atomic_load_n(&rig.caller, __ATOMIC_ACQUIRE); i++)
+		usleep(1000);
+	kill(rig.caller, SIGKILL);
+}
 
 static int acquire(void *arg, __u64 cid, __u32 slot, struct override_target *ret)
 {
 	(void)arg;
 	memset(ret, 0, sizeof(*ret));
 	if (rig.kill_at_acquire) {
-		/* The caller may be here before its parent knows its number. */
-		for (int i = 0; i < 1000 && !__atomic_load_n(&rig.caller, __ATOMIC_ACQUIRE); i++)
-			usleep(1000);
-		kill(rig.caller, SIGKILL);
+		rig_kill_caller();
 		rig.kill_at_acquire = 0;
 	}
 	ret->cid = cid;
 	ret->slot = slot;
-	ret->image = rig.image ? rig.image : rig.use_stop ? image_stop : image;
+	ret->image = images[slot];
 	ret->userns_fd = rig.userns_fd;
 	ret->root_fd = -1;
 	return 0;
@@ -135,12 +144,19 @@ void rig_container_set(__u32 slot, pid_t pid, int owned)
 	assert_int_equal(loader_set_container(h_load(), slot, &ctr), 0);
 }
 
-__u32 rig_container(const char *text)
+__u32 rig_container(const char *policy)
 {
-	__u32 slot = h_container(text);
+	struct warder_image *image = h_compile(policy);
+	__u32 slot = h_container_image(image);
 
+	images[slot] = image;
 	rig_container_set(slot, getpid(), 0);
 	return slot;
+}
+
+const struct warder_image *rig_image(__u32 slot)
+{
+	return images[slot];
 }
 
 int rig_setup(void **state)
@@ -150,8 +166,6 @@ int rig_setup(void **state)
 
 	(void)state;
 	setenv("WARDER_EMULATED", "1", 1);
-	image = h_compile(rig_policy);
-	image_stop = h_compile(rig_policy_stop);
 	rig.callbacks = (struct override_callbacks){ .acquire = acquire, .release = release,
 						 .outcome = outcome, .ask = on_ask };
 	h_shell("mkdir -p /mnt/scratch/a/deep /mnt/scratch/b /mnt/scratch/bind /mnt/scratch/denied "
@@ -173,8 +187,8 @@ int rig_teardown(void **state)
 {
 	(void)state;
 	override_free(rig.override);
-	free(image);
-	free(image_stop);
+	for (__u32 slot = 0; slot < WARDER_POLICIES_MAX; slot++)
+		free(images[slot]);
 	return 0;
 }
 
@@ -206,16 +220,70 @@ int rig_run(int slot, int (*fn)(void *), void *arg)
 	return rig_wait(rig.caller);
 }
 
+static int asked_in_vain(void)
+{
+	__u32 u = rig.last.icept.unasked;
+
+	return u == WARDER_UNASKED_BOUND || u == WARDER_UNASKED_RATE || u == WARDER_UNASKED_BUSY ||
+	       u == WARDER_UNASKED_DOWN;
+}
+
+int rig_run_in_time(__u32 slot, int (*fn)(void *), void *arg)
+{
+	for (int i = 0;; i++) {
+		int before = rig.outcomes, got = rig_run((int)slot, fn, arg);
+
+		rig_outcome_wait(before, 1);
+		if (i == 9 || rig.outcomes == before || !asked_in_vain())
+			return got;
+	}
+}
+
 /* Container root without CAP_SYS_ADMIN is what the policy's default makes of us anyway. */
 int rig_mount(void *arg)
 {
 	const struct rig_call *c = arg;
 
+	if (c->unshare && unshare(c->unshare))
+		return 249;
 	if ((c->root && chroot(c->root)) || (c->dir && chdir(c->dir)))
 		return 250;
 	if (c->uid && (setresgid(c->uid, c->uid, c->uid) || setresuid(c->uid, c->uid, c->uid)))
 		return 251;
 	return h_errno(mount(c->source ? c->source : "none", c->target, c->type, c->flags, c->data));
+}
+
+int rig_umount(void *arg)
+{
+	return h_errno(umount2(arg, 0));
+}
+
+int rig_detach(void *arg)
+{
+	return h_errno(umount2(arg, MNT_DETACH));
+}
+
+int rig_remount(void *arg)
+{
+	return h_errno(mount(NULL, arg, NULL, MS_REMOUNT | MS_BIND, NULL));
+}
+
+int rig_read(void *arg)
+{
+	cleanup_close int fd = open(arg, O_RDONLY | O_CLOEXEC);
+	ssize_t got;
+	char byte;
+
+	if (fd < 0)
+		return errno;
+	got = read(fd, &byte, 1);
+	return got < 0 ? errno : got ? 0 : 200;
+}
+
+void rig_tmpfs(__u32 slot, const char *path, unsigned long flags, const char *data)
+{
+	assert_int_equal(mount("none", path, "tmpfs", flags, data), 0);
+	h_record_mount(slot, path, path);
 }
 
 int rig_mounted(const char *point, char *options, size_t size)
@@ -234,29 +302,25 @@ int rig_mounted(const char *point, char *options, size_t size)
 	return found;
 }
 
-static int asked_in_vain(void)
+const char *rig_line(const char *point)
 {
-	__u32 u = rig.last.icept.unasked;
+	static char line[2048];
 
-	return u == WARDER_UNASKED_BOUND || u == WARDER_UNASKED_RATE || u == WARDER_UNASKED_BUSY ||
-	       u == WARDER_UNASKED_DOWN;
+	assert_int_equal(rig_mounted(point, line, sizeof(line)), 1);
+	return line;
 }
 
-/* An answer that came too late on a slow machine says so, and is asked again. */
-void rig_result(int line, __u32 slot, int (*fn)(void *), void *arg, int expected, const char *why)
+void rig_answer(int line, __u32 slot, int (*fn)(void *), void *arg, int expected, const char *why)
 {
-	int got = -1;
+	int got = rig_run_in_time(slot, fn, arg);
 
-	for (int i = 0; i < 9; i++) {
-		int before = rig.outcomes;
-
-		got = rig_run((int)slot, fn, arg);
-		rig_outcome_wait(before, 1);
-		if (!asked_in_vain())
-			break;
-	}
 	if (got != expected || !strstr(rig.last.reason, why))
 		fail_msg("line %d: %d, not %d: %s", line, got, expected, rig.last.reason);
+}
+
+void rig_result(int line, __u32 slot, int (*fn)(void *), void *arg, int expected, const char *why)
+{
+	rig_answer(line, slot, fn, arg, expected, why);
 	assert_int_equal(rig.last.performed, !expected);
 }
 
@@ -272,20 +336,50 @@ void rig_mount_killed(__u32 slot, struct rig_call *c)
 	assert_int_equal(rig_mounted(c->target, NULL, 0), 0);
 }
 
-void rig_in_userns(__u32 slot, int (*fn)(int ready, int go), void (*made)(void))
+/* ------------------------------------------------------ a user namespace of its own */
+
+static int owner_told[2], owner_sent[2]; /* by the child, by us */
+
+int rig_owner_step(void)
 {
-	int ready[2], go[2], before = rig.outcomes;
+	char byte;
+
+	return write(owner_told[1], "x", 1) != 1 || read(owner_sent[0], &byte, 1) != 1 ? 239 : 0;
+}
+
+int rig_owner_enter(void)
+{
+	if (unshare(CLONE_NEWUSER | CLONE_NEWNS) || rig_owner_step() || setresgid(0, 0, 0) ||
+	    setresuid(0, 0, 0))
+		return 240;
+	return 0;
+}
+
+int rig_owner_mount(struct rig_call *c)
+{
+	int err = EPERM;
+
+	for (int i = 0; i < 9 && err == EPERM; i++)
+		err = rig_mount(c);
+	return err;
+}
+
+void rig_in_userns(__u32 slot, int (*fn)(void), void (*made)(void))
+{
+	int before = rig.outcomes;
 	char byte, path[64];
 	pid_t pid;
 
-	assert_int_equal(pipe(ready), 0);
-	assert_int_equal(pipe(go), 0);
+	assert_int_equal(pipe2(owner_told, O_CLOEXEC), 0);
+	assert_int_equal(pipe2(owner_sent, O_CLOEXEC), 0);
 	fflush(NULL);
 	pid = fork();
-	if (!pid)
-		_exit(fn(ready[1], go[0]));
-	close(ready[1]);
-	assert_int_equal(read(ready[0], &byte, 1), 1);
+	if (!pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		_exit(fn());
+	}
+	close(owner_told[1]);
+	assert_int_equal(read(owner_told[0], &byte, 1), 1);
 	snprintf(path, sizeof(path), "/proc/%d/uid_map", pid);
 	h_write(path, "0 100000 1000\n");
 	snprintf(path, sizeof(path), "/proc/%d/gid_map", pid);
@@ -294,17 +388,17 @@ void rig_in_userns(__u32 slot, int (*fn)(int ready, int go), void (*made)(void))
 	rig.userns_fd = open(path, O_RDONLY | O_CLOEXEC);
 	rig_container_set(slot, pid, 1);
 	h_tag(pid, slot);
-	assert_int_equal(write(go[1], "x", 1), 1);
-	if (read(ready[0], &byte, 1) != 1)
+	assert_int_equal(write(owner_sent[1], "x", 1), 1);
+	if (read(owner_told[0], &byte, 1) != 1)
 		fail_msg("child %d: %s", rig_wait(pid), rig_outcome_wait(before, 1)->reason);
 	if (made)
 		made();
 	h_policy(slot, "policy: open\ndefaults: {mount: allow}\n");
-	assert_int_equal(write(go[1], "x", 1), 1);
+	assert_int_equal(write(owner_sent[1], "x", 1), 1);
 	assert_int_equal(rig_wait(pid), 0);
 	close(rig.userns_fd);
 	rig.userns_fd = -1;
-	close(ready[0]);
-	close(go[0]);
-	close(go[1]);
+	close(owner_told[0]);
+	close(owner_sent[0]);
+	close(owner_sent[1]);
 }

@@ -30,8 +30,6 @@ extern struct rig {
 	struct override_outcome last;
 	int outcomes, undone;
 	int userns_fd; /* what the containers own, -1: none */
-	const struct warder_image *image; /* decisions come from it, NULL: from those policies */
-	int use_stop;  /* decisions come from the second policy */
 	volatile int stall; /* the next outcome holds the override thread up */
 	volatile int kill_at_acquire; /* kills `caller` when its container is looked up */
 	volatile pid_t caller; /* the last one that rig_run() started */
@@ -43,8 +41,11 @@ extern struct rig {
 int rig_setup(void **state);
 int rig_teardown(void **state);
 
-/* A container in our namespaces, with so high a rate that it is never in the way. */
+/* A container in our namespaces, with so high a rate that it is never in the way. Decisions about its
+ * calls come from this policy. */
 __u32 rig_container(const char *policy);
+/* That policy's image; lives until rig_teardown(). */
+const struct warder_image *rig_image(__u32 slot);
 /* The same for one that exists, in those of `pid`; owned: it has a user namespace. */
 void rig_container_set(__u32 slot, pid_t pid, int owned);
 
@@ -54,6 +55,7 @@ struct override_outcome *rig_outcome_wait(int before, int n);
 struct rig_call {
 	const char *source, *target, *type, *data;
 	unsigned long flags;
+	int unshare; /* CLONE_NEW*: what the caller leaves first */
 	const char *dir, *root;
 	int uid;
 };
@@ -63,20 +65,47 @@ struct rig_call {
 int rig_wait(pid_t pid);
 /* As h_run(). */
 int rig_run(int slot, int (*fn)(void *), void *arg);
-/* For it: does a struct rig_call, returns its errno. */
+/* Once more, up to nine times, while its answer came too late on a slow machine, and says so. */
+int rig_run_in_time(__u32 slot, int (*fn)(void *), void *arg);
+
+/* For them. Does a struct rig_call, returns its errno. */
 int rig_mount(void *arg);
+/* These take a path: unmount it, detached or not; make its mount writable, and all else it may be
+ * (MS_REMOUNT | MS_BIND); read a byte of it (200: it is empty). */
+int rig_umount(void *arg);
+int rig_detach(void *arg);
+int rig_remount(void *arg);
+int rig_read(void *arg);
 
-/* The call's errno and why, as its event says it; performed if there is none. */
+/* The call's errno and why, as its event says it. */
+void rig_answer(int line, __u32 slot, int (*fn)(void *), void *arg, int expected, const char *why);
+/* And it is performed if there is no errno. */
 void rig_result(int line, __u32 slot, int (*fn)(void *), void *arg, int expected, const char *why);
-/*
- * A container with a user namespace of its own: `fn` unshares it and writes to `ready`, reads from
- * `go`, mounts and writes again; then `made` looks at that from outside (NULL: nobody does), the
- * policy is opened, and after another byte from `go` it tries what nobody but the kernel refuses.
- */
-void rig_in_userns(__u32 slot, int (*fn)(int ready, int go), void (*made)(void));
+#define ANSWER(expected, why, fn, arg) rig_answer(__LINE__, slot, fn, (void *)(arg), expected, why)
+#define RESULT(expected, why, fn, arg) rig_result(__LINE__, slot, fn, (void *)(arg), expected, why)
 
+/*
+ * A container with a user namespace of its own, whose root `fn` becomes by rig_owner_enter(). It mounts
+ * and calls rig_owner_step(); meanwhile `made` looks at that from outside (NULL: nobody does) and the
+ * policy is opened, so that it can try what nobody but the kernel refuses. Returns 0 if all is well.
+ */
+void rig_in_userns(__u32 slot, int (*fn)(void), void (*made)(void));
+/* For `fn`. 0, or 240. */
+int rig_owner_enter(void);
+/* Tells that it has come so far, waits to be sent on. 0, or 239. */
+int rig_owner_step(void);
+/* rig_mount(), again while the errno may be that of an answer that came too late. */
+int rig_owner_mount(struct rig_call *c);
+
+/* A tmpfs of the host's at a path of the container's, known there by that name. */
+void rig_tmpfs(__u32 slot, const char *path, unsigned long flags, const char *data);
 /* How many mounts lie on `point`; the last one's line of mountinfo, unless `options` is NULL. */
 int rig_mounted(const char *point, char *options, size_t size);
+/* The line of the only one there; until the next call. */
+const char *rig_line(const char *point);
+
+/* Kills the last one that rig_run() started. */
+void rig_kill_caller(void);
 
 /* A mount whose caller is killed while it is decided: nothing is there afterwards, or not any more. */
 void rig_mount_killed(__u32 slot, struct rig_call *c);

@@ -526,8 +526,7 @@ int main(int argc, char **argv)
 		return filtered(argv + 2);
 	h_write(SECRET, "treasure\n");
 	h_shell("mkdir -p " CGROUP "/inner " CGROUP "-2");
-	actors = mmap(NULL, ACTORS * sizeof(*actors), PROT_READ | PROT_WRITE,
-		      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	actors = h_shared(ACTORS * sizeof(*actors));
 	failed = cmocka_run_group_tests(tests, NULL, NULL);
 	h_shell("rmdir " CGROUP "/inner " CGROUP " " CGROUP "-2");
 	return failed;

@@ -378,8 +378,7 @@ int main(void)
 	};
 
 	h_shell("mkdir -p " DIR "/mnt " SECRET ".d; echo x > " SECRET "; echo x > " OTHER);
-	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
-		      0);
+	shared = h_shared(sizeof(*shared));
 	a = h_container(POLICY("a", SECRET));
 	b = h_container(POLICY("b", OTHER));
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -301,8 +301,7 @@ int main(void)
 	};
 
 	close(open("/tmp/cap-file", O_WRONLY | O_CREAT, 0644));
-	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
-		      0);
+	shared = h_shared(sizeof(*shared));
 	few = h_container(FEW);
 	all = h_container("policy: all\ndefaults: {namespace: allow, kernel: allow}\n");
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -77,7 +77,6 @@ static struct shared {
 	} event[EVENTS];
 } *sh;
 
-static struct warder_image *image;
 static __u32 slot;
 static int host_mntns = -1;
 static pid_t supervisor, hammer_pid[2];
@@ -133,20 +132,12 @@ static int call_state(enum kind k, int *ret_state)
 	}
 }
 
-static int drop(void)
-{
-	struct __user_cap_header_struct h = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	struct __user_cap_data_struct none[2] = { 0 };
-
-	return syscall(SYS_capset, &h, none) ? 250 : 0;
-}
-
 /* One with new names, one with states, so that two calls are under way at times. */
 static int hammer(void *arg)
 {
 	int states = *(int *)arg, turn = 0;
 
-	if ((states && (unshare(CLONE_NEWUTS) || sethostname("h0", 2))) || drop())
+	if ((states && (unshare(CLONE_NEWUTS) || sethostname("h0", 2))) || h_drop_capabilities())
 		return 250;
 	while (!__atomic_load_n(&sh->end, __ATOMIC_ACQUIRE)) {
 		unsigned mask = sh->kinds & (states ? ~FRESH : FRESH), n;
@@ -182,7 +173,7 @@ static int hammer(void *arg)
 static int acquire(void *arg, __u64 cid, __u32 its_slot, struct override_target *ret)
 {
 	(void)arg;
-	*ret = (struct override_target){ .cid = cid, .slot = its_slot, .image = image, .userns_fd = -1,
+	*ret = (struct override_target){ .cid = cid, .slot = its_slot, .image = rig_image(slot), .userns_fd = -1,
 					 .root_fd = -1 };
 	return 0;
 }
@@ -498,9 +489,8 @@ static int setup(void **state)
 	(void)state;
 	setenv("WARDER_EMULATED", "1", 1);
 	unlink(JOURNAL_PATH);
-	image = h_compile(policy);
-	sh = mmap(NULL, sizeof(*sh), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (!image || sh == MAP_FAILED || fault_prepare())
+		sh = h_shared(sizeof(*sh));
+	if (fault_prepare())
 		return -1;
 	h_load();
 	__atomic_store_n(&loader_host(h_load())->wait_bound, BOUND, __ATOMIC_RELEASE);
@@ -529,7 +519,6 @@ static int teardown(void **state)
 	for (int i = 0; i < 2; i++)
 		rig_wait(hammer_pid[i]);
 	unlink(JOURNAL_PATH);
-	free(image);
 	return 0;
 }
 

@@ -44,7 +44,6 @@ static struct shared {
 	} call[CALLS];
 } *sh;
 
-static struct warder_image *image;
 static struct override_inflight *inflight;
 static int inflight_fd, exe_fd, host_mntns, listener = -1;
 static __u32 slot;
@@ -86,8 +85,6 @@ out:;
 
 static int hammer(void *arg)
 {
-	struct __user_cap_header_struct h = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	struct __user_cap_data_struct none[2] = { 0 };
 	struct warder_error e = { "" };
 	int fd;
 
@@ -99,7 +96,7 @@ static int hammer(void *arg)
 	while (!sh->go)
 		usleep(1000);
 	close(fd);
-	if (syscall(SYS_capset, &h, none))
+	if (h_drop_capabilities())
 		return 241;
 	while (!sh->end) {
 		char name[64];
@@ -126,7 +123,7 @@ static int hammer(void *arg)
 static int acquire(void *arg, __u64 cid, __u32 its_slot, struct override_target *ret)
 {
 	(void)arg;
-	*ret = (struct override_target){ .cid = cid, .slot = its_slot, .image = image, .userns_fd = -1,
+	*ret = (struct override_target){ .cid = cid, .slot = its_slot, .image = rig_image(slot), .userns_fd = -1,
 					 .root_fd = -1 };
 	return 0;
 }
@@ -352,10 +349,9 @@ static int setup(void **state)
 	(void)state;
 	setenv("WARDER_EMULATED", "1", 1);
 	unlink(JOURNAL_PATH);
-	image = h_compile(policy);
-	sh = mmap(NULL, sizeof(*sh), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+		sh = h_shared(sizeof(*sh));
 	inflight_fd = memfd_create("inflight", MFD_CLOEXEC);
-	if (!image || sh == MAP_FAILED || fault_prepare() || inflight_fd < 0 ||
+	if (fault_prepare() || inflight_fd < 0 ||
 	    ftruncate(inflight_fd, OVERRIDE_INFLIGHT_SIZE))
 		return -1;
 	inflight = mmap(NULL, OVERRIDE_INFLIGHT_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, inflight_fd, 0);
@@ -392,7 +388,6 @@ static int teardown(void **state)
 	kill(supervisor, SIGKILL);
 	waitpid(supervisor, NULL, 0);
 	unlink(JOURNAL_PATH);
-	free(image);
 	return 0;
 }
 

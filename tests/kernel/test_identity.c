@@ -568,8 +568,7 @@ int main(int argc, char **argv)
 	if (fd < 0)
 		return 99;
 	close(fd);
-	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
-		      0);
+	shared = h_shared(sizeof(*shared));
 	slot = h_container(POLICY);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

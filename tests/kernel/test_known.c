@@ -387,8 +387,7 @@ static int open_by_folder(void *arg)
 
 static void renames_under_way_let_nothing_pass(void **state)
 {
-	volatile int *barred = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
-				    -1, 0);
+	volatile int *barred = h_shared(sizeof(*barred));
 	pid_t flipper;
 
 	(void)state;

@@ -26,26 +26,8 @@
 #include "cleanup.h"
 
 #define RUN(slot, ...) rig_run((int)(slot), rig_mount, &(struct rig_call){ __VA_ARGS__ })
-/* An answer that came too late on a slow machine says so: that is no verdict on the rule, and
- * asked again a few times. */
-static int run_in_time(__u32 slot, struct rig_call *c)
-{
-	for (int i = 0;; i++) {
-		int before = rig.outcomes, err = rig_run((int)slot, rig_mount, c);
-
-		if (!err || i == 4 ||
-		    rig_outcome_wait(before, 1)->icept.unasked != WARDER_UNASKED_BOUND)
-			return err;
-	}
-}
-
-#define PERFORMS(slot, ...)                                                                 \
-	do {                                                                                \
-		int err_ = run_in_time(slot, &(struct rig_call){ __VA_ARGS__ });                \
-		if (err_)                                                                   \
-			fail_msg("%s: errno %d: %s", #__VA_ARGS__, err_,                    \
-				 rig_outcome_wait(0, 1)->reason);                               \
-	} while (0)
+#define RESULT_OF(expected, why, ...) \
+	RESULT(expected, why, rig_mount, (&(struct rig_call){ __VA_ARGS__ }))
 
 static void test_tmpfs(void **state)
 {
@@ -55,7 +37,7 @@ static void test_tmpfs(void **state)
 	struct statfs fs;
 
 	(void)state;
-	PERFORMS(slot, .target = "/mnt/scratch/a", .type = "tmpfs");
+	RESULT_OF(0, "", .target = "/mnt/scratch/a", .type = "tmpfs");
 	assert_int_equal(rig_mounted("/mnt/scratch/a", options, sizeof(options)), 1);
 	assert_non_null(strstr(options, "nosuid,nodev"));
 	assert_int_equal(statfs("/mnt/scratch/a", &fs), 0);
@@ -65,7 +47,7 @@ static void test_tmpfs(void **state)
 	assert_int_equal(rig.last.result, 0);
 	assert_int_not_equal(rig.last.rule, 0);
 	umount2("/mnt/scratch/a", MNT_DETACH);
-	PERFORMS(slot, .target = "/mnt/scratch/a", .type = "tmpfs", .data = "size=1M");
+	RESULT_OF(0, "", .target = "/mnt/scratch/a", .type = "tmpfs", .data = "size=1M");
 	assert_int_equal(statfs("/mnt/scratch/a", &fs), 0);
 	assert_int_equal(fs.f_blocks * (unsigned long)fs.f_bsize, 1 << 20);
 	umount2("/mnt/scratch/a", MNT_DETACH);
@@ -78,29 +60,19 @@ static void test_tmpfs(void **state)
 static void test_refusals(void **state)
 {
 	__u32 slot = rig_container(rig_policy);
-	int before;
 
 	(void)state;
-#define KEEPS(text, ...)                                                            \
-	do {                                                                        \
-		before = rig.outcomes;                                                  \
-		assert_int_equal(run_in_time(slot, &(struct rig_call){ __VA_ARGS__ }), EPERM); \
-		rig_outcome_wait(before, 1);                                            \
-		if (!strstr(rig.last.reason, text))                                     \
-			fail_msg("%s: %s", #__VA_ARGS__, rig.last.reason);              \
-	} while (0)
-	KEEPS("does not allow the target /mnt/other", .target = "/mnt/other", .type = "tmpfs");
-	KEEPS("bounds option size", .target = "/mnt/scratch/a", .type = "tmpfs", .data = "size=65M");
-	KEEPS("no limit", .target = "/mnt/scratch/a", .type = "tmpfs", .data = "size=0");
-	KEEPS("nr_blocks", .target = "/mnt/scratch/a", .type = "tmpfs",
+	RESULT_OF(EPERM, "does not allow the target /mnt/other", .target = "/mnt/other", .type = "tmpfs");
+	RESULT_OF(EPERM, "bounds option size", .target = "/mnt/scratch/a", .type = "tmpfs", .data = "size=65M");
+	RESULT_OF(EPERM, "no limit", .target = "/mnt/scratch/a", .type = "tmpfs", .data = "size=0");
+	RESULT_OF(EPERM, "nr_blocks", .target = "/mnt/scratch/a", .type = "tmpfs",
 	      .data = "size=1M,nr_blocks=99999999");
-	KEEPS("type tmpfs", .target = "/mnt/scratch/a", .type = "ramfs");
-	KEEPS("link of /proc", .target = "/proc/self/cwd", .type = "tmpfs", .dir = "/mnt/scratch/a");
-	KEEPS("never overridden", .target = "/mnt/scratch/denied", .type = "tmpfs");
-	KEEPS("uid 0", .target = "/mnt/scratch/a", .type = "tmpfs", .uid = 1000);
+	RESULT_OF(EPERM, "type tmpfs", .target = "/mnt/scratch/a", .type = "ramfs");
+	RESULT_OF(EPERM, "link of /proc", .target = "/proc/self/cwd", .type = "tmpfs", .dir = "/mnt/scratch/a");
+	RESULT_OF(EPERM, "never overridden", .target = "/mnt/scratch/denied", .type = "tmpfs");
+	RESULT_OF(EPERM, "uid 0", .target = "/mnt/scratch/a", .type = "tmpfs", .uid = 1000);
 	assert_int_not_equal(rig.last.near_rule, 0);
-	KEEPS("offers", .source = "/srv", .target = "/mnt/scratch/bind", .flags = MS_BIND);
-#undef KEEPS
+	RESULT_OF(EPERM, "offers", .source = "/srv", .target = "/mnt/scratch/bind", .flags = MS_BIND);
 	assert_int_equal(rig_mounted("/mnt/scratch/a", NULL, 0), 0);
 	assert_int_equal(rig_mounted("/mnt/scratch/denied", NULL, 0), 0);
 }
@@ -110,14 +82,14 @@ static void test_paths(void **state)
 	__u32 slot = rig_container(rig_policy);
 
 	(void)state;
-	PERFORMS(slot, .target = "deep", .type = "tmpfs", .dir = "/mnt/scratch/a");
+	RESULT_OF(0, "", .target = "deep", .type = "tmpfs", .dir = "/mnt/scratch/a");
 	assert_int_equal(rig_mounted("/mnt/scratch/a/deep", NULL, 0), 1);
 	umount2("/mnt/scratch/a/deep", MNT_DETACH);
-	PERFORMS(slot, .target = "/mnt/scratch/link", .type = "tmpfs");
+	RESULT_OF(0, "", .target = "/mnt/scratch/link", .type = "tmpfs");
 	assert_int_equal(rig_mounted("/mnt/scratch/a", NULL, 0), 1);
 	umount2("/mnt/scratch/a", MNT_DETACH);
 	/* Its name is the container's, whatever the caller's root is. */
-	PERFORMS(slot, .target = "/a", .type = "tmpfs", .root = "/mnt/scratch", .dir = "/");
+	RESULT_OF(0, "", .target = "/a", .type = "tmpfs", .root = "/mnt/scratch", .dir = "/");
 	assert_int_equal(rig_mounted("/mnt/scratch/a", NULL, 0), 1);
 	umount2("/mnt/scratch/a", MNT_DETACH);
 	assert_int_equal(RUN(slot, .target = "/mnt/scratch/a", .type = "tmpfs", .root = "/srv"),
@@ -130,7 +102,7 @@ static void test_bind(void **state)
 	struct statvfs fs;
 
 	(void)state;
-	PERFORMS(slot, .source = "/srv/assets", .target = "/mnt/scratch/bind", .flags = MS_BIND);
+	RESULT_OF(0, "", .source = "/srv/assets", .target = "/mnt/scratch/bind", .flags = MS_BIND);
 	assert_int_equal(access("/mnt/scratch/bind/file", R_OK), 0);
 	assert_int_equal(statvfs("/mnt/scratch/bind", &fs), 0);
 	assert_int_equal(fs.f_flag & (ST_RDONLY | ST_NOSUID | ST_NODEV | ST_NOEXEC),
@@ -301,17 +273,13 @@ static void test_stuck_executor(void **state)
 
 /* ----------------------------------------------------------------------- user namespace */
 
-static int userns_child(int ready, int go)
+static int userns_child(void)
 {
 	struct rig_call c = { .target = "/mnt/scratch/a", .type = "tmpfs" };
-	char byte;
-	int err;
+	int err = rig_owner_enter();
 
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (unshare(CLONE_NEWUSER | CLONE_NEWNS) || write(ready, "x", 1) != 1 ||
-	    read(go, &byte, 1) != 1 || setresgid(0, 0, 0) || setresuid(0, 0, 0))
-		return 240;
-	err = rig_mount(&c);
+	if (!err)
+		err = rig_owner_mount(&c);
 	if (err)
 		return err;
 	if (!rig_mounted("/mnt/scratch/a", NULL, 0))
@@ -319,7 +287,7 @@ static int userns_child(int ready, int go)
 	/* Ours to write, and the flags are there to stay. */
 	if (close(open("/mnt/scratch/a/file", O_CREAT | O_WRONLY, 0600)))
 		return 242;
-	if (write(ready, "x", 1) != 1 || read(go, &byte, 1) != 1)
+	if (rig_owner_step())
 		return 243;
 	/* The policy does not stand in the way now: the kernel does. */
 	if (mount(NULL, "/mnt/scratch/a", NULL, MS_REMOUNT | MS_BIND, NULL) != -1 || errno != EPERM)
@@ -366,7 +334,7 @@ static void test_stale_heartbeat(void **state)
 	rig_outcome_wait(before, 2);
 	assert_non_null(strstr(rig.last.reason, "no supervisor"));
 	usleep(200000);
-	PERFORMS(slot, .target = "/mnt/scratch/a", .type = "tmpfs");
+	RESULT_OF(0, "", .target = "/mnt/scratch/a", .type = "tmpfs");
 	umount2("/mnt/scratch/a", MNT_DETACH);
 }
 
@@ -378,7 +346,6 @@ static void test_late_stop(void **state)
 	pid_t pid;
 
 	(void)state;
-	rig.use_stop = 1;
 	rig.stall = 1;
 	RUN(slot, .target = "/mnt/other", .type = "ramfs");
 	sleep(2);
@@ -390,7 +357,6 @@ static void test_late_stop(void **state)
 	assert_int_equal(rig_wait(pid), 0);
 	rig_outcome_wait(before, 2);
 	assert_int_equal(rig.last.performed, 1);
-	rig.use_stop = 0;
 	assert_int_equal(rig_mounted("/mnt/scratch/a", NULL, 0), 1);
 	umount2("/mnt/scratch/a", MNT_DETACH);
 }

@@ -30,8 +30,7 @@ static const char policy[] =
 	"do: 'handler:h', deadline: 30s}\n"
 	"  - {on: umount, target: /mnt/scratch/m, do: perform}\n";
 
-static struct warder_image *image;
-static char *shared; /* the path, as the caller and we see it */
+static char *shared; /* what the caller was given, for us to change */
 
 static struct {
 	struct override_answer answer;
@@ -64,18 +63,10 @@ static void says(int what, int value)
 	rig.on_ask = on_ask;
 }
 
-static int drop(void)
-{
-	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	struct __user_cap_data_struct none[2] = { 0 };
-
-	return syscall(SYS_capset, &head, none) ? 250 : 0;
-}
-
 static int do_mknod(void *arg)
 {
-	(void)arg;
-	if (drop())
+	strcpy(shared, arg);
+	if (h_drop_capabilities())
 		return 250;
 	return h_errno(mknod(shared, S_IFCHR | 0600, makedev(1, 3)));
 }
@@ -85,7 +76,7 @@ static int do_swapon(void *arg)
 	long result;
 
 	(void)arg;
-	if (drop())
+	if (h_drop_capabilities())
 		return 250;
 	result = syscall(SYS_swapon, "/mnt/other/none", 0);
 	return result == -1 ? errno : result == 42 ? 200 : 201;
@@ -95,31 +86,10 @@ static int do_swapon(void *arg)
 static int do_sethostname(void *arg)
 {
 	(void)arg;
-	if (drop())
+	if (h_drop_capabilities())
 		return 250;
 	return h_errno(sethostname("x", 1));
 }
-
-/* An answer that came too late on a slow machine says so, and is asked again. */
-static int run(__u32 slot, int (*fn)(void *), const char *path)
-{
-	for (int i = 0;; i++) {
-		int before = rig.outcomes, got;
-
-		strcpy(shared, path);
-		got = rig_run((int)slot, fn, NULL);
-		rig_outcome_wait(before, 1);
-		if (i == 9 || !rig.last.icept.unasked)
-			return got;
-	}
-}
-
-#define RESULT(expected, why, fn, path)                                                       \
-	do {                                                                                  \
-		int got_ = run(slot, fn, path);                                               \
-		if (got_ != (expected) || !strstr(rig.last.reason, why))                      \
-			fail_msg("%s: %d, not %d: %s", path, got_, expected, rig.last.reason); \
-	} while (0)
 
 static void test_says(void **state)
 {
@@ -128,7 +98,7 @@ static void test_says(void **state)
 
 	(void)state;
 	says(OVERRIDE_SAYS_PERFORM, 0);
-	RESULT(0, "handler h says so", do_mknod, "/mnt/scratch/n");
+	ANSWER(0, "handler h says so", do_mknod, "/mnt/scratch/n");
 	assert_int_equal(h.last.may_perform, 1);
 	assert_string_equal(h.last.handler, "h");
 	assert_string_equal(h.last.call.target, "/mnt/scratch/n");
@@ -136,18 +106,18 @@ static void test_says(void **state)
 	assert_int_equal(stat("/mnt/scratch/n", &st), 0);
 	assert_int_equal(unlink("/mnt/scratch/n"), 0);
 	says(OVERRIDE_SAYS_DENY, ENOTTY);
-	RESULT(ENOTTY, "says so", do_mknod, "/mnt/scratch/n");
+	ANSWER(ENOTTY, "says so", do_mknod, "/mnt/scratch/n");
 	says(OVERRIDE_SAYS_FAKE, 42);
-	RESULT(200, "nothing is done", do_swapon, "");
+	ANSWER(200, "nothing is done", do_swapon, "");
 	says(OVERRIDE_SAYS_FAKE, 0);
-	RESULT(0, "nothing is done", do_mknod, "/mnt/scratch/n");
+	ANSWER(0, "nothing is done", do_mknod, "/mnt/scratch/n");
 	assert_int_equal(rig.last.performed, 0);
 	assert_int_equal(access("/mnt/scratch/n", F_OK), -1);
 	says(OVERRIDE_SAYS_NOTHING, 0);
-	RESULT(EAGAIN, "fallback", do_mknod, "/mnt/scratch/n");
-	RESULT(EPERM, "fallback", do_swapon, "");
+	ANSWER(EAGAIN, "fallback", do_mknod, "/mnt/scratch/n");
+	ANSWER(EPERM, "fallback", do_swapon, "");
 	rig.on_ask = NULL;
-	RESULT(EAGAIN, "fallback", do_mknod, "/mnt/scratch/n");
+	ANSWER(EAGAIN, "fallback", do_mknod, "/mnt/scratch/n");
 }
 
 /* Built-in denies, the policy's own, and the rule's conditions come before it. */
@@ -157,13 +127,13 @@ static void test_widens_nothing(void **state)
 
 	(void)state;
 	says(OVERRIDE_SAYS_PERFORM, 0);
-	RESULT(EPERM, "fallback", do_sethostname, "");
+	ANSWER(EPERM, "fallback", do_sethostname, "");
 	assert_int_equal(h.last.may_perform, 0);
-	RESULT(EPERM, "fallback", do_swapon, "");
+	ANSWER(EPERM, "fallback", do_swapon, "");
 	assert_int_equal(h.last.may_perform, 0);
 	h.asked = 0;
-	RESULT(EPERM, "does not allow the target", do_mknod, "/mnt/other/n");
-	RESULT(EPERM, "", do_mknod, "/mnt/scratch/denied/in/n");
+	ANSWER(EPERM, "does not allow the target", do_mknod, "/mnt/other/n");
+	ANSWER(EPERM, "", do_mknod, "/mnt/scratch/denied/in/n");
 	assert_int_equal(h.asked, 0);
 }
 
@@ -182,11 +152,11 @@ static void test_changed(void **state)
 	(void)state;
 	says(OVERRIDE_SAYS_PERFORM, 0);
 	h.swap_to = "/mnt/scratch/other";
-	RESULT(EPERM, "was changed while", do_mknod, "/mnt/scratch/n");
+	ANSWER(EPERM, "was changed while", do_mknod, "/mnt/scratch/n");
 	assert_int_equal(symlink("/mnt/scratch/a", "/mnt/scratch/swap"), 0);
 	says(OVERRIDE_SAYS_PERFORM, 0);
 	h.meanwhile = swap_link;
-	RESULT(EPERM, "was renamed while", do_mknod, "/mnt/scratch/swap/n");
+	ANSWER(EPERM, "was renamed while", do_mknod, "/mnt/scratch/swap/n");
 	assert_int_equal(access("/mnt/scratch/other", F_OK), -1);
 	assert_int_equal(access("/mnt/scratch/a/n", F_OK), -1);
 	assert_int_equal(access("/mnt/scratch/b/n", F_OK), -1);
@@ -195,8 +165,8 @@ static void test_changed(void **state)
 
 static int do_overlay(void *arg)
 {
-	(void)arg;
-	if (drop())
+	strcpy(shared, arg);
+	if (h_drop_capabilities())
 		return 250;
 	return h_errno(mount("overlay", "/mnt/scratch/m", "overlay", 0, shared));
 }
@@ -204,7 +174,7 @@ static int do_overlay(void *arg)
 static int do_umount(void *arg)
 {
 	(void)arg;
-	if (drop())
+	if (h_drop_capabilities())
 		return 250;
 	return h_errno(umount2("/mnt/scratch/m", 0));
 }
@@ -225,29 +195,22 @@ static void test_layers(void **state)
 	(void)state;
 	h_shell("modprobe overlay; cd /mnt/scratch && mkdir -p m l/a l/b l/c && ln -sfn b l/link");
 	says(OVERRIDE_SAYS_PERFORM, 0);
-	RESULT(0, "says so", do_overlay, layers);
+	ANSWER(0, "says so", do_overlay, layers);
 	assert_string_equal(h.last.options, layers);
-	RESULT(0, "", do_umount, "");
+	ANSWER(0, "", do_umount, "");
 	h.answer.changes.has_options = 1;
 	snprintf(h.answer.changes.options, sizeof(h.answer.changes.options), "xino=off,%s", layers);
-	RESULT(0, "says so", do_overlay, layers);
-	RESULT(0, "", do_umount, "");
+	ANSWER(0, "says so", do_overlay, layers);
+	ANSWER(0, "", do_umount, "");
 	strcpy(h.answer.changes.options, "lowerdir=/mnt/scratch/l/a");
-	RESULT(EPERM, "other layers", do_overlay, layers);
+	ANSWER(EPERM, "other layers", do_overlay, layers);
 	strcpy(h.answer.changes.options, "xino=off");
-	RESULT(EPERM, "other layers", do_overlay, layers);
+	ANSWER(EPERM, "other layers", do_overlay, layers);
 	says(OVERRIDE_SAYS_PERFORM, 0);
 	h.meanwhile = swap_layer;
-	RESULT(EPERM, "a layer was renamed while", do_overlay, layers);
+	ANSWER(EPERM, "a layer was renamed while", do_overlay, layers);
 	assert_int_equal(rig_mounted("/mnt/scratch/m", NULL, 0), 0);
 	h_shell("cd /mnt/scratch && rm -r m l");
-}
-
-static void kill_caller(void)
-{
-	for (int i = 0; i < 1000 && !__atomic_load_n(&rig.caller, __ATOMIC_ACQUIRE); i++)
-		usleep(1000);
-	kill(rig.caller, SIGKILL);
 }
 
 static void test_forgotten(void **state)
@@ -259,15 +222,15 @@ static void test_forgotten(void **state)
 	(void)state;
 	says(OVERRIDE_SAYS_PERFORM, 0);
 	h.silent = 1;
-	RESULT(EAGAIN, "within the deadline", do_mknod, "/mnt/scratch/n");
+	ANSWER(EAGAIN, "within the deadline", do_mknod, "/mnt/scratch/n");
 	/* Its answer comes now: nobody waits for it. */
 	a.cookie = h.last.cookie;
 	assert_int_equal(override_answer(rig.override, &a), 0);
 	usleep(300000);
 	assert_int_equal(access("/mnt/scratch/n", F_OK), -1);
 	/* The caller is killed meanwhile. */
-	h.meanwhile = kill_caller;
-	got = run(slot, do_swapon, "");
+	h.meanwhile = rig_kill_caller;
+	got = rig_run_in_time(slot, do_swapon, NULL);
 	if (got != RIG_REAPED)
 		assert_int_equal(got, 128 + SIGKILL);
 	assert_non_null(strstr(rig.last.reason, "gone"));
@@ -285,7 +248,7 @@ static void test_bounds(void **state)
 	(void)state;
 	says(OVERRIDE_SAYS_DEFER, 4000);
 	begun = rig_now_ms();
-	RESULT(EAGAIN, "within the deadline", do_mknod, "/mnt/scratch/n");
+	ANSWER(EAGAIN, "within the deadline", do_mknod, "/mnt/scratch/n");
 	assert_in_range(rig_now_ms() - begun, 3500, 60000);
 	says(OVERRIDE_SAYS_DENY, 0);
 	h.silent = 1;
@@ -296,7 +259,7 @@ static void test_bounds(void **state)
 			usleep(10000);
 	}
 	if (h.asked == 4) {
-		RESULT(EPERM, "too many calls", do_swapon, "");
+		ANSWER(EPERM, "too many calls", do_swapon, "");
 		assert_int_equal(h.asked, 4);
 	}
 	for (__u64 cookie = h.last.cookie > 64 ? h.last.cookie - 64 : 1; cookie <= h.last.cookie; cookie++) {
@@ -313,22 +276,9 @@ static void test_bounds(void **state)
 
 static int setup(void **state)
 {
-	int err;
-
-	image = h_compile(policy);
-	shared = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	shared = h_shared(4096);
 	h_shell("mkdir -p /mnt/scratch/denied/in");
-	err = rig_setup(state);
-	rig.image = image;
-	return err;
-}
-
-static int teardown(void **state)
-{
-	int err = rig_teardown(state);
-
-	free(image);
-	return err;
+	return rig_setup(state);
 }
 
 int main(void)
@@ -339,5 +289,5 @@ int main(void)
 		cmocka_unit_test(test_bounds),	  cmocka_unit_test(test_layers),
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, setup, rig_teardown);
 }

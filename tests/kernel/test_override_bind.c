@@ -29,96 +29,55 @@ static const char policy[] =
 	"  - {on: umount, target: /mnt/scratch/**, do: perform}\n"
 	"  - {on: remount, target: [/mnt/scratch/**, /mnt/tree], do: perform}\n";
 
-static struct warder_image *image;
-
-static __u32 container(void)
-{
-	rig.image = image;
-	return rig_container(policy);
-}
-
 #define BIND(expected, why, from, to, ...) \
 	rig_result(__LINE__, slot, rig_mount, &(struct rig_call){ .source = (from), .target = (to), \
 	       .flags = MS_BIND __VA_ARGS__ }, expected, why)
-#define RESULT(expected, why, fn, arg) rig_result(__LINE__, slot, fn, arg, expected, why)
-
-static int do_read(void *arg)
-{
-	int fd = open(arg, O_RDONLY);
-
-	return fd < 0 ? errno : 0;
-}
-
-static int do_umount(void *arg)
-{
-	return h_errno(umount2(arg, 0));
-}
-
-static int do_remount(void *arg)
-{
-	return h_errno(mount(NULL, arg, NULL, MS_REMOUNT | MS_BIND, NULL));
-}
-
-static void tmpfs_at(__u32 slot, const char *path, unsigned long flags)
-{
-	assert_int_equal(mount("none", path, "tmpfs", flags, "size=1M"), 0);
-	h_record_mount(slot, path, path);
-}
-
-/* The options and the peer group of what is mounted there. */
-static const char *line_of(const char *point)
-{
-	static char line[1024];
-
-	assert_int_equal(rig_mounted(point, line, sizeof(line)), 1);
-	return line;
-}
 
 /* ------------------------------------------------------------------ names and flags */
 
 static void test_names(void **state)
 {
-	__u32 slot = container();
+	__u32 slot = rig_container(policy);
 
 	(void)state;
-	tmpfs_at(slot, "/mnt/scratch/b", 0);
+	rig_tmpfs(slot, "/mnt/scratch/b", 0, "size=1M");
 	h_write("/mnt/scratch/b/secret", "x");
 	h_write("/mnt/scratch/b/open", "x");
 	assert_int_equal(mount(NULL, "/mnt/scratch/b", NULL, MS_SHARED, NULL), 0);
 	BIND(0, "allows it", "/mnt/scratch/b", "/mnt/scratch/a");
 	assert_string_equal(rig.last.source, "/mnt/scratch/b");
-	assert_non_null(strstr(line_of("/mnt/scratch/a"), "nosuid,nodev"));
+	assert_non_null(strstr(rig_line("/mnt/scratch/a"), "nosuid,nodev"));
 	/* No peer of what it was cloned from. */
-	assert_null(strstr(line_of("/mnt/scratch/a"), "shared:"));
-	assert_null(strstr(line_of("/mnt/scratch/a"), "master:"));
+	assert_null(strstr(rig_line("/mnt/scratch/a"), "shared:"));
+	assert_null(strstr(rig_line("/mnt/scratch/a"), "master:"));
 	/* Whatever path leads to it, a file has the name that it had. */
-	assert_int_equal(rig_run((int)slot, do_read, "/mnt/scratch/a/open"), 0);
-	assert_int_equal(rig_run((int)slot, do_read, "/mnt/scratch/a/secret"), EACCES);
-	assert_int_equal(rig_run((int)slot, do_read, "/mnt/scratch/b/secret"), EACCES);
-	RESULT(0, "", do_umount, "/mnt/scratch/a");
+	assert_int_equal(rig_run((int)slot, rig_read, "/mnt/scratch/a/open"), 0);
+	assert_int_equal(rig_run((int)slot, rig_read, "/mnt/scratch/a/secret"), EACCES);
+	assert_int_equal(rig_run((int)slot, rig_read, "/mnt/scratch/b/secret"), EACCES);
+	RESULT(0, "", rig_umount, "/mnt/scratch/a");
 	BIND(0, "", "/mnt/scratch/b/secret", "/mnt/scratch/file");
-	assert_int_equal(rig_run((int)slot, do_read, "/mnt/scratch/file"), EACCES);
-	RESULT(0, "", do_umount, "/mnt/scratch/file");
-	assert_int_equal(rig_run((int)slot, do_read, "/mnt/scratch/file"), 0);
+	assert_int_equal(rig_run((int)slot, rig_read, "/mnt/scratch/file"), EACCES);
+	RESULT(0, "", rig_umount, "/mnt/scratch/file");
+	assert_int_equal(rig_run((int)slot, rig_read, "/mnt/scratch/file"), 0);
 	umount2("/mnt/scratch/b", MNT_DETACH);
 }
 
 static void test_flags(void **state)
 {
-	__u32 slot = container();
+	__u32 slot = rig_container(policy);
 
 	(void)state;
-	tmpfs_at(slot, "/mnt/tree", MS_RDONLY | MS_NOEXEC);
+	rig_tmpfs(slot, "/mnt/tree", MS_RDONLY | MS_NOEXEC, "size=1M");
 	BIND(0, "", "/mnt/tree", "/mnt/scratch/a");
-	assert_non_null(strstr(line_of("/mnt/scratch/a"), "ro,nosuid,nodev,noexec"));
-	RESULT(EPERM, "noexec", do_remount, "/mnt/scratch/a");
+	assert_non_null(strstr(rig_line("/mnt/scratch/a"), "ro,nosuid,nodev,noexec"));
+	RESULT(EPERM, "noexec", rig_remount, "/mnt/scratch/a");
 	/* Nor by somebody who has the capability: they are locked. */
 	assert_int_equal(mount(NULL, "/mnt/scratch/a", NULL, MS_REMOUNT | MS_BIND, NULL), -1);
 	assert_int_equal(errno, EPERM);
 	umount2("/mnt/scratch/a", MNT_DETACH);
 	umount2("/mnt/tree", MNT_DETACH);
 	BIND(0, "", "/srv/assets", "/mnt/scratch/bind");
-	assert_non_null(strstr(line_of("/mnt/scratch/bind"), "ro,nosuid,nodev,noexec"));
+	assert_non_null(strstr(rig_line("/mnt/scratch/bind"), "ro,nosuid,nodev,noexec"));
 	assert_int_equal(open("/mnt/scratch/bind/new", O_CREAT | O_WRONLY, 0600), -1);
 	assert_int_equal(errno, EROFS);
 	umount2("/mnt/scratch/bind", MNT_DETACH);
@@ -131,18 +90,18 @@ static void test_flags(void **state)
 
 static void test_masks(void **state)
 {
-	__u32 slot = container();
+	__u32 slot = rig_container(policy);
 
 	(void)state;
-	tmpfs_at(slot, "/mnt/tree", 0);
+	rig_tmpfs(slot, "/mnt/tree", 0, "size=1M");
 	h_shell("mkdir /mnt/tree/sub /mnt/tree/plain && echo x >/mnt/tree/sub/hidden");
-	tmpfs_at(slot, "/mnt/tree/sub", 0);
+	rig_tmpfs(slot, "/mnt/tree/sub", 0, "size=1M");
 	BIND(EINVAL, "come to light", "/mnt/tree", "/mnt/scratch/a");
 	assert_int_equal(rig_mounted("/mnt/scratch/a", NULL, 0), 0);
 	BIND(0, "", "/mnt/tree", "/mnt/scratch/a", | MS_REC);
 	assert_int_equal(rig_mounted("/mnt/scratch/a", NULL, 0), 1);
 	assert_int_equal(rig_mounted("/mnt/scratch/a/sub", NULL, 0), 1);
-	assert_non_null(strstr(line_of("/mnt/scratch/a/sub"), "nosuid,nodev"));
+	assert_non_null(strstr(rig_line("/mnt/scratch/a/sub"), "nosuid,nodev"));
 	assert_int_equal(access("/mnt/scratch/a/sub/hidden", F_OK), -1);
 	/* It cannot be taken off by itself, whatever the rights. */
 	assert_int_equal(umount2("/mnt/scratch/a/sub", MNT_DETACH), -1);
@@ -165,18 +124,9 @@ static int do_bind_fd(void *arg)
 	return h_errno(mount(path, "/mnt/scratch/a", NULL, MS_BIND, NULL));
 }
 
-static int do_bind_nested(void *arg)
-{
-	if (unshare(CLONE_NEWNS))
-		return 240;
-	return rig_mount(arg);
-}
-
 static void test_hostile(void **state)
 {
-	struct rig_call nested = { .source = "/mnt/scratch/b", .target = "/mnt/scratch/a",
-				   .flags = MS_BIND };
-	__u32 slot = container();
+	__u32 slot = rig_container(policy);
 	char path[64];
 	int host;
 
@@ -189,7 +139,7 @@ static void test_hostile(void **state)
 	BIND(EPERM, "does not allow the source /mnt/other", "/mnt/scratch/evil", "/mnt/scratch/a");
 	BIND(EPERM, "does not allow the target /mnt/other", "/mnt/scratch/b", "/mnt/scratch/evil");
 	unlink("/mnt/scratch/evil");
-	RESULT(EPERM, "of its own", do_bind_nested, &nested);
+	BIND(EPERM, "of its own", "/mnt/scratch/b", "/mnt/scratch/a", , .unshare = CLONE_NEWNS);
 	RESULT(EPERM, "does not allow the source /mnt/other", do_bind_fd, "/mnt/other");
 	RESULT(0, "", do_bind_fd, "/mnt/scratch/b");
 	umount2("/mnt/scratch/a", MNT_DETACH);
@@ -204,24 +154,19 @@ static void test_hostile(void **state)
 
 /* --------------------------------------------------------- a user namespace of its own */
 
-static int owner(int ready, int go)
+static int owner(void)
 {
 	struct rig_call c = { .source = "/mnt/scratch/b", .target = "/mnt/scratch/a", .flags = MS_BIND };
-	char byte, line[1024];
-	int err = 0;
+	char line[1024];
+	int err = rig_owner_enter();
 
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (unshare(CLONE_NEWUSER | CLONE_NEWNS) || write(ready, "x", 1) != 1 ||
-	    read(go, &byte, 1) != 1 || setresgid(0, 0, 0) || setresuid(0, 0, 0))
-		return 240;
-	/* On a slow machine the answer may come too late, and the errno stands. */
-	for (int i = 0; i < 9 && (!i || err == EPERM); i++)
-		err = rig_mount(&c);
+	if (!err)
+		err = rig_owner_mount(&c);
 	if (err)
 		return err;
 	if (rig_mounted("/mnt/scratch/a", line, sizeof(line)) != 1 || !strstr(line, "nosuid,nodev"))
 		return 241;
-	if (write(ready, "x", 1) != 1 || read(go, &byte, 1) != 1)
+	if (rig_owner_step())
 		return 243;
 	/* The policy does not stand in the way now: the kernel does. */
 	if (mount(NULL, "/mnt/scratch/a", NULL, MS_REMOUNT | MS_BIND, NULL) != -1 || errno != EPERM)
@@ -231,7 +176,7 @@ static int owner(int ready, int go)
 
 static void test_owned(void **state)
 {
-	__u32 slot = container();
+	__u32 slot = rig_container(policy);
 
 	(void)state;
 	rig_in_userns(slot, owner, NULL);
@@ -241,18 +186,9 @@ static int setup(void **state)
 {
 	int err;
 
-	image = h_compile(policy);
 	h_shell("mkdir -p /mnt/tree && touch /mnt/file");
 	err = rig_setup(state);
-	h_shell("touch /mnt/scratch/file");
-	return err;
-}
-
-static int teardown(void **state)
-{
-	int err = rig_teardown(state);
-
-	free(image);
+	h_write("/mnt/scratch/file", "x");
 	return err;
 }
 
@@ -264,5 +200,5 @@ int main(void)
 		cmocka_unit_test(test_owned),
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, setup, rig_teardown);
 }

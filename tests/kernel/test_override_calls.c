@@ -217,40 +217,21 @@ static const struct call {
 static int make_call(void *arg)
 {
 	const struct call *c = arg;
-	struct __user_cap_header_struct h = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	struct __user_cap_data_struct none[2] = { 0 };
 	long result;
 
-	if (syscall(SYS_capset, &h, none))
+	if (h_drop_capabilities())
 		return 250;
 	result = c->fn();
 	return result == -1 ? errno : result == 77 ? 200 : 201;
 }
 
-/* An answer that came too late on a slow machine says so, and is asked again. */
-static int run(__u32 slot, int (*fn)(void *), const struct call *c)
-{
-	for (int i = 0;; i++) {
-		int before = rig.outcomes, got = rig_run((int)slot, fn, (void *)c);
-
-		if (i == 9 || !rig_outcome_wait(before, 1)->icept.unasked ||
-		    (rig.last.icept.unasked != WARDER_UNASKED_BOUND &&
-		     rig.last.icept.unasked != WARDER_UNASKED_RATE &&
-		     rig.last.icept.unasked != WARDER_UNASKED_BUSY &&
-		     rig.last.icept.unasked != WARDER_UNASKED_DOWN))
-			return got;
-	}
-}
-
 static void all_calls(const char *policy, int expected, const char *reason)
 {
-	struct warder_image *image = h_compile(policy);
 	__u32 slot = rig_container(policy);
 
-	rig.image = image;
 	for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
 		const struct call *c = &calls[i];
-		int got = run(slot, make_call, c);
+		int got = rig_run_in_time(slot, make_call, (void *)c);
 		const struct warder_icept *ic = &rig.last.icept;
 
 		if (expected ? got != expected : c->refused ? got != c->refused : got != EPERM && got != EACCES)
@@ -261,8 +242,6 @@ static void all_calls(const char *policy, int expected, const char *reason)
 		assert_int_equal(rig.last.performed, 0);
 		assert_int_not_equal(ic->cause, WARDER_REFUSAL_NONE);
 	}
-	rig.image = NULL;
-	free(image);
 }
 
 static void test_fake(void **state)
@@ -287,20 +266,16 @@ static void test_report(void **state)
 static void test_explained(void **state)
 {
 	const struct call c = { WARDER_CALL_sethostname, EPERM, call_sethostname };
-	struct warder_image *image = h_compile(policy_report);
 	__u32 slot = rig_container(policy_report);
 
 	(void)state;
-	rig.image = image;
-	assert_int_equal(run(slot, make_call, &c), EPERM);
+	assert_int_equal(rig_run_in_time(slot, make_call, (void *)&c), EPERM);
 	assert_int_equal(rig.last.icept.cause, WARDER_REFUSAL_CAPABILITY);
 	assert_int_equal(rig.last.icept.cap, CAP_SYS_ADMIN);
 	assert_int_equal(rig.last.icept.cap_userns, rig_ns_ino("/proc/self/ns/user"));
 	assert_int_equal(rig.last.icept.unasked, WARDER_UNASKED_NO_RULE);
 	assert_non_null(strstr(rig.last.reason, "reported only"));
 	assert_int_not_equal(rig.last.near_rule, 0);
-	rig.image = NULL;
-	free(image);
 }
 
 static int hostname_with_rights(void *arg)
@@ -314,15 +289,11 @@ static void test_explicit_deny(void **state)
 {
 	static const char text[] = "policy: e\nkernel: [{deny: [hostname]}]\n"
 				   "override: [{on: sethostname, do: fake}]\n";
-	struct warder_image *image = h_compile(text);
 	__u32 slot = rig_container(text);
 
 	(void)state;
-	rig.image = image;
-	assert_int_equal(run(slot, hostname_with_rights, NULL), EPERM);
+	assert_int_equal(rig_run_in_time(slot, hostname_with_rights, NULL), EPERM);
 	assert_int_equal(rig.last.icept.unasked, WARDER_UNASKED_EXPLICIT);
-	rig.image = NULL;
-	free(image);
 }
 
 /* sethostname by the 32-bit entry, with its own number and registers. */
@@ -348,21 +319,17 @@ static long call_sethostname32(void)
 static void test_32bit(void **state)
 {
 	const struct call c = { WARDER_CALL_sethostname, EPERM, call_sethostname32 };
-	struct warder_image *image = h_compile(policy_fake);
 	__u32 slot = rig_container(policy_fake);
 	int got;
 
 	(void)state;
-	rig.image = image;
-	got = run(slot, make_call, &c);
+	got = rig_run_in_time(slot, make_call, (void *)&c);
 	if (got != 200)
 		fail_msg("%d: %s, unasked %u, entry %u, cause %u: %s", got,
 			 call_name(rig.last.icept.call), rig.last.icept.unasked,
 			 rig.last.icept.compat, rig.last.icept.cause, rig.last.reason);
 	assert_int_equal(rig.last.icept.compat, 1);
 	assert_int_equal(rig.last.icept.nr, 74);
-	rig.image = NULL;
-	free(image);
 }
 
 static int attached(const char *call)

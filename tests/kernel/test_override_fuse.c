@@ -35,18 +35,9 @@ static const char policy[] =
 	"  - {on: umount, target: /mnt/scratch/**, do: perform}\n"
 	"  - {on: remount, target: /mnt/scratch/**, do: perform}\n";
 
-static struct warder_image *image;
-
-static __u32 container(void)
-{
-	rig.image = image;
-	return rig_container(policy);
-}
-
 #define MOUNT(expected, why, fs, file, to, ...) \
 	rig_result(__LINE__, slot, rig_mount, &(struct rig_call){ .source = (file), \
 	       .target = (to), .type = (fs), __VA_ARGS__ }, expected, why)
-#define RESULT(expected, why, fn, arg) rig_result(__LINE__, slot, fn, arg, expected, why)
 
 /* Processes beside ours in the cgroup that callers are in, once there are `wanted` or time is up. */
 static int programs(int wanted)
@@ -89,27 +80,9 @@ static void reads(const char *path, const char *expected)
 		fail_msg("%s: %s, not \"%s\" in:\n%s", path, strerror(err), expected, text);
 }
 
-static int do_umount(void *arg)
-{
-	return h_errno(umount2(arg, 0));
-}
-
-static int do_remount(void *arg)
-{
-	return h_errno(mount(NULL, arg, NULL, MS_REMOUNT | MS_BIND, NULL));
-}
-
-static const char *line_of(const char *point)
-{
-	static char line[1024];
-
-	assert_int_equal(rig_mounted(point, line, sizeof(line)), 1);
-	return line;
-}
-
 static void test_served(void **state)
 {
-	__u32 slot = container();
+	__u32 slot = rig_container(policy);
 
 	(void)state;
 	MOUNT(0, "allows it", "xfs", IMAGES "/ok.img", "/mnt/scratch/a");
@@ -118,27 +91,27 @@ static void test_served(void **state)
 	      "privs 1 seccomp 1 rw 13\npasswd 2 proc 2 root 2 var 2 new 30 socket 1 mount 1 unshare 1 setuid 1");
 	assert_int_equal(programs(2), 2);
 	/* Nobody but its owner may write the image: what is mounted says so. */
-	assert_non_null(strstr(line_of("/mnt/scratch/a"), " ro,nosuid,nodev"));
-	assert_non_null(strstr(line_of("/mnt/scratch/a"), " - fuse.xfs " IMAGES "/ok.img "));
+	assert_non_null(strstr(rig_line("/mnt/scratch/a"), " ro,nosuid,nodev"));
+	assert_non_null(strstr(rig_line("/mnt/scratch/a"), " - fuse.xfs " IMAGES "/ok.img "));
 	/* What it holds has names at once, of which file rules speak. */
 	assert_int_equal(rig_run((int)slot, do_read, "/mnt/scratch/a/file"), 0);
 	assert_int_equal(rig_run((int)slot, do_read, "/mnt/scratch/a/secret"), EACCES);
 	assert_int_equal(open("/mnt/scratch/a/null", O_RDWR), -1);
 	assert_int_equal(errno, EACCES);
-	RESULT(EPERM, "stays read-only", do_remount, "/mnt/scratch/a");
-	assert_non_null(strstr(line_of("/mnt/scratch/a"), " ro,nosuid,nodev"));
-	RESULT(0, "", do_umount, "/mnt/scratch/a");
+	RESULT(EPERM, "stays read-only", rig_remount, "/mnt/scratch/a");
+	assert_non_null(strstr(rig_line("/mnt/scratch/a"), " ro,nosuid,nodev"));
+	RESULT(0, "", rig_umount, "/mnt/scratch/a");
 	assert_int_equal(programs(0), 0);
 	MOUNT(0, "", "erofs", "/srv/host.img", "/mnt/scratch/a");
 	reads("/mnt/scratch/a/file", "from the host");
-	assert_non_null(strstr(line_of("/mnt/scratch/a"), " ro,nosuid,nodev,noexec"));
+	assert_non_null(strstr(rig_line("/mnt/scratch/a"), " ro,nosuid,nodev,noexec"));
 	assert_int_equal(umount2("/mnt/scratch/a", 0), 0);
 	assert_int_equal(programs(0), 0);
 }
 
 static void test_debian(void **state)
 {
-	__u32 slot = container();
+	__u32 slot = rig_container(policy);
 
 	(void)state;
 	MOUNT(0, "", "ext4", IMAGES "/ext4.img", "/mnt/scratch/a");
@@ -153,7 +126,7 @@ static void test_debian(void **state)
 
 static void test_refused(void **state)
 {
-	__u32 slot = container();
+	__u32 slot = rig_container(policy);
 
 	(void)state;
 	MOUNT(EPERM, "finds no image at " IMAGES "/missing.img", "xfs", IMAGES "/missing.img", "/mnt/scratch/a");
@@ -173,7 +146,7 @@ static void test_refused(void **state)
 
 static void test_hostile(void **state)
 {
-	__u32 slot = container();
+	__u32 slot = rig_container(policy);
 
 	(void)state;
 	MOUNT(EPERM, "does not serve the image: testfuse: ?[1mbad image", "xfs", IMAGES "/dies.img",
@@ -193,21 +166,14 @@ static void test_hostile(void **state)
 
 static pid_t *owner_pid;
 
-static int owner(int ready, int go)
+static int owner(void)
 {
-	struct rig_call c = { .source = "/mnt/scratch/b/own.img", .target = "/mnt/scratch/a", .type = "xfs" };
-	char byte;
-	int err = 0, fd;
+	struct rig_call c = { .source = IMAGES "/own.img", .target = "/mnt/scratch/a", .type = "xfs" };
+	int err = rig_owner_enter(), fd;
 
 	*owner_pid = getpid();
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (unshare(CLONE_NEWUSER | CLONE_NEWNS) || write(ready, "x", 1) != 1 ||
-	    read(go, &byte, 1) != 1 || setresgid(0, 0, 0) || setresuid(0, 0, 0))
-		return 240;
-	c.source = IMAGES "/own.img";
-	/* On a slow machine the answer may come too late, and the errno stands. */
-	for (int i = 0; i < 9 && (!i || err == EPERM); i++)
-		err = rig_mount(&c);
+	if (!err)
+		err = rig_owner_mount(&c);
 	if (err)
 		return err;
 	if (do_read("/mnt/scratch/a/report") ||
@@ -217,7 +183,7 @@ static int owner(int ready, int go)
 	fd = open("/mnt/scratch/a/null", O_RDWR);
 	if (fd >= 0 || errno != EACCES)
 		return 242;
-	if (write(ready, "x", 1) != 1 || read(go, &byte, 1) != 1)
+	if (rig_owner_step())
 		return 243;
 	/* The policy does not stand in the way now: the kernel does. */
 	if (mount(NULL, "/mnt/scratch/a", NULL, MS_REMOUNT | MS_BIND, NULL) != -1 || errno != EPERM)
@@ -241,7 +207,7 @@ static void from_outside(void)
 
 static void test_owned(void **state)
 {
-	__u32 slot = container();
+	__u32 slot = rig_container(policy);
 
 	(void)state;
 	rig_in_userns(slot, owner, from_outside);
@@ -252,7 +218,7 @@ static void test_owned(void **state)
 /* The caller is killed while it is decided: nothing is made, or it is taken off again. */
 static void test_killed(void **state)
 {
-	__u32 slot = container();
+	__u32 slot = rig_container(policy);
 	struct rig_call c = { .source = IMAGES "/ok.img", .target = "/mnt/scratch/a", .type = "xfs" };
 
 	(void)state;
@@ -263,7 +229,7 @@ static void test_killed(void **state)
 /* The last one: the supervisor goes, and what it has started for a container does not. */
 static void test_stays(void **state)
 {
-	__u32 slot = container();
+	__u32 slot = rig_container(policy);
 
 	(void)state;
 	MOUNT(0, "", "xfs", IMAGES "/ok.img", "/mnt/scratch/a");
@@ -279,8 +245,7 @@ static int setup(void **state)
 {
 	int err;
 
-	image = h_compile(policy);
-	owner_pid = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	owner_pid = h_shared(sizeof(*owner_pid));
 	h_shell("modprobe fuse; mkdir -p " IMAGES " " GROUP " && cd " IMAGES " && "
 		"for word in ok deaf dies silent mute; do echo \"$word hello\" >$word.img; done && "
 		"cp ok.img denied.img && cp ok.img own.img && chown 100000:100000 own.img && "
@@ -294,14 +259,6 @@ static int setup(void **state)
 	return err;
 }
 
-static int teardown(void **state)
-{
-	int err = rig_teardown(state);
-
-	free(image);
-	return err;
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -310,5 +267,5 @@ int main(void)
 		cmocka_unit_test(test_stays),
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, setup, rig_teardown);
 }

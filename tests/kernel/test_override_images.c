@@ -79,18 +79,9 @@ static const char policy[] =
 	"  - {on: umount, target: /mnt/scratch/**, do: perform}\n"
 	"  - {on: remount, target: /mnt/scratch/**, do: perform}\n";
 
-static struct warder_image *image;
-
-static __u32 container(void)
-{
-	rig.image = image;
-	return rig_container(policy);
-}
-
 #define MOUNT(expected, why, fs, file, to, ...) \
 	rig_result(__LINE__, slot, rig_mount, &(struct rig_call){ .source = IMAGES "/" file, \
 	       .target = (to), .type = (fs), __VA_ARGS__ }, expected, why)
-#define RESULT(expected, why, fn, arg) rig_result(__LINE__, slot, fn, arg, expected, why)
 
 static int do_read(void *arg)
 {
@@ -100,16 +91,6 @@ static int do_read(void *arg)
 	if (fd < 0)
 		return errno;
 	return read(fd, text, 6) == 6 && !strcmp(text, "hello\n") ? 0 : 240;
-}
-
-static int do_umount(void *arg)
-{
-	return h_errno(umount2(arg, 0));
-}
-
-static int do_remount(void *arg)
-{
-	return h_errno(mount(NULL, arg, NULL, MS_REMOUNT | MS_BIND, NULL));
 }
 
 /* Loop devices that have a file; waits until there are that many: the kernel takes its time. */
@@ -128,38 +109,30 @@ static size_t loops(size_t wanted)
 	return n;
 }
 
-static const char *line_of(const char *point)
-{
-	static char line[1024];
-
-	assert_int_equal(rig_mounted(point, line, sizeof(line)), 1);
-	return line;
-}
-
 static void test_types(void **state)
 {
-	__u32 slot = container();
+	__u32 slot = rig_container(policy);
 
 	(void)state;
 	MOUNT(0, "allows it", "ext4", "ext4.img", "/mnt/scratch/a", .data = "noload");
 	assert_int_equal(loops(1), 1);
-	assert_non_null(strstr(line_of("/mnt/scratch/a"), "ro,nosuid,nodev"));
-	assert_non_null(strstr(line_of("/mnt/scratch/a"), " - ext4 /dev/loop"));
+	assert_non_null(strstr(rig_line("/mnt/scratch/a"), "ro,nosuid,nodev"));
+	assert_non_null(strstr(rig_line("/mnt/scratch/a"), " - ext4 /dev/loop"));
 	assert_int_equal(access("/mnt/scratch/a/lost+found", F_OK), 0);
 	assert_int_equal(open("/mnt/scratch/a/new", O_CREAT | O_WRONLY, 0600), -1);
 	assert_int_equal(errno, EROFS);
 	/* Neither the mount nor the file system is made writable. */
-	RESULT(EPERM, "stays read-only", do_remount, "/mnt/scratch/a");
-	RESULT(0, "", do_umount, "/mnt/scratch/a");
+	RESULT(EPERM, "stays read-only", rig_remount, "/mnt/scratch/a");
+	RESULT(0, "", rig_umount, "/mnt/scratch/a");
 	assert_int_equal(loops(0), 0);
 	MOUNT(0, "", "squashfs", "squashfs.img", "/mnt/scratch/a");
 	/* What it holds has names at once, of which file rules speak. */
 	assert_int_equal(rig_run((int)slot, do_read, "/mnt/scratch/a/file"), EACCES);
-	RESULT(0, "", do_umount, "/mnt/scratch/a");
+	RESULT(0, "", rig_umount, "/mnt/scratch/a");
 	MOUNT(0, "", "squashfs", "squashfs.img", "/mnt/scratch/b");
 	assert_int_equal(rig_run((int)slot, do_read, "/mnt/scratch/b/file"), 0);
 	MOUNT(0, "", "erofs", "erofs.img", "/mnt/scratch/a");
-	assert_non_null(strstr(line_of("/mnt/scratch/a"), "ro,nosuid,nodev,noexec"));
+	assert_non_null(strstr(rig_line("/mnt/scratch/a"), "ro,nosuid,nodev,noexec"));
 	assert_int_equal(rig_run((int)slot, do_read, "/mnt/scratch/a/file"), EACCES);
 	assert_int_equal(loops(2), 2);
 	assert_int_equal(umount2("/mnt/scratch/a", 0), 0);
@@ -167,19 +140,19 @@ static void test_types(void **state)
 	assert_int_equal(loops(0), 0);
 	/* The same one twice at a time, which xfs refuses by itself. */
 	MOUNT(0, "", "xfs", "xfs.img", "/mnt/scratch/a", .data = "norecovery");
-	assert_non_null(strstr(line_of("/mnt/scratch/a"), "ro,nosuid,nodev"));
-	assert_non_null(strstr(line_of("/mnt/scratch/a"), " - xfs /dev/loop"));
+	assert_non_null(strstr(rig_line("/mnt/scratch/a"), "ro,nosuid,nodev"));
+	assert_non_null(strstr(rig_line("/mnt/scratch/a"), " - xfs /dev/loop"));
 	MOUNT(0, "", "xfs", "xfs.img", "/mnt/scratch/b");
 	assert_int_equal(rig_run((int)slot, do_read, "/mnt/scratch/a/file"), EACCES);
 	assert_int_equal(rig_run((int)slot, do_read, "/mnt/scratch/b/file"), 0);
-	RESULT(0, "", do_umount, "/mnt/scratch/a");
-	RESULT(0, "", do_umount, "/mnt/scratch/b");
+	RESULT(0, "", rig_umount, "/mnt/scratch/a");
+	RESULT(0, "", rig_umount, "/mnt/scratch/b");
 	assert_int_equal(loops(0), 0);
 }
 
 static void test_refused(void **state)
 {
-	__u32 slot = container();
+	__u32 slot = rig_container(policy);
 	int writer;
 
 	(void)state;
@@ -208,26 +181,20 @@ static void test_refused(void **state)
 
 /* ---------------------------------------------- a user namespace and mounts of its own */
 
-static int owner(int ready, int go)
+static int owner(void)
 {
 	struct rig_call c = { .source = IMAGES "/ext4.img", .target = "/mnt/scratch/a", .type = "ext4" };
+	int err = rig_owner_enter();
 	struct stat st;
-	char byte;
-	int err = 0;
 
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (unshare(CLONE_NEWUSER | CLONE_NEWNS) || write(ready, "x", 1) != 1 ||
-	    read(go, &byte, 1) != 1 || setresgid(0, 0, 0) || setresuid(0, 0, 0))
-		return 240;
-	/* On a slow machine the answer may come too late, and the errno stands. */
-	for (int i = 0; i < 9 && (!i || err == EPERM); i++)
-		err = rig_mount(&c);
+	if (!err)
+		err = rig_owner_mount(&c);
 	if (err)
 		return err;
 	/* What root has on it, this root has. */
 	if (stat("/mnt/scratch/a/lost+found", &st) || st.st_uid)
 		return 241;
-	if (write(ready, "x", 1) != 1 || read(go, &byte, 1) != 1)
+	if (rig_owner_step())
 		return 243;
 	/* The policy does not stand in the way now: the kernel does. */
 	if (mount(NULL, "/mnt/scratch/a", NULL, MS_REMOUNT | MS_BIND, NULL) != -1 || errno != EPERM)
@@ -243,7 +210,7 @@ static void one_loop(void)
 
 static void test_owned(void **state)
 {
-	__u32 slot = container();
+	__u32 slot = rig_container(policy);
 
 	(void)state;
 	rig_in_userns(slot, owner, one_loop);
@@ -254,7 +221,7 @@ static void test_owned(void **state)
 /* The caller is killed while it is decided: nothing is made, or it is taken off again. */
 static void test_killed(void **state)
 {
-	__u32 slot = container();
+	__u32 slot = rig_container(policy);
 	struct rig_call c = { .source = IMAGES "/ext4.img", .target = "/mnt/scratch/a", .type = "ext4" };
 
 	(void)state;
@@ -266,7 +233,6 @@ static int setup(void **state)
 {
 	int err;
 
-	image = h_compile(policy);
 	/* On a file system that the container sees read-only, elsewhere; to begin with also writable. */
 	h_shell("modprobe -a loop xfs; mkdir -p " IMAGES " /mnt/images && mount -t tmpfs -o mode=755 none " IMAGES
 		" && cd " IMAGES " && truncate -s 1M ext4.img && busybox mke2fs -F ext4.img >/dev/null && "
@@ -285,14 +251,6 @@ static int setup(void **state)
 	return err;
 }
 
-static int teardown(void **state)
-{
-	int err = rig_teardown(state);
-
-	free(image);
-	return err;
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -300,5 +258,5 @@ int main(void)
 		cmocka_unit_test(test_owned),	cmocka_unit_test(test_killed),
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, setup, rig_teardown);
 }

@@ -43,14 +43,6 @@ struct call {
 	int keep_caps;
 };
 
-static int drop(void)
-{
-	struct __user_cap_header_struct h = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	struct __user_cap_data_struct none[2] = { 0 };
-
-	return syscall(SYS_capset, &h, none) ? 250 : 0;
-}
-
 static int wait_for(volatile int *value, int wanted)
 {
 	for (int i = 0; i < 30000; i++) {
@@ -78,7 +70,7 @@ static int filtered(void *arg)
 	if (wait_for(&shared->go, 1))
 		return 242;
 	close(fd);
-	if (!c->keep_caps && drop())
+	if (!c->keep_caps && h_drop_capabilities())
 		return 243;
 	return c->fn(c->arg);
 }
@@ -292,7 +284,6 @@ static void test_bind_own(void **state)
 	__u32 slot = rig_container(text);
 
 	(void)state;
-	rig.image = h_compile(text);
 	h_shell("mkdir -p /mnt/scratch/from/sub && touch /mnt/scratch/from/file /mnt/scratch/from/sub/hidden");
 	assert_int_equal(run(slot, bind_mount, &m), 0);
 	assert_int_equal(access("/mnt/scratch/a/file", F_OK), 0);
@@ -317,8 +308,6 @@ static void test_bind_own(void **state)
 	m.source = "/mnt/scratch/b";
 	m.target = "/mnt/scratch/b";
 	refused(slot, bind_tree, &m, EPERM, 5, "does not allow the target /mnt/scratch/b");
-	free((void *)rig.image);
-	rig.image = NULL;
 }
 
 /* An image in the container, which a FUSE program reads: it is looked for when it is attached. */
@@ -332,7 +321,6 @@ static void test_fuse(void **state)
 	char line[1024] = "";
 
 	(void)state;
-	rig.image = h_compile(text);
 	h_write("/srv/assets/ok.img", "ok hello\n");
 	assert_int_equal(chmod("/srv/assets/ok.img", 0644), 0);
 	assert_int_equal(run(slot, new_mount, &m), 0);
@@ -348,8 +336,6 @@ static void test_fuse(void **state)
 	m.source = "/srv/assets/ok.img";
 	m.option[0] = "debug";
 	refused(slot, new_mount, &m, EPERM, 3, "does not list option debug");
-	free((void *)rig.image);
-	rig.image = NULL;
 }
 
 /* A file system in an image of the host's: its source is said after fsopen(2). */
@@ -364,7 +350,6 @@ static void test_image(void **state)
 	char line[1024] = "";
 
 	(void)state;
-	rig.image = h_compile(text);
 	assert_int_equal(run(slot, new_mount, &m), 0);
 	assert_int_equal(rig_mounted("/mnt/scratch/a", line, sizeof(line)), 1);
 	assert_non_null(strstr(line, "ro,nosuid,nodev"));
@@ -377,8 +362,6 @@ static void test_image(void **state)
 	refused(slot, new_mount, &m, EPERM, 3, "offers /srv/images/a.img");
 	m.type = "xfs";
 	refused(slot, new_mount, &m, EPERM, 1, "allows only type ext4");
-	free((void *)rig.image);
-	rig.image = NULL;
 }
 
 /* What is shown once more is found when it is known where to, which comes last. */
@@ -391,7 +374,6 @@ static void test_view(void **state)
 	char line[1024] = "";
 
 	(void)state;
-	rig.image = h_compile(text);
 	assert_int_equal(mount("none", "/proc/fs", "tmpfs", 0, "size=4k"), 0);
 	assert_int_equal(run(slot, new_mount, &m), 0);
 	assert_int_equal(rig_mounted("/mnt/scratch/a", line, sizeof(line)), 1);
@@ -406,8 +388,6 @@ static void test_view(void **state)
 	refused(slot, new_mount, &m, EPERM, 5, "none at its place");
 	assert_int_equal(umount2("/sys", MNT_DETACH), 0);
 	umount2("/proc/fs", MNT_DETACH);
-	free((void *)rig.image);
-	rig.image = NULL;
 }
 
 /* Layers are told one after the other, and looked at when it is known where to. */
@@ -421,7 +401,6 @@ static void test_overlay(void **state)
 	char line[1024] = "";
 
 	(void)state;
-	rig.image = h_compile(text);
 	h_shell("modprobe overlay; mkdir -p /mnt/tree");
 	assert_int_equal(mount("none", "/mnt/tree", "tmpfs", 0, "size=1M"), 0);
 	h_record_mount(slot, "/mnt/tree", "/mnt/tree");
@@ -436,8 +415,6 @@ static void test_overlay(void **state)
 	m.option[0] = "metacopy=on";
 	refused(slot, new_mount, &m, EPERM, 3, "does not list option metacopy");
 	umount2("/mnt/tree", MNT_DETACH);
-	free((void *)rig.image);
-	rig.image = NULL;
 }
 
 static int perform(const struct override_ask *ask)
@@ -457,7 +434,6 @@ static void test_overlay_asked(void **state)
 	__u32 slot = rig_container(text);
 
 	(void)state;
-	rig.image = h_compile(text);
 	rig.on_ask = perform;
 	h_shell("modprobe overlay; mkdir -p /mnt/tree");
 	assert_int_equal(mount("none", "/mnt/tree", "tmpfs", 0, "size=1M"), 0);
@@ -469,8 +445,6 @@ static void test_overlay_asked(void **state)
 	assert_int_equal(umount2("/mnt/scratch/a", 0), 0);
 	umount2("/mnt/tree", MNT_DETACH);
 	rig.on_ask = NULL;
-	free((void *)rig.image);
-	rig.image = NULL;
 }
 
 /* A rule can be for one of the two ways only. */
@@ -486,18 +460,14 @@ static void test_way(void **state)
 
 	(void)state;
 	for (int i = 0; i < 2; i++) {
-		struct warder_image *img = h_compile(text[i]);
 		__u32 slot = rig_container(text[i]);
 
-		rig.image = img;
 		if (i == 0) {
 			refused(slot, new_mount, &m, EPERM, 1, "is not for the new mount API");
 		} else {
 			assert_int_equal(run(slot, new_mount, &m), 0);
 			assert_int_equal(umount2("/mnt/scratch/a", 0), 0);
 		}
-		rig.image = NULL;
-		free(img);
 	}
 }
 
@@ -664,9 +634,9 @@ static void test_another_container(void **state)
 	close(pidfd);
 	/* The other one has a page of its own. */
 	mine = shared;
-	shared = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	shared = h_shared(sizeof(*shared));
 	assert_int_equal(run(b, use_borrowed, NULL), 0);
-	munmap(shared, 4096);
+	munmap(shared, sizeof(*shared));
 	shared = mine;
 	/* And whoever has no filter at all is told so by the kernel. */
 	assert_int_equal(h_run((int)b, use_borrowed, NULL), 0);
@@ -796,11 +766,11 @@ static void test_nobody(void **state)
 
 static int setup(void **state)
 {
-	shared = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	shared = h_shared(sizeof(*shared));
 	/* Where containers do not write. */
 	h_shell("modprobe loop; mkdir -p /srv/images && mount -t tmpfs -o mode=755 none /srv/images && "
 		"truncate -s 1M /srv/images/a.img && busybox mke2fs -F /srv/images/a.img >/dev/null");
-	if (shared == MAP_FAILED || rig_setup(state))
+	if (rig_setup(state))
 		return -1;
 	return mount(NULL, "/srv/images", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY, NULL);
 }

@@ -41,15 +41,6 @@ static const char policy_files[] =
 static const char policy_caps[] =
 	"policy: t\ndefaults: {namespace: allow}\ncapability: [{deny: [dac_override, dac_read_search]}]\n" RULES;
 
-static struct warder_image *image, *image_files, *image_caps;
-
-static __u32 container(const char *text, struct warder_image *img)
-{
-	rig.image = img;
-	return rig_container(text);
-}
-
-#define RESULT(expected, why, fn, arg) rig_result(__LINE__, slot, fn, arg, expected, why)
 #define OVERLAY_AT(expected, why, to, options, ...)                                               \
 	RESULT(expected, why, rig_mount,                                                          \
 	       (&(struct rig_call){ .source = "overlay", .type = "overlay", .data = (options),    \
@@ -57,18 +48,6 @@ static __u32 container(const char *text, struct warder_image *img)
 #define OVERLAY(expected, why, ...) OVERLAY_AT(expected, why, MERGED, __VA_ARGS__)
 #define LOWER "lowerdir=" TREE "/low1:" TREE "/low2"
 #define WRITABLE LOWER ",upperdir=" TREE "/up,workdir=" TREE "/work"
-
-static int do_read(void *arg)
-{
-	char byte;
-	int fd = open(arg, O_RDONLY), got;
-
-	if (fd < 0)
-		return errno;
-	got = (int)read(fd, &byte, 1);
-	close(fd);
-	return got < 0 ? errno : got ? 0 : 200;
-}
 
 static int do_append(void *arg)
 {
@@ -90,17 +69,12 @@ static int do_rename_folder(void *arg)
 	return h_errno(rename(MERGED "/folder", MERGED "/moved"));
 }
 
-static int do_umount(void *arg)
+static __u32 tree_container(const char *text)
 {
-	return h_errno(umount2(arg, 0));
-}
+	__u32 slot = rig_container(text);
 
-static const char *line_of(const char *point)
-{
-	static char line[2048];
-
-	assert_int_equal(rig_mounted(point, line, sizeof(line)), 1);
-	return line;
+	h_record_mount(slot, TREE, TREE);
+	return slot;
 }
 
 static int setup_tree(void **state)
@@ -126,15 +100,14 @@ static int teardown_tree(void **state)
 
 static void test_writable(void **state)
 {
-	__u32 slot = container(policy, image);
+	__u32 slot = tree_container(policy);
 
 	(void)state;
-	h_record_mount(slot, TREE, TREE);
 	OVERLAY(0, "allows it", WRITABLE);
-	assert_non_null(strstr(line_of(MERGED), "nosuid,nodev"));
-	assert_non_null(strstr(line_of(MERGED), " - overlay overlay "));
-	assert_int_equal(rig_run((int)slot, do_read, MERGED "/one"), 0);
-	assert_int_equal(rig_run((int)slot, do_read, MERGED "/two"), 0);
+	assert_non_null(strstr(rig_line(MERGED), "nosuid,nodev"));
+	assert_non_null(strstr(rig_line(MERGED), " - overlay overlay "));
+	assert_int_equal(rig_run((int)slot, rig_read, MERGED "/one"), 0);
+	assert_int_equal(rig_run((int)slot, rig_read, MERGED "/two"), 0);
 	/* Copied up, with the rights of the container. */
 	assert_int_equal(rig_run((int)slot, do_append, MERGED "/one"), 0);
 	assert_int_equal(rig_run((int)slot, do_append, MERGED "/new"), 0);
@@ -143,35 +116,33 @@ static void test_writable(void **state)
 		"test -c up/two && test -s low2/two && ! test -e " MERGED "/two");
 	/* A folder is not led elsewhere by what a layer says of it. */
 	assert_int_equal(rig_run((int)slot, do_rename_folder, NULL), EXDEV);
-	RESULT(0, "", do_umount, MERGED);
+	RESULT(0, "", rig_umount, MERGED);
 	assert_int_equal(rig_mounted(MERGED, NULL, 0), 0);
 }
 
 static void test_read_only(void **state)
 {
-	__u32 slot = container(policy, image);
+	__u32 slot = tree_container(policy);
 
 	(void)state;
-	h_record_mount(slot, TREE, TREE);
 	OVERLAY(0, "", LOWER ",xino=off", .flags = MS_RDONLY | MS_NOEXEC);
-	assert_non_null(strstr(line_of(MERGED), "ro,nosuid,nodev,noexec"));
-	assert_int_equal(rig_run((int)slot, do_read, MERGED "/one"), 0);
+	assert_non_null(strstr(rig_line(MERGED), "ro,nosuid,nodev,noexec"));
+	assert_int_equal(rig_run((int)slot, rig_read, MERGED "/one"), 0);
 	assert_int_equal(rig_run((int)slot, do_append, MERGED "/one"), EROFS);
-	RESULT(0, "", do_umount, MERGED);
+	RESULT(0, "", rig_umount, MERGED);
 	/* Relative to where the caller is, as with mount(2). */
 	OVERLAY(0, "", "lowerdir=low1:low2", .dir = TREE);
-	assert_int_equal(rig_run((int)slot, do_read, MERGED "/two"), 0);
+	assert_int_equal(rig_run((int)slot, rig_read, MERGED "/two"), 0);
 }
 
 /* ------------------------------------------------------------------ what files say of it */
 
 static void test_files(void **state)
 {
-	__u32 slot = container(policy_files, image_files);
+	__u32 slot = tree_container(policy_files);
 
 	(void)state;
-	h_record_mount(slot, TREE, TREE);
-	assert_int_equal(rig_run((int)slot, do_read, TREE "/secret/key"), EACCES);
+	assert_int_equal(rig_run((int)slot, rig_read, TREE "/secret/key"), EACCES);
 	OVERLAY(EPERM, "something else of what is below a layer", "lowerdir=" TREE "/secret:" TREE "/low1");
 	OVERLAY(EPERM, "something else of what is below a layer", "lowerdir=" TREE);
 	OVERLAY(EPERM, "something else of what is below a layer",
@@ -179,9 +150,9 @@ static void test_files(void **state)
 	OVERLAY(EPERM, "something else of what is below a layer", "lowerdir=" TREE "/both:" TREE "/low2");
 	assert_int_equal(rig_mounted(MERGED, NULL, 0), 0);
 	OVERLAY_AT(0, "", "/mnt/scratch/b", "lowerdir=" TREE "/both:" TREE "/both2");
-	assert_int_equal(rig_run((int)slot, do_read, "/mnt/scratch/b/x"), EACCES);
+	assert_int_equal(rig_run((int)slot, rig_read, "/mnt/scratch/b/x"), EACCES);
 	OVERLAY(0, "", "lowerdir=" TREE "/low1:" TREE "/low2");
-	assert_int_equal(rig_run((int)slot, do_read, MERGED "/one"), 0);
+	assert_int_equal(rig_run((int)slot, rig_read, MERGED "/one"), 0);
 }
 
 static int do_map(void *arg)
@@ -198,7 +169,7 @@ static void test_signed(void **state)
 		"policy: t\ndefaults: {namespace: allow}\nkeyring:\n"
 		"  signed_exec: {require: true, signers: /signed/own.pem, signatures: /signed/sigs}\n" RULES;
 	struct keyring_signer signer = { 0 };
-	struct warder_image *img;
+	const struct warder_image *img;
 	struct warder_error e = { "" };
 	struct keyring *keyring;
 	uint32_t len;
@@ -209,9 +180,8 @@ static void test_signed(void **state)
 	h_write("/signed/own.key", own_key);
 	h_write("/signed/own.pem", own_cert);
 	h_shell("cd /signed && rm -f sigs && warder sign --key own.key --cert own.pem -o sigs " TREE "/low1/one");
-	img = h_compile(text);
-	slot = container(text, img);
-	h_record_mount(slot, TREE, TREE);
+	slot = tree_container(text);
+	img = rig_image(slot);
 	signer.der = image_signer(img, 0, 0, &len);
 	signer.length = len;
 	if (keyring_new(&keyring, h_load(), &e) ||
@@ -220,28 +190,25 @@ static void test_signed(void **state)
 	assert_int_equal(rig_run((int)slot, do_map, TREE "/low1/one"), 0);
 	assert_int_equal(rig_run((int)slot, do_map, TREE "/low2/two"), ENODATA);
 	OVERLAY(0, "", LOWER);
-	assert_int_equal(rig_run((int)slot, do_read, MERGED "/one"), 0);
+	assert_int_equal(rig_run((int)slot, rig_read, MERGED "/one"), 0);
 	assert_int_equal(rig_run((int)slot, do_map, MERGED "/one"), EOPNOTSUPP);
 	keyring_keep_signers(keyring, h_cid(slot), NULL, 0);
 	keyring_remove_registry(keyring);
 	keyring_free(keyring);
-	rig.image = image;
-	free(img);
 }
 
 /* ----------------------------------------------------------------------- with whose rights */
 
 static void test_rights(void **state)
 {
-	__u32 slot = container(policy_caps, image_caps);
+	__u32 slot = tree_container(policy_caps);
 
 	(void)state;
-	h_record_mount(slot, TREE, TREE);
 	/* The kernel makes a folder without rights to work in: not without that capability. */
 	OVERLAY(EACCES, "cannot be made of these layers", WRITABLE);
 	OVERLAY(0, "", LOWER);
-	assert_int_equal(rig_run((int)slot, do_read, MERGED "/one"), 0);
-	RESULT(0, "", do_umount, MERGED);
+	assert_int_equal(rig_run((int)slot, rig_read, MERGED "/one"), 0);
+	RESULT(0, "", rig_umount, MERGED);
 	/* Nor may a layer be one that the caller cannot walk to. */
 	h_shell("cd " TREE " && mkdir -p locked/in && chown 1000:1000 locked && chmod 700 locked");
 	OVERLAY(EPERM, "a layer cannot be opened", "lowerdir=" TREE "/locked/in:" TREE "/low1");
@@ -249,20 +216,11 @@ static void test_rights(void **state)
 
 /* ---------------------------------------------------------------------------- hostile */
 
-static int in_mntns(void *arg)
-{
-	if (unshare(CLONE_NEWNS))
-		return 240;
-	return rig_mount(arg);
-}
-
 static void test_refused(void **state)
 {
-	struct rig_call c = { .source = "overlay", .type = "overlay", .target = MERGED, .data = LOWER };
-	__u32 slot = container(policy, image);
+	__u32 slot = tree_container(policy);
 
 	(void)state;
-	h_record_mount(slot, TREE, TREE);
 	OVERLAY(EPERM, "does not allow every layer", "lowerdir=/srv/assets:" TREE "/low1");
 	OVERLAY(EPERM, "does not allow every layer", LOWER ",upperdir=/mnt/other,workdir=" TREE "/work");
 	assert_int_equal(symlink("/srv/assets", TREE "/evil"), 0);
@@ -279,7 +237,7 @@ static void test_refused(void **state)
 	OVERLAY(EPERM, "not said as they must be", "xino=off");
 	OVERLAY(EPERM, "a layer cannot be opened", "lowerdir=" TREE "/missing:" TREE "/low1");
 	OVERLAY(EPERM, "link of /proc", "lowerdir=/proc/self/root:" TREE "/low1");
-	RESULT(EPERM, "of its own", in_mntns, &c);
+	OVERLAY(EPERM, "of its own", LOWER, .unshare = CLONE_NEWNS);
 	/* What a mount covers in a layer. */
 	assert_int_equal(mount("none", TREE "/low1/folder", "tmpfs", 0, "size=4k"), 0);
 	OVERLAY(EPERM, "come to light", LOWER);
@@ -295,11 +253,10 @@ static void test_refused(void **state)
 /* A mount whose path is too long to be compared could be below the layer. */
 static void test_long(void **state)
 {
-	__u32 slot = container(policy, image);
+	__u32 slot = tree_container(policy);
 	char name[201];
 
 	(void)state;
-	h_record_mount(slot, TREE, TREE);
 	memset(name, 'x', sizeof(name) - 1);
 	name[sizeof(name) - 1] = '\0';
 	assert_int_equal(chdir(TREE "/low1/folder"), 0);
@@ -315,12 +272,11 @@ static void test_long(void **state)
 /* Nobody answers for that layer. */
 static void test_hanging(void **state)
 {
-	__u32 slot = container(policy, image);
+	__u32 slot = tree_container(policy);
 	char options[80];
 	int fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
 
 	(void)state;
-	h_record_mount(slot, TREE, TREE);
 	assert_true(fd >= 0);
 	snprintf(options, sizeof(options), "fd=%d,rootmode=40000,user_id=0,group_id=0,allow_other", fd);
 	assert_int_equal(mount("none", TREE "/open", "fuse", 0, options), 0);
@@ -331,33 +287,27 @@ static void test_hanging(void **state)
 static void test_killed(void **state)
 {
 	struct rig_call c = { .source = "overlay", .type = "overlay", .target = MERGED, .data = LOWER };
-	__u32 slot = container(policy, image);
+	__u32 slot = tree_container(policy);
 
 	(void)state;
-	h_record_mount(slot, TREE, TREE);
 	rig_mount_killed(slot, &c);
 }
 
 /* --------------------------------------------------------- a user namespace of its own */
 
-static int owner(int ready, int go)
+static int owner(void)
 {
 	struct rig_call c = { .source = "overlay", .type = "overlay", .target = MERGED,
 			      .data = "lowerdir=" TREE "/low1,upperdir=" TREE "/open/up,workdir=" TREE
 				      "/open/work" };
+	char line[1024];
 	struct stat st;
-	char byte, line[1024];
-	int err = 0;
+	int err = rig_owner_enter();
 
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (unshare(CLONE_NEWUSER | CLONE_NEWNS) || write(ready, "x", 1) != 1 ||
-	    read(go, &byte, 1) != 1 || setresgid(0, 0, 0) || setresuid(0, 0, 0))
-		return 240;
-	if (mkdir(TREE "/open/up", 0755) || mkdir(TREE "/open/work", 0755))
-		return 239;
-	/* On a slow machine the answer may come too late, and the errno stands. */
-	for (int i = 0; i < 9 && (!i || err == EPERM); i++)
-		err = rig_mount(&c);
+	if (!err && (mkdir(TREE "/open/up", 0755) || mkdir(TREE "/open/work", 0755)))
+		err = 238;
+	if (!err)
+		err = rig_owner_mount(&c);
 	if (err)
 		return err;
 	if (rig_mounted(MERGED, line, sizeof(line)) != 1 || !strstr(line, "nosuid,nodev"))
@@ -367,7 +317,7 @@ static int owner(int ready, int go)
 	/* Of a file of nobody's this root cannot make a copy of its own. */
 	if (do_append(MERGED "/one") != EACCES && do_append(MERGED "/one") != EOVERFLOW)
 		return 243;
-	if (write(ready, "x", 1) != 1 || read(go, &byte, 1) != 1)
+	if (rig_owner_step())
 		return 244;
 	/* The policy does not stand in the way now: the kernel does. */
 	if (mount(NULL, MERGED, NULL, MS_REMOUNT | MS_BIND, NULL) != -1 || errno != EPERM)
@@ -377,25 +327,23 @@ static int owner(int ready, int go)
 
 static void test_owned(void **state)
 {
-	__u32 slot = container(policy, image);
+	__u32 slot = tree_container(policy);
 
 	(void)state;
-	h_record_mount(slot, TREE, TREE);
 	rig_in_userns(slot, owner, NULL);
 }
 
 /* Of whose ids the user namespace does not have one. */
-static int half_mapped(int ready, int go)
+static int half_mapped(void)
 {
 	struct rig_call c = { .source = "overlay", .type = "overlay", .target = MERGED, .data = WRITABLE };
-	char byte;
 
-	if (setresgid(2000, 2000, 2000) || unshare(CLONE_NEWUSER | CLONE_NEWNS) ||
-	    write(ready, "x", 1) != 1 || read(go, &byte, 1) != 1 || setresuid(0, 0, 0))
+	if (setresgid(2000, 2000, 2000) || unshare(CLONE_NEWUSER | CLONE_NEWNS) || rig_owner_step() ||
+	    setresuid(0, 0, 0))
 		return 240;
 	if (rig_mount(&c) != EPERM)
 		return 241;
-	return write(ready, "x", 1) != 1 || read(go, &byte, 1) != 1 ? 242 : 0;
+	return rig_owner_step();
 }
 
 static void test_unmapped(void **state)
@@ -405,9 +353,8 @@ static void test_unmapped(void **state)
 	(void)state;
 	/* On a slow machine the answer may come too late, and the errno stands. */
 	do {
-		__u32 slot = container(policy, image);
+		__u32 slot = tree_container(policy);
 
-		h_record_mount(slot, TREE, TREE);
 		rig_in_userns(slot, half_mapped, NULL);
 	} while (rig.last.icept.unasked && ++i < 9);
 	if (!strstr(rig.last.reason, "ids and capabilities cannot be taken"))
@@ -416,24 +363,8 @@ static void test_unmapped(void **state)
 
 static int setup(void **state)
 {
-	int err;
-
-	image = h_compile(policy);
-	image_files = h_compile(policy_files);
-	image_caps = h_compile(policy_caps);
 	h_shell("modprobe overlay; modprobe fuse; mkdir -p " TREE);
-	err = rig_setup(state);
-	return err;
-}
-
-static int teardown(void **state)
-{
-	int err = rig_teardown(state);
-
-	free(image);
-	free(image_files);
-	free(image_caps);
-	return err;
+	return rig_setup(state);
 }
 
 int main(void)
@@ -446,5 +377,5 @@ int main(void)
 #undef T
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, setup, rig_teardown);
 }

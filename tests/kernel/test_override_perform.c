@@ -49,69 +49,7 @@ static const char policy_objects[] =
 	"  - {on: [sched_setscheduler, setpriority], priority: {realtime: '<=3', nice: '>=-5'}, "
 	"do: perform}\n";
 
-static struct warder_image *image_mounts, *image_objects;
-
-static __u32 slot_of(const char *policy, struct warder_image *image)
-{
-	rig.image = image;
-	return rig_container(policy);
-}
-
-/* Root without any capability, as a container's would be at its least. */
-static int drop(void)
-{
-	struct __user_cap_header_struct h = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	struct __user_cap_data_struct none[2] = { 0 };
-
-	return syscall(SYS_capset, &h, none) ? 250 : 0;
-}
-
-static int asked_in_vain(void)
-{
-	__u32 u = rig.last.icept.unasked;
-
-	return u == WARDER_UNASKED_BOUND || u == WARDER_UNASKED_RATE || u == WARDER_UNASKED_BUSY ||
-	       u == WARDER_UNASKED_DOWN;
-}
-
-/* An answer that came too late on a slow machine says so, and is asked again. */
-static int run(__u32 slot, int (*fn)(void *), void *arg)
-{
-	for (int i = 0;; i++) {
-		int before = rig.outcomes, got = rig_run((int)slot, fn, arg);
-
-		if (i == 9)
-			return got;
-		rig_outcome_wait(before, 1);
-		if (!asked_in_vain())
-			return got;
-	}
-}
-
-#define RESULT(slot, fn, arg, expected, why)                                               \
-	do {                                                                                  \
-		int got_ = run(slot, fn, (void *)(arg));                                      \
-		if (got_ != (expected) || ((why)[0] && !strstr(rig.last.reason, why)))        \
-			fail_msg("%s: %d, not %d: %s", #arg, got_, expected, rig.last.reason);  \
-	} while (0)
-
 /* ------------------------------------------------------------------------- mounts */
-
-static void tmpfs_at(__u32 slot, const char *path, const char *data)
-{
-	assert_int_equal(mount("none", path, "tmpfs", MS_NOSUID | MS_NODEV, data), 0);
-	h_record_mount(slot, path, path);
-}
-
-static int do_umount(void *arg)
-{
-	return h_errno(umount2(arg, 0));
-}
-
-static int do_umount_detach(void *arg)
-{
-	return h_errno(umount2(arg, MNT_DETACH));
-}
 
 static int do_umount_force(void *arg)
 {
@@ -146,56 +84,56 @@ static int do_umount_chroot(void *arg)
 
 static void test_umount(void **state)
 {
-	__u32 slot = slot_of(policy_mounts, image_mounts);
+	__u32 slot = rig_container(policy_mounts);
 	int busy;
 
 	(void)state;
-	tmpfs_at(slot, "/mnt/scratch/a", "size=1M");
+	rig_tmpfs(slot, "/mnt/scratch/a", MS_NOSUID | MS_NODEV, "size=1M");
 	busy = open("/mnt/scratch/a", O_RDONLY);
-	RESULT(slot, do_umount, "/mnt/scratch/a", EBUSY, "");
+	RESULT(EBUSY, "", rig_umount, "/mnt/scratch/a");
 	close(busy);
-	RESULT(slot, do_umount_force, "/mnt/scratch/a", EPERM, "MNT_FORCE");
-	RESULT(slot, do_umount_nested, "/mnt/scratch/a", EPERM, "of its own");
+	RESULT(EPERM, "MNT_FORCE", do_umount_force, "/mnt/scratch/a");
+	RESULT(EPERM, "of its own", do_umount_nested, "/mnt/scratch/a");
 	assert_int_equal(rig_mounted("/mnt/scratch/a", NULL, 0), 1);
-	RESULT(slot, do_umount, "/mnt/scratch/link", 0, "allows it");
+	RESULT(0, "allows it", rig_umount, "/mnt/scratch/link");
 	assert_int_equal(rig.last.performed, 1);
 	assert_string_equal(rig.last.target, "/mnt/scratch/a");
 	assert_int_equal(rig_mounted("/mnt/scratch/a", NULL, 0), 0);
 	/* That one the kernel says before it asks for anything. */
-	assert_int_equal(rig_run((int)slot, do_umount, "/mnt/scratch/a"), EINVAL);
-	tmpfs_at(slot, "/mnt/scratch/a", "size=1M");
-	RESULT(slot, do_umount_fd, "/mnt/scratch/a", 0, "");
-	tmpfs_at(slot, "/mnt/scratch/a", "size=1M");
-	RESULT(slot, do_umount_chroot, "/a", 0, "");
+	assert_int_equal(rig_run((int)slot, rig_umount, "/mnt/scratch/a"), EINVAL);
+	rig_tmpfs(slot, "/mnt/scratch/a", MS_NOSUID | MS_NODEV, "size=1M");
+	RESULT(0, "", do_umount_fd, "/mnt/scratch/a");
+	rig_tmpfs(slot, "/mnt/scratch/a", MS_NOSUID | MS_NODEV, "size=1M");
+	RESULT(0, "", do_umount_chroot, "/a");
 	assert_int_equal(rig_mounted("/mnt/scratch/a", NULL, 0), 0);
-	tmpfs_at(slot, "/mnt/scratch/a", "size=1M");
-	RESULT(slot, do_umount_detach, "/mnt/scratch/a", 0, "");
+	rig_tmpfs(slot, "/mnt/scratch/a", MS_NOSUID | MS_NODEV, "size=1M");
+	RESULT(0, "", rig_detach, "/mnt/scratch/a");
 }
 
 /* What is not the container's to take off. */
 static void test_umount_hostile(void **state)
 {
-	__u32 slot = slot_of(policy_mounts, image_mounts);
+	__u32 slot = rig_container(policy_mounts);
 	char path[64];
 	int host;
 
 	(void)state;
-	tmpfs_at(slot, "/mnt/other", "size=1M");
-	RESULT(slot, do_umount, "/mnt/other", EPERM, "does not allow the target /mnt/other");
+	rig_tmpfs(slot, "/mnt/other", MS_NOSUID | MS_NODEV, "size=1M");
+	RESULT(EPERM, "does not allow the target /mnt/other", rig_umount, "/mnt/other");
 	assert_int_equal(symlink("/mnt/other", "/mnt/scratch/evil"), 0);
-	RESULT(slot, do_umount, "/mnt/scratch/evil", EPERM, "does not allow the target /mnt/other");
+	RESULT(EPERM, "does not allow the target /mnt/other", rig_umount, "/mnt/scratch/evil");
 	unlink("/mnt/scratch/evil");
 	/* A mask over what the kernel shows. */
-	tmpfs_at(slot, "/proc/fs", "size=4k,mode=555");
-	RESULT(slot, do_umount, "/proc/fs", EPERM, "runtimes mask");
+	rig_tmpfs(slot, "/proc/fs", MS_NOSUID | MS_NODEV, "size=4k,mode=555");
+	RESULT(EPERM, "runtimes mask", rig_umount, "/proc/fs");
 	umount2("/proc/fs", MNT_DETACH);
 	/* A link of /proc leads to another namespace's mount, a descriptor of one does as well. */
-	RESULT(slot, do_umount, "/proc/self/root/mnt/other", EPERM, "link of /proc");
+	RESULT(EPERM, "link of /proc", rig_umount, "/proc/self/root/mnt/other");
 	snprintf(path, sizeof(path), "/proc/%d/root/proc", getppid());
 	host = open(path, O_PATH);
 	assert_true(host >= 0);
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", host);
-	assert_int_equal(rig_run((int)slot, do_umount_detach, path), EINVAL);
+	assert_int_equal(rig_run((int)slot, rig_detach, path), EINVAL);
 	close(host);
 	assert_int_equal(access("/proc/self", F_OK), 0);
 	assert_int_equal(rig_mounted("/mnt/other", NULL, 0), 1);
@@ -220,20 +158,20 @@ static void *swap_links(void *arg)
 /* Neither is the wrong mount ever taken off, nor a node made in the wrong folder. */
 static void test_swap(void **state)
 {
-	__u32 slot = slot_of(policy_mounts, image_mounts);
+	__u32 slot = rig_container(policy_mounts);
 	pthread_t thread;
 	int allowed = 0;
 
 	(void)state;
-	tmpfs_at(slot, "/mnt/other", "size=1M");
+	rig_tmpfs(slot, "/mnt/other", MS_NOSUID | MS_NODEV, "size=1M");
 	swapping = 1;
 	assert_int_equal(pthread_create(&thread, NULL, swap_links, NULL), 0);
 	for (int i = 0; i < 12; i++) {
 		int err;
 
 		if (!rig_mounted("/mnt/scratch/b", NULL, 0))
-			tmpfs_at(slot, "/mnt/scratch/b", "size=1M");
-		err = rig_run((int)slot, do_umount, "/mnt/scratch/swap");
+			rig_tmpfs(slot, "/mnt/scratch/b", MS_NOSUID | MS_NODEV, "size=1M");
+		err = rig_run((int)slot, rig_umount, "/mnt/scratch/swap");
 		if (err && err != EPERM && err != ENOENT && err != EBUSY)
 			fail_msg("errno %d: %s", err, rig.last.reason);
 		allowed += !err;
@@ -260,11 +198,11 @@ static int do_remount(void *arg)
 }
 
 #define REMOUNT(expected, reason, ...) \
-	RESULT(slot, do_remount, (&(struct remount){ __VA_ARGS__ }), expected, reason)
+	RESULT(expected, reason, do_remount, (&(struct remount){ __VA_ARGS__ }))
 
 static void test_remount(void **state)
 {
-	__u32 slot = slot_of(policy_mounts, image_mounts);
+	__u32 slot = rig_container(policy_mounts);
 	struct rig_call make = { .target = "/mnt/scratch/a", .type = "tmpfs" };
 	struct rig_call bind = { .source = "/srv/assets", .target = "/mnt/scratch/bind",
 				 .flags = MS_BIND };
@@ -272,7 +210,7 @@ static void test_remount(void **state)
 	struct statfs fs;
 
 	(void)state;
-	RESULT(slot, rig_mount, &make, 0, "");
+	RESULT(0, "", rig_mount, &make);
 	REMOUNT(EPERM, "bounds option size", "/mnt/scratch/a", "size=65M");
 	REMOUNT(EPERM, "does not list", "/mnt/scratch/a", "mode=777");
 	REMOUNT(0, "", "/mnt/scratch/a", "size=2M");
@@ -290,7 +228,7 @@ static void test_remount(void **state)
 	REMOUNT(EINVAL, "", "/mnt/scratch/b", NULL, MS_BIND);
 	umount2("/mnt/scratch/a", MNT_DETACH);
 	/* What the host offers read-only is not made writable. */
-	RESULT(slot, rig_mount, &bind, 0, "");
+	RESULT(0, "", rig_mount, &bind);
 	REMOUNT(EPERM, "stays read-only", "/mnt/scratch/bind", NULL, MS_BIND);
 	REMOUNT(EPERM, "not a tmpfs", "/mnt/scratch/bind", NULL, 0);
 	assert_int_equal(open("/mnt/scratch/bind/new", O_CREAT | O_WRONLY, 0600), -1);
@@ -306,13 +244,6 @@ static int do_move(void *arg)
 	return h_errno(mount(path[0], path[1], NULL, MS_MOVE, NULL));
 }
 
-static int do_read(void *arg)
-{
-	int fd = open(arg, O_RDONLY);
-
-	return fd < 0 ? errno : 0;
-}
-
 static int do_propagation(void *arg)
 {
 	const struct remount *r = arg;
@@ -325,28 +256,26 @@ static void test_move(void **state)
 	static const char *const away[] = { "/mnt/scratch/a", "/mnt/other" };
 	static const char *const from[] = { "/mnt/other", "/mnt/scratch/b" };
 	static const char *const good[] = { "/mnt/scratch/a", "/mnt/scratch/b" };
-	__u32 slot = slot_of(policy_mounts, image_mounts);
+	__u32 slot = rig_container(policy_mounts);
 	char line[1024];
 
 	(void)state;
-	tmpfs_at(slot, "/mnt/scratch/a", "size=1M");
-	tmpfs_at(slot, "/mnt/other", "size=1M");
+	rig_tmpfs(slot, "/mnt/scratch/a", MS_NOSUID | MS_NODEV, "size=1M");
+	rig_tmpfs(slot, "/mnt/other", MS_NOSUID | MS_NODEV, "size=1M");
 	h_write("/mnt/scratch/a/secret", "x");
-	assert_int_equal(rig_run((int)slot, do_read, "/mnt/scratch/a/secret"), 0);
-	RESULT(slot, do_move, away, EPERM, "does not allow the target /mnt/other");
-	RESULT(slot, do_move, from, EPERM, "does not allow the source /mnt/other");
-	RESULT(slot, do_move, good, 0, "");
+	assert_int_equal(rig_run((int)slot, rig_read, "/mnt/scratch/a/secret"), 0);
+	RESULT(EPERM, "does not allow the target /mnt/other", do_move, away);
+	RESULT(EPERM, "does not allow the source /mnt/other", do_move, from);
+	RESULT(0, "", do_move, good);
 	assert_int_equal(rig_mounted("/mnt/scratch/a", NULL, 0), 0);
 	assert_int_equal(rig_mounted("/mnt/scratch/b", NULL, 0), 1);
 	/* File rules speak of the new name. */
-	assert_int_equal(rig_run((int)slot, do_read, "/mnt/scratch/b/secret"), EACCES);
-	RESULT(slot, do_propagation, (&(struct remount){ "/mnt/scratch/b", NULL, MS_SHARED }), 0, "");
+	assert_int_equal(rig_run((int)slot, rig_read, "/mnt/scratch/b/secret"), EACCES);
+	RESULT(0, "", do_propagation, (&(struct remount){ "/mnt/scratch/b", NULL, MS_SHARED }));
 	assert_int_equal(rig_mounted("/mnt/scratch/b", line, sizeof(line)), 1);
 	assert_non_null(strstr(line, "shared:"));
-	RESULT(slot, do_propagation,
-	       (&(struct remount){ "/mnt/scratch/b", NULL, MS_SHARED | MS_PRIVATE }), EINVAL, "");
-	RESULT(slot, do_propagation, (&(struct remount){ "/mnt/other", NULL, MS_SHARED }), EPERM,
-	       "target");
+	RESULT(EINVAL, "", do_propagation, (&(struct remount){ "/mnt/scratch/b", NULL, MS_SHARED | MS_PRIVATE }));
+	RESULT(EPERM, "target", do_propagation, (&(struct remount){ "/mnt/other", NULL, MS_SHARED }));
 	umount2("/mnt/scratch/b", MNT_DETACH);
 	umount2("/mnt/other", MNT_DETACH);
 }
@@ -366,17 +295,17 @@ static int do_mknod(void *arg)
 	int fd = n->dir ? open(n->dir, O_PATH) : AT_FDCWD;
 
 	umask(027);
-	if (drop() || (n->uid && setresuid(n->uid, n->uid, n->uid)))
+	if (h_drop_capabilities() || (n->uid && setresuid(n->uid, n->uid, n->uid)))
 		return 250;
 	return h_errno(syscall(SYS_mknodat, fd, n->path, n->type | 0666, makedev(n->major, n->minor)));
 }
 
 #define MKNOD(expected, reason, ...) \
-	RESULT(slot, do_mknod, (&(struct node){ __VA_ARGS__ }), expected, reason)
+	RESULT(expected, reason, do_mknod, (&(struct node){ __VA_ARGS__ }))
 
 static void test_mknod(void **state)
 {
-	__u32 slot = slot_of(policy_objects, image_objects);
+	__u32 slot = rig_container(policy_objects);
 	struct stat st;
 
 	(void)state;
@@ -411,7 +340,7 @@ static int do_setxattr(void *arg)
 	const struct attribute *a = arg;
 	int fd = a->how == 2 ? open(a->path, O_RDONLY) : -1;
 
-	if (drop())
+	if (h_drop_capabilities())
 		return 250;
 	return h_errno(a->how == 2 ?
 			       fsetxattr(fd, a->name, a->value, strlen(a->value), a->flags) :
@@ -420,12 +349,12 @@ static int do_setxattr(void *arg)
 }
 
 #define SETXATTR(expected, reason, ...) \
-	RESULT(slot, do_setxattr, (&(struct attribute){ __VA_ARGS__ }), expected, reason)
+	RESULT(expected, reason, do_setxattr, (&(struct attribute){ __VA_ARGS__ }))
 #define OPAQUE "trusted.overlay.opaque"
 
 static void test_setxattr(void **state)
 {
-	__u32 slot = slot_of(policy_objects, image_objects);
+	__u32 slot = rig_container(policy_objects);
 	char value[8];
 
 	(void)state;
@@ -460,7 +389,7 @@ static int do_sethostname(void *arg)
 	char now[65] = "";
 	int err;
 
-	if ((u->own && unshare(CLONE_NEWUTS)) || drop())
+	if ((u->own && unshare(CLONE_NEWUTS)) || h_drop_capabilities())
 		return 250;
 	err = h_errno(u->domain ? setdomainname(u->name, u->len) : sethostname(u->name, u->len));
 	if (!err && ((u->domain ? getdomainname(now, sizeof(now)) : gethostname(now, sizeof(now))) ||
@@ -470,11 +399,11 @@ static int do_sethostname(void *arg)
 }
 
 #define UTS(expected, reason, ...) \
-	RESULT(slot, do_sethostname, (&(struct uts){ __VA_ARGS__ }), expected, reason)
+	RESULT(expected, reason, do_sethostname, (&(struct uts){ __VA_ARGS__ }))
 
 static void test_sethostname(void **state)
 {
-	__u32 slot = slot_of(policy_objects, image_objects);
+	__u32 slot = rig_container(policy_objects);
 	char before[65], after[65];
 
 	(void)state;
@@ -539,11 +468,11 @@ static int do_priority(void *arg)
 	if (p->whose == 3) {
 		pid = fork();
 		if (!pid)
-			_exit(drop() ? 250 : with_child(p));
+			_exit(h_drop_capabilities() ? 250 : with_child(p));
 		waitpid(pid, &status, 0);
 		return WIFEXITED(status) ? WEXITSTATUS(status) : 252;
 	}
-	if (drop())
+	if (h_drop_capabilities())
 		return 250;
 	if (p->whose == 2)
 		return with_child(p);
@@ -551,11 +480,11 @@ static int do_priority(void *arg)
 }
 
 #define PRIORITY(expected, reason, ...) \
-	RESULT(slot, do_priority, (&(struct priority){ __VA_ARGS__ }), expected, reason)
+	RESULT(expected, reason, do_priority, (&(struct priority){ __VA_ARGS__ }))
 
 static void test_priority(void **state)
 {
-	__u32 slot = slot_of(policy_objects, image_objects);
+	__u32 slot = rig_container(policy_objects);
 
 	(void)state;
 	PRIORITY(0, "", 3);
@@ -575,23 +504,8 @@ static void test_priority(void **state)
 
 static int setup(void **state)
 {
-	int err;
-
-	image_mounts = h_compile(policy_mounts);
-	image_objects = h_compile(policy_objects);
 	h_shell("mkdir -p /mnt/scratch/denied/in");
-	err = rig_setup(state);
-	rig.image = NULL;
-	return err;
-}
-
-static int teardown(void **state)
-{
-	int err = rig_teardown(state);
-
-	free(image_mounts);
-	free(image_objects);
-	return err;
+	return rig_setup(state);
 }
 
 int main(void)
@@ -604,5 +518,5 @@ int main(void)
 		cmocka_unit_test(test_priority),
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, setup, rig_teardown);
 }

@@ -29,16 +29,7 @@ static const char policy[] =
 	"retrans: '*'}, do: perform}\n"
 	"  - {on: umount, target: /mnt/scratch/**, do: perform}\n";
 
-static struct warder_image *image;
-
-static __u32 container(void)
-{
-	rig.image = image;
-	return rig_container(policy);
-}
-
 #define OPTIONS "addr=127.0.0.1,clientaddr=127.0.0.1,vers=4.2,sec=sys"
-#define RESULT(expected, why, fn, arg) rig_result(__LINE__, slot, fn, arg, expected, why)
 #define MOUNT_OF(expected, why, fstype, from, to, options, ...)                                    \
 	RESULT(expected, why, rig_mount,                                                          \
 	       (&(struct rig_call){ .source = (from), .type = (fstype), .data = (options),        \
@@ -61,11 +52,6 @@ static int do_open(void *arg)
 		close(fd);
 	fd = open(arg, O_RDONLY);
 	return fd < 0 ? errno : 0;
-}
-
-static int do_umount(void *arg)
-{
-	return h_errno(umount2(arg, 0));
 }
 
 static void put(const char *path, const char *text)
@@ -106,7 +92,7 @@ static void serve(void)
 
 static void test_server(void **state)
 {
-	__u32 slot = container();
+	__u32 slot = rig_container(policy);
 	char line[1024];
 
 	(void)state;
@@ -116,34 +102,20 @@ static void test_server(void **state)
 	assert_non_null(strstr(line, " - nfs4 files:/ "));
 	assert_int_equal(rig_run((int)slot, do_readlink, "/mnt/scratch/a/link"), 0);
 	assert_int_equal(rig_run((int)slot, do_open, "/mnt/scratch/a/denied"), EACCES);
-	RESULT(0, "", do_umount, "/mnt/scratch/a");
+	RESULT(0, "", rig_umount, "/mnt/scratch/a");
 	/* What the caller leaves out is what the rule says. */
 	MOUNT(0, "", "soft", .flags = MS_RDONLY | MS_NOEXEC);
 	assert_int_equal(rig_mounted("/mnt/scratch/a", line, sizeof(line)), 1);
 	assert_non_null(strstr(line, "ro,nosuid,nodev,noexec"));
 	assert_non_null(strstr(line, "addr=127.0.0.1"));
-	RESULT(0, "", do_umount, "/mnt/scratch/a");
-}
-
-static int in_netns(void *arg)
-{
-	if (unshare(CLONE_NEWNET))
-		return 240;
-	return rig_mount(arg);
-}
-
-static int in_mntns(void *arg)
-{
-	if (unshare(CLONE_NEWNS))
-		return 240;
-	return rig_mount(arg);
+	RESULT(0, "", rig_umount, "/mnt/scratch/a");
 }
 
 static void test_refused(void **state)
 {
 	struct rig_call c = { .source = "files:/", .type = "nfs4", .target = "/mnt/scratch/a",
-			      .data = OPTIONS ",soft,timeo=5,retrans=1" };
-	__u32 slot = container();
+			      .data = OPTIONS ",soft,timeo=5,retrans=1", .unshare = CLONE_NEWNET };
+	__u32 slot = rig_container(policy);
 
 	(void)state;
 	MOUNT_OF(EPERM, "offers files:/, not evil:/", "nfs4", "evil:/", "/mnt/scratch/a", OPTIONS);
@@ -153,34 +125,29 @@ static void test_refused(void **state)
 	MOUNT_OF(EPERM, "does not allow the target /mnt/other", "nfs4", "files:/", "/mnt/other", OPTIONS);
 	MOUNT_OF(EPERM, "allows only type", "nfs", "files:/", "/mnt/scratch/a", OPTIONS);
 	MOUNT_OF(EPERM, "allows only type", "cifs", "files:/", "/mnt/scratch/a", OPTIONS);
-	RESULT(EPERM, "of its own", in_mntns, &c);
+	MOUNT(EPERM, "of its own", OPTIONS, .unshare = CLONE_NEWNS);
 	/* There is no such server where the caller is: its loopback is down. */
-	assert_int_equal(rig_run((int)slot, in_netns, &c) != 0, 1);
+	assert_int_equal(rig_run((int)slot, rig_mount, &c) != 0, 1);
 	assert_int_equal(rig.last.performed, 0);
 	assert_int_equal(rig_mounted("/mnt/scratch/a", NULL, 0), 0);
 	MOUNT(0, "", OPTIONS);
 }
 
 /* The server cannot tell who is who in the container's user namespace. */
-static int owner(int ready, int go)
+static int owner(void)
 {
 	struct rig_call c = { .source = "files:/", .type = "nfs4", .target = "/mnt/scratch/a", .data = OPTIONS };
-	char byte;
-	int err;
 
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (unshare(CLONE_NEWUSER | CLONE_NEWNS) || write(ready, "x", 1) != 1 ||
-	    read(go, &byte, 1) != 1 || setresgid(0, 0, 0) || setresuid(0, 0, 0))
+	if (rig_owner_enter())
 		return 240;
-	err = rig_mount(&c);
-	if (err != EPERM || rig_mounted("/mnt/scratch/a", NULL, 0))
+	if (rig_mount(&c) != EPERM || rig_mounted("/mnt/scratch/a", NULL, 0))
 		return 241;
-	return write(ready, "x", 1) != 1 || read(go, &byte, 1) != 1 ? 243 : 0;
+	return rig_owner_step();
 }
 
 static void test_owned(void **state)
 {
-	__u32 slot = container();
+	__u32 slot = rig_container(policy);
 	int before = rig.outcomes;
 
 	(void)state;
@@ -198,12 +165,8 @@ static int teardown_mount(void **state)
 
 static int setup(void **state)
 {
-	int err;
-
-	image = h_compile(policy);
 	serve();
-	err = rig_setup(state);
-	return err;
+	return rig_setup(state);
 }
 
 static int teardown(void **state)
@@ -211,7 +174,6 @@ static int teardown(void **state)
 	int err = rig_teardown(state);
 
 	put("/proc/fs/nfsd/threads", "0\n");
-	free(image);
 	return err;
 }
 

@@ -40,8 +40,6 @@ static const char policy[] =
 	"  - {on: mknod, node: 'c 1:3', target: " GOOD "/**, do: perform}\n"
 	"  - {on: setxattr, target: " GOOD "/**, do: perform}\n";
 
-static struct warder_image *image;
-
 /* Shared by the container and us. */
 static struct shared {
 	unsigned attempts, obtained, wrong;
@@ -54,14 +52,6 @@ static long number(const char *name, long otherwise)
 	const char *text = getenv(name);
 
 	return text ? atol(text) : otherwise;
-}
-
-static int drop(void)
-{
-	struct __user_cap_header_struct h = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	struct __user_cap_data_struct none[2] = { 0 };
-
-	return syscall(SYS_capset, &h, none) ? 250 : 0;
 }
 
 static int ended(void)
@@ -155,7 +145,7 @@ static int do_attempts(void *arg)
 	pthread_t thread[4];
 
 	(void)arg;
-	if (drop() || pthread_create(&thread[0], NULL, rewrite, NULL) ||
+	if (h_drop_capabilities() || pthread_create(&thread[0], NULL, rewrite, NULL) ||
 	    pthread_create(&thread[1], NULL, swap, NULL) ||
 	    pthread_create(&thread[2], NULL, attempt, (void *)0) ||
 	    pthread_create(&thread[3], NULL, attempt, (void *)1))
@@ -282,7 +272,7 @@ static int refused(void *arg)
 {
 	unsigned n = *(unsigned *)arg;
 
-	if (drop())
+	if (h_drop_capabilities())
 		return 250;
 	while (n--) {
 		int err = h_errno(mknod("/mnt/other/n", S_IFCHR | 0600, makedev(1, 3)));
@@ -381,7 +371,7 @@ static void test_refusals(void **state)
 static int refused_fast(void *arg)
 {
 	(void)arg;
-	if (drop())
+	if (h_drop_capabilities())
 		return 250;
 	while (!ended()) {
 		int err = h_errno(mknod("/mnt/other/n", S_IFCHR | 0600, makedev(1, 3)));
@@ -395,7 +385,7 @@ static int refused_fast(void *arg)
 /* Beyond the budgets the errno is the kernel's, and what is not told is counted. */
 static void test_beyond(void **state)
 {
-	__u32 slot = h_container(policy);
+	__u32 slot = rig_container(policy);
 	struct warder_stats now;
 	struct warder_ctr ctr;
 	unsigned told;
@@ -403,7 +393,6 @@ static void test_beyond(void **state)
 	int before;
 
 	(void)state;
-	rig_container_set(slot, getpid(), 0);
 	assert_int_equal(loader_get_container(h_load(), slot, &ctr), 0);
 	ctr.icept_rate = ctr.icept_burst = 0;
 	ctr.event_rate = 20;
@@ -441,7 +430,7 @@ static int signalled(void *arg)
 
 	(void)arg;
 	sigaction(SIGURG, &action, NULL);
-	if (drop())
+	if (h_drop_capabilities())
 		return 250;
 	for (unsigned n = 0; !ended(); n++) {
 		int err;
@@ -550,19 +539,9 @@ static int setup(void **state)
 {
 	int err;
 
-	image = h_compile(policy);
-	sh = mmap(NULL, sizeof(*sh), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	sh = h_shared(sizeof(*sh));
 	err = rig_setup(state);
-	rig.image = image;
 	h_shell("mkdir -p " GOOD " " BAD);
-	return err;
-}
-
-static int teardown(void **state)
-{
-	int err = rig_teardown(state);
-
-	free(image);
 	return err;
 }
 
@@ -575,5 +554,5 @@ int main(void)
 		cmocka_unit_test(test_killed),
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, setup, rig_teardown);
 }

@@ -27,47 +27,10 @@ static const char policy[] =
 	"  - {on: umount, target: [/mnt/scratch/**, /proc, /sys, /mnt/tree], do: perform}\n"
 	"  - {on: mount, source: [/mnt/scratch/**, /mnt/tree], target: /mnt/scratch/*, do: perform}\n";
 
-static struct warder_image *image;
-
-static __u32 container(void)
-{
-	rig.image = image;
-	return rig_container(policy);
-}
-
-#define RESULT(expected, why, fn, arg) rig_result(__LINE__, slot, fn, arg, expected, why)
 #define NEW_AT(expected, why, to, fstype, ...)                                                      \
 	RESULT(expected, why, rig_mount, (&(struct rig_call){ .source = (fstype), .type = (fstype), \
 	       .target = (to), __VA_ARGS__ }))
 #define NEW(expected, why, ...) NEW_AT(expected, why, "/mnt/scratch/a", __VA_ARGS__)
-
-static int do_read(void *arg)
-{
-	char byte;
-	int fd = open(arg, O_RDONLY), got;
-
-	if (fd < 0)
-		return errno;
-	got = (int)read(fd, &byte, 1);
-	close(fd);
-	return got < 0 ? errno : got ? 0 : 200; /* 200: it is empty */
-}
-
-static int do_umount(void *arg)
-{
-	return h_errno(umount2(arg, 0));
-}
-
-static int do_detach(void *arg)
-{
-	return h_errno(umount2(arg, MNT_DETACH));
-}
-
-static void tmpfs_at(__u32 slot, const char *path)
-{
-	assert_int_equal(mount("none", path, "tmpfs", 0, "size=64k"), 0);
-	h_record_mount(slot, path, path);
-}
 
 /* As runtimes do it: a folder by an empty file system, a file by the null device. */
 static void mask(void)
@@ -103,7 +66,7 @@ static int teardown_masks(void **state)
 
 static void test_proc(void **state)
 {
-	__u32 slot = container();
+	__u32 slot = rig_container(policy);
 	char line[1024] = "";
 
 	(void)state;
@@ -113,22 +76,22 @@ static void test_proc(void **state)
 	assert_non_null(strstr(line, "nosuid,nodev"));
 	assert_non_null(strstr(line, " - proc "));
 	assert_null(strstr(line, "shared:"));
-	assert_int_equal(rig_run((int)slot, do_read, "/mnt/scratch/a/self/status"), 0);
+	assert_int_equal(rig_run((int)slot, rig_read, "/mnt/scratch/a/self/status"), 0);
 	/* What is masked is masked, and a null device still one. */
 	assert_int_equal(rig_mounted("/mnt/scratch/a/fs", line, sizeof(line)), 1);
 	assert_int_equal(access("/mnt/scratch/a/fs/ext4", F_OK), -1);
-	assert_int_equal(rig_run((int)slot, do_read, "/proc/version"), 200);
-	assert_int_equal(rig_run((int)slot, do_read, "/mnt/scratch/a/version"), 200);
+	assert_int_equal(rig_run((int)slot, rig_read, "/proc/version"), 200);
+	assert_int_equal(rig_run((int)slot, rig_read, "/mnt/scratch/a/version"), 200);
 	/* Whatever the rights are, no mask comes off by itself. */
 	assert_int_equal(umount2("/mnt/scratch/a/version", MNT_DETACH), -1);
 	assert_int_equal(errno, EINVAL);
 	assert_int_equal(umount2("/mnt/scratch/a/fs", MNT_DETACH), -1);
 	assert_int_equal(errno, EINVAL);
 	/* Names are those of /proc, and so is what the policy says of them. */
-	assert_int_equal(rig_run((int)slot, do_read, "/proc/uptime"), EACCES);
-	assert_int_equal(rig_run((int)slot, do_read, "/mnt/scratch/a/uptime"), EACCES);
-	assert_int_equal(rig_run((int)slot, do_read, "/mnt/scratch/a/loadavg"), 0);
-	RESULT(0, "", do_umount, "/mnt/scratch/a");
+	assert_int_equal(rig_run((int)slot, rig_read, "/proc/uptime"), EACCES);
+	assert_int_equal(rig_run((int)slot, rig_read, "/mnt/scratch/a/uptime"), EACCES);
+	assert_int_equal(rig_run((int)slot, rig_read, "/mnt/scratch/a/loadavg"), 0);
+	RESULT(0, "", rig_umount, "/mnt/scratch/a");
 	assert_int_equal(rig_mounted("/mnt/scratch/a", NULL, 0), 0);
 	assert_int_equal(rig_mounted("/mnt/scratch/a/fs", NULL, 0), 0);
 }
@@ -136,7 +99,7 @@ static void test_proc(void **state)
 /* The root of its mount namespace has one, and the container's root another or none. */
 static void test_elsewhere(void **state)
 {
-	__u32 slot = container();
+	__u32 slot = rig_container(policy);
 
 	(void)state;
 	h_record_mount(slot, "/proc", "/other/proc");
@@ -146,7 +109,7 @@ static void test_elsewhere(void **state)
 
 static void test_sysfs(void **state)
 {
-	__u32 slot = container();
+	__u32 slot = rig_container(policy);
 	char line[1024] = "";
 
 	(void)state;
@@ -156,14 +119,14 @@ static void test_sysfs(void **state)
 	assert_int_equal(access("/mnt/scratch/a/class", F_OK), 0);
 	assert_int_equal(access("/mnt/scratch/a/kernel/mm", F_OK), -1);
 	assert_int_equal(errno, ENOENT);
-	RESULT(0, "", do_detach, "/mnt/scratch/a");
+	RESULT(0, "", rig_detach, "/mnt/scratch/a");
 	assert_int_equal(rig_mounted("/mnt/scratch/a", NULL, 0), 0);
 }
 
 /* Read-only goes for what is mounted in it, too. */
 static void test_read_only(void **state)
 {
-	__u32 slot = container();
+	__u32 slot = rig_container(policy);
 
 	(void)state;
 	NEW(0, "", "proc", .flags = MS_RDONLY);
@@ -176,13 +139,6 @@ static void test_read_only(void **state)
 }
 
 /* ------------------------------------------------------------------------- refused */
-
-static int in_mntns(void *arg)
-{
-	if (unshare(CLONE_NEWNS))
-		return 240;
-	return rig_mount(arg);
-}
 
 static int in_pidns(void *arg)
 {
@@ -202,12 +158,12 @@ static int in_pidns(void *arg)
 static void test_refused(void **state)
 {
 	struct rig_call c = { .source = "proc", .type = "proc", .target = "/mnt/scratch/a" };
-	__u32 slot = container();
+	__u32 slot = rig_container(policy);
 
 	(void)state;
 	NEW(EPERM, "does not list option hidepid", "proc", .data = "hidepid=0");
 	NEW_AT(EPERM, "does not allow the target /mnt/other", "/mnt/other", "proc");
-	RESULT(EPERM, "mount namespace of its own", in_mntns, &c);
+	NEW(EPERM, "mount namespace of its own", "proc", .unshare = CLONE_NEWNS);
 	RESULT(EPERM, "another pid namespace", in_pidns, &c);
 	/* Of sysfs that is no matter. */
 	c.type = "sysfs";
@@ -217,7 +173,7 @@ static void test_refused(void **state)
 	assert_int_equal(mount("/sys/class", "/sys", NULL, MS_BIND, NULL), 0);
 	NEW(EPERM, "none at its place", "sysfs");
 	assert_int_equal(umount2("/sys", MNT_DETACH), 0);
-	tmpfs_at(slot, "/sys");
+	rig_tmpfs(slot, "/sys", 0, "size=64k");
 	NEW(EPERM, "none at its place", "sysfs");
 	assert_int_equal(umount2("/sys", MNT_DETACH), 0);
 	NEW(0, "", "sysfs");
@@ -247,7 +203,7 @@ static void test_lazy(void **state)
 			 *const view[] = { "/mnt/scratch/a", "version" },
 			 *const tree[] = { "/mnt/tree", "sub/hidden" },
 			 *const bind[] = { "/mnt/scratch/a", "sub/hidden" };
-	__u32 slot = container();
+	__u32 slot = rig_container(policy);
 
 	(void)state;
 	RESULT(EPERM, "come to light", look_below, (void *)own);
@@ -255,57 +211,52 @@ static void test_lazy(void **state)
 	assert_int_equal(rig_mounted("/proc/version", NULL, 0), 1);
 	assert_int_equal(rig_mounted("/sys/kernel", NULL, 0), 1);
 	/* Of a busy one the kernel says so, as ever. */
-	RESULT(EBUSY, "", do_umount, "/proc");
+	RESULT(EBUSY, "", rig_umount, "/proc");
 	NEW(0, "", "proc");
 	RESULT(0, "", look_below, (void *)view);
 	assert_int_equal(rig_mounted("/mnt/scratch/a", NULL, 0), 0);
 	/* The same of any other file system. */
-	tmpfs_at(slot, "/mnt/tree");
+	rig_tmpfs(slot, "/mnt/tree", 0, "size=64k");
 	h_shell("mkdir /mnt/tree/sub && echo x >/mnt/tree/sub/hidden");
-	tmpfs_at(slot, "/mnt/tree/sub");
+	rig_tmpfs(slot, "/mnt/tree/sub", 0, "size=64k");
 	RESULT(EPERM, "come to light", look_below, (void *)tree);
 	RESULT(0, "", rig_mount, (&(struct rig_call){ .source = "/mnt/tree", .target = "/mnt/scratch/a",
 						      .flags = MS_BIND | MS_REC }));
 	RESULT(0, "", look_below, (void *)bind);
 	assert_int_equal(umount2("/mnt/tree/sub", 0), 0);
-	RESULT(0, "", do_detach, "/mnt/tree");
+	RESULT(0, "", rig_detach, "/mnt/tree");
 	assert_int_equal(rig_mounted("/mnt/tree", NULL, 0), 0);
 }
 
 /* What is mounted in a view later is no mask; it goes first. */
 static void test_loose(void **state)
 {
-	__u32 slot = container();
+	__u32 slot = rig_container(policy);
 
 	(void)state;
 	NEW(0, "", "proc");
-	tmpfs_at(slot, "/mnt/scratch/a/driver");
-	RESULT(EBUSY, "", do_umount, "/mnt/scratch/a");
-	RESULT(EPERM, "come to light", do_detach, "/mnt/scratch/a");
+	rig_tmpfs(slot, "/mnt/scratch/a/driver", 0, "size=64k");
+	RESULT(EBUSY, "", rig_umount, "/mnt/scratch/a");
+	RESULT(EPERM, "come to light", rig_detach, "/mnt/scratch/a");
 	assert_int_equal(umount2("/mnt/scratch/a/driver", 0), 0);
-	RESULT(0, "", do_umount, "/mnt/scratch/a");
+	RESULT(0, "", rig_umount, "/mnt/scratch/a");
 }
 
 /* --------------------------------------------------------- a user namespace of its own */
 
-static int owner(int ready, int go)
+static int owner(void)
 {
 	struct rig_call c = { .source = "proc", .type = "proc", .target = "/mnt/scratch/a" };
-	char byte, line[1024];
-	int err = 0;
+	char line[1024];
+	int err = rig_owner_enter();
 
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (unshare(CLONE_NEWUSER | CLONE_NEWNS) || write(ready, "x", 1) != 1 ||
-	    read(go, &byte, 1) != 1 || setresgid(0, 0, 0) || setresuid(0, 0, 0))
-		return 240;
-	/* On a slow machine the answer may come too late, and the errno stands. */
-	for (int i = 0; i < 9 && (!i || err == EPERM); i++)
-		err = rig_mount(&c);
+	if (!err)
+		err = rig_owner_mount(&c);
 	if (err)
 		return err;
 	if (rig_mounted("/mnt/scratch/a", line, sizeof(line)) != 1 || !strstr(line, "nosuid,nodev"))
 		return 241;
-	if (write(ready, "x", 1) != 1 || read(go, &byte, 1) != 1)
+	if (rig_owner_step())
 		return 243;
 	/* The policy does not stand in the way now: the kernel does. */
 	if (umount2("/mnt/scratch/a/version", MNT_DETACH) != -1 || errno != EINVAL)
@@ -319,7 +270,7 @@ static int owner(int ready, int go)
 
 static void test_owned(void **state)
 {
-	__u32 slot = container();
+	__u32 slot = rig_container(policy);
 
 	(void)state;
 	rig_in_userns(slot, owner, NULL);
@@ -327,20 +278,8 @@ static void test_owned(void **state)
 
 static int setup(void **state)
 {
-	int err;
-
-	image = h_compile(policy);
 	h_shell("mkdir -p /mnt/tree");
-	err = rig_setup(state);
-	return err;
-}
-
-static int teardown(void **state)
-{
-	int err = rig_teardown(state);
-
-	free(image);
-	return err;
+	return rig_setup(state);
 }
 
 int main(void)
@@ -352,5 +291,5 @@ int main(void)
 #undef T
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, setup, rig_teardown);
 }
