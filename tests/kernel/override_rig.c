@@ -51,8 +51,6 @@ const char rig_policy_stop[] =
 
 /* --------------------------------------------------------------- the supervisor's part */
 
-struct rig rig = { .userns_fd = -1 };
-
 static struct warder_image *images[WARDER_POLICIES_MAX]; /* by slot */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
@@ -105,6 +103,11 @@ static void outcome(void *arg, const struct override_outcome *out)
 		rig.watched_ns = out->latency_ns;
 	pthread_mutex_unlock(&lock);
 }
+
+struct rig rig = {
+	.callbacks = { .acquire = acquire, .release = release, .outcome = outcome, .ask = on_ask },
+	.userns_fd = -1,
+};
 
 struct override_outcome *rig_outcome_wait(int before, int n)
 {
@@ -159,19 +162,21 @@ const struct warder_image *rig_image(__u32 slot)
 	return images[slot];
 }
 
+void rig_load(void)
+{
+	setenv("WARDER_EMULATED", "1", 1);
+	__atomic_store_n(&loader_host(h_load())->wait_bound, EMULATED_BOUND, __ATOMIC_RELEASE);
+}
+
 int rig_setup(void **state)
 {
 	struct override_options options = { .journal = RIG_JOURNAL };
 	struct warder_error e = { "" };
 
 	(void)state;
-	setenv("WARDER_EMULATED", "1", 1);
-	rig.callbacks = (struct override_callbacks){ .acquire = acquire, .release = release,
-						 .outcome = outcome, .ask = on_ask };
 	h_shell("mkdir -p /mnt/scratch/a/deep /mnt/scratch/b /mnt/scratch/bind /mnt/scratch/denied "
 		"/mnt/other /srv/assets && ln -sf a /mnt/scratch/link && echo x >/srv/assets/file");
-	h_load();
-	__atomic_store_n(&loader_host(h_load())->wait_bound, EMULATED_BOUND, __ATOMIC_RELEASE);
+	rig_load();
 	if (override_new(&rig.override, h_load(), &rig.callbacks, &options, &e))
 		fail_msg("%s", e.text);
 	/* From here on we are in the container's mount namespace. */

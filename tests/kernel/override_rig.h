@@ -26,7 +26,7 @@ extern const char rig_policy[], rig_policy_stop[];
 
 extern struct rig {
 	struct override *override;
-	struct override_callbacks callbacks;
+	struct override_callbacks callbacks; /* what rig_setup() has put up */
 	struct override_outcome last;
 	int outcomes, undone;
 	int userns_fd; /* what the containers own, -1: none */
@@ -40,6 +40,9 @@ extern struct rig {
 /* For cmocka_run_group_tests(). */
 int rig_setup(void **state);
 int rig_teardown(void **state);
+
+/* Of rig_setup() only the programs, with a bound that an emulator needs. */
+void rig_load(void);
 
 /* A container in our namespaces, with so high a rate that it is never in the way. Decisions about its
  * calls come from this policy. */

@@ -5,10 +5,9 @@
  * sees ENOSYS, nothing is done twice, nothing stays stopped, and what was performed and not answered
  * has been taken back, with one event.
  *
- * The supervisor is a child of the test, with the loaded programs, so that its death and the next one's
- * start cost no loading. WARDER_FAULTS_ALL=1 goes through every kind of call at every step.
+ * WARDER_FAULTS_ALL=1 goes through every kind of call at every step.
  */
-#include "override_rig.h"
+#include "fault_rig.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -32,7 +31,6 @@
 #include "fault.h"
 
 #define JOURNAL_PATH "/run/warder-faults.journal"
-#define BOUND 50000000ull
 #define AT "/mnt/faults"
 #define TRIES 1600 /* of 50 ms, for a point to be reached: on a busy host most answers come late */
 
@@ -78,9 +76,7 @@ static struct shared {
 } *sh;
 
 static __u32 slot;
-static int host_mntns = -1;
-static pid_t supervisor, hammer_pid[2];
-static struct override *own; /* in the supervisor */
+static pid_t hammer_pid[2];
 
 /* ------------------------------------------------------------------------ the container */
 
@@ -170,20 +166,6 @@ static int hammer(void *arg)
 
 /* ----------------------------------------------------------------------- the supervisor */
 
-static int acquire(void *arg, __u64 cid, __u32 its_slot, struct override_target *ret)
-{
-	(void)arg;
-	*ret = (struct override_target){ .cid = cid, .slot = its_slot, .image = rig_image(slot), .userns_fd = -1,
-					 .root_fd = -1 };
-	return 0;
-}
-
-static void release(void *arg, struct override_target *target)
-{
-	(void)arg;
-	(void)target;
-}
-
 static void outcome(void *arg, const struct override_outcome *out)
 {
 	unsigned n = __atomic_fetch_add(&sh->events, 1, __ATOMIC_SEQ_CST) % EVENTS;
@@ -204,38 +186,7 @@ static int on_ask(void *arg, const struct override_ask *ask)
 	struct override_answer a = { .cookie = ask->cookie, .says = OVERRIDE_SAYS_PERFORM };
 
 	(void)arg;
-	return override_answer(own, &a);
-}
-
-_Noreturn static void supervisor_main(int ready)
-{
-	const struct override_callbacks cb = { .acquire = acquire, .release = release,
-					       .outcome = outcome, .ask = on_ask };
-	const struct override_options options = { .journal = JOURNAL_PATH };
-	struct warder_error e = { "" };
-
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (setns(host_mntns, CLONE_NEWNS) || override_new(&own, h_load(), &cb, &options, &e) ||
-	    override_start(own, &e) || write(ready, "x", 1) != 1) {
-		fprintf(stderr, "# %s\n", e.text);
-		_exit(1);
-	}
-	for (;;)
-		pause();
-}
-
-static void supervisor_start(void)
-{
-	int ready[2];
-	char byte;
-
-	assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
-	supervisor = fork();
-	if (!supervisor)
-		supervisor_main(ready[1]);
-	close(ready[1]);
-	assert_int_equal(read(ready[0], &byte, 1), 1);
-	close(ready[0]);
+	return override_answer(faults.override, &a);
 }
 
 /* --------------------------------------------------------------------------- looking at it */
@@ -273,25 +224,6 @@ static void hammers_are_free(void)
 		fclose(f);
 		assert_int_equal(sched_getscheduler(hammer_pid[i]), SCHED_OTHER);
 	}
-}
-
-static void journal_is_empty(void)
-{
-	struct journal_entry entry;
-	struct warder_error e;
-	struct journal *j;
-	int used = 1;
-
-	assert_int_equal(journal_open(&j, JOURNAL_PATH, &e), 0);
-	for (int i = 0; i < 1000 && used; i++) {
-		used = 0;
-		for (unsigned k = 0; k < JOURNAL_PLACES; k++)
-			used += journal_read(j, k, &entry);
-		usleep(used ? 10000 : 0);
-	}
-	journal_close(j);
-	if (used)
-		fail_msg("%d entries stay in the journal", used);
 }
 
 /* What each call since the last look was told, and what is there. */
@@ -384,7 +316,7 @@ static void point_go_through(const struct point *p)
 	sh->kinds = p->kinds;
 	fault_plan->hit = 0;
 	fault_plan->after = 1;
-	fault_plan->victim = p->alone ? 0 : supervisor;
+	fault_plan->victim = p->alone ? 0 : faults.supervisor;
 	strcpy(fault_plan->name, p->name);
 	since = sh->events;
 	hammers_pause(0);
@@ -396,7 +328,7 @@ static void point_go_through(const struct point *p)
 	if (i == TRIES)
 		fail_msg("%s (kinds %x) was not reached by %u calls", p->name, p->kinds, sh->calls);
 	if (!p->alone) {
-		assert_int_equal(waitpid(supervisor, &status, 0), supervisor);
+		assert_int_equal(waitpid(faults.supervisor, &status, 0), faults.supervisor);
 		assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
 		/* What was told before it died was in the order of things. */
 		since = sh->events;
@@ -405,10 +337,9 @@ static void point_go_through(const struct point *p)
 	hammers_pause(1);
 	if (!p->alone) {
 		strcpy(fault_plan->name, "");
-		supervisor_start();
+		faults_supervisor_start();
 	}
-	journal_is_empty();
-	usleep(30000); /* the event comes after the entry has been cleared */
+	faults_journal_is_empty();
 	hammers_are_free();
 	calls_check(p->name);
 	states_check(p->name);
@@ -487,22 +418,15 @@ static int setup(void **state)
 	static int which[2] = { 0, 1 };
 
 	(void)state;
-	setenv("WARDER_EMULATED", "1", 1);
-	unlink(JOURNAL_PATH);
-		sh = h_shared(sizeof(*sh));
-	if (fault_prepare())
-		return -1;
-	h_load();
-	__atomic_store_n(&loader_host(h_load())->wait_bound, BOUND, __ATOMIC_RELEASE);
-	host_mntns = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
-	if (host_mntns < 0 || unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
+	sh = h_shared(sizeof(*sh));
+	if (fault_prepare() || faults_setup(JOURNAL_PATH, outcome, on_ask))
 		return -1;
 	h_shell("mkdir -p " AT "; mount -t tmpfs none " AT "; cd " AT "; mkdir r p0 p1");
 	if (mount("none", AT "/r", "tmpfs", MS_NOSUID | MS_NODEV, NULL) ||
 	    mount("none", AT "/p0", "tmpfs", MS_NOSUID | MS_NODEV, NULL))
 		return -1;
 	slot = rig_container(policy);
-	supervisor_start();
+	faults_supervisor_start();
 	sh->pause = 1;
 	for (int i = 0; i < 2; i++)
 		hammer_pid[i] = h_start((int)slot, hammer, &which[i]);
@@ -512,13 +436,10 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-	(void)state;
 	__atomic_store_n(&sh->end, 1, __ATOMIC_SEQ_CST);
-	kill(supervisor, SIGKILL);
-	waitpid(supervisor, NULL, 0);
+	faults_teardown(state);
 	for (int i = 0; i < 2; i++)
 		rig_wait(hammer_pid[i]);
-	unlink(JOURNAL_PATH);
 	return 0;
 }
 

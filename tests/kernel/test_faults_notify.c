@@ -4,7 +4,7 @@
  * by fault points of a test build, and then the keeper. A container mounts by the new API meanwhile: it
  * never sees ENOSYS, none of its calls waits for ever, and what it was told is what is there, once.
  */
-#include "override_rig.h"
+#include "fault_rig.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -44,11 +44,9 @@ static struct shared {
 	} call[CALLS];
 } *sh;
 
-static struct override_inflight *inflight;
-static int inflight_fd, exe_fd, host_mntns, listener = -1;
+static int inflight_fd, exe_fd, listener = -1;
 static __u32 slot;
-static pid_t supervisor, hammer_pid;
-static struct override *own; /* in the supervisor */
+static pid_t hammer_pid;
 
 /* ------------------------------------------------------------------------ the container */
 
@@ -120,20 +118,6 @@ static int hammer(void *arg)
 
 /* ----------------------------------------------------------------------- the supervisor */
 
-static int acquire(void *arg, __u64 cid, __u32 its_slot, struct override_target *ret)
-{
-	(void)arg;
-	*ret = (struct override_target){ .cid = cid, .slot = its_slot, .image = rig_image(slot), .userns_fd = -1,
-					 .root_fd = -1 };
-	return 0;
-}
-
-static void release(void *arg, struct override_target *target)
-{
-	(void)arg;
-	(void)target;
-}
-
 static void outcome(void *arg, const struct override_outcome *out)
 {
 	(void)arg;
@@ -144,52 +128,22 @@ static void outcome(void *arg, const struct override_outcome *out)
 static void take(void *arg, __u64 cid, __u32 its_slot, int fd)
 {
 	(void)arg;
-	override_listen(own, cid, its_slot, fd);
+	override_listen(faults.override, cid, its_slot, fd);
 }
 
-_Noreturn static void supervisor_main(int ready)
+/* The first one has the listener from us, later ones from the keeper. */
+static int listener_take(struct warder_error *e)
 {
-	const struct override_callbacks cb = { .acquire = acquire, .release = release, .outcome = outcome };
-	const struct override_options options = { .journal = JOURNAL_PATH, .inflight = inflight };
-	struct warder_error e = { "" };
 	struct keeper *k;
 
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (setns(host_mntns, CLONE_NEWNS) || override_new(&own, h_load(), &cb, &options, &e) ||
-	    override_start(own, &e) || keeper_open(&k, RUN_DIR, exe_fd, inflight_fd, &e))
-		goto fail;
-	if (listener >= 0) {
-		if (keeper_add(k, h_cid(slot), slot, listener, &e))
-			goto fail;
-		take(NULL, h_cid(slot), slot, listener);
-	} else if (keeper_each(k, take, NULL, &e) != 1) {
-		goto fail;
-	}
-	if (write(ready, "x", 1) != 1)
-		_exit(1);
-	for (;;)
-		pause();
-fail:
-	fprintf(stderr, "# %s\n", e.text);
-	_exit(1);
-}
-
-static void supervisor_start(void)
-{
-	int ready[2];
-	char byte;
-
-	assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
-	supervisor = fork();
-	if (!supervisor)
-		supervisor_main(ready[1]);
-	close(ready[1]);
-	assert_int_equal(read(ready[0], &byte, 1), 1);
-	close(ready[0]);
-	/* From here on only it and the keeper have the listener. */
-	if (listener >= 0)
-		close(listener);
-	listener = -1;
+	if (keeper_open(&k, RUN_DIR, exe_fd, inflight_fd, e))
+		return -1;
+	if (listener < 0)
+		return keeper_each(k, take, NULL, e) == 1 ? 0 : -1;
+	if (keeper_add(k, h_cid(slot), slot, listener, e))
+		return -1;
+	take(NULL, h_cid(slot), slot, listener);
+	return 0;
 }
 
 /* --------------------------------------------------------------------------- looking at it */
@@ -204,24 +158,6 @@ static void hammer_pause(int pause)
 				 sh->call[sh->calls].step);
 		usleep(10000);
 	}
-}
-
-static void journal_is_empty(void)
-{
-	struct journal_entry entry;
-	struct warder_error e;
-	struct journal *j;
-	int used = 1;
-
-	assert_int_equal(journal_open(&j, JOURNAL_PATH, &e), 0);
-	for (int i = 0; i < 1000 && used; i++) {
-		used = 0;
-		for (unsigned k = 0; k < JOURNAL_PLACES; k++)
-			used += journal_read(j, k, &entry);
-		usleep(used ? 10000 : 30000);
-	}
-	journal_close(j);
-	assert_int_equal(used, 0);
 }
 
 static void calls_check(const char *where)
@@ -283,7 +219,7 @@ static void test_points(void **state)
 		strcpy(fault_plan->name, p->name);
 		fault_plan->hit = 0;
 		fault_plan->after = p->after;
-		fault_plan->victim = supervisor;
+		fault_plan->victim = faults.supervisor;
 		sh->undone = sh->recovered = 0;
 		hammer_pause(0);
 		for (int t = 0; !__atomic_load_n(&fault_plan->hit, __ATOMIC_ACQUIRE); t++) {
@@ -291,11 +227,11 @@ static void test_points(void **state)
 				fail_msg("%s was not reached by %u calls", p->name, sh->calls);
 			usleep(10000);
 		}
-		assert_int_equal(waitpid(supervisor, &status, 0), supervisor);
+		assert_int_equal(waitpid(faults.supervisor, &status, 0), faults.supervisor);
 		strcpy(fault_plan->name, "");
-		supervisor_start();
+		faults_supervisor_start();
 		hammer_pause(1);
-		journal_is_empty();
+		faults_journal_is_empty();
 		calls_check(p->name);
 		if (sh->undone != p->undone || sh->recovered != p->recovered)
 			fail_msg("%s: %u were taken back, %u found in the journal", p->name, sh->undone,
@@ -347,22 +283,19 @@ static int setup(void **state)
 	int pidfd;
 
 	(void)state;
-	setenv("WARDER_EMULATED", "1", 1);
-	unlink(JOURNAL_PATH);
-		sh = h_shared(sizeof(*sh));
+	sh = h_shared(sizeof(*sh));
 	inflight_fd = memfd_create("inflight", MFD_CLOEXEC);
-	if (fault_prepare() || inflight_fd < 0 ||
-	    ftruncate(inflight_fd, OVERRIDE_INFLIGHT_SIZE))
-		return -1;
-	inflight = mmap(NULL, OVERRIDE_INFLIGHT_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, inflight_fd, 0);
 	exe_fd = container_seal_exe(&e);
-	if (inflight == MAP_FAILED || exe_fd < 0)
+	if (inflight_fd < 0 || ftruncate(inflight_fd, OVERRIDE_INFLIGHT_SIZE) || exe_fd < 0)
 		return -1;
-	h_load();
-	host_mntns = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+	faults.options.inflight =
+		mmap(NULL, OVERRIDE_INFLIGHT_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, inflight_fd, 0);
+	faults.started = listener_take;
+	if (faults.options.inflight == MAP_FAILED || fault_prepare() ||
+	    faults_setup(JOURNAL_PATH, outcome, NULL))
+		return -1;
 	h_shell("mkdir -p " AT " " RUN_DIR);
-	if (host_mntns < 0 || unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
-	    mount("none", AT, "tmpfs", 0, NULL))
+	if (mount("none", AT, "tmpfs", 0, NULL))
 		return -1;
 	slot = rig_container(policy);
 	sh->pause = 1;
@@ -374,7 +307,10 @@ static int setup(void **state)
 	close(pidfd);
 	if (listener < 0)
 		return -1;
-	supervisor_start();
+	faults_supervisor_start();
+	/* From here on only it and the keeper have the listener. */
+	close(listener);
+	listener = -1;
 	sh->go = 1;
 	hammer_pause(1);
 	return 0;
@@ -382,13 +318,9 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-	(void)state;
 	sh->end = 1;
 	rig_wait(hammer_pid);
-	kill(supervisor, SIGKILL);
-	waitpid(supervisor, NULL, 0);
-	unlink(JOURNAL_PATH);
-	return 0;
+	return faults_teardown(state);
 }
 
 int main(int argc, char **argv)
