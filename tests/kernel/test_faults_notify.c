@@ -5,21 +5,17 @@
  * never sees ENOSYS, none of its calls waits for ever, and what it was told is what is there, once.
  */
 #include "fault_rig.h"
+#include "notify_rig.h"
 
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <linux/capability.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -37,7 +33,7 @@ static const char policy[] =
 	"override: [{on: mount, type: tmpfs, target: " AT "/**, deadline: 20s, do: perform}]\n";
 
 static struct shared {
-	volatile int listener, go, pause, paused, end;
+	volatile int pause, paused, end;
 	unsigned calls, checked, done, undone, recovered;
 	struct {
 		short result, step;
@@ -50,54 +46,12 @@ static pid_t hammer_pid;
 
 /* ------------------------------------------------------------------------ the container */
 
-static int mount_new(const char *target, short *ret_step)
-{
-	int fs, mnt = -1;
-
-	*ret_step = 1;
-	fs = fsopen("tmpfs", FSOPEN_CLOEXEC);
-	if (fs < 0)
-		return errno;
-	*ret_step = 2;
-	if (fsconfig(fs, FSCONFIG_SET_STRING, "source", "none", 0))
-		goto out;
-	*ret_step = 3;
-	if (fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0))
-		goto out;
-	*ret_step = 4;
-	mnt = fsmount(fs, FSMOUNT_CLOEXEC, 0);
-	if (mnt < 0)
-		goto out;
-	*ret_step = 5;
-	if (move_mount(mnt, "", AT_FDCWD, target, MOVE_MOUNT_F_EMPTY_PATH))
-		goto out;
-	errno = 0;
-out:;
-	int err = errno;
-
-	close(fs);
-	if (mnt >= 0)
-		close(mnt);
-	return err;
-}
-
 static int hammer(void *arg)
 {
-	struct warder_error e = { "" };
-	int fd;
-
 	(void)arg;
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
-		return 240;
-	fd = override_filter_install(OVERRIDE_FILTER_MOUNT, &e);
-	__atomic_store_n(&sh->listener, fd, __ATOMIC_SEQ_CST);
-	while (!sh->go)
-		usleep(1000);
-	close(fd);
-	if (h_drop_capabilities())
-		return 241;
 	while (!sh->end) {
 		char name[64];
+		const struct new_mount m = { .type = "tmpfs", .source = "none", .target = name };
 		unsigned n = sh->calls;
 
 		sh->paused = sh->pause;
@@ -108,7 +62,8 @@ static int hammer(void *arg)
 		snprintf(name, sizeof(name), AT "/n%u", n);
 		if (mkdir(name, 0700) || n == CALLS)
 			return 242;
-		sh->call[n].result = (short)mount_new(name, &sh->call[n].step);
+		sh->call[n].result = (short)new_mount((void *)&m);
+		sh->call[n].step = (short)notified->step;
 		sh->done += !sh->call[n].result;
 		__atomic_store_n(&sh->calls, n + 1, __ATOMIC_SEQ_CST);
 		usleep(5000);
@@ -155,7 +110,7 @@ static void hammer_pause(int pause)
 	for (int i = 0; pause && !sh->paused; i++) {
 		if (i == 3000)
 			fail_msg("a call of the container is not answered: step %d",
-				 sh->call[sh->calls].step);
+				 notified->step);
 		usleep(10000);
 	}
 }
@@ -279,10 +234,11 @@ static void test_keeper(void **state)
 
 static int setup(void **state)
 {
+	struct notified_call call = { .fn = hammer };
 	struct warder_error e = { "" };
-	int pidfd;
 
 	(void)state;
+	notify_setup();
 	sh = h_shared(sizeof(*sh));
 	inflight_fd = memfd_create("inflight", MFD_CLOEXEC);
 	exe_fd = container_seal_exe(&e);
@@ -299,19 +255,12 @@ static int setup(void **state)
 		return -1;
 	slot = rig_container(policy);
 	sh->pause = 1;
-	hammer_pid = h_start((int)slot, hammer, NULL);
-	for (int i = 0; i < 30000 && !sh->listener; i++)
-		usleep(1000);
-	pidfd = (int)syscall(SYS_pidfd_open, hammer_pid, 0);
-	listener = (int)syscall(SYS_pidfd_getfd, pidfd, sh->listener, 0);
-	close(pidfd);
-	if (listener < 0)
-		return -1;
+	hammer_pid = notify_start(slot, &call, &listener);
 	faults_supervisor_start();
 	/* From here on only it and the keeper have the listener. */
 	close(listener);
 	listener = -1;
-	sh->go = 1;
+	__atomic_store_n(&notified->go, 1, __ATOMIC_RELEASE);
 	hammer_pause(1);
 	return 0;
 }
