@@ -5,7 +5,6 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
-#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -74,9 +73,7 @@ int faults_setup(const char *journal, void (*outcome)(void *arg, const struct ov
 	faults.callbacks.ask = ask;
 	rig_load();
 	host_mntns = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
-	return host_mntns < 0 || unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ?
-		       -1 :
-		       0;
+	return host_mntns < 0 ? -1 : h_own_mounts(0);
 }
 
 int faults_teardown(void **state)

@@ -7,10 +7,13 @@
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <poll.h>
+#include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -263,6 +266,46 @@ int h_wait(pid_t pid)
 int h_run(int slot, int (*fn)(void *), void *arg)
 {
 	return h_wait(h_start(slot, fn, arg));
+}
+
+int h_open(const char *path, int flags)
+{
+	cleanup_close int fd = open(path, flags | O_CLOEXEC, 0644);
+
+	return h_errno(fd);
+}
+
+int h_open_read(void *path)
+{
+	return h_open(path, O_RDONLY);
+}
+
+int h_open_write(void *path)
+{
+	return h_open(path, O_WRONLY);
+}
+
+int h_own_mounts(int flags)
+{
+	return unshare(CLONE_NEWNS | flags) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ? -1 : 0;
+}
+
+pid_t h_fork_idle(void)
+{
+	pid_t pid = fork();
+
+	if (!pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		for (;;)
+			pause();
+	}
+	return pid;
+}
+
+void h_kill(pid_t pid)
+{
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
 }
 
 void *h_shared(size_t size)

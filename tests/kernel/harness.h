@@ -72,9 +72,19 @@ void h_write(const char *path, const char *text);
 /* Runs a command by sh; ends the program if it fails. */
 void h_shell(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/* For children. Opens (a new file with 0644) and closes: 0, or the errno; the same for h_run(). */
+int h_open(const char *path, int flags);
+int h_open_read(void *path);
+int h_open_write(void *path);
+/* A mount namespace of their own (and what else `flags` says) that nothing is propagated to. 0, or -1. */
+int h_own_mounts(int flags);
+/* A child that waits for its end, which comes with h_kill(). */
+pid_t h_fork_idle(void);
+void h_kill(pid_t pid);
+
 /* Zeroed memory that children share with us. */
 void *h_shared(size_t size);
-/* For children: takes all capabilities of theirs away. 0, or 250. */
+/* For children: takes all their capabilities away. 0, or 250. */
 int h_drop_capabilities(void);
 
 /* 0 when a system call's result is no failure, else its errno: what children return. */

@@ -180,7 +180,7 @@ int rig_setup(void **state)
 	if (override_new(&rig.override, h_load(), &rig.callbacks, &options, &e))
 		fail_msg("%s", e.text);
 	/* From here on we are in the container's mount namespace. */
-	if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
+	if (h_own_mounts(0))
 		return -1;
 	if (override_start(rig.override, &e))
 		fail_msg("%s", e.text);

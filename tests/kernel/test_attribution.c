@@ -22,10 +22,10 @@
 #include <sys/sysmacros.h>
 #include <sys/uio.h>
 #include <sys/un.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "ops.h"
 
 #define BROKEN 90
 
@@ -73,7 +73,7 @@ static __u32 slot, audited;
 static int op_read(void *arg)
 {
 	(void)arg;
-	return h_errno(open("/root/at/f", O_RDONLY));
+	return h_open("/root/at/f", O_RDONLY);
 }
 
 static int op_utimes(void *arg)
@@ -165,7 +165,7 @@ static int op_umount(void *arg)
 static int op_device(void *arg)
 {
 	(void)arg;
-	return h_errno(open("/dev/full", O_RDWR));
+	return h_open("/dev/full", O_RDWR);
 }
 
 static int op_mknod(void *arg)
@@ -175,21 +175,9 @@ static int op_mknod(void *arg)
 	return h_errno(mknod("/root/at/null", S_IFCHR | 0600, makedev(1, 3)));
 }
 
-/* A child of the same container and profile. */
-static pid_t child(void)
-{
-	pid_t pid = fork();
-
-	if (!pid)
-		for (;;)
-			pause();
-	return pid;
-}
-
 static int end(pid_t pid, int result)
 {
-	kill(pid, SIGKILL);
-	waitpid(pid, NULL, 0);
+	h_kill(pid);
 	return result;
 }
 
@@ -197,7 +185,7 @@ static int op_ptrace(void *arg)
 {
 	char buf[8];
 	struct iovec local = { buf, sizeof(buf) }, remote = { (void *)text, sizeof(buf) };
-	pid_t pid = child();
+	pid_t pid = h_fork_idle();
 
 	(void)arg;
 	return end(pid, h_errno(process_vm_readv(pid, &local, 1, &remote, 1, 0)));
@@ -205,7 +193,7 @@ static int op_ptrace(void *arg)
 
 static int op_signal(void *arg)
 {
-	pid_t pid = child();
+	pid_t pid = h_fork_idle();
 
 	(void)arg;
 	return end(pid, h_errno(kill(pid, SIGUSR1)));
@@ -231,7 +219,7 @@ static int op_mq(void *arg)
 
 static int op_fd(void *arg)
 {
-	pid_t pid = child();
+	pid_t pid = h_fork_idle();
 	int fd = (int)syscall(SYS_pidfd_open, pid, 0);
 
 	(void)arg;
@@ -270,14 +258,6 @@ static int op_uts(void *arg)
 {
 	(void)arg;
 	return h_errno(unshare(CLONE_NEWUTS));
-}
-
-static int op_syslog(void *arg)
-{
-	char buf[64];
-
-	(void)arg;
-	return h_errno(klogctl(3, buf, sizeof(buf)));
 }
 
 /* In a namespace of its own when that is allowed, so that the machine keeps its name. */

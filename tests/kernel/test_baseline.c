@@ -14,15 +14,12 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/klog.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/uio.h>
@@ -31,6 +28,7 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "ops.h"
 
 #define BROKEN 90
 
@@ -448,58 +446,15 @@ static void test_bpf(void **state)
 	}
 }
 
-/* Not a module at all: refused before it is looked at, or found to be none. */
-static int do_init_module(void *arg)
-{
-	/* As large as a module's header, which is looked for before anybody is asked. */
-	static const char no_module[4096] = "not a module";
-
-	(void)arg;
-	return h_errno(syscall(SYS_init_module, no_module, sizeof(no_module), ""));
-}
-
-static int do_finit_module(void *arg)
-{
-	int fd = open("/proc/self/exe", O_RDONLY);
-
-	(void)arg;
-	return h_errno(syscall(SYS_finit_module, fd, "", 0));
-}
-
-static int do_kexec(void *arg)
-{
-	int fd = open("/proc/self/exe", O_RDONLY);
-
-	(void)arg;
-	return h_errno(syscall(SYS_kexec_file_load, fd, -1, 1ul, "", 4 /* no initrd */));
-}
-
 static void test_modules(void **state)
 {
 	(void)state;
-	assert_int_equal(h_run(-1, do_init_module, NULL), ENOEXEC);
-	assert_int_equal(h_run((int)a, do_init_module, NULL), EPERM);
-	assert_int_equal(h_run(-1, do_finit_module, NULL), ENOEXEC);
-	assert_int_equal(h_run((int)a, do_finit_module, NULL), EPERM);
-	assert_int_equal(h_run(-1, do_kexec, NULL), ENOEXEC);
-	assert_int_equal(h_run((int)a, do_kexec, NULL), EPERM);
-}
-
-static int do_syslog(void *arg)
-{
-	static char buf[4096];
-
-	(void)arg;
-	return h_errno(klogctl(3, buf, sizeof(buf)));
-}
-
-static int do_settime(void *arg)
-{
-	struct timeval now;
-
-	(void)arg;
-	gettimeofday(&now, NULL);
-	return h_errno(settimeofday(&now, NULL));
+	assert_int_equal(h_run(-1, op_init_module, NULL), ENOEXEC);
+	assert_int_equal(h_run((int)a, op_init_module, NULL), EPERM);
+	assert_int_equal(h_run(-1, op_finit_module, NULL), ENOEXEC);
+	assert_int_equal(h_run((int)a, op_finit_module, NULL), EPERM);
+	assert_int_equal(h_run(-1, op_kexec_file, NULL), ENOEXEC);
+	assert_int_equal(h_run((int)a, op_kexec_file, NULL), EPERM);
 }
 
 static int do_perf(void *arg)
@@ -514,7 +469,7 @@ static int do_perf(void *arg)
 /* Class defaults: audit mode only reports them. */
 static void test_surfaces(void **state)
 {
-	int (*const surface[])(void *) = { do_syslog, do_settime };
+	int (*const surface[])(void *) = { op_syslog, op_settime };
 	__u32 audit = h_container("policy: audit\nmode: audit\n");
 	__u64 before;
 

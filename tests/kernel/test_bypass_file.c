@@ -9,24 +9,19 @@
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/fs.h>
-#include <linux/io_uring.h>
-#include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/inotify.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/mount.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/uio.h>
-#include <sys/wait.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "uring.h"
 
 #ifndef RWF_NOAPPEND
 #define RWF_NOAPPEND 0x20
@@ -118,31 +113,14 @@ static void writing_is_decided_when_a_file_is_opened(void **state)
 
 static int uring(struct io_uring_sqe what)
 {
-	struct io_uring_params p = { 0 };
-	cleanup_close int ring = syscall(SYS_io_uring_setup, 2, &p);
-	struct io_uring_sqe *sqe;
-	struct io_uring_cqe *cqe;
-	unsigned *tail;
-	char *sq, *cq;
+	struct uring u;
+	int err;
 
-	if (ring < 0)
+	if (uring_open(&u, 0))
 		return BROKEN;
-	sq = mmap(NULL, p.sq_off.array + p.sq_entries * 4, PROT_READ | PROT_WRITE, MAP_SHARED, ring,
-		  IORING_OFF_SQ_RING);
-	cq = mmap(NULL, p.cq_off.cqes + p.cq_entries * sizeof(*cqe), PROT_READ | PROT_WRITE,
-		  MAP_SHARED, ring, IORING_OFF_CQ_RING);
-	sqe = mmap(NULL, p.sq_entries * sizeof(*sqe), PROT_READ | PROT_WRITE, MAP_SHARED, ring,
-		   IORING_OFF_SQES);
-	if (sq == MAP_FAILED || cq == MAP_FAILED || sqe == MAP_FAILED)
-		return BROKEN;
-	*sqe = what;
-	*(unsigned *)(sq + p.sq_off.array) = 0;
-	tail = (unsigned *)(sq + p.sq_off.tail);
-	__atomic_store_n(tail, *tail + 1, __ATOMIC_RELEASE);
-	if (syscall(SYS_io_uring_enter, ring, 1, 1, IORING_ENTER_GETEVENTS, NULL, 0) < 0)
-		return BROKEN;
-	cqe = (struct io_uring_cqe *)(cq + p.cq_off.cqes);
-	return cqe->res < 0 ? -cqe->res : 0;
+	*u.sqe = what;
+	err = uring_run(&u);
+	return err < 0 ? BROKEN : err;
 }
 
 #define AT(x) ((__u64)(uintptr_t)(x))

@@ -12,7 +12,6 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
@@ -30,10 +29,8 @@
 
 static int ask(void *arg)
 {
-	cleanup_close int fd = open(SECRET, O_RDONLY | O_CLOEXEC);
-
 	(void)arg;
-	return fd < 0 ? errno : 0;
+	return h_open(SECRET, O_RDONLY);
 }
 
 /* ---------------------------------------------------------- a supervisor that dies */
@@ -179,7 +176,7 @@ static int unlink_pin(void *arg)
 static int cover_pins(void *arg)
 {
 	(void)arg;
-	if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
+	if (h_own_mounts(0))
 		return errno;
 	return h_errno(mount("none", DIR "/mnt", "bpf", 0, NULL));
 }
@@ -249,7 +246,7 @@ static int relabel(void *arg)
 		if (fd >= 0 && write(fd, "unconfined", 10) == 10)
 			fd = -1;
 	}
-	if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
+	if (h_own_mounts(0) ||
 	    mount("none", "/proc", "tmpfs", 0, NULL))
 		return BROKEN;
 	execl(DIR "/self", "self", "--ask", NULL);

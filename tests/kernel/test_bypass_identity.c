@@ -36,23 +36,16 @@
 static __u32 a, b;
 static int *shared;
 
-static int ask(const char *path)
-{
-	cleanup_close int fd = open(path, O_RDONLY | O_CLOEXEC);
-
-	return fd < 0 ? errno : 0;
-}
-
 static int ask_secret(void *arg)
 {
 	(void)arg;
-	return ask(SECRET);
+	return h_open(SECRET, O_RDONLY);
 }
 
 static int ask_other(void *arg)
 {
 	(void)arg;
-	return ask(OTHER);
+	return h_open(OTHER, O_RDONLY);
 }
 
 static int reap(pid_t pid)
@@ -99,7 +92,7 @@ static int enter_cgroup(void *arg)
 	(void)arg;
 	if (fd < 0 || write(fd, "0", 1) != 1)
 		return BROKEN;
-	return ask(SECRET);
+	return h_open(SECRET, O_RDONLY);
 }
 
 /* The same cgroup: each keeps what it is. */
@@ -152,7 +145,7 @@ static int enter_namespaces(void *arg)
 			return BROKEN + 1;
 	pid = fork();
 	if (!pid)
-		_exit(ask(SECRET));
+		_exit(h_open(SECRET, O_RDONLY));
 	return reap(pid);
 }
 
@@ -183,11 +176,11 @@ static int children_namespace(void *arg)
 	pid_t pid;
 
 	/* The caller's own link shows the new one at once; what it may do does not change. */
-	if (unshare(CLONE_NEWPID) || ask(SECRET) != *(int *)arg)
+	if (unshare(CLONE_NEWPID) || h_open(SECRET, O_RDONLY) != *(int *)arg)
 		return BROKEN;
 	pid = fork();
 	if (!pid)
-		_exit(getpid() == 1 ? ask(SECRET) : BROKEN);
+		_exit(getpid() == 1 ? h_open(SECRET, O_RDONLY) : BROKEN);
 	return reap(pid);
 }
 
@@ -217,7 +210,7 @@ static void *wait_at_gate(void *arg)
 
 static void *last_of_many(void *arg)
 {
-	*(int *)arg = ask(SECRET);
+	*(int *)arg = h_open(SECRET, O_RDONLY);
 	return NULL;
 }
 
@@ -263,7 +256,7 @@ static int clone_as(void *arg)
 	pid_t pid = syscall(SYS_clone3, &args, sizeof(args));
 
 	if (!pid)
-		_exit(getpid() == *(pid_t *)arg ? ask(SECRET) : BROKEN);
+		_exit(getpid() == *(pid_t *)arg ? h_open(SECRET, O_RDONLY) : BROKEN);
 	return reap(pid);
 }
 

@@ -14,11 +14,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -26,18 +24,6 @@
 
 #define BROKEN 90
 #define DIR "/root/bn"
-
-static int try_read(void *path)
-{
-	cleanup_close int fd = open(path, O_RDONLY | O_CLOEXEC);
-
-	return fd < 0 ? errno : 0;
-}
-
-static int apart(void)
-{
-	return unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL);
-}
 
 static int run(const char *path)
 {
@@ -72,9 +58,9 @@ static void rules_are_as_long_as_names(void **state)
 		 dir);
 	slot = h_container(policy);
 	snprintf(file, sizeof(file), "%s/d/f", dir);
-	assert_int_equal(h_run((int)slot, try_read, file), EACCES);
+	assert_int_equal(h_run((int)slot, h_open_read, file), EACCES);
 	snprintf(file, sizeof(file), "%s/g", dir);
-	assert_int_equal(h_run((int)slot, try_read, file), 0);
+	assert_int_equal(h_run((int)slot, h_open_read, file), 0);
 
 	text = malloc(32768);
 	assert_non_null(text);
@@ -100,7 +86,7 @@ static void rules_are_as_long_as_names(void **state)
 static int run_bound(void *arg)
 {
 	(void)arg;
-	if (apart() || mount(DIR "/tmp", DIR "/bin", NULL, MS_BIND, NULL))
+	if (h_own_mounts(0) || mount(DIR "/tmp", DIR "/bin", NULL, MS_BIND, NULL))
 		return BROKEN;
 	return run(DIR "/bin/evil");
 }
@@ -111,7 +97,7 @@ static int make_over(void *arg)
 	cleanup_close int fd = -1;
 
 	(void)arg;
-	if (apart() || mount("none", DIR "/bin", "tmpfs", 0, NULL))
+	if (h_own_mounts(0) || mount("none", DIR "/bin", "tmpfs", 0, NULL))
 		return BROKEN;
 	fd = open(DIR "/bin/evil", O_WRONLY | O_CREAT | O_CLOEXEC, 0755);
 	return fd < 0 ? errno : 0;
@@ -212,8 +198,8 @@ static void links_from_before_are_another_name(void **state)
 	h_shell("mkdir -p " DIR "/links; echo x > " DIR "/links/old; "
 		"ln -f " DIR "/links/old " DIR "/links/before");
 	slot = h_container("policy: before\nfile:\n  - deny: [read]\n    path: " DIR "/links/old\n");
-	assert_int_equal(h_run((int)slot, try_read, DIR "/links/old"), EACCES);
-	assert_int_equal(h_run((int)slot, try_read, DIR "/links/before"), 0);
+	assert_int_equal(h_run((int)slot, h_open_read, DIR "/links/old"), EACCES);
+	assert_int_equal(h_run((int)slot, h_open_read, DIR "/links/before"), 0);
 }
 
 /* A rule's own name is that of the link, not of what it leads to; a rule on the file holds by
@@ -229,9 +215,9 @@ static void a_rule_on_a_symlink_is_not_one_on_its_file(void **state)
 			      "  - deny: [read]\n    path: " DIR "/links/file\n");
 	on_link = h_container("policy: on-link\nfile:\n"
 			      "  - deny: [read]\n    path: " DIR "/links/soft\n");
-	assert_int_equal(h_run((int)on_file, try_read, DIR "/links/soft"), EACCES);
-	assert_int_equal(h_run((int)on_file, try_read, DIR "/links/file"), EACCES);
-	assert_int_equal(h_run((int)on_link, try_read, DIR "/links/soft"), 0);
+	assert_int_equal(h_run((int)on_file, h_open_read, DIR "/links/soft"), EACCES);
+	assert_int_equal(h_run((int)on_file, h_open_read, DIR "/links/file"), EACCES);
+	assert_int_equal(h_run((int)on_link, h_open_read, DIR "/links/soft"), 0);
 }
 
 /* --------------------------------------------------------------- links of /proc */
@@ -274,8 +260,8 @@ static void magic_links_of_others_lead_nowhere(void **state)
 					 links[i]);
 			else
 				snprintf(path, sizeof(path), "/proc/%d/%s", pid, links[i]);
-			assert_int_equal(h_run(-1, try_read, path), 0);
-			got = h_run((int)slot, try_read, path);
+			assert_int_equal(h_run(-1, h_open_read, path), 0);
+			got = h_run((int)slot, h_open_read, path);
 			/* Listing a folder of /proc is no way to a file. */
 			if (!strcmp(links[i], "map_files"))
 				continue;
@@ -299,14 +285,14 @@ static void a_file_that_was_replaced_is_the_same_name(void **state)
 	h_shell("mkdir -p " DIR "/new; echo 1 > " DIR "/new/secret");
 	slot = h_container("policy: replaced\nfile:\n"
 			   "  - deny: [read]\n    path: " DIR "/new/secret\n");
-	assert_int_equal(h_run((int)slot, try_read, DIR "/new/secret"), EACCES);
+	assert_int_equal(h_run((int)slot, h_open_read, DIR "/new/secret"), EACCES);
 	/* As editors and package managers do it: another inode each time. */
 	for (int i = 0; i < 20; i++) {
 		h_shell("echo %d > " DIR "/new/tmp; mv " DIR "/new/tmp " DIR "/new/secret", i);
-		assert_int_equal(h_run((int)slot, try_read, DIR "/new/secret"), EACCES);
+		assert_int_equal(h_run((int)slot, h_open_read, DIR "/new/secret"), EACCES);
 	}
 	h_shell("rm -r " DIR "/new; mkdir " DIR "/new; echo 1 > " DIR "/new/secret");
-	assert_int_equal(h_run((int)slot, try_read, DIR "/new/secret"), EACCES);
+	assert_int_equal(h_run((int)slot, h_open_read, DIR "/new/secret"), EACCES);
 }
 
 /* Rule, kernel and event agree on every byte. */
@@ -330,7 +316,7 @@ static void odd_bytes_are_bytes(void **state)
 			 "  - deny: [read]\n    path: \"" DIR "/odd/%s\"\n", odd[i].pattern);
 	slot = h_container(policy);
 	h_write(DIR "/odd/plain", "x");
-	assert_int_equal(h_run((int)slot, try_read, DIR "/odd/plain"), 0);
+	assert_int_equal(h_run((int)slot, h_open_read, DIR "/odd/plain"), 0);
 	for (size_t i = 0; i < ARRAY_SIZE(odd); i++) {
 		char path[256], slashed[300], name[WARDER_PATH_MAX], detail[WARDER_PATH_MAX];
 		struct warder_event e;
@@ -338,23 +324,21 @@ static void odd_bytes_are_bytes(void **state)
 		snprintf(path, sizeof(path), DIR "/odd/%s", odd[i].file);
 		h_write(path, "x");
 		h_events_drop();
-		if (h_run((int)slot, try_read, path) != EACCES)
+		if (h_run((int)slot, h_open_read, path) != EACCES)
 			fail_msg("%zu: %s is not refused", i, odd[i].pattern);
 		assert_int_equal(h_event_last(slot, &e, name, detail), 1);
 		assert_string_equal(name, path);
 		/* Slashes that say nothing do not change a name. */
 		snprintf(slashed, sizeof(slashed), "//root/./bn//odd///%s", odd[i].file);
-		assert_int_equal(h_run((int)slot, try_read, slashed), EACCES);
+		assert_int_equal(h_run((int)slot, h_open_read, slashed), EACCES);
 		snprintf(slashed, sizeof(slashed), "%s/", path);
-		assert_int_equal(h_run((int)slot, try_read, slashed), ENOTDIR);
+		assert_int_equal(h_run((int)slot, h_open_read, slashed), ENOTDIR);
 	}
 }
 
 static int list_slashed(void *path)
 {
-	cleanup_close int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-	return fd < 0 ? errno : 0;
+	return h_open(path, O_RDONLY | O_DIRECTORY);
 }
 
 static void a_slash_at_the_end_does_not_change_a_folder(void **state)
@@ -392,9 +376,9 @@ static void case_folding_folders_want_allow_rules(void **state)
 			   "  - deny: [read]\n    path: " DIR "/fold/d/secret\n");
 	allow = h_container("policy: fold-allow\ndefaults: {file: deny}\nfile:\n"
 			    "  - allow: [read]\n    path: " DIR "/fold/d/open\n");
-	assert_int_equal(h_run((int)deny, try_read, DIR "/fold/d/secret"), EACCES);
-	assert_int_equal(h_run((int)allow, try_read, DIR "/fold/d/secret"), EACCES);
-	assert_int_not_equal(h_run((int)allow, try_read, DIR "/fold/d/SECRET"), 0);
+	assert_int_equal(h_run((int)deny, h_open_read, DIR "/fold/d/secret"), EACCES);
+	assert_int_equal(h_run((int)allow, h_open_read, DIR "/fold/d/secret"), EACCES);
+	assert_int_not_equal(h_run((int)allow, h_open_read, DIR "/fold/d/SECRET"), 0);
 	assert_int_equal(umount(DIR "/fold"), 0);
 }
 

@@ -5,9 +5,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -20,16 +17,12 @@ static __u32 standard, listed, closed, audit;
 
 static int do_open(void *path)
 {
-	cleanup_close int fd = open(path, O_RDONLY | O_NONBLOCK);
-
-	return h_errno(fd);
+	return h_open(path, O_RDONLY | O_NONBLOCK);
 }
 
 static int do_open_write(void *path)
 {
-	cleanup_close int fd = open(path, O_WRONLY | O_NONBLOCK);
-
-	return h_errno(fd);
+	return h_open(path, O_WRONLY | O_NONBLOCK);
 }
 
 /* O_PATH is no use of the device; opening it again is. */

@@ -18,39 +18,29 @@
 
 #define CHECK(call) ((call) < 0 ? errno : 0)
 
-static int op_open(const char *path, int flags)
-{
-	int fd = open(path, flags, 0644);
-
-	if (fd < 0)
-		return errno;
-	close(fd);
-	return 0;
-}
-
 static int op_read(void *dir)
 {
-	return chdir(dir) ? 127 : op_open("f", O_RDONLY);
+	return chdir(dir) ? 127 : h_open("f", O_RDONLY);
 }
 
 static int op_list(void *dir)
 {
-	return chdir(dir) ? 127 : op_open("d", O_RDONLY | O_DIRECTORY);
+	return chdir(dir) ? 127 : h_open("d", O_RDONLY | O_DIRECTORY);
 }
 
 static int op_write(void *dir)
 {
-	return chdir(dir) ? 127 : op_open("f", O_WRONLY);
+	return chdir(dir) ? 127 : h_open("f", O_WRONLY);
 }
 
 static int op_ioctl_mode(void *dir)
 {
-	return chdir(dir) ? 127 : op_open("f", 3);
+	return chdir(dir) ? 127 : h_open("f", 3);
 }
 
 static int op_append(void *dir)
 {
-	return chdir(dir) ? 127 : op_open("f", O_WRONLY | O_APPEND);
+	return chdir(dir) ? 127 : h_open("f", O_WRONLY | O_APPEND);
 }
 
 static int op_create(void *dir)
@@ -260,12 +250,12 @@ static void explicit_deny_has_its_errno(void **state)
 
 static int open_create(void *path)
 {
-	return op_open(path, O_WRONLY | O_CREAT | O_EXCL);
+	return h_open(path, O_WRONLY | O_CREAT | O_EXCL);
 }
 
 static int open_truncating(void *path)
 {
-	return op_open(path, O_RDONLY | O_TRUNC);
+	return h_open(path, O_RDONLY | O_TRUNC);
 }
 
 static int descriptor_truncated(void *path)

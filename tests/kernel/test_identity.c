@@ -8,14 +8,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/io_uring.h>
 #include <linux/sched.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -23,6 +21,7 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "uring.h"
 
 #define SECRET "/tmp/identity-secret"
 #define POLICY "policy: confined\ndefaults: {namespace: allow, kernel: allow}\nfile:\n  - deny: [read]\n    path: " SECRET "\n"
@@ -38,12 +37,7 @@ static struct shared {
 
 static int ask(void)
 {
-	int fd = open(SECRET, O_RDONLY | O_CLOEXEC);
-
-	if (fd < 0)
-		return errno;
-	close(fd);
-	return 0;
+	return h_open(SECRET, O_RDONLY);
 }
 
 static int wait_shared(void)
@@ -234,38 +228,17 @@ enum { URING_INLINE, URING_WORKER, URING_SQPOLL };
 
 static int way_uring(void *arg)
 {
-	int how = *(int *)arg;
-	struct io_uring_params p = { .flags = how == URING_SQPOLL ? IORING_SETUP_SQPOLL : 0 };
-	cleanup_close int ring = syscall(SYS_io_uring_setup, 2, &p);
-	struct io_uring_sqe *sqe;
-	struct io_uring_cqe *cqe;
-	unsigned *tail;
-	char *sq, *cq;
+	int how = *(int *)arg, err;
+	struct uring u;
 
-	if (ring < 0)
+	if (uring_open(&u, how == URING_SQPOLL ? IORING_SETUP_SQPOLL : 0))
 		return BROKEN;
-	sq = mmap(NULL, p.sq_off.array + p.sq_entries * 4, PROT_READ | PROT_WRITE, MAP_SHARED, ring,
-		  IORING_OFF_SQ_RING);
-	cq = mmap(NULL, p.cq_off.cqes + p.cq_entries * sizeof(*cqe), PROT_READ | PROT_WRITE,
-		  MAP_SHARED, ring, IORING_OFF_CQ_RING);
-	sqe = mmap(NULL, p.sq_entries * sizeof(*sqe), PROT_READ | PROT_WRITE, MAP_SHARED, ring,
-		   IORING_OFF_SQES);
-	if (sq == MAP_FAILED || cq == MAP_FAILED || sqe == MAP_FAILED)
-		return BROKEN;
-	memset(sqe, 0, sizeof(*sqe));
-	sqe->opcode = IORING_OP_OPENAT;
-	sqe->flags = how == URING_WORKER ? IOSQE_ASYNC : 0;
-	sqe->fd = AT_FDCWD;
-	sqe->addr = (__u64)(uintptr_t)SECRET;
-	*(unsigned *)(sq + p.sq_off.array) = 0;
-	tail = (unsigned *)(sq + p.sq_off.tail);
-	__atomic_store_n(tail, *tail + 1, __ATOMIC_RELEASE);
-	if (syscall(SYS_io_uring_enter, ring, how == URING_SQPOLL ? 0 : 1, 1,
-		    IORING_ENTER_GETEVENTS | (how == URING_SQPOLL ? IORING_ENTER_SQ_WAKEUP : 0),
-		    NULL, 0) < 0)
-		return BROKEN;
-	cqe = (struct io_uring_cqe *)(cq + p.cq_off.cqes);
-	return cqe->res < 0 ? -cqe->res : 0;
+	u.sqe->opcode = IORING_OP_OPENAT;
+	u.sqe->flags = how == URING_WORKER ? IOSQE_ASYNC : 0;
+	u.sqe->fd = AT_FDCWD;
+	u.sqe->addr = (__u64)(uintptr_t)SECRET;
+	err = uring_run(&u);
+	return err < 0 ? BROKEN : err;
 }
 
 /* --------------------------------------------------------------------- tests */

@@ -36,16 +36,6 @@
 
 static __u32 slot;
 
-static int try_read(const char *path)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-
-	if (fd < 0)
-		return errno;
-	close(fd);
-	return 0;
-}
-
 /* --------------------------------------------------------------- one change each */
 
 struct change {
@@ -104,14 +94,14 @@ static int change_seen(void *arg)
 		int got;
 
 		for (int n = 0; n < 3; n++)
-			if ((got = try_read(changes[i].before)))
+			if ((got = h_open(changes[i].before, O_RDONLY)))
 				return 20 + got;
 		if (write(pipes[1], "", 1) != 1 || read(pipes[2], &c, 1) != 1)
 			return BROKEN;
-		got = try_read(changes[i].after);
+		got = h_open(changes[i].after, O_RDONLY);
 		if (got != EACCES)
 			return 60 + i;
-		if (try_read(changes[i].after) != EACCES)
+		if (h_open(changes[i].after, O_RDONLY) != EACCES)
 			return 80 + i;
 	}
 	return 0;
@@ -156,7 +146,7 @@ static int read_many(void *round)
 		int refused = (i + *(int *)round) & 1, got;
 
 		snprintf(path, sizeof(path), TOP "/many/%d%s", i, refused ? "x" : "");
-		got = try_read(path);
+		got = h_open(path, O_RDONLY);
 		if (got != (refused ? EACCES : 0))
 			return refused ? 1 : got ? got : BROKEN;
 	}
@@ -238,7 +228,7 @@ static int model_check(const struct model *m, int d, int f)
 	int refused = strchr(m->folder[d], 'x') || strchr(m->file[d][f], 'x'), got;
 
 	snprintf(path, sizeof(path), TOP "/walk/%s/%s", m->folder[d], m->file[d][f]);
-	got = try_read(path);
+	got = h_open(path, O_RDONLY);
 	if (got == (refused ? EACCES : 0))
 		return 0;
 	fprintf(stderr, "%s: %d\n", path, got);
@@ -406,7 +396,7 @@ static void renames_under_way_let_nothing_pass(void **state)
 static int read_file(void *path)
 {
 	for (int i = 0; i < 3; i++) {
-		int got = try_read(path);
+		int got = h_open(path, O_RDONLY);
 
 		if (got)
 			return got;
@@ -437,11 +427,11 @@ static int read_removed(void *arg)
 	if (fd < 0)
 		return BROKEN;
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	if (try_read(TOP "/gone") || try_read(TOP "/gone"))
+	if (h_open(TOP "/gone", O_RDONLY) || h_open(TOP "/gone", O_RDONLY))
 		return BROKEN + 1;
 	if (unlink(TOP "/gone"))
 		return BROKEN + 2;
-	return try_read(path);
+	return h_open(path, O_RDONLY);
 }
 
 static void what_was_removed_has_no_name(void **state)

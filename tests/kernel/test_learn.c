@@ -6,27 +6,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #define LEARN "policy: learn\nmode: learn\n"
-
-static int read_file(void *path)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-
-	return h_errno(fd);
-}
-
-static int write_file(void *path)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-
-	return h_errno(fd);
-}
 
 /* What to count among the events. */
 struct want {
@@ -70,25 +54,25 @@ static void each_object_and_access_is_told_once(void **state)
 	(void)state;
 	h_events_drop();
 	/* A policy without file rules: the name is taken all the same. */
-	assert_int_equal(h_run(slot, read_file, "/x/file"), 0);
+	assert_int_equal(h_run(slot, h_open_read, "/x/file"), 0);
 	w = learned(slot, WARDER_CLASS_FILE, "/x/file");
 	assert_int_equal(w.found, 1);
 	assert_int_equal(w.access, WARDER_ACC_READ);
 	assert_int_equal(w.last.v.action, WARDER_ALLOW);
-	assert_int_equal(h_run(slot, read_file, "/x/file"), 0);
+	assert_int_equal(h_run(slot, h_open_read, "/x/file"), 0);
 	assert_int_equal(learned(slot, WARDER_CLASS_FILE, "/x/file").found, 0);
-	assert_int_equal(h_run(slot, write_file, "/x/file"), 0);
+	assert_int_equal(h_run(slot, h_open_write, "/x/file"), 0);
 	w = learned(slot, WARDER_CLASS_FILE, "/x/file");
 	assert_int_equal(w.found, 1);
 	assert_int_equal(w.access, WARDER_ACC_WRITE);
-	assert_int_equal(h_run(slot, write_file, "/x/file"), 0);
-	assert_int_equal(h_run(slot, read_file, "/x/file"), 0);
+	assert_int_equal(h_run(slot, h_open_write, "/x/file"), 0);
+	assert_int_equal(h_run(slot, h_open_read, "/x/file"), 0);
 	assert_int_equal(learned(slot, WARDER_CLASS_FILE, "/x/file").found, 0);
 	/* Another container is another one; without learn mode nothing is told. */
-	assert_int_equal(h_run(other, read_file, "/x/file"), 0);
+	assert_int_equal(h_run(other, h_open_read, "/x/file"), 0);
 	assert_int_equal(learned(other, WARDER_CLASS_NONE, NULL).found, 0);
 	other = h_container(LEARN);
-	assert_int_equal(h_run(other, read_file, "/x/file"), 0);
+	assert_int_equal(h_run(other, h_open_read, "/x/file"), 0);
 	assert_int_equal(learned(other, WARDER_CLASS_FILE, "/x/file").found, 1);
 }
 
@@ -100,19 +84,19 @@ static void what_the_policy_refuses_passes(void **state)
 
 	(void)state;
 	h_events_drop();
-	assert_int_equal(h_run(slot, read_file, "/x/file"), 0);
+	assert_int_equal(h_run(slot, h_open_read, "/x/file"), 0);
 	w = learned(slot, WARDER_CLASS_FILE, "/x/file");
 	assert_int_equal(w.found, 1);
 	assert_int_equal(w.last.v.action, WARDER_AUDIT);
 	assert_int_equal(w.last.v.rule, 1);
-	assert_int_equal(h_run(slot, read_file, "/x/file"), 0);
+	assert_int_equal(h_run(slot, h_open_read, "/x/file"), 0);
 	h_events_each(count, &verdicts);
 	assert_int_equal(verdicts.found, 0);
 	assert_int_equal(h_stats(slot).audited, 2);
 	assert_int_equal(h_stats(slot).denied, 0);
 	/* The next policy refuses it again. */
 	h_policy(slot, "policy: learn\nfile:\n  - deny: [read]\n    path: /x/file\n");
-	assert_int_equal(h_run(slot, read_file, "/x/file"), EACCES);
+	assert_int_equal(h_run(slot, h_open_read, "/x/file"), EACCES);
 }
 
 static int change_root(void *arg)
@@ -250,7 +234,7 @@ static void no_room_is_told_and_refuses_nothing(void **state)
 	/* Others learn on. */
 	h_events_drop();
 	full = h_fault_count(WARDER_FAULT_LEARN_FULL);
-	assert_int_equal(h_run(other, read_file, "/x/file"), 0);
+	assert_int_equal(h_run(other, h_open_read, "/x/file"), 0);
 	assert_int_equal(learned(other, WARDER_CLASS_FILE, "/x/file").found, 1);
 	assert_int_equal(h_fault_count(WARDER_FAULT_LEARN_FULL), full);
 	/* The slot's next owner begins with nothing; the other keeps what it has. */
@@ -258,7 +242,7 @@ static void no_room_is_told_and_refuses_nothing(void **state)
 	assert_int_equal(entries(slot), 0);
 	assert_true(entries(other) > 0);
 	assert_int_equal(loader_reset_stats(h_load(), slot), 0);
-	assert_int_equal(h_run(slot, read_file, "/x/file"), 0);
+	assert_int_equal(h_run(slot, h_open_read, "/x/file"), 0);
 	w = learned(slot, WARDER_CLASS_FILE, "/x/file");
 	assert_int_equal(w.found, 1);
 }

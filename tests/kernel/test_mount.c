@@ -12,7 +12,6 @@
 #include <linux/mount.h>
 #include <sched.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -55,11 +54,6 @@ struct call {
 	const char *source, *target, *type;
 	unsigned long flags;
 };
-
-static int private_mounts(void)
-{
-	return unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL);
-}
 
 static int do_mount(void *arg)
 {
@@ -241,7 +235,7 @@ static int do_pivot(void *arg)
 
 static int do_pivot_apart(void *arg)
 {
-	return private_mounts() ? BROKEN : do_pivot(arg);
+	return h_own_mounts(0) ? BROKEN : do_pivot(arg);
 }
 
 static void test_pivot(void **state)
@@ -420,12 +414,7 @@ static void test_compat(void **state)
 
 static int do_read(const char *path)
 {
-	int fd = open(path, O_RDONLY | O_CREAT, 0600);
-
-	if (fd < 0)
-		return errno;
-	close(fd);
-	return 0;
+	return h_open(path, O_RDONLY | O_CREAT);
 }
 
 /* A superblock at a, one at b, and again: each has the name of its own place, although the
@@ -678,7 +667,7 @@ int main(void)
 		if (mkdir(dirs[i], 0755) && errno != EEXIST)
 			return 99;
 	close(open("/tmp/mt/masked", O_WRONLY | O_CREAT, 0644));
-	if ((symlink("ok", "/tmp/mt/link") && errno != EEXIST) || private_mounts())
+	if ((symlink("ok", "/tmp/mt/link") && errno != EEXIST) || h_own_mounts(0))
 		return 99;
 	deny_all = h_container("policy: deny-all\ndefaults: {namespace: allow}\n");
 	slot = h_container(POLICY);

@@ -33,12 +33,6 @@ static int try_read(const char *path)
 	return try_open(AT_FDCWD, path, O_RDONLY);
 }
 
-static int own_mounts(int flags)
-{
-	return unshare(CLONE_NEWNS | flags) ||
-	       mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL);
-}
-
 /* ------------------------------------------- ways to the folder /n/NAME and its file f */
 
 static int by_path(void *dir)
@@ -96,17 +90,17 @@ static int bind_it(void *dir)
 
 static int by_bind(void *dir)
 {
-	return own_mounts(0) || bind_it(dir) ? SETUP_FAILED : try_read("/n/mnt/f");
+	return h_own_mounts(0) || bind_it(dir) ? SETUP_FAILED : try_read("/n/mnt/f");
 }
 
 static int by_user_namespace(void *dir)
 {
-	return own_mounts(CLONE_NEWUSER) || bind_it(dir) ? SETUP_FAILED : try_read("/n/mnt/f");
+	return h_own_mounts(CLONE_NEWUSER) || bind_it(dir) ? SETUP_FAILED : try_read("/n/mnt/f");
 }
 
 static int by_unmounted_cwd(void *dir)
 {
-	if (own_mounts(0) || bind_it(dir) || chdir("/n/mnt") || umount2("/n/mnt", MNT_DETACH))
+	if (h_own_mounts(0) || bind_it(dir) || chdir("/n/mnt") || umount2("/n/mnt", MNT_DETACH))
 		return SETUP_FAILED;
 	return try_read("f");
 }
@@ -115,7 +109,7 @@ static int by_pivot(void *dir)
 {
 	char path[256];
 
-	if (own_mounts(0) || mount("/n", "/n", NULL, MS_BIND | MS_REC, NULL) || chdir("/n") ||
+	if (h_own_mounts(0) || mount("/n", "/n", NULL, MS_BIND | MS_REC, NULL) || chdir("/n") ||
 	    syscall(SYS_pivot_root, ".", "mnt"))
 		return SETUP_FAILED;
 	snprintf(path, sizeof(path), "/%s/f", (char *)dir);
@@ -165,7 +159,7 @@ static int by_two_mounts(void *dir)
 {
 	char path[256];
 
-	if (own_mounts(0) || mount("/n", "/n/mnt", NULL, MS_BIND, NULL))
+	if (h_own_mounts(0) || mount("/n", "/n/mnt", NULL, MS_BIND, NULL))
 		return SETUP_FAILED;
 	snprintf(path, sizeof(path), "/n/mnt/%s/f", (char *)dir);
 	return try_read(path);

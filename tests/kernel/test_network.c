@@ -8,23 +8,18 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <linux/io_uring.h>
 #include <linux/netlink.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "uring.h"
 
 #define BROKEN 90
 #define PROTO_MPTCP 262
@@ -73,33 +68,17 @@ static socklen_t address(const char *text, int port, struct sockaddr_storage *re
 /* IORING_OP_CONNECT by a ring of one's own. */
 static int uring_connect(int fd, const struct sockaddr_storage *to, socklen_t len)
 {
-	struct io_uring_params p = { 0 };
-	cleanup_close int ring = syscall(SYS_io_uring_setup, 2, &p);
-	struct io_uring_sqe *sqe;
-	struct io_uring_cqe *cqe;
-	char *sq, *cq;
+	struct uring u;
+	int err;
 
-	if (ring < 0)
+	if (uring_open(&u, 0))
 		return BROKEN + 2;
-	sq = mmap(NULL, p.sq_off.array + p.sq_entries * sizeof(__u32), PROT_READ | PROT_WRITE,
-		  MAP_SHARED | MAP_POPULATE, ring, IORING_OFF_SQ_RING);
-	cq = mmap(NULL, p.cq_off.cqes + p.cq_entries * sizeof(*cqe), PROT_READ | PROT_WRITE,
-		  MAP_SHARED | MAP_POPULATE, ring, IORING_OFF_CQ_RING);
-	sqe = mmap(NULL, p.sq_entries * sizeof(*sqe), PROT_READ | PROT_WRITE,
-		   MAP_SHARED | MAP_POPULATE, ring, IORING_OFF_SQES);
-	if (sq == MAP_FAILED || cq == MAP_FAILED || sqe == MAP_FAILED)
-		return BROKEN + 3;
-	memset(sqe, 0, sizeof(*sqe));
-	sqe->opcode = IORING_OP_CONNECT;
-	sqe->fd = fd;
-	sqe->addr = (uintptr_t)to;
-	sqe->off = len;
-	*(__u32 *)(sq + p.sq_off.array) = 0;
-	__atomic_store_n((__u32 *)(sq + p.sq_off.tail), 1, __ATOMIC_RELEASE);
-	if (syscall(SYS_io_uring_enter, ring, 1, 1, IORING_ENTER_GETEVENTS, NULL, 0) < 0)
-		return BROKEN + 4;
-	cqe = (struct io_uring_cqe *)(cq + p.cq_off.cqes);
-	return cqe->res < 0 ? -cqe->res : 0;
+	u.sqe->opcode = IORING_OP_CONNECT;
+	u.sqe->fd = fd;
+	u.sqe->addr = (uintptr_t)to;
+	u.sqe->off = len;
+	err = uring_run(&u);
+	return err < 0 ? BROKEN + 3 : err;
 }
 
 static int send_with(int fd, const struct try *t, struct sockaddr_storage *to, socklen_t len)

@@ -13,7 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/ptrace.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -45,16 +44,6 @@ static __u32 profile_id(const char *text, __u32 number)
 }
 
 /* ----------------------------------------------------------------- the programs */
-
-static int can(const char *path, int flags)
-{
-	int fd = open(path, flags | O_CLOEXEC);
-
-	if (fd < 0)
-		return errno;
-	close(fd);
-	return 0;
-}
 
 static int has_mapped(const char *name)
 {
@@ -88,9 +77,9 @@ static int tool(int argc, char **argv)
 	char c;
 
 	if (!strcmp(what, "write"))
-		return can("/x/file", O_WRONLY);
+		return h_open("/x/file", O_WRONLY);
 	if (!strcmp(what, "read"))
-		return can("/x/file", O_RDONLY);
+		return h_open("/x/file", O_RDONLY);
 	if (!strcmp(what, "maps"))
 		return has_mapped("/x/extra.so");
 	if (!strcmp(what, "run"))
@@ -372,7 +361,7 @@ static int flood(void *arg)
 		return 100;
 	for (int i = 0; i < OPENS; i++) {
 		denied += open("/x/denied", O_RDONLY) < 0 && errno == EACCES;
-		if (can("/x/allowed", O_RDONLY))
+		if (h_open("/x/allowed", O_RDONLY))
 			return 101;
 	}
 	return denied != OPENS;

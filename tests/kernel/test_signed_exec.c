@@ -159,11 +159,6 @@ static int map_memfd(void *arg)
 		       : 0;
 }
 
-static int open_write(void *path)
-{
-	return h_errno(open(path, O_WRONLY | O_CLOEXEC));
-}
-
 static int cut(void *path)
 {
 	return h_errno(truncate(path, 16));
@@ -341,18 +336,18 @@ static void what_is_mapped_stays(void **state)
 	/* Whoever could write it now: no mark is left by a refusal. */
 	assert_int_equal(h_run((int)slot, map_open_for_writing, DIR "written"), ETXTBSY);
 	assert_int_equal(h_run((int)slot, map_beside_shared, DIR "written"), ETXTBSY);
-	assert_int_equal(h_run((int)slot, open_write, DIR "written"), 0);
+	assert_int_equal(h_run((int)slot, h_open_write, DIR "written"), 0);
 	assert_int_equal(h_run((int)slot, map, DIR "written"), 0);
-	assert_int_equal(h_run((int)slot, open_write, DIR "written"), ETXTBSY);
+	assert_int_equal(h_run((int)slot, h_open_write, DIR "written"), ETXTBSY);
 	assert_int_equal(h_run((int)slot, cut, DIR "written"), ETXTBSY);
-	assert_int_equal(h_run((int)plain_slot, open_write, DIR "written"), ETXTBSY);
+	assert_int_equal(h_run((int)plain_slot, h_open_write, DIR "written"), ETXTBSY);
 	assert_int_equal(h_run((int)plain_slot, cut, DIR "written"), ETXTBSY);
 	/* The host is not kept from it; then it is another content. */
 	assert_int_equal(h_run(-1, cut, DIR "written"), 0);
 	assert_int_equal(h_run((int)slot, map, DIR "written"), ENODATA);
 	/* What is not signed is nobody's to block. */
 	assert_int_equal(h_run((int)slot, map, DIR "unsigned"), ENODATA);
-	assert_int_equal(h_run((int)plain_slot, open_write, DIR "unsigned"), 0);
+	assert_int_equal(h_run((int)plain_slot, h_open_write, DIR "unsigned"), 0);
 }
 
 /* A new file in the place of one that is mapped is as it ever was. */
@@ -363,7 +358,7 @@ static void files_are_replaced(void **state)
 	make_program(DIR "new", 14);
 	assert_int_equal(rename(DIR "new", DIR "kept"), 0);
 	assert_int_equal(h_run((int)slot, run, DIR "kept"), ENODATA);
-	assert_int_equal(h_run((int)plain_slot, open_write, DIR "kept"), 0);
+	assert_int_equal(h_run((int)plain_slot, h_open_write, DIR "kept"), 0);
 }
 
 /* By its own permissions nobody but a possessor has any, and for containers it is not there. */

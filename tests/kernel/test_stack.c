@@ -25,6 +25,7 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "ops.h"
 #include "reload_rig.h"
 
 /* ------------------------------------------------------------------ containers */
@@ -53,10 +54,8 @@ static __u32 stack_of(const char *const *text, size_t count)
 
 static int do_file(void *arg)
 {
-	cleanup_close int fd = open("/x/f", O_WRONLY | O_CLOEXEC);
-
 	(void)arg;
-	return h_errno(fd);
+	return h_open("/x/f", O_WRONLY);
 }
 
 static int do_rename(void *arg)
@@ -123,46 +122,27 @@ static int do_mount(void *arg)
 
 static int do_device(void *arg)
 {
-	cleanup_close int fd = open("/dev/full", O_RDONLY | O_CLOEXEC);
-
 	(void)arg;
-	return h_errno(fd);
-}
-
-/* A child that waits for its end. */
-static pid_t child(void)
-{
-	pid_t pid = fork();
-
-	if (!pid)
-		for (;;)
-			pause();
-	return pid;
-}
-
-static void child_end(pid_t pid)
-{
-	kill(pid, SIGKILL);
-	waitpid(pid, NULL, 0);
+	return h_open("/dev/full", O_RDONLY);
 }
 
 static int do_ptrace(void *arg)
 {
-	pid_t pid = child();
+	pid_t pid = h_fork_idle();
 	int err = h_errno(ptrace(PTRACE_SEIZE, pid, 0, 0));
 
 	(void)arg;
-	child_end(pid);
+	h_kill(pid);
 	return err;
 }
 
 static int do_signal(void *arg)
 {
-	pid_t pid = child();
+	pid_t pid = h_fork_idle();
 	int err = h_errno(kill(pid, SIGUSR1));
 
 	(void)arg;
-	child_end(pid);
+	h_kill(pid);
 	return err;
 }
 
@@ -211,14 +191,6 @@ static int do_namespace(void *arg)
 	return h_errno(unshare(CLONE_NEWUTS));
 }
 
-static int do_kernel(void *arg)
-{
-	static char buf[4096];
-
-	(void)arg;
-	return h_errno(klogctl(3, buf, sizeof(buf)));
-}
-
 #define OPEN "defaults: {mount: allow, namespace: allow, kernel: allow, network: allow}\n"
 #define PERMISSIVE "policy: permissive\n" OPEN
 #define REFUSING                                                                                 \
@@ -261,7 +233,7 @@ static const struct op {
 	{ "signal", do_signal, EBUSY, WARDER_CLASS_SIGNAL, 14 },
 	{ "ipc", do_ipc, EACCES, WARDER_CLASS_IPC, 15 },
 	{ "namespace", do_namespace, EPERM, WARDER_CLASS_NAMESPACE, 16 },
-	{ "kernel", do_kernel, ENOSYS, WARDER_CLASS_KERNEL, 17 },
+	{ "kernel", op_syslog, ENOSYS, WARDER_CLASS_KERNEL, 17 },
 };
 
 /* What the last event of the class said. */
@@ -384,24 +356,10 @@ static void one_policy_learns(void **state)
 	h_events_drop();
 	assert_int_equal(h_run((int)slot, do_file, NULL), EROFS);
 	assert_true(h_events_of(slot, WARDER_EVENT_LEARN, WARDER_HOOK_NONE, &e, name, detail) > 0);
-	assert_int_equal(h_run((int)slot, do_kernel, NULL), ENOSYS);
+	assert_int_equal(h_run((int)slot, op_syslog, NULL), ENOSYS);
 }
 
 /* --------------------------------------------------------------- defaults, names */
-
-static int write_path(void *path)
-{
-	cleanup_close int fd = open(path, O_WRONLY | O_CLOEXEC);
-
-	return h_errno(fd);
-}
-
-static int read_path(void *path)
-{
-	cleanup_close int fd = open(path, O_RDONLY | O_CLOEXEC);
-
-	return h_errno(fd);
-}
 
 static int move_folder(void *arg)
 {
@@ -423,10 +381,10 @@ static void what_each_allows_is_cut_down_by_the_other(void **state)
 			   ALLOWS("right", "'/x/there/**', '/x/both/**'"));
 
 	(void)state;
-	assert_int_equal(h_run((int)slot, read_path, "/x/here/f"), EACCES);
-	assert_int_equal(h_run((int)slot, read_path, "/x/there/f"), EACCES);
-	assert_int_equal(h_run((int)slot, read_path, "/x/both/f"), 0);
-	assert_int_equal(h_run((int)slot, write_path, "/x/both/f"), 0);
+	assert_int_equal(h_run((int)slot, h_open_read, "/x/here/f"), EACCES);
+	assert_int_equal(h_run((int)slot, h_open_read, "/x/there/f"), EACCES);
+	assert_int_equal(h_run((int)slot, h_open_read, "/x/both/f"), 0);
+	assert_int_equal(h_run((int)slot, h_open_write, "/x/both/f"), 0);
 	/* A folder moves where no policy sees other rights below; one in audit mode only tells. */
 	slot = STACK("policy: left\n", "policy: right\nfile:\n - {deny: write, path: /x/there/d/f}\n");
 	assert_int_equal(h_run((int)slot, move_folder, NULL), EXDEV);
@@ -705,11 +663,11 @@ static void rules_of_every_policy_count(void **state)
 	(void)state;
 	for (__u32 i = 1; i < 4; i++)
 		before[i] = hits(slot, i);
-	assert_int_equal(h_run((int)slot, read_path, "/x/f"), 0);
+	assert_int_equal(h_run((int)slot, h_open_read, "/x/f"), 0);
 	assert_int_equal(hits(slot, 1), before[1] + 1);
 	assert_int_equal(hits(slot, 2), before[2] + 1);
 	assert_int_equal(hits(slot, 3), before[3]);
-	assert_int_equal(h_run((int)slot, write_path, "/x/f"), EACCES);
+	assert_int_equal(h_run((int)slot, h_open_write, "/x/f"), EACCES);
 	assert_int_equal(hits(slot, 1), before[1] + 1);
 	assert_int_equal(hits(slot, 3), before[3] + 1);
 }
@@ -729,7 +687,7 @@ static int tool(int argc, char **argv)
 		return 150;
 	}
 	if (argc > 1 && !strcmp(argv[1], "secrets"))
-		return (read_path("/x/secret-a") ? 0 : 1) | (read_path("/x/secret-b") ? 0 : 2);
+		return (h_open_read("/x/secret-a") ? 0 : 1) | (h_open_read("/x/secret-b") ? 0 : 2);
 	return 0;
 }
 

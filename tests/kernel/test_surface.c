@@ -15,7 +15,6 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/capability.h>
 #include <sys/fanotify.h>
@@ -23,11 +22,8 @@
 #include <sys/ioctl.h>
 #include <sys/klog.h>
 #include <sys/mman.h>
-#include <sys/mount.h>
-#include <sys/prctl.h>
 #include <sys/quota.h>
 #include <sys/reboot.h>
-#include <sys/stat.h>
 #include <sys/swap.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
@@ -37,34 +33,16 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "ops.h"
 
 #define BROKEN 90
 
 static __u32 standard, closed, open_, audit;
 
-static int do_syslog(void *arg)
-{
-	static char buf[4096];
-
-	(void)arg;
-	return h_errno(klogctl(3, buf, sizeof(buf)));
-}
-
 static int do_kmsg(void *arg)
 {
-	cleanup_close int fd = open("/dev/kmsg", O_RDONLY | O_NONBLOCK);
-
 	(void)arg;
-	return h_errno(fd);
-}
-
-static int do_settime(void *arg)
-{
-	struct timeval now;
-
-	(void)arg;
-	gettimeofday(&now, NULL);
-	return h_errno(settimeofday(&now, NULL));
+	return h_open("/dev/kmsg", O_RDONLY | O_NONBLOCK);
 }
 
 static int do_clock_settime(void *arg)
@@ -209,8 +187,8 @@ static const struct {
 	int (*act)(void *);
 	int optional; /* the kernel may lack it: EPERM for the container, or what the host gets */
 } acts[] = {
-	{ "syslog", do_syslog, 0 },	     { "syslog", do_kmsg, 0 },
-	{ "settime", do_settime, 0 },	     { "settime", do_clock_settime, 0 },
+	{ "syslog", op_syslog, 0 },	     { "syslog", do_kmsg, 0 },
+	{ "settime", op_settime, 0 },	     { "settime", do_clock_settime, 0 },
 	{ "settime", do_adjtimex, 0 },	     { "settime", do_clock_adjtime, 0 },
 	{ "perf", do_perf, 0 },		     { "swap", do_swapon, 0 },
 	{ "swap", do_swapoff, 0 },	     { "reboot", do_reboot, 0 },
@@ -261,12 +239,6 @@ static void test_surfaces(void **state)
 }
 
 /* A host name is allowed where nothing is said of it. */
-static int do_hostname(void *arg)
-{
-	(void)arg;
-	return h_errno(sethostname("vm", 2));
-}
-
 static int do_domainname(void *arg)
 {
 	(void)arg;
@@ -276,8 +248,8 @@ static int do_domainname(void *arg)
 static void test_hostname(void **state)
 {
 	(void)state;
-	assert_int_equal(h_run((int)standard, do_hostname, NULL), 0);
-	assert_int_equal(h_run((int)closed, do_hostname, NULL), EPERM);
+	assert_int_equal(h_run((int)standard, op_sethostname, NULL), 0);
+	assert_int_equal(h_run((int)closed, op_sethostname, NULL), EPERM);
 	assert_int_equal(h_run((int)closed, do_domainname, NULL), EPERM);
 	assert_int_equal(h_run((int)open_, do_domainname, NULL), 0);
 }
@@ -401,34 +373,10 @@ static int do_bpf(void *arg)
 	return h_errno(syscall(SYS_bpf, BPF_MAP_CREATE, &attr, sizeof(attr)));
 }
 
-static int do_init_module(void *arg)
-{
-	static const char no_module[4096] = "not a module";
-
-	(void)arg;
-	return h_errno(syscall(SYS_init_module, no_module, sizeof(no_module), ""));
-}
-
-static int do_finit_module(void *arg)
-{
-	int fd = open("/proc/self/exe", O_RDONLY);
-
-	(void)arg;
-	return h_errno(syscall(SYS_finit_module, fd, "", 0));
-}
-
 static int do_delete_module(void *arg)
 {
 	(void)arg;
 	return h_errno(syscall(SYS_delete_module, "no_such_module", O_NONBLOCK));
-}
-
-static int do_kexec_file(void *arg)
-{
-	int fd = open("/proc/self/exe", O_RDONLY);
-
-	(void)arg;
-	return h_errno(syscall(SYS_kexec_file_load, fd, -1, 1ul, "", 4 /* no initrd */));
 }
 
 static int do_kexec_unload(void *arg)
@@ -443,9 +391,9 @@ static void test_baseline(void **state)
 		const char *word;
 		int (*act)(void *);
 	} list[] = {
-		{ "bpf", do_bpf },		   { "modules", do_init_module },
-		{ "modules", do_finit_module },	   { "modules", do_delete_module },
-		{ "kexec", do_kexec_file },	   { "kexec", do_kexec_unload },
+		{ "bpf", do_bpf },		   { "modules", op_init_module },
+		{ "modules", op_finit_module },	   { "modules", do_delete_module },
+		{ "kexec", op_kexec_file },	   { "kexec", do_kexec_unload },
 	};
 	char text[160];
 
@@ -472,10 +420,8 @@ static void test_baseline(void **state)
 
 static int write_core_pattern(void *arg)
 {
-	cleanup_close int fd = open("/proc/sys/kernel/core_pattern", O_WRONLY);
-
 	(void)arg;
-	return h_errno(fd);
+	return h_open("/proc/sys/kernel/core_pattern", O_WRONLY);
 }
 
 static void test_kernel_files(void **state)
