@@ -1,8 +1,20 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* A caller in namespaces of its own, and an executor that acts for it: for tests of what executors
- * perform, on real objects (as root; skipped otherwise). After cmocka.h and its own headers. */
+ * perform, on real objects (as root; skipped otherwise). After cmocka.h. */
 #ifndef EXECUTOR_CALLER_H
 #define EXECUTOR_CALLER_H
+
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "cleanup.h"
 #include "executor_step.h"
@@ -16,10 +28,18 @@ static struct executor_reply reply;
 static char *memory; /* shared with the caller, at the same address */
 static pid_t caller;
 
-static inline void step(enum executor_step s)
+/* The last page cannot be read. */
+#define MEMORY_PAGES 5
+
+static inline void step_with(enum executor_step s, int fd)
 {
 	req.step = s;
-	executor_step(ex, &req, -1, 5000, &reply);
+	executor_step(ex, &req, fd, 5000, &reply);
+}
+
+static inline void step(enum executor_step s)
+{
+	step_with(s, -1);
 }
 
 static inline int caller_main(int ready)
@@ -27,6 +47,7 @@ static inline int caller_main(int ready)
 	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
 	    mount("none", "/mnt", "tmpfs", 0, "mode=755") || mkdir("/mnt/a", 0755) ||
 	    mkdir("/mnt/b", 0755) || symlink("a", "/mnt/link") ||
+	    symlink("b", "/mnt/link-b") ||
 	    mount("none", "/mnt/a", "tmpfs", MS_NOSUID | MS_NODEV, "size=1M") || chdir("/mnt") ||
 	    sethostname("first", 5))
 		return 1;
@@ -58,8 +79,9 @@ static inline int caller_start(int userns)
 
 	if (geteuid())
 		return 0;
-	memory = mmap(NULL, 4 * 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	memory = mmap(NULL, MEMORY_PAGES * 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	assert_ptr_not_equal(memory, MAP_FAILED);
+	assert_int_equal(mprotect(memory + (MEMORY_PAGES - 1) * 4096, 4096, PROT_NONE), 0);
 	assert_int_equal(pipe(ready), 0);
 	assert_int_equal(pipe(go), 0);
 	caller = fork();
@@ -105,7 +127,7 @@ static inline int teardown_caller(void **state)
 	executor_give(pool, ex);
 	kill(caller, SIGKILL);
 	waitpid(caller, NULL, 0);
-	munmap(memory, 4 * 4096);
+	munmap(memory, MEMORY_PAGES * 4096);
 	return 0;
 }
 
@@ -240,6 +262,5 @@ static inline int teardown(void **state)
 	munmap(notes, EXECUTOR_NOTES * sizeof(*notes));
 	return 0;
 }
-
 
 #endif
