@@ -285,6 +285,14 @@ int h_open_write(void *path)
 	return h_open(path, O_WRONLY);
 }
 
+int h_exec(void *path)
+{
+	char *const argv[] = { path, NULL };
+
+	execve(path, argv, argv + 1);
+	return errno;
+}
+
 int h_own_mounts(int flags)
 {
 	return unshare(CLONE_NEWNS | flags) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ? -1 : 0;

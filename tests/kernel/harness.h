@@ -76,6 +76,8 @@ void h_shell(const char *format, ...) __attribute__((format(printf, 1, 2)));
 int h_open(const char *path, int flags);
 int h_open_read(void *path);
 int h_open_write(void *path);
+/* Becomes that program, without arguments; or the errno. */
+int h_exec(void *path);
 /* A mount namespace of their own (and what else `flags` says) that nothing is propagated to. 0, or -1. */
 int h_own_mounts(int flags);
 /* A child that waits for its end, which comes with h_kill(). */

@@ -360,13 +360,20 @@ int rig_owner_enter(void)
 	return 0;
 }
 
-int rig_owner_mount(struct rig_call *c)
+int rig_mount_in_time(struct rig_call *c)
 {
 	int err = EPERM;
 
 	for (int i = 0; i < 9 && err == EPERM; i++)
 		err = rig_mount(c);
 	return err;
+}
+
+int rig_owner_mount(struct rig_call *c)
+{
+	int err = rig_owner_enter();
+
+	return err ? err : rig_mount_in_time(c);
 }
 
 void rig_in_userns(__u32 slot, int (*fn)(void), void (*made)(void))

@@ -98,6 +98,8 @@ int rig_owner_enter(void);
 /* Tells that it has come so far, waits to be sent on. 0, or 239. */
 int rig_owner_step(void);
 /* rig_mount(), again while the errno may be that of an answer that came too late. */
+int rig_mount_in_time(struct rig_call *c);
+/* Both. */
 int rig_owner_mount(struct rig_call *c);
 
 /* A tmpfs of the host's at a path of the container's, known there by that name. */

@@ -306,15 +306,6 @@ static void a_nameless_file_gets_no_name_that_is_denied(void **state)
 
 /* ------------------------------------------------------------------------- exec */
 
-static int run(void *path)
-{
-	char *const argv[] = { path, NULL };
-	char *const none[] = { NULL };
-
-	execve(path, argv, none);
-	return errno;
-}
-
 static int run_32bit(void *path)
 {
 	char *low = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
@@ -340,7 +331,7 @@ static void execve_of_32_bits_asks_the_same(void **state)
 	h_shell("cp /proc/%d/exe " DIR "/bad; cp " DIR "/bad " DIR "/good", getpid());
 	assert_int_equal(h_run((int)slot, run_32bit, DIR "/good"), 9);
 	assert_int_equal(h_run((int)slot, run_32bit, DIR "/bad"), EXDEV);
-	assert_int_equal(h_run((int)slot, run, DIR "/bad"), EXDEV);
+	assert_int_equal(h_run((int)slot, h_exec, DIR "/bad"), EXDEV);
 	assert_int_equal(h_run(-1, run_32bit, DIR "/bad"), 9);
 }
 
@@ -361,8 +352,8 @@ static void a_script_for_an_interpreter_is_data(void **state)
 	(void)state;
 	h_write(DIR "/script", "#!/usr/bin/bash\nexit 7\n");
 	assert_int_equal(chmod(DIR "/script", 0755), 0);
-	assert_int_equal(h_run(-1, run, DIR "/script"), 7);
-	assert_int_equal(h_run((int)exec_, run, DIR "/script"), EACCES);
+	assert_int_equal(h_run(-1, h_exec, DIR "/script"), 7);
+	assert_int_equal(h_run((int)exec_, h_exec, DIR "/script"), EACCES);
 	assert_int_equal(h_run((int)exec_, run_script, NULL), 7);
 	assert_int_equal(h_run((int)read_, run_script, NULL), 126);
 }
@@ -387,10 +378,10 @@ static void each_stage_of_binfmt_misc_needs_exec(void **state)
 		"echo BYPX > " DIR "/kind; chmod 755 " DIR "/kind", getpid());
 	for (size_t i = 0; i < ARRAY_SIZE(flags); i++) {
 		h_shell("echo ':byp:M::BYPX::" DIR "/good:%s' > " DIR "/misc/register", flags[i]);
-		assert_int_equal(h_run(-1, run, DIR "/kind"), 9);
-		assert_int_equal(h_run((int)both, run, DIR "/kind"), 9);
-		assert_int_equal(h_run((int)file, run, DIR "/kind"), EACCES);
-		assert_int_equal(h_run((int)interp, run, DIR "/kind"), EACCES);
+		assert_int_equal(h_run(-1, h_exec, DIR "/kind"), 9);
+		assert_int_equal(h_run((int)both, h_exec, DIR "/kind"), 9);
+		assert_int_equal(h_run((int)file, h_exec, DIR "/kind"), EACCES);
+		assert_int_equal(h_run((int)interp, h_exec, DIR "/kind"), EACCES);
 		h_shell("echo -1 > " DIR "/misc/byp");
 	}
 	h_shell("umount " DIR "/misc");

@@ -4,45 +4,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* A program that exits with 7, made of two instructions behind an ELF header. */
-static const unsigned char tiny[] = {
-	0x7f, 'E', 'L', 'F', 2, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 62, 0, 1, 0, 0, 0,
-	0x78, 0, 0x40, 0, 0, 0, 0, 0, 64, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-	0, 0, 0, 0, 64, 0, 56, 0, 1, 0, 0, 0, 0, 0, 0, 0,
-	1, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x40, 0, 0, 0, 0, 0,
-	0, 0, 0x40, 0, 0, 0, 0, 0, 0x84, 0, 0, 0, 0, 0, 0, 0, 0x84, 0, 0, 0, 0, 0, 0, 0,
-	0, 0x10, 0, 0, 0, 0, 0, 0,
-	0xbf, 7, 0, 0, 0,       /* mov edi, 7 */
-	0xb8, 60, 0, 0, 0,      /* mov eax, exit */
-	0x0f, 0x05,             /* syscall */
-};
-#define TINY_EXIT 7
-
-static void make_program(const char *path)
-{
-	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0755);
-
-	assert_true(fd >= 0);
-	assert_int_equal(write(fd, tiny, sizeof(tiny)), sizeof(tiny));
-	close(fd);
-	assert_int_equal(chmod(path, 0755), 0);
-}
-
-static int run(void *path)
-{
-	char *const argv[] = { path, NULL };
-
-	execve(path, argv, argv + 1);
-	return errno;
-}
+#include "tiny.h"
 
 /* A descriptor opened before the tag. */
 static int program_fd;
@@ -95,12 +63,12 @@ static void only_listed_programs_run(void **state)
 	__u32 denied = h_container("policy: denied\nexec:\n  - deny: /x/bad*\n    errno: EPERM\n");
 
 	(void)state;
-	make_program("/x/good");
-	make_program("/x/bad");
-	assert_int_equal(h_run(slot, run, "/x/good"), TINY_EXIT);
-	assert_int_equal(h_run(slot, run, "/x/bad"), EACCES);
-	assert_int_equal(h_run(denied, run, "/x/good"), TINY_EXIT);
-	assert_int_equal(h_run(denied, run, "/x/bad"), EPERM);
+	tiny_make("/x/good", TINY_EXIT);
+	tiny_make("/x/bad", TINY_EXIT);
+	assert_int_equal(h_run(slot, h_exec, "/x/good"), TINY_EXIT);
+	assert_int_equal(h_run(slot, h_exec, "/x/bad"), EACCES);
+	assert_int_equal(h_run(denied, h_exec, "/x/good"), TINY_EXIT);
+	assert_int_equal(h_run(denied, h_exec, "/x/bad"), EPERM);
 	program_fd = open("/x/bad", O_RDONLY | O_CLOEXEC);
 	assert_int_equal(h_run(denied, run_fd, NULL), EPERM);
 	close(program_fd);
@@ -120,12 +88,12 @@ static void each_stage_needs_exec(void **state)
 				    "exec:\n  - allow: /x/good\n");
 
 	(void)state;
-	make_program("/x/good");
+	tiny_make("/x/good", TINY_EXIT);
 	h_write("/x/script", "#!/x/good\n");
 	assert_int_equal(chmod("/x/script", 0755), 0);
-	assert_int_equal(h_run(both, run, "/x/script"), TINY_EXIT);
-	assert_int_equal(h_run(script, run, "/x/script"), EACCES);
-	assert_int_equal(h_run(program, run, "/x/script"), EACCES);
+	assert_int_equal(h_run(both, h_exec, "/x/script"), TINY_EXIT);
+	assert_int_equal(h_run(script, h_exec, "/x/script"), EACCES);
+	assert_int_equal(h_run(program, h_exec, "/x/script"), EACCES);
 }
 
 /* Renamed, linked, by a symlink: the file's own name counts. */
@@ -135,14 +103,14 @@ static void names_are_the_files_own(void **state)
 				 "exec:\n  - allow: /x/good\n");
 
 	(void)state;
-	make_program("/x/good");
-	make_program("/x/bad");
+	tiny_make("/x/good", TINY_EXIT);
+	tiny_make("/x/bad", TINY_EXIT);
 	h_shell("ln -sf /x/good /x/to-good; ln -sf /x/bad /x/to-bad");
-	assert_int_equal(h_run(slot, run, "/x/to-good"), TINY_EXIT);
-	assert_int_equal(h_run(slot, run, "/x/to-bad"), EACCES);
-	assert_int_equal(h_run(slot, run, "/x/../x/./good"), TINY_EXIT);
-	assert_int_equal(h_run(slot, run, "/proc/self/root/x/good"), TINY_EXIT);
-	assert_int_equal(h_run(slot, run, "/proc/self/root/x/bad"), EACCES);
+	assert_int_equal(h_run(slot, h_exec, "/x/to-good"), TINY_EXIT);
+	assert_int_equal(h_run(slot, h_exec, "/x/to-bad"), EACCES);
+	assert_int_equal(h_run(slot, h_exec, "/x/../x/./good"), TINY_EXIT);
+	assert_int_equal(h_run(slot, h_exec, "/proc/self/root/x/good"), TINY_EXIT);
+	assert_int_equal(h_run(slot, h_exec, "/proc/self/root/x/bad"), EACCES);
 }
 
 static void files_without_a_name_do_not_run(void **state)
@@ -154,7 +122,7 @@ static void files_without_a_name_do_not_run(void **state)
 	char name[WARDER_PATH_MAX], detail[WARDER_PATH_MAX];
 
 	(void)state;
-	make_program("/x/gone");
+	tiny_make("/x/gone", TINY_EXIT);
 	program_fd = open("/x/gone", O_RDONLY | O_CLOEXEC);
 	assert_int_equal(h_run(slot, run_fd, NULL), TINY_EXIT);
 	assert_int_equal(unlink("/x/gone"), 0);

@@ -10,12 +10,10 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/personality.h>
 #include <sys/shm.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -317,14 +315,6 @@ static void make_program(const char *path, unsigned int stack)
 	close(fd);
 }
 
-static int run(void *path)
-{
-	char *const argv[] = { path, NULL };
-
-	execve(path, argv, argv + 1);
-	return errno;
-}
-
 static int run_fd(int fd)
 {
 	char *const argv[] = { "x", NULL };
@@ -395,7 +385,7 @@ static void test_fileless(void **state)
 			assert_int_equal(h_run((int)slots[k], way[i], NULL), expected[k]);
 		}
 	}
-	assert_int_equal(h_run((int)no_fileless, run, "/m/plain"), 7);
+	assert_int_equal(h_run((int)no_fileless, h_exec, "/m/plain"), 7);
 	assert_int_equal(h_run((int)errno_, run_memfd, NULL), ENOENT);
 	/* Where both classes refuse it, it is called what it is. */
 	h_events_drop();
@@ -414,7 +404,7 @@ static int run_implied(void *path)
 {
 	if (personality(READ_IMPLIES_EXEC) < 0)
 		return BROKEN;
-	return run(path);
+	return h_exec(path);
 }
 
 /* Is the heap executable? */
@@ -448,14 +438,14 @@ static void test_without_a_hook(void **state)
 {
 	(void)state;
 	make_program("/m/stack", PF_R | PF_W | PF_X);
-	assert_int_equal(h_run(-1, run, "/m/stack"), 7);
-	assert_int_equal(h_run((int)open_, run, "/m/stack"), 7);
-	assert_int_equal(h_run((int)no_fileless, run, "/m/stack"), 7);
-	assert_int_equal(h_run((int)audit, run, "/m/stack"), 7);
-	assert_int_equal(h_run((int)no_anonymous, run, "/m/stack"), 128 + SIGKILL);
-	assert_int_equal(h_run((int)no_write, run, "/m/stack"), 128 + SIGKILL);
-	assert_int_equal(h_run((int)no_anonymous, run, "/m/plain"), 7);
-	assert_int_equal(h_run((int)no_write, run, "/m/plain"), 7);
+	assert_int_equal(h_run(-1, h_exec, "/m/stack"), 7);
+	assert_int_equal(h_run((int)open_, h_exec, "/m/stack"), 7);
+	assert_int_equal(h_run((int)no_fileless, h_exec, "/m/stack"), 7);
+	assert_int_equal(h_run((int)audit, h_exec, "/m/stack"), 7);
+	assert_int_equal(h_run((int)no_anonymous, h_exec, "/m/stack"), 128 + SIGKILL);
+	assert_int_equal(h_run((int)no_write, h_exec, "/m/stack"), 128 + SIGKILL);
+	assert_int_equal(h_run((int)no_anonymous, h_exec, "/m/plain"), 7);
+	assert_int_equal(h_run((int)no_write, h_exec, "/m/plain"), 7);
 
 	assert_int_equal(h_run((int)open_, implied_heap, NULL), 0);
 	assert_int_equal(h_run((int)no_anonymous, implied_heap, NULL), ENOMEM);

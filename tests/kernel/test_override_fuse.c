@@ -165,11 +165,10 @@ static pid_t *owner_pid;
 static int owner(void)
 {
 	struct rig_call c = { .source = IMAGES "/own.img", .target = "/mnt/scratch/a", .type = "xfs" };
-	int err = rig_owner_enter(), fd;
+	int err, fd;
 
 	*owner_pid = getpid();
-	if (!err)
-		err = rig_owner_mount(&c);
+	err = rig_owner_mount(&c);
 	if (err)
 		return err;
 	if (do_read("/mnt/scratch/a/report") ||

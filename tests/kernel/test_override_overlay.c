@@ -304,7 +304,7 @@ static int owner(void)
 	if (!err && (mkdir(TREE "/open/up", 0755) || mkdir(TREE "/open/work", 0755)))
 		err = 238;
 	if (!err)
-		err = rig_owner_mount(&c);
+		err = rig_mount_in_time(&c);
 	if (err)
 		return err;
 	if (rig_mounted(MERGED, line, sizeof(line)) != 1 || !strstr(line, "nosuid,nodev"))

@@ -18,54 +18,19 @@
 #include "keyring_signers.h"
 #include "policy_signed.h"
 #include "signed_keys.h"
+#include "tiny.h"
 
 #define DIR "/signed/"
 #define SIGNED(signers, signatures)                                                                \
 	"keyring:\n  signed_exec: {require: true, signers: " signers ", signatures: " signatures   \
 	"}\n"
 
-/* A program that exits with the byte at TINY_CODE, made of two instructions behind an ELF header.
- */
-static const unsigned char tiny[] = {
-	0x7f, 'E',  'L',  'F',	2,    1, 1, 0, 0,    0, 0,    0, 0, 0, 0, 0, 2,	   0, 62, 0, 1, 0,
-	0,    0,    0x78, 0,	0x40, 0, 0, 0, 0,    0, 64,   0, 0, 0, 0, 0, 0,	   0, 0,  0, 0, 0,
-	0,    0,    0,	  0,	0,    0, 0, 0, 64,   0, 56,   0, 1, 0, 0, 0, 0,	   0, 0,  0, 1, 0,
-	0,    0,    5,	  0,	0,    0, 0, 0, 0,    0, 0,    0, 0, 0, 0, 0, 0x40, 0, 0,  0, 0, 0,
-	0,    0,    0x40, 0,	0,    0, 0, 0, 0x84, 0, 0,    0, 0, 0, 0, 0, 0x84, 0, 0,  0, 0, 0,
-	0,    0,    0,	  0x10, 0,    0, 0, 0, 0,    0, 0xbf, 7, 0, 0, 0, /* mov edi, 7 */
-	0xb8, 60,   0,	  0,	0,					  /* mov eax, exit */
-	0x0f, 0x05,							  /* syscall */
-};
-#define TINY_CODE 0x79
 #define GOOD 7
 
 static struct keyring *keyring;
 static __u32 slot, other_slot, plain_slot;
 
-static void make_program(const char *path, unsigned char code)
-{
-	unsigned char text[sizeof(tiny)];
-	int fd;
-
-	memcpy(text, tiny, sizeof(tiny));
-	text[TINY_CODE] = code;
-	unlink(path);
-	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0755);
-	assert_true(fd >= 0);
-	assert_int_equal(write(fd, text, sizeof(text)), sizeof(text));
-	close(fd);
-	assert_int_equal(chmod(path, 0755), 0);
-}
-
 /* ------------------------------------------------------------------ children */
-
-static int run(void *path)
-{
-	char *const argv[] = { path, NULL };
-
-	execve(path, argv, argv + 1);
-	return errno;
-}
 
 static int map_with(const char *path, int open_flags, int prot, int flags)
 {
@@ -226,14 +191,14 @@ static void make_files(void)
 {
 	mkdir(DIR, 0755);
 	assert_int_equal(write_keys(DIR), 0);
-	make_program(DIR "good", GOOD);
-	make_program(DIR "unsigned", 8);
-	make_program(DIR "tampered", GOOD);
-	make_program(DIR "theirs", 9);
-	make_program(DIR "swapped", 10);
-	make_program(DIR "malformed", 11);
-	make_program(DIR "written", 12);
-	make_program(DIR "kept", 13);
+	tiny_make(DIR "good", GOOD);
+	tiny_make(DIR "unsigned", 8);
+	tiny_make(DIR "tampered", GOOD);
+	tiny_make(DIR "theirs", 9);
+	tiny_make(DIR "swapped", 10);
+	tiny_make(DIR "malformed", 11);
+	tiny_make(DIR "written", 12);
+	tiny_make(DIR "kept", 13);
 	assert_int_equal(link(DIR "good", DIR "linked"), 0);
 	h_write(DIR "script", "#!" DIR "good\n");
 	h_write(DIR "unsigned_script", "#!" DIR "good\n\n");
@@ -285,7 +250,7 @@ static void only_signed_files_run(void **state)
 
 		print_message("%s\n", path);
 		h_events_drop();
-		assert_int_equal(h_run((int)slot, run, path), files[i].err ? files[i].err : GOOD);
+		assert_int_equal(h_run((int)slot, h_exec, path), files[i].err ? files[i].err : GOOD);
 		if (files[i].err)
 			expect_event(slot, WARDER_DENY, files[i].err, path);
 		assert_int_equal(h_run((int)slot, map, path), files[i].err);
@@ -298,23 +263,23 @@ static void only_signed_files_run(void **state)
 static void others_are_not_concerned(void **state)
 {
 	(void)state;
-	assert_int_equal(h_run((int)plain_slot, run, DIR "unsigned"), 8);
+	assert_int_equal(h_run((int)plain_slot, h_exec, DIR "unsigned"), 8);
 	assert_int_equal(h_run((int)plain_slot, map, DIR "unsigned"), 0);
 	assert_int_equal(h_run((int)plain_slot, map_writable, DIR "unsigned"), 0);
-	assert_int_equal(h_run(-1, run, DIR "unsigned"), 8);
+	assert_int_equal(h_run(-1, h_exec, DIR "unsigned"), 8);
 	/* Another container's signers are its own. */
-	assert_int_equal(h_run((int)other_slot, run, DIR "theirs"), 9);
-	assert_int_equal(h_run((int)other_slot, run, DIR "good"), ENOKEY);
+	assert_int_equal(h_run((int)other_slot, h_exec, DIR "theirs"), 9);
+	assert_int_equal(h_run((int)other_slot, h_exec, DIR "good"), ENOKEY);
 	assert_int_equal(h_run((int)other_slot, map, DIR "good"), ENOKEY);
 }
 
 static void scripts_and_interpreters(void **state)
 {
 	(void)state;
-	assert_int_equal(h_run((int)slot, run, DIR "script"), GOOD);
-	assert_int_equal(h_run((int)slot, run, DIR "unsigned_script"), ENODATA);
-	assert_int_equal(h_run((int)slot, run, DIR "script_of_unsigned"), ENODATA);
-	assert_int_equal(h_run((int)plain_slot, run, DIR "script_of_unsigned"), 8);
+	assert_int_equal(h_run((int)slot, h_exec, DIR "script"), GOOD);
+	assert_int_equal(h_run((int)slot, h_exec, DIR "unsigned_script"), ENODATA);
+	assert_int_equal(h_run((int)slot, h_exec, DIR "script_of_unsigned"), ENODATA);
+	assert_int_equal(h_run((int)plain_slot, h_exec, DIR "script_of_unsigned"), 8);
 }
 
 static void memory_is_no_file(void **state)
@@ -355,9 +320,9 @@ static void files_are_replaced(void **state)
 {
 	(void)state;
 	assert_int_equal(h_run((int)slot, map, DIR "kept"), 0);
-	make_program(DIR "new", 14);
+	tiny_make(DIR "new", 14);
 	assert_int_equal(rename(DIR "new", DIR "kept"), 0);
-	assert_int_equal(h_run((int)slot, run, DIR "kept"), ENODATA);
+	assert_int_equal(h_run((int)slot, h_exec, DIR "kept"), ENODATA);
 	assert_int_equal(h_run((int)plain_slot, h_open_write, DIR "kept"), 0);
 }
 
@@ -410,7 +375,7 @@ static void the_ring_is_sealed(void **state)
 	assert_int_equal(errno, EACCES);
 	assert_int_equal(keyctl_setperm(ring, KEY_POS_ALL), -1);
 	assert_int_equal(errno, EACCES);
-	assert_int_equal(h_run((int)slot, run, DIR "good"), GOOD);
+	assert_int_equal(h_run((int)slot, h_exec, DIR "good"), GOOD);
 }
 
 static void reload_and_missing_ring(void **state)
@@ -420,17 +385,17 @@ static void reload_and_missing_ring(void **state)
 	(void)state;
 	set_policy(slot,
 		   "policy: signed\n" SIGNED("[" DIR "own.pem, " DIR "other.pem]", DIR "sigs"));
-	assert_int_equal(h_run((int)slot, run, DIR "theirs"), 9);
-	assert_int_equal(h_run((int)slot, run, DIR "good"), GOOD);
+	assert_int_equal(h_run((int)slot, h_exec, DIR "theirs"), 9);
+	assert_int_equal(h_run((int)slot, h_exec, DIR "good"), GOOD);
 	set_policy(slot, "policy: signed\n" SIGNED(DIR "other.pem", DIR "sigs"));
-	assert_int_equal(h_run((int)slot, run, DIR "theirs"), 9);
-	assert_int_equal(h_run((int)slot, run, DIR "good"), ENOKEY);
+	assert_int_equal(h_run((int)slot, h_exec, DIR "theirs"), 9);
+	assert_int_equal(h_run((int)slot, h_exec, DIR "good"), ENOKEY);
 	/* Without its ring nothing runs, and it is a fault. */
 	keyring_keep_signers(keyring, h_cid(slot), NULL, 0);
-	assert_int_equal(h_run((int)slot, run, DIR "theirs"), EACCES);
+	assert_int_equal(h_run((int)slot, h_exec, DIR "theirs"), EACCES);
 	assert_int_equal(h_fault_count(WARDER_FAULT_SIGNERS), faults + 1);
 	set_policy(slot, "policy: signed\n" SIGNED(DIR "own.pem", DIR "sigs"));
-	assert_int_equal(h_run((int)slot, run, DIR "good"), GOOD);
+	assert_int_equal(h_run((int)slot, h_exec, DIR "good"), GOOD);
 }
 
 static void audit_refuses_nothing(void **state)
@@ -438,7 +403,7 @@ static void audit_refuses_nothing(void **state)
 	(void)state;
 	set_policy(slot, "policy: signed\nmode: audit\n" SIGNED(DIR "own.pem", DIR "sigs"));
 	h_events_drop();
-	assert_int_equal(h_run((int)slot, run, DIR "unsigned"), 8);
+	assert_int_equal(h_run((int)slot, h_exec, DIR "unsigned"), 8);
 	expect_event(slot, WARDER_AUDIT, ENODATA, DIR "unsigned");
 	assert_int_equal(h_run((int)slot, map_writable, DIR "good"), 0);
 	expect_event(slot, WARDER_AUDIT, EPERM, DIR "good");
