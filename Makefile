@@ -102,7 +102,7 @@ $(BUILD)/warder-sign: $(BUILD)/obj/sign.o $(BUILD)/libwarder.a
 	$(call msg,LD,$@) $(CC) $(LDFLAGS) $^ $(LDLIBS) -lcrypto -o $@
 
 # Static and small: the kernel starts it for each upcall. Without sanitizers, which would be neither.
-$(BUILD)/warder-request-key: user/request_key.c user/upcall.c include/upcall.h include/request_key.h $(wildcard include/warder_*.h)
+$(BUILD)/warder-request-key: user/request_key.c user/upcall.c include/clock.h include/upcall.h include/request_key.h $(wildcard include/warder_*.h)
 	@mkdir -p $(@D)
 	$(call msg,LD,$@) $(CC) -std=gnu17 -D_GNU_SOURCE -Os $(WARNINGS) $(if $(CI),-Werror) -fno-strict-aliasing \
 	  -Iinclude -static -Wl,--gc-sections -ffunction-sections user/request_key.c user/upcall.c -o $@

@@ -24,6 +24,10 @@ int client_memfd(const void *data, size_t len);
 /* Connects as a command does: flags of warder_connect(); fills the sentence. */
 int client_connect(struct warder **ret, int flags, struct warder_error *reterr);
 
+/* What functions of the library end with: the sentence for the caller's buffer (may be NULL) if there is
+ * an `err`, which is returned. */
+int client_out(int err, const struct warder_error *e, char *error, size_t size);
+
 /* On a connected socket (taken, also when there is no memory: NULL). */
 struct warder *client_from_socket(int sock, int flags);
 

@@ -28,7 +28,7 @@ struct warder {
 	int answered; /* some request on this connection was */
 };
 
-static int client_out(int err, const struct warder_error *e, char *error, size_t size)
+int client_out(int err, const struct warder_error *e, char *error, size_t size)
 {
 	if (err && error && size)
 		snprintf(error, size, "%s", e->text);

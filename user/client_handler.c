@@ -34,13 +34,6 @@ struct warder_handler {
 	unsigned next;
 };
 
-static int out(int err, const struct warder_error *e, char *error, size_t size)
-{
-	if (err && error && size)
-		snprintf(error, size, "%s", e->text);
-	return err;
-}
-
 /* ------------------------------------------------------------------------ registering */
 
 static int options_check(const struct warder_handler_options *o, struct warder_error *reterr)
@@ -115,7 +108,7 @@ int warder_handler_open(struct warder_handler **ret, const struct warder_handler
 {
 	struct warder_error e = { "" };
 
-	return out(handler_open(ret, NULL, options, &e), &e, error, size);
+	return client_out(handler_open(ret, NULL, options, &e), &e, error, size);
 }
 
 void warder_handler_close(struct warder_handler *h)
@@ -275,7 +268,7 @@ int warder_handler_next(struct warder_handler *h, struct warder_handler_call *re
 {
 	struct warder_error e = { "" };
 
-	return out(handler_next(h, ret, timeout_ms, &e), &e, error, size);
+	return client_out(handler_next(h, ret, timeout_ms, &e), &e, error, size);
 }
 
 /* ---------------------------------------------------------------------------- answers */

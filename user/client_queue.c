@@ -219,26 +219,19 @@ int queue_take(struct warder_queue *q, uint64_t seq, struct warder_error *reterr
 
 /* ---------------------------------------------------------------------- the library's */
 
-static int out(int err, const struct warder_error *e, char *error, size_t size)
-{
-	if (err && error && size)
-		snprintf(error, size, "%s", e->text);
-	return err;
-}
-
 int warder_queue_open(struct warder_queue **ret, const char *container, int flags, char *error,
 		      size_t size)
 {
 	struct warder_error e = { "" };
 
-	return out(queue_open(ret, container, flags, &e), &e, error, size);
+	return client_out(queue_open(ret, container, flags, &e), &e, error, size);
 }
 
 int warder_queue_serve(struct warder_queue *q, const char *type, char *error, size_t size)
 {
 	struct warder_error e = { "" };
 
-	return out(queue_serve(q, type, &e), &e, error, size);
+	return client_out(queue_serve(q, type, &e), &e, error, size);
 }
 
 int warder_queue_fd(const struct warder_queue *q)
@@ -298,19 +291,19 @@ int warder_queue_next(struct warder_queue *q, struct warder_upcall_asked *ret, i
 	q->shown = NULL;
 	err = queue_next(q, timeout_ms, &q->shown, &e);
 	if (err)
-		return out(err, &e, error, size);
+		return client_out(err, &e, error, size);
 	if (json_object_object_get_ex(q->shown, "upcall", &in)) {
 		err = read_asked(q, in, &a, &e);
 	} else if (json_object_object_get_ex(q->shown, "cancelled", &in)) {
 		a.what = WARDER_UPCALL_CANCELLED;
 		control_get_string(in, "reason", &a.reason, &e);
 	} else {
-		return out(-EAGAIN, &e, error, size);
+		return client_out(-EAGAIN, &e, error, size);
 	}
 	if (!err && control_get_u64(in, "seq", UINT64_MAX, &a.seq, &e) != 1)
 		err = -EBADMSG;
 	if (err)
-		return out(err, &e, error, size);
+		return client_out(err, &e, error, size);
 	a.struct_size = ret->struct_size < sizeof(a) ? ret->struct_size : sizeof(a);
 	memcpy(ret, &a, a.struct_size);
 	return 0;
@@ -363,5 +356,5 @@ int warder_queue_take(struct warder_queue *q, uint64_t seq, char *error, size_t 
 {
 	struct warder_error e = { "" };
 
-	return out(queue_take(q, seq, &e), &e, error, size);
+	return client_out(queue_take(q, seq, &e), &e, error, size);
 }

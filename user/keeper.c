@@ -19,10 +19,10 @@
 #include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "clock.h"
 #include "control.h"
 
 #define KEPT_MAX 256
@@ -107,17 +107,9 @@ static struct {
 	int listen;
 	int conn; /* the supervisor, -1: none */
 	const struct override_inflight *inflight; /* of the last one */
-	long long alone_since;
+	uint64_t alone_since;
 	struct kept kept[KEPT_MAX];
 } keep;
-
-static long long now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (long long)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
 
 /* What the supervisor had taken up cannot be taken up again: its errno is what it would have been. An
  * id that is none, or not taken up, is left alone by the kernel. */
@@ -142,7 +134,7 @@ static void supervisor_gone(void)
 {
 	close(keep.conn);
 	keep.conn = -1;
-	keep.alone_since = now_ms();
+	keep.alone_since = clock_now_ms();
 	answer_lost();
 	if (keep.inflight)
 		munmap((void *)(uintptr_t)keep.inflight, OVERRIDE_INFLIGHT_SIZE);
@@ -237,7 +229,7 @@ _Noreturn static void keeper_loop(void)
 {
 	for (;;) {
 		static struct pollfd p[2 + KEPT_MAX];
-		int alone = keep.conn < 0 && now_ms() >= keep.alone_since + KEEPER_GRACE_MS, held = 0;
+		int alone = keep.conn < 0 && clock_now_ms() >= keep.alone_since + KEEPER_GRACE_MS, held = 0;
 
 		p[0] = (struct pollfd){ .fd = keep.listen, .events = POLLIN };
 		p[1] = (struct pollfd){ .fd = keep.conn, .events = POLLIN };
@@ -286,7 +278,7 @@ void keeper_main(int argc, char **argv)
 		_exit(1);
 	keep.listen = 3;
 	keep.conn = -1;
-	keep.alone_since = now_ms();
+	keep.alone_since = clock_now_ms();
 	for (unsigned i = 0; i < KEPT_MAX; i++)
 		keep.kept[i].fd = -1;
 	keeper_loop();

@@ -16,10 +16,10 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "clock.h"
 #include "control.h"
 #include "events.h"
 #include "oci.h"
@@ -32,7 +32,7 @@
 
 struct conn {
 	int fd; /* -1: free */
-	long long deadline;
+	uint64_t deadline;
 	size_t len;
 	size_t fds;
 	int fd_of[OCI_FDS_MAX];
@@ -60,14 +60,6 @@ struct agent {
 	size_t policies;
 	struct conn *conn; /* CONNS */
 };
-
-static long long now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (long long)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
 
 /* ------------------------------------------------------------- for the override thread */
 
@@ -397,7 +389,7 @@ static void conn_accept(struct agent *a, int sock)
 		return;
 	}
 	c->fd = fd;
-	c->deadline = now_ms() + CONN_MS;
+	c->deadline = clock_now_ms() + CONN_MS;
 }
 
 /* --------------------------------------------------------------------------- the loop */
@@ -432,7 +424,7 @@ static void agent_loop(struct agent *a, int sock, int signals)
 	for (;;) {
 		struct pollfd p[2 + CONNS] = { { .fd = signals, .events = POLLIN },
 					       { .fd = sock, .events = POLLIN } };
-		long long now;
+		uint64_t now;
 
 		for (size_t i = 0; i < CONNS; i++)
 			p[2 + i] = (struct pollfd){ .fd = a->conn[i].fd, .events = POLLIN };
@@ -440,7 +432,7 @@ static void agent_loop(struct agent *a, int sock, int signals)
 			return;
 		if (p[0].revents)
 			return;
-		now = now_ms();
+		now = clock_now_ms();
 		for (size_t i = 0; i < CONNS; i++) {
 			struct conn *c = &a->conn[i];
 

@@ -33,9 +33,9 @@
 #include <sys/time.h>
 #include <sys/un.h>
 #include <syslog.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "request_key.h"
 #include "upcall.h"
 #include "warder_abi.h"
@@ -60,14 +60,6 @@ struct upcall {
 static long key_call(int op, unsigned long a, unsigned long b, unsigned long c, unsigned long d)
 {
 	return syscall(SYS_keyctl, op, a, b, c, d);
-}
-
-static uint64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
 /* ------------------------------------------------------------------------- the map */
@@ -251,7 +243,7 @@ static void on_alarm(int sig)
 static void alarm_at_deadline(const struct upcall *u)
 {
 	const struct sigaction act = { .sa_handler = on_alarm };
-	uint64_t now = now_ms(), ms = u->deadline > now ? u->deadline - now : 1;
+	uint64_t now = clock_now_ms(), ms = u->deadline > now ? u->deadline - now : 1;
 	const struct itimerval timer = { .it_value = { .tv_sec = (time_t)(ms / 1000),
 						       .tv_usec = (suseconds_t)(ms % 1000) * 1000 },
 					 .it_interval = { .tv_usec = 100000 } };
@@ -334,7 +326,7 @@ static int serve(struct upcall *u, int sock, char **argv, int is_line)
 	int taken = 0;
 
 	for (;;) {
-		uint64_t now = now_ms();
+		uint64_t now = clock_now_ms();
 		int err = 0, got;
 
 		if (now >= u->deadline)

@@ -36,14 +36,6 @@
 #define LOCK_TRIES 100
 #define SUPERVISOR_FDS 16384 /* each container: 6 and its connections; the control socket */
 
-uint64_t supervisor_now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
 int source_add(struct supervisor *s, struct source *src, int fd, uint32_t events,
 	       void (*ready)(struct supervisor *s, struct source *src, uint32_t events))
 {
@@ -152,7 +144,7 @@ static int lock_ask_handover(const char *run_dir, struct warder_error *reterr)
 static int lock_take(struct supervisor *s, struct warder_error *reterr)
 {
 	const struct timespec pause_time = { .tv_nsec = 20000000 };
-	uint64_t end = supervisor_now_ms() + LOCK_WAIT_SECONDS * 1000;
+	uint64_t end = clock_now_ms() + LOCK_WAIT_SECONDS * 1000;
 	char path[PATH_MAX];
 	int fd, asked = 0;
 
@@ -161,13 +153,13 @@ static int lock_take(struct supervisor *s, struct warder_error *reterr)
 	if (fd == -EBUSY && s->options.on_demand)
 		return error_set(reterr, -EALREADY, "another supervisor runs");
 	/* One that is still starting cannot be asked yet; one that was asked has less time. */
-	while (fd == -EBUSY && supervisor_now_ms() < end) {
+	while (fd == -EBUSY && clock_now_ms() < end) {
 		if (!asked) {
 			asked = lock_ask_handover(s->run_dir, reterr);
 			if (asked < 0)
 				return asked;
 			if (asked)
-				end = supervisor_now_ms() + HANDOVER_SECONDS * 1000;
+				end = clock_now_ms() + HANDOVER_SECONDS * 1000;
 		}
 		nanosleep(&pause_time, NULL);
 		fd = lock_try(path);
@@ -297,7 +289,7 @@ static int supervisor_open_sources(struct supervisor *s, struct warder_error *re
 
 void supervisor_trim_later(struct supervisor *s)
 {
-	s->trim_at = supervisor_now_ms() + SUPERVISOR_TRIM_MS;
+	s->trim_at = clock_now_ms() + SUPERVISOR_TRIM_MS;
 }
 
 static int supervisor_open_kernel(struct supervisor *s, struct warder_error *reterr)
@@ -479,7 +471,7 @@ static void loop_trim(struct supervisor *s, uint64_t now)
 
 static void supervisor_loop(struct supervisor *s)
 {
-	loop_check_idle(s, supervisor_now_ms());
+	loop_check_idle(s, clock_now_ms());
 	while (!s->leaving) {
 		struct epoll_event ev;
 		int n = epoll_wait(s->epoll_fd, &ev, 1, loop_timeout(s));
@@ -494,7 +486,7 @@ static void supervisor_loop(struct supervisor *s)
 
 			src->ready(s, src, ev.events);
 		}
-		now = supervisor_now_ms();
+		now = clock_now_ms();
 		supervisor_reap(s);
 		start_tick(s, now);
 		ctr_tick(s, now);
@@ -510,7 +502,7 @@ static void supervisor_loop(struct supervisor *s)
 		const struct timespec pause_time = { .tv_nsec = 5000000 };
 		int dying = 0;
 
-		ctr_tick(s, supervisor_now_ms());
+		ctr_tick(s, clock_now_ms());
 		for (struct ctr *c = s->ctrs; c; c = c->next)
 			dying |= c->state == CTR_DYING;
 		if (!dying && !supervisor_reap(s))

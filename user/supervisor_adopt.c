@@ -541,7 +541,7 @@ void adopt_init_exited(struct supervisor *s, struct ctr *c, int status)
 	c->init_gone = 1;
 	c->status = status;
 	c->next_pass = 0;
-	adopt_tick(s, c, supervisor_now_ms());
+	adopt_tick(s, c, clock_now_ms());
 }
 
 void adopt_tick(struct supervisor *s, struct ctr *c, uint64_t now)

@@ -130,7 +130,7 @@ struct ctr *ctr_new(struct supervisor *s, const char *name, struct warder_error 
 
 int ctr_publish(struct supervisor *s, struct ctr *c, enum warder_ctr_state state)
 {
-	const struct warder_image *img = c->policy_held ? sup_policy_image(s, c->policy) : NULL;
+	const struct warder_image *img = sup_ctr_image(s, c);
 	struct warder_ctr k = {
 		.cid = c->cid,
 		.state = state,
@@ -330,7 +330,7 @@ static int ctr_try_remove(struct supervisor *s, struct ctr *c)
 	char id[32];
 
 	if (c->foreign)
-		return adopt_let_go(s, c, supervisor_now_ms());
+		return adopt_let_go(s, c, clock_now_ms());
 	snprintf(id, sizeof(id), "%llu", (unsigned long long)c->cid);
 	if (c->init.fd >= 0) {
 		int status;
@@ -345,7 +345,7 @@ static int ctr_try_remove(struct supervisor *s, struct ctr *c)
 	/* Tasks moved to another cgroup by the host would be left: their slot is not free. */
 	if (c->identity && s->loader && !loader_get_stats(s->loader, c->slot, &st) &&
 	    (int64_t)st.tasks > 0 &&
-	    supervisor_now_ms() < c->dying_since + SUPERVISOR_REMOVE_SECONDS * 1000ull)
+	    clock_now_ms() < c->dying_since + SUPERVISOR_REMOVE_SECONDS * 1000ull)
 		return 0;
 	return 1;
 }
@@ -358,7 +358,7 @@ void ctr_end(struct supervisor *s, struct ctr *c, int status)
 	c->state = CTR_DYING;
 	pthread_mutex_unlock(&s->lock);
 	c->status = status;
-	c->dying_since = supervisor_now_ms();
+	c->dying_since = clock_now_ms();
 	/* Before the kill, which cannot end those who wait for an answer. */
 	sup_upcall_cancel(s, c->cid);
 	if (c->identity)

@@ -112,11 +112,6 @@ static void event_publish(struct supervisor *s, struct json_object *o, uint64_t 
 	json_object_put(o);
 }
 
-static const struct warder_image *ctr_image(struct supervisor *s, const struct ctr *c)
-{
-	return c && c->policy_held ? sup_policy_image(s, c->policy) : NULL;
-}
-
 /* The requester waits: its name is that of the process that asked. */
 static void event_comm(pid_t tid, char *ret, size_t size)
 {
@@ -140,10 +135,10 @@ void sup_event_record(const struct warder_event_header *h, size_t size, void *ar
 	(void)size;
 	if (h->type == WARDER_EVENT_VERDICT || h->type == WARDER_EVENT_LEARN)
 		event_publish(s, event_to_json((const struct warder_event *)(const void *)h,
-					       c ? c->name : NULL, ctr_image(s, c)), h->cid);
+					       c ? c->name : NULL, sup_ctr_image(s, c)), h->cid);
 	else if (h->type == WARDER_EVENT_REFUSAL)
 		event_publish(s, icept_to_json((const struct warder_icept *)(const void *)h,
-					       c ? c->name : NULL, ctr_image(s, c)), h->cid);
+					       c ? c->name : NULL, sup_ctr_image(s, c)), h->cid);
 	else if (h->type == WARDER_EVENT_CLEARED && c)
 		ctr_rings_mend(s, c);
 }
@@ -181,7 +176,7 @@ void sup_event_upcall(struct supervisor *s, const struct warder_upcall_record *r
 	e->policy = c->policy;
 	e->arg[0] = (__u32)ask->serial;
 	e->text_len = (__u32)len;
-	event_publish(s, event_to_json(e, c->name, ctr_image(s, c)), c->cid);
+	event_publish(s, event_to_json(e, c->name, sup_ctr_image(s, c)), c->cid);
 }
 
 void sup_event_ring_ready(struct supervisor *s, struct source *src, uint32_t events)
@@ -232,7 +227,7 @@ void sup_event_outcomes_ready(struct supervisor *s, struct source *src, uint32_t
 		s->outcome_count--;
 		pthread_mutex_unlock(&s->lock);
 		c = ctr_find_cid(s, outcome.cid);
-		event_publish(s, outcome_to_json(&outcome, c ? c->name : NULL, ctr_image(s, c)),
+		event_publish(s, outcome_to_json(&outcome, c ? c->name : NULL, sup_ctr_image(s, c)),
 			      outcome.cid);
 	}
 }

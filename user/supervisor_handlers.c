@@ -95,10 +95,10 @@ static struct json_object *ask_to_json(struct supervisor *s, const struct sup_as
 {
 	const struct override_ask *ask = &a->ask;
 	const struct ctr *c = ctr_find_cid(s, ask->call.cid);
-	const struct warder_image *img = c && c->policy_held ? sup_policy_image(s, c->policy) : NULL;
+	const struct warder_image *img = sup_ctr_image(s, c);
 	struct json_object *o = outcome_to_json(&ask->call, c ? c->name : NULL, img);
 	struct json_object *args = json_object_new_array();
-	uint64_t now = supervisor_now_ms();
+	uint64_t now = clock_now_ms();
 
 	json_object_object_del(o, "result");
 	json_object_object_del(o, "performed");
@@ -241,7 +241,7 @@ int sup_handler_ask(void *arg, const struct override_ask *ask)
 			continue;
 		a->ask = *ask;
 		a->conn = 0;
-		a->deadline = supervisor_now_ms() + ask->deadline_ms + DEADLINE_SLACK;
+		a->deadline = clock_now_ms() + ask->deadline_ms + DEADLINE_SLACK;
 		a->state = SUP_ASK_NEW;
 		err = 0;
 	}
@@ -278,7 +278,7 @@ void sup_handler_free(struct supervisor *s)
 /* The override thread has given up on them long since. */
 void sup_handler_tick(struct supervisor *s)
 {
-	uint64_t now = supervisor_now_ms();
+	uint64_t now = clock_now_ms();
 
 	for (size_t i = 0; s->asks && i < SUPERVISOR_ASKS_MAX; i++)
 		if (s->asks[i].state >= SUP_ASK_HANDLER && now > s->asks[i].deadline)
@@ -487,7 +487,7 @@ void handle_handler_reply(struct supervisor *s, struct conn *c, struct json_obje
 		return;
 	}
 	if (says == OVERRIDE_SAYS_DEFER)
-		a->deadline = supervisor_now_ms() + (uint64_t)value + DEADLINE_SLACK;
+		a->deadline = clock_now_ms() + (uint64_t)value + DEADLINE_SLACK;
 	ask_say_with(s, a, says, value, says == OVERRIDE_SAYS_PERFORM ? &changes : NULL, "handler ",
 		     changes.add_flags || changes.has_options ? " says so, with changes" : " says so");
 }

@@ -82,7 +82,7 @@ static struct json_object *queues_list(const struct supervisor *s, const struct 
 void ctr_keyring_to_json(struct supervisor *s, const struct ctr *c, struct json_object *o)
 {
 	static const char *const joins[WARDER_JOIN__MAX] = { "lazy", "sticky", "deny" };
-	const struct warder_image *img = c->policy_held ? sup_policy_image(s, c->policy) : NULL;
+	const struct warder_image *img = sup_ctr_image(s, c);
 	__u32 join = img ? warder_join_of(img) : WARDER_JOIN_LAZY;
 	struct json_object *list;
 

@@ -120,6 +120,11 @@ const struct warder_image *sup_policy_image(struct supervisor *s, uint32_t slot)
 								     NULL;
 }
 
+const struct warder_image *sup_ctr_image(struct supervisor *s, const struct ctr *c)
+{
+	return c && c->policy_held ? sup_policy_image(s, c->policy) : NULL;
+}
+
 /* Puts the image into the slot, in the kernel first: containers see the old or the new. */
 static int sup_policy_put(struct supervisor *s, uint32_t slot, struct sup_image *image,
 			  struct warder_error *reterr)

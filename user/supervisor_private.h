@@ -16,6 +16,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "clock.h"
 #include "container.h"
 #include "control.h"
 #include "events.h"
@@ -254,7 +255,6 @@ struct supervisor {
 };
 
 /* supervisor.c */
-uint64_t supervisor_now_ms(void);
 /* Policies have changed: programs that none needs any more come off when they have been quiet. */
 void supervisor_trim_later(struct supervisor *s);
 int source_add(struct supervisor *s, struct source *src, int fd, uint32_t events,
@@ -512,6 +512,8 @@ void sup_policy_adopt(struct supervisor *s);
 void sup_policy_free_all(struct supervisor *s);
 void sup_image_unref(struct supervisor *s, struct sup_image *image);
 const struct warder_image *sup_policy_image(struct supervisor *s, uint32_t slot);
+/* That of its policy; NULL: it has none (any more), or there is no container. */
+const struct warder_image *sup_ctr_image(struct supervisor *s, const struct ctr *c);
 
 /* supervisor_events.c */
 void sup_event_record(const struct warder_event_header *h, size_t size, void *arg);

@@ -291,8 +291,7 @@ struct json_object *ctr_to_json(struct supervisor *s, struct ctr *c, int all)
 {
 	static const char *const states[] = { "starting", "running", "ending" };
 	struct json_object *o = json_object_new_object(), *sub;
-	const struct warder_image *img =
-		c->policy_held ? sup_policy_image(s, c->policy) : NULL;
+	const struct warder_image *img = sup_ctr_image(s, c);
 	struct warder_stats st;
 	struct warder_task tag;
 	char mode[64];

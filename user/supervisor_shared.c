@@ -12,7 +12,7 @@
 
 static const struct warder_image *ctr_image(struct supervisor *s, const struct ctr *c)
 {
-	return c->has_rings && c->policy_held ? sup_policy_image(s, c->policy) : NULL;
+	return c->has_rings ? sup_ctr_image(s, c) : NULL;
 }
 
 /* ------------------------------------------------------------------ containers */

@@ -61,7 +61,7 @@ void ctr_keep_signers(struct supervisor *s, const struct ctr *c, const struct wa
 
 void ctr_adopt_signers(struct supervisor *s, const struct ctr *c)
 {
-	const struct warder_image *img = c->policy_held ? sup_policy_image(s, c->policy) : NULL;
+	const struct warder_image *img = sup_ctr_image(s, c);
 	struct warder_error e = { "" };
 
 	if (!img)

@@ -129,7 +129,7 @@ void ctr_socket_remake(struct supervisor *s, struct ctr *c)
 			    e.text[0] ? e.text : "its first process cannot be watched");
 		return;
 	}
-	c->remake_deadline = supervisor_now_ms() + SOCKET_SECONDS * 1000ull;
+	c->remake_deadline = clock_now_ms() + SOCKET_SECONDS * 1000ull;
 	if (source_add(s, &c->remake, sock, EPOLLIN, remake_ready)) {
 		close(sock);
 		kill(c->remake_pid, SIGKILL);

@@ -104,7 +104,7 @@ static struct launch *launch_new(struct supervisor *s, struct ctr *c, const stru
 	l->conn = conn->id;
 	l->builder = builder;
 	l->pidfd = l->pty = l->filter = l->sock.fd = l->child.fd = -1;
-	l->deadline = supervisor_now_ms() + SUPERVISOR_START_SECONDS * 1000ull;
+	l->deadline = clock_now_ms() + SUPERVISOR_START_SECONDS * 1000ull;
 	if (source_add(s, &l->sock, sock, EPOLLIN, launch_ready)) {
 		error_set(reterr, -ENOMEM, "cannot watch the container's start");
 		free(l);
@@ -145,7 +145,7 @@ static int launch_spawn(struct supervisor *s, struct ctr *c, const struct contai
 /* Does its policy override what only a filter can bring to us? */
 static int launch_needs_filter(struct supervisor *s, const struct ctr *c)
 {
-	const struct warder_image *img = c->policy_held ? sup_policy_image(s, c->policy) : NULL;
+	const struct warder_image *img = sup_ctr_image(s, c);
 
 	return s->override && img ? override_needs_filter(img) : 0;
 }

@@ -117,7 +117,7 @@ static int queue_show(struct supervisor *s, const struct sup_queue *q, struct up
 	struct json_object *in = json_object_new_object(), *rings = json_object_new_array();
 	struct conn *c = conn_find(s, q->conn);
 	struct ctr *ctr = ctr_find_cid(s, u->record.cid);
-	uint64_t now = supervisor_now_ms();
+	uint64_t now = clock_now_ms();
 	int inside = q->q.userns != 0;
 
 	control_put_u64(in, "seq", u->seq);
@@ -318,7 +318,7 @@ static void upcall_accept(struct supervisor *s, struct source *src, uint32_t eve
 	}
 	u->pid = pid;
 	u->seq = ++s->upcall_next;
-	u->deadline = supervisor_now_ms() + WARDER_UPCALL_DEADLINE_DEFAULT;
+	u->deadline = clock_now_ms() + WARDER_UPCALL_DEADLINE_DEFAULT;
 	u->next = s->upcalls;
 	s->upcalls = u;
 	s->upcall_count++;

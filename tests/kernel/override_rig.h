@@ -10,6 +10,7 @@
 #include "harness.h"
 
 #include "../../user/override_internal.h"
+#include "clock.h"
 
 #define RIG_JOURNAL "/run/warder-test.journal"
 /* rig_wait(): the thread that traced it reaped it first; to the kernel they are one parent. */
@@ -116,6 +117,5 @@ void rig_kill_caller(void);
 void rig_mount_killed(__u32 slot, struct rig_call *c);
 /* Inode number, 0 if there is none. */
 __u32 rig_ns_ino(const char *path);
-__u64 rig_now_ms(void);
 
 #endif

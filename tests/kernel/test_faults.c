@@ -381,13 +381,13 @@ static const struct point points[] = {
 
 static void test_points(void **state)
 {
-	__u64 begun = rig_now_ms();
+	__u64 begun = clock_now_ms();
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(points) / sizeof(points[0]); i++)
 		point_go_through(&points[i]);
 	print_message("# %zu points in %llu ms: %u calls, %u events\n", sizeof(points) / sizeof(points[0]),
-		      rig_now_ms() - begun, sh->calls, sh->events);
+		      clock_now_ms() - begun, sh->calls, sh->events);
 }
 
 /* Every kind at every step that it comes by. */

@@ -237,14 +237,14 @@ static void test_rewrite(void **state)
 {
 	unsigned most = (unsigned)number("WARDER_STRESS_ATTEMPTS", 0);
 	__u32 slot = rig_container(policy);
-	__u64 begun = rig_now_ms(), until = begun + 3000;
+	__u64 begun = clock_now_ms(), until = begun + 3000;
 	pid_t pid;
 
 	(void)state;
 	h_shell("mkdir -p " GOOD "/m " GOOD "/d1/m " GOOD "/d2/m " BAD "/m; ln -sfn " BAD " " GOOD "/link");
 	pid = h_start((int)slot, do_attempts, NULL);
 	while (most ? sh->attempts < most :
-	       rig_now_ms() < until || (!sh->obtained && rig_now_ms() < until + 40000)) {
+	       clock_now_ms() < until || (!sh->obtained && clock_now_ms() < until + 40000)) {
 		usleep(100000);
 		mounts_look();
 		objects_look();
@@ -255,7 +255,7 @@ static void test_rewrite(void **state)
 	mounts_look();
 	objects_look();
 	print_message("# %u attempts in %llu ms, %u obtained; seen %u mounts, %u nodes, %u attributes\n",
-		      sh->attempts, rig_now_ms() - begun, sh->obtained, mounts_seen, nodes_seen,
+		      sh->attempts, clock_now_ms() - begun, sh->obtained, mounts_seen, nodes_seen,
 		      attributes_seen);
 	assert_int_equal(sh->wrong, 0);
 	/* It is a test only where something is performed. */
@@ -455,7 +455,7 @@ static int write_to(const char *file, const char *text)
 static void storm(enum storm which, const char *group)
 {
 	__u32 slot = rig_container(policy);
-	__u64 until = rig_now_ms() + 800;
+	__u64 until = clock_now_ms() + 800;
 	char file[96], text[16];
 	pid_t pid;
 
@@ -468,7 +468,7 @@ static void storm(enum storm which, const char *group)
 	}
 	snprintf(file, sizeof(file), "%s/cgroup.freeze", group);
 	/* Where the host is busy most answers come late: longer then. */
-	while (rig_now_ms() < until || (!sh->errnos[0] && rig_now_ms() < until + 40000)) {
+	while (clock_now_ms() < until || (!sh->errnos[0] && clock_now_ms() < until + 40000)) {
 		if (which == URG) {
 			kill(pid, SIGURG);
 		} else {

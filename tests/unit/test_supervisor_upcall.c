@@ -55,7 +55,7 @@ static int setup(void **state)
 	memset(&record, 0, sizeof(record));
 	record.cid = 5;
 	record.to = WARDER_UPCALL_QUEUE;
-	record.time = supervisor_now_ms() * 1000000;
+	record.time = clock_now_ms() * 1000000;
 	record.deadline = 5000;
 	record.by = WARDER_UPCALL_BY_PROGRAM;
 	record.tgid = record.tid = 1; /* not a descendant of ours */
@@ -153,7 +153,7 @@ static unsigned ask(const char *description)
 	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, pair), 0);
 	assert_int_equal(source_add(s, &u->src, pair[0], EPOLLIN, upcall_ready), 0);
 	u->seq = ++s->upcall_next;
-	u->deadline = supervisor_now_ms() + 5000;
+	u->deadline = clock_now_ms() + 5000;
 	u->next = s->upcalls;
 	s->upcalls = u;
 	s->upcall_count++;
@@ -353,9 +353,9 @@ static void test_ends(void **state)
 
 	(void)state;
 	assert_int_equal(asked(0, "upcall"), 1);
-	sup_upcall_tick(s, supervisor_now_ms());
+	sup_upcall_tick(s, clock_now_ms());
 	assert_int_equal(told(handler, &v), 0);
-	sup_upcall_tick(s, supervisor_now_ms() + 6000);
+	sup_upcall_tick(s, clock_now_ms() + 6000);
 	is_rejected(handler, ETIMEDOUT, UPCALL_REFUSED_SECONDS);
 	assert_int_equal(asked(0, "cancelled"), 1);
 	say(c, SAY "\"seq\": 1, \"verb\": \"instantiate\", \"payload\": \"late\"}");
