@@ -224,11 +224,15 @@ bench: deps ## instructions that warder and its peers add to system calls
 bench-latency: bench-build ## how long callers wait for the supervisor's answers, as ratios
 	$(Q)BUILD=$(BUILD) tests/bench/latency
 
-bench-build: all $(BUILD)/bench/bench $(BUILD)/bench/drive $(BUILD)/bench/latency $(BUILD)/bench/handshake
+bench-build: all $(BUILD)/bench/bench $(BUILD)/bench/drive $(BUILD)/bench/queue $(BUILD)/bench/latency $(BUILD)/bench/handshake
 
 $(BUILD)/bench/bench $(BUILD)/bench/handshake: $(BUILD)/bench/%: tests/bench/%.c
 	@mkdir -p $(@D)
 	$(call msg,CC,$@) $(CC) -std=gnu17 -D_GNU_SOURCE -O2 $(WARNINGS) -static $< -o $@
+
+$(BUILD)/bench/queue: tests/bench/queue.c $(BUILD)/libwarder.a
+	@mkdir -p $(@D)
+	$(call msg,CC,$@) $(CC) $(ALL_CFLAGS) $(LDFLAGS) $< $(BUILD)/libwarder.a $(LDLIBS) -o $@
 
 $(BUILD)/bench/latency: tests/bench/latency.c $(KHELP_OBJ) $(SKELETON) $(BUILD)/libwarder.a
 	@mkdir -p $(@D)

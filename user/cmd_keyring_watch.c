@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -49,6 +50,7 @@ static const char usage[] =
 struct job {
 	uint64_t seq; /* 0: free */
 	pid_t pid;
+	int pidfd;    /* readable when it has ended */
 	int out;      /* what it says; -1: all of that is read, or it sets the key up itself */
 	char text[LINE_SIZE];
 	size_t used;
@@ -88,6 +90,8 @@ static void job_end(struct job *j)
 {
 	if (j->out >= 0)
 		close(j->out);
+	if (j->pidfd >= 0)
+		close(j->pidfd);
 	memset(j->text, 0, j->used);
 	j->seq = 0;
 }
@@ -186,7 +190,7 @@ static int job_start(struct watch *w, struct job *j, uint64_t seq, struct json_o
 		in, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE, &len);
 	ssize_t n = 0;
 
-	j->out = -1;
+	j->out = j->pidfd = -1;
 	if (!w->takes && (pipe2(to, O_CLOEXEC) || pipe2(from, O_CLOEXEC)))
 		return -errno;
 	j->pid = fork();
@@ -206,6 +210,8 @@ static int job_start(struct watch *w, struct job *j, uint64_t seq, struct json_o
 	}
 	j->out = from[0];
 	j->used = 0;
+	if (j->pid > 0)
+		j->pidfd = (int)syscall(SYS_pidfd_open, j->pid, 0);
 	if (!w->takes) {
 		/* A pipe has room for the longest request. */
 		if (j->pid > 0)
@@ -344,14 +350,17 @@ static int watch_loop(struct watch *w, struct warder_error *reterr)
 		int ends = 0;
 
 		for (int i = 0; i < JOBS_MAX; i++) {
-			p[2 + i].fd = w->jobs[i].seq ? w->jobs[i].out : -1;
+			const struct job *j = &w->jobs[i];
+
+			p[2 + i].fd = !j->seq ? -1 : j->out >= 0 ? j->out : j->pidfd;
 			p[2 + i].events = POLLIN;
-			ends |= w->jobs[i].seq && w->jobs[i].out < 0;
+			/* A filter may forbid pidfds: look again and again then. */
+			ends |= j->seq && p[2 + i].fd < 0;
 		}
 		if (poll(p, ARRAY_SIZE(p), ends ? 20 : -1) < 0 && errno != EINTR)
 			return error_errno(reterr, -errno, "poll");
 		for (int i = 0; i < JOBS_MAX; i++) {
-			if (p[2 + i].revents)
+			if (p[2 + i].revents && w->jobs[i].out >= 0)
 				job_read(w, &w->jobs[i]);
 			else if (w->jobs[i].seq && w->jobs[i].out < 0)
 				job_reap(w, &w->jobs[i]);

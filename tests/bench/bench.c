@@ -8,6 +8,12 @@
  *   bench prepare                        makes the files below /srv
  *   bench [WRAPPER] [expect E] [OP...]   prints "bench OP INSTRUCTIONS" for each OP (default: all)
  *   bench exit                           what fork+exec executes
+ *   bench upcalls NAME COUNT             asks for a key that is not there, so many times whenever it
+ *                                        reads a line, and writes the median time of one
+ *   bench meter ROUNDS COUNT GO DONE     has that done through two pipes, and prints what the
+ *                                        machine executes for each, and that time
+ *   answer                               under this name: the answer to an upcall, as request-key
+ *                                        or `warder keyring watch` takes it from a program
  *
  * WRAPPER: `apparmor PROFILE` or `landlock` confine this process first. E says whether the file
  * that every policy forbids can be opened: `allow` or `deny`. It ends with status 3 if that is
@@ -48,6 +54,7 @@
 #define DENIED "/srv/denied/file"
 
 #define ROUNDS 7
+#define ANSWER "answer"
 
 static int landlocked;   /* no mounts then, whatever the rules say */
 static int file_fd = -1; /* FILE6, open for reading and writing */
@@ -430,6 +437,91 @@ static double measure_waiting(const struct op *op)
 	return (double)(start - (idle_time() - idle)) / (op->count * ROUNDS) / op->per;
 }
 
+/* -------------------------------------------------------------------- upcalls */
+
+/* The same key each time: the one before is gone. */
+static void ask(const char *name, unsigned long long *ret_took)
+{
+	unsigned long long start = now();
+	long key = must(syscall(SYS_request_key, "user", name, "callout", KEY_SPEC_SESSION_KEYRING),
+			"request_key");
+	char got[16];
+
+	*ret_took = now() - start;
+	if (syscall(SYS_keyctl, KEYCTL_READ, key, got, sizeof(got), 0) != sizeof(ANSWER) - 1 ||
+	    memcmp(got, ANSWER, sizeof(ANSWER) - 1))
+		errx(2, "%s: not the answer that it should be", name);
+	must(syscall(SYS_keyctl, KEYCTL_UNLINK, key, KEY_SPEC_SESSION_KEYRING, 0, 0), "keyctl");
+}
+
+/* Steered from outside: a container does not see how long the machine was idle. */
+static int upcalls(const char *name, int count)
+{
+	unsigned long long *took = calloc(count, sizeof(*took));
+	char line[8];
+
+	if (!took)
+		err(2, "calloc");
+	while (fgets(line, sizeof(line), stdin)) {
+		for (int i = 0; i < count; i++)
+			ask(name, &took[i]);
+		qsort(took, count, sizeof(took[0]), compare);
+		printf("%llu\n", took[count / 2]);
+		fflush(stdout);
+	}
+	free(took);
+	return 0;
+}
+
+static unsigned long long upcalls_round(FILE *go, FILE *done)
+{
+	unsigned long long took;
+
+	fputs("go\n", go);
+	fflush(go);
+	if (fscanf(done, "%llu", &took) != 1)
+		errx(2, "an upcall was not answered");
+	return took;
+}
+
+/* As measure_waiting(); and the time until the answer, in which nothing can be hidden by waiting. */
+static int meter(int rounds, int count, const char *go_path, const char *done_path)
+{
+	FILE *go = fopen(go_path, "we"), *done = fopen(done_path, "re");
+	unsigned long long took[ROUNDS], start, idle;
+
+	if (!go || !done || rounds < 1 || rounds > ROUNDS || count < 1)
+		err(2, "meter");
+	timers = fopen("/proc/timer_list", "re");
+	if (!idle_time())
+		errx(2, "this kernel does not say how long it was idle");
+	upcalls_round(go, done);
+	sleep(2);
+	idle = idle_time();
+	start = now();
+	for (int i = 0; i < rounds; i++)
+		took[i] = upcalls_round(go, done);
+	sleep(1);
+	start = now() - start;
+	qsort(took, rounds, sizeof(took[0]), compare);
+	printf("%.0f %llu\n", (double)(start - (idle_time() - idle)) / (rounds * count),
+	       took[rounds / 2]);
+	fclose(go);
+	fclose(done);
+	return 0;
+}
+
+static int answer(void)
+{
+	char request[65536];
+	ssize_t n = must(read(STDIN_FILENO, request, sizeof(request)), "the request");
+	const char *text = n && request[0] == '{' ?
+				   "{\"verb\": \"instantiate\", \"payload\": \"" ANSWER "\"}" :
+				   ANSWER;
+
+	return write(STDOUT_FILENO, text, strlen(text)) != (ssize_t)strlen(text);
+}
+
 static void measure(const struct op *op)
 {
 	/* What the operation before left to be done later is over by then. */
@@ -505,6 +597,12 @@ int main(int argc, char **argv)
 
 	if (argc == 2 && !strcmp(argv[1], "exit"))
 		return 0;
+	if (argc == 1 && !strcmp(basename(argv[0]), "answer"))
+		return answer();
+	if (argc == 4 && !strcmp(argv[1], "upcalls"))
+		return upcalls(argv[2], atoi(argv[3]));
+	if (argc == 6 && !strcmp(argv[1], "meter"))
+		return meter(atoi(argv[2]), atoi(argv[3]), argv[4], argv[5]);
 	if (argc == 2 && !strcmp(argv[1], "prepare")) {
 		prepare();
 		return 0;

@@ -10,6 +10,11 @@ $1 == "native" {
 	else add($1, $2, $4, $5 + 0)
 	next
 }
+$2 == "upcalls" {
+	upcalls[$1] = 1
+	add($1, $2, $4, $5 + 0)
+	next
+}
 {
 	if (!(($1, $2) in known)) { known[$1, $2] = 1; config[$1, ++nc[$1]] = $2 }
 	if ($4 == "refused") { refused[$1, $2] = 1; next }
@@ -110,6 +115,14 @@ function goal_free(k, what, c, list, least,    n, i, part, x, worst, allowed) {
 	goal(k, what, sprintf("%.1f", worst), sprintf("<= %.1f", allowed), worst <= allowed)
 }
 
+# Both what the machine has to do and when the answer is there count: the worse.
+function judge_upcall(k, who,    x, y) {
+	x = median(k, "upcalls", who) / median(k, "upcalls", "plain")
+	y = median(k, "upcalls", who "-until") / median(k, "upcalls", "plain-until")
+	if (y > x) x = y
+	goal(k, "an upcall answered by a queue, " upcall_who[who] ", at most 1.3 of the host's request-key", sprintf("%.2f", x), "<= 1.3", x <= 1.3)
+}
+
 function judge(    i, j, k, x, y, part) {
 	for (i = 1; i <= nk; i++) {
 		k = kernels[i]
@@ -126,6 +139,8 @@ function judge(    i, j, k, x, y, part) {
 		if (refused[k, "tagged-20000"])
 			goal(k, "20000 rules cost at most 1.05 of 64", "refused", "<= 1.05", 0)
 		goal_ratio(k, "20000 rules cost at most 1.05 of 64", "tagged-20000", "tagged-64", "open6", 1.05)
+		if (upcalls[k])
+			for (j = split("watch library", part, " "); j; j--) judge_upcall(k, part[j])
 		goal_ratio(k, "audit mode costs at most 1.3 of enforce mode when nothing is reported", "audit-64", "tagged-64",
 			   "open6 create+unlink rename", 1.3)
 	}
@@ -144,6 +159,56 @@ function judge(    i, j, k, x, y, part) {
 }
 
 # ----------------------------------------------------------------------- output
+
+BEGIN {
+	upcall_who["plain"] = "request-key, the program"
+	upcall_who["keyctl"] = "request-key, keyctl instantiate"
+	upcall_who["behind"] = "the first, behind warder-request-key"
+	upcall_who["watch"] = "keyring watch, the program"
+	upcall_who["watch-host"] = "the same on the host"
+	upcall_who["request-key"] = "keyring watch, its own request-key"
+	upcall_who["library"] = "a daemon by the library"
+	upcall_who["library-host"] = "the same on the host"
+	nu = split("plain keyctl behind watch watch-host request-key library library-host", upcall, " ")
+}
+
+# Not beside the operations: not what is added, but all of it.
+function upcall_table(    i, j, n, field, k, all, until) {
+	n = 0
+	head[++n] = "an upcall, answered by"
+	for (i = 1; i <= nk; i++)
+		if (upcalls[kernels[i]])
+			for (j = 1; j <= 3; j++) head[++n] = kernels[i] (j == 1 ? "" : j == 2 ? ": until" : ": ratio")
+	if (n == 1) return
+	printf "\nKey upcalls: instructions of the whole machine for one, and until the answer is there; their ratios to the first line\n\n"
+	print upcall_line(n, head)
+	if (format == "markdown") {
+		field[1] = "|---"
+		for (i = 2; i <= n; i++) field[1] = field[1] "|--:"
+		print field[1] "|"
+	}
+	for (i = 1; i <= nu; i++) {
+		n = 0
+		field[++n] = upcall_who[upcall[i]]
+		for (j = 1; j <= nk; j++) {
+			k = kernels[j]
+			if (!upcalls[k]) continue
+			all = median(k, "upcalls", upcall[i])
+			until = median(k, "upcalls", upcall[i] "-until")
+			field[++n] = sprintf("%.0f", all)
+			field[++n] = sprintf("%.0f", until)
+			field[++n] = sprintf("%.2f, %.2f", all / median(k, "upcalls", "plain"), \
+				until / median(k, "upcalls", "plain-until"))
+		}
+		print upcall_line(n, field)
+	}
+}
+
+function upcall_line(n, field,    i, s) {
+	if (format == "markdown") return line(n, field)
+	for (i = 1; i <= n; i++) s = s sprintf(i == 1 ? "%-37s" : " %13s", field[i])
+	return s
+}
 
 function cell(k, c, o) {
 	if (refused[k, c] || refused[k, c, o]) return "refused"
@@ -206,10 +271,12 @@ function print_text(    i, k, bold, form) {
 	bold = format == "markdown" ? "**" : ""
 	for (i = 1; i <= nk; i++) {
 		k = kernels[i]
+		if (!nc[k]) continue
 		printf "\n%sKernel %s%s: instructions of an operation with nothing attached, and what is added\n", bold, release[k], bold
 		printf "(%d programs; median of %d boot%s)\n\n", programs(k), boots(k), (boots(k) == 1 ? "" : "s")
 		table(k)
 	}
+	upcall_table()
 	for (i = 1; i <= nn; i++) {
 		k = natives[i]
 		if (refused["native", k]) continue
@@ -224,7 +291,7 @@ function print_text(    i, k, bold, form) {
 		printf form, goal_pass[i] ? "PASS" : "FAIL", goal_k[i], goal_what[i], goal_value[i], goal_limit[i]
 }
 
-function print_json(    i, j, o, k, c, first) {
+function print_json(    i, j, o, k, c, first, first_upcall) {
 	print "{\n  \"unit\": \"instructions\",\n  \"kernels\": {"
 	for (i = 1; i <= nk; i++) {
 		k = kernels[i]
@@ -244,7 +311,17 @@ function print_json(    i, j, o, k, c, first) {
 		}
 		printf "\n      }\n    }%s\n", (i < nk ? "," : "")
 	}
-	print "  },\n  \"compile\": {"
+	print "  },\n  \"upcalls\": {"
+	for (i = 1; i <= nk; i++) {
+		k = kernels[i]
+		if (!upcalls[k]) continue
+		printf "%s    \"%s\": {", first_upcall++ ? ",\n" : "", k
+		for (j = 1; j <= nu; j++)
+			printf "%s\"%s\": {\"instructions\": %.0f, \"until_answer\": %.0f}", (j > 1 ? ", " : ""), \
+				upcall[j], median(k, "upcalls", upcall[j]), median(k, "upcalls", upcall[j] "-until")
+		printf "}"
+	}
+	print "\n  },\n  \"compile\": {"
 	for (i = 1; i <= nn; i++) {
 		k = natives[i]
 		if (refused["native", k]) printf "    \"%s\": null", k
