@@ -38,6 +38,7 @@ struct cmd_policies {
 int cmd_find_policies(struct warder *w, const char *const *policy, size_t given,
 		      struct cmd_policies *ret);
 void cmd_policies_done(struct cmd_policies *p);
+int cmd_policy_is_loaded(struct warder *w, const char *name);
 /* Compiles a policy file with includes from the shipped folders; diagnostics go to stderr. */
 int cmd_compile_policy(const char *path, struct warder_image **ret);
 /* 64m -> bytes; -EINVAL */

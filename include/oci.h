@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The seccomp agent of the OCI runtime specification (config-linux.md, "Seccomp"): runtimes connect
- * for each process that they put a filter on and send one ContainerProcessState with the filter's
- * listener. Not thread-safe.
+ * What OCI runtimes are told to ask. The seccomp agent of the specification (config-linux.md,
+ * "Seccomp"): runtimes connect for each process that they put a filter on and send one
+ * ContainerProcessState with the filter's listener. A hook (runtime.md, "Lifecycle"): runtimes call
+ * it with the state of the container on its standard input. Not thread-safe.
  */
 #ifndef WARDER_OCI_H
 #define WARDER_OCI_H
@@ -29,6 +30,31 @@ struct oci_process_state {
 /* Reads a state that came with `fds` descriptors. -EINVAL with a sentence. Any thread. */
 int oci_state_parse(const char *text, size_t len, size_t fds, struct oci_process_state *ret,
 		    struct warder_error *reterr);
+
+struct oci_container_state {
+	char id[OCI_ID_SIZE];
+	char status[32];    /* creating, created, running, stopped */
+	pid_t pid;          /* of the first process, in the runtime's pid namespace */
+	char **annotations; /* KEY=VALUE, NULL-terminated: those that a policy's match can name */
+};
+
+/* Reads the state of a container that a hook is called with. -EINVAL with a sentence. Done with
+ * oci_container_done(), also after a failure. Any thread. */
+int oci_container_parse(const char *text, size_t len, struct oci_container_state *ret,
+			struct warder_error *reterr);
+void oci_container_done(struct oci_container_state *state);
+
+/* The name that a container of this id has here: the id, and of 64 hexadecimal digits the first 12,
+ * as engines show them. `ret` has WARDER_NAME_SIZE bytes. -EINVAL with a sentence. Any thread. */
+int oci_container_name(const char *id, char *ret, struct warder_error *reterr);
+
+/* Holds a process that a runtime is about to make a container's first one, and what it forks: if the
+ * caller, a process with one thread that has no other children, ends, it is killed. */
+int oci_hold_begin(pid_t pid, struct warder_error *reterr);
+/* Lets it run up to where it, or a child of its in the container's root, asks to execute a program.
+ * `adopt` is called then, once: with 0 all of it runs on and is held no longer, else all of it is
+ * killed. 0: adopted; -ESRCH: it ended before; else what `adopt` returned. */
+int oci_hold_run(pid_t pid, int (*adopt)(void *arg), void *arg);
 
 /* Is `fd` the listener of a seccomp filter? */
 int oci_is_listener(int fd);

@@ -192,7 +192,7 @@ static int policy_find_shipped(const char *name, char *path, size_t size)
 	return found;
 }
 
-static int policy_is_loaded(struct warder *w, const char *name)
+int cmd_policy_is_loaded(struct warder *w, const char *name)
 {
 	struct json_object *request = client_request("policy-show");
 
@@ -213,7 +213,7 @@ static int cmd_find_policy(struct warder *w, const char *policy, struct warder_i
 		err = policy_compile_text("policy: none\n", image);
 	} else if (policy && (strchr(policy, '/') || !stat(policy, &st))) {
 		err = cmd_compile_policy(policy, image);
-	} else if (policy_is_loaded(w, policy ? policy : "default")) {
+	} else if (cmd_policy_is_loaded(w, policy ? policy : "default")) {
 		/* Wins over a shipped one: another text of the same name would be refused. */
 		*name = policy ? policy : "default";
 		return 0;

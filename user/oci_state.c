@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* What an OCI runtime says of a process with a filter. */
+/* What an OCI runtime says of a process with a filter, and of a container. */
 #include <ctype.h>
 #include <errno.h>
 #include <linux/seccomp.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "container.h"
 #include "control.h"
 #include "oci.h"
+#include "policy.h"
 
 #define SECCOMP_FD "seccompFd"
 
@@ -82,6 +85,93 @@ int oci_state_parse(const char *text, size_t len, size_t fds, struct oci_process
 	if (!err)
 		err = copy_text("its metadata", metadata, ret->metadata, sizeof(ret->metadata), reterr);
 	return err ? err : find_listener(o, fds, &ret->listener, reterr);
+}
+
+/* Those that no match can name are left out: nobody asks for them, and they may be large. */
+static int read_annotations(struct json_object *from, char ***ret, struct warder_error *reterr)
+{
+	size_t count = 0;
+
+	if (json_object_get_type(from) != json_type_object)
+		return error_set(reterr, -EINVAL, "its annotations are no object");
+	*ret = calloc((size_t)json_object_object_length(from) + 1, sizeof(**ret));
+	if (!*ret)
+		return error_set(reterr, -ENOMEM, "out of memory");
+	json_object_object_foreach(from, key, value) {
+		const char *one[2] = { NULL };
+		const char *text = json_object_get_string(value);
+
+		if (json_object_get_type(value) != json_type_string)
+			return error_set(reterr, -EINVAL, "its annotation %.64s is no string", key);
+		/* A NUL in it would make it another. */
+		if (strlen(text) != (size_t)json_object_get_string_len(value) || strchr(key, '='))
+			continue;
+		if (asprintf(&(*ret)[count], "%s=%s", key, text) < 0) {
+			(*ret)[count] = NULL;
+			return error_set(reterr, -ENOMEM, "out of memory");
+		}
+		one[0] = (*ret)[count];
+		if (annotations_check(one, NULL)) {
+			free((*ret)[count]);
+			(*ret)[count] = NULL;
+			continue;
+		}
+		count++;
+	}
+	if (count > POLICY_ANNOTATIONS_MAX)
+		return error_set(reterr, -EINVAL, "it has %zu annotations, and there can be %d", count,
+				 POLICY_ANNOTATIONS_MAX);
+	return 0;
+}
+
+int oci_container_parse(const char *text, size_t len, struct oci_container_state *ret,
+			struct warder_error *reterr)
+{
+	cleanup_json struct json_object *o = NULL;
+	const char *id = NULL, *status = NULL;
+	struct json_object *annotations;
+	int64_t pid = 0;
+	int err;
+
+	memset(ret, 0, sizeof(*ret));
+	err = control_parse(text, len, &o, reterr);
+	if (err || control_get_string(o, "id", &id, reterr) < 0 ||
+	    control_get_string(o, "status", &status, reterr) < 0 ||
+	    control_get_i64(o, "pid", 0, INT32_MAX, &pid, reterr) < 0)
+		return -EINVAL;
+	if (!id || !*id)
+		return error_set(reterr, -EINVAL, "it has no id");
+	if (!status)
+		return error_set(reterr, -EINVAL, "it has no status");
+	if (!pid)
+		return error_set(reterr, -EINVAL, "it has no pid: no process is there yet, or any more");
+	ret->pid = (pid_t)pid;
+	err = copy_text("its id", id, ret->id, sizeof(ret->id), reterr);
+	if (!err)
+		err = copy_text("its status", status, ret->status, sizeof(ret->status), reterr);
+	if (!err && json_object_object_get_ex(o, "annotations", &annotations) && annotations)
+		err = read_annotations(annotations, &ret->annotations, reterr);
+	return err;
+}
+
+void oci_container_done(struct oci_container_state *state)
+{
+	control_strv_free(state->annotations);
+	state->annotations = NULL;
+}
+
+int oci_container_name(const char *id, char *ret, struct warder_error *reterr)
+{
+	size_t len = strlen(id);
+
+	if (len == 64 && strspn(id, "0123456789abcdef") == len)
+		len = 12;
+	if (len >= WARDER_NAME_SIZE)
+		return error_set(reterr, -EINVAL,
+				 "its id %.64s... is longer than %d bytes: give it a --name", id,
+				 WARDER_NAME_SIZE - 1);
+	snprintf(ret, WARDER_NAME_SIZE, "%.*s", (int)len, id);
+	return container_check_name(ret, reterr);
 }
 
 int oci_is_listener(int fd)
