@@ -132,6 +132,7 @@ struct policy_test_result {
 	struct warder_verdict verdict;
 	enum test_override override; /* what overrides would do: only of mounts and calls */
 	__u32 override_rule;         /* that matched, or came nearest */
+	char effect[256];            /* what comes of the override, as "deny EBUSY", "perform nosuid" */
 	char got[512];               /* one sentence: what the policy says, and by which rule */
 	char why[512];               /* when not ok: what was expected */
 	char fix[3 * WARDER_PATH_MAX]; /* when refused: what would allow it */
@@ -147,6 +148,12 @@ int policy_test_run(const struct warder_image *img, const struct policy_test *t,
 int policy_test_override(const struct warder_image *img, const struct policy_test *t,
 			 struct policy_test_result *ret);
 const char *test_override_name(enum test_override o); /* "perform" */
+
+/* host, container or nested, as WARDER_BY_USERNS_*. -EINVAL */
+int test_userns_from_name(const char *name, __u32 *ret);
+/* A test of overrides as arguments of `warder policy explain`, quoted for a shell: who asks as far as it
+ * is not root of the container in its top profile, then the request or the call. NULL: it does not fit. */
+const char *policy_test_arguments(const struct policy_test *t, char *buf, size_t size);
 
 /* "{call: WORD, ...}" as in files of tests, by the container's root. The strings are in
  * *ret_memory, for policy_test_call_done(). -ENOENT: no mapping with `call`; -EINVAL with the
@@ -180,10 +187,11 @@ struct diff_item {
 	bool old_report, new_report; /* allowed, and told in an event */
 	/* With a witness of an override rule: what is done if the kernel refuses it. */
 	enum test_override old_override, new_override;
+	char old_effect[256], new_effect[256]; /* the same as of struct policy_test_result */
 	__u32 bits;    /* file, exec: WARDER_ACC_* */
 	char *what;    /* words: "read, write"; or what was added */
 	char *witness; /* a request on which they differ in that way, as request_arguments() has it, the
-			* shortest; NULL: none */
+			* shortest; of an override rule as policy_test_arguments(); NULL: none */
 };
 
 struct policy_diff {

@@ -55,7 +55,7 @@ static void print_item(const struct diff_item *i, const struct warder_image *old
 					 i->old_rule ? i->old_rule : i->new_rule, a, sizeof(a)));
 		if (i->witness)
 			printf("    refused by the kernel: old: %s, new: %s\n",
-			       test_override_name(i->old_override), test_override_name(i->new_override));
+			       i->old_effect, i->new_effect);
 		return;
 	}
 	print_side("old", old, i->old_err, i->old_report, i->old_rule);
@@ -79,6 +79,8 @@ static struct json_object *item_json(const struct diff_item *i, const struct war
 	if (i->class_ == WARDER_CLASS_OVERRIDE && i->witness) {
 		json_add_string(o, "old_override", test_override_name(i->old_override));
 		json_add_string(o, "new_override", test_override_name(i->new_override));
+		json_add_string(o, "old_effect", i->old_effect);
+		json_add_string(o, "new_effect", i->new_effect);
 	}
 	json_add_bool(o, "old_reported", i->old_report);
 	json_add_bool(o, "new_reported", i->new_report);

@@ -10,7 +10,8 @@
 #include "events.h"
 
 static const char usage[] =
-	"usage: warder policy explain [--json] [--profile P] [--policy MORE]... FILE REQUEST\n"
+	"usage: warder policy explain [--json] [--profile P] [--uid N] [--userns host|container|nested]\n"
+	"                             [--policy MORE]... FILE REQUEST\n"
 	"       warder policy explain [--json] [--policy MORE]... FILE --event EVENTS|-\n"
 	"With --policy as for a container that has FILE and those, up to 4: all must allow.\n"
 	"REQUEST is one of\n"
@@ -22,6 +23,8 @@ static const char usage[] =
 	"  device OP \"c MAJOR:MINOR\" [PATH]   ptrace|signal|ipc OP [PEER]\n"
 	"  or '{network: connect, to: \"10.0.0.1:80\", protocol: tcp}' as in files of tests.\n"
 	"  or '{call: sethostname}', about which only override rules speak.\n"
+	"--uid and --userns say who asks, which matters to override rules only: else root (0) of the container's\n"
+	"own user namespace.\n"
 	"EVENTS are lines of `warder events --json`; - is standard input.\n";
 
 static const char *layer_word(const struct warder_image *img, const struct warder_verdict *v,
@@ -133,11 +136,10 @@ static void explain_text(const struct warder_image *img, const struct policy_req
 		printf("to allow it: %s\n", fix);
 }
 
-static int explain_one(const struct warder_image *img, const struct policy_request *r,
-		       struct json_object *all)
+static int explain_one(const struct warder_image *img, const struct policy_test *t, struct json_object *all)
 {
 	cleanup_free char *fix = malloc(5 * WARDER_PATH_MAX);
-	struct policy_test t = { .request = *r, .userns = WARDER_BY_USERNS_CONTAINER };
+	const struct policy_request *r = &t->request;
 	struct json_object *o = NULL;
 	struct warder_verdict v;
 	int err = fix ? policy_decide(img, r, &v) : -ENOMEM;
@@ -153,7 +155,7 @@ static int explain_one(const struct warder_image *img, const struct policy_reque
 	}
 	if (r->class_ != WARDER_CLASS_MOUNT)
 		return 0;
-	err = explain_override(img, &t, o);
+	err = explain_override(img, t, o);
 	return err ? explain_error(strerror(-err)) : 0;
 }
 
@@ -201,6 +203,7 @@ static int explain_events(const struct warder_image *img, const char *path,
 	if (!f)
 		return explain_error(strerror(errno));
 	while (!status && (len = getline(&line, &cap, f)) > 0) {
+		struct policy_test t = { .userns = WARDER_BY_USERNS_CONTAINER };
 		struct warder_error e = { "" };
 		struct policy_event ev;
 		const char *reason;
@@ -228,12 +231,26 @@ static int explain_events(const struct warder_image *img, const char *path,
 			tell_recorded(&ev);
 		}
 		known++;
-		status = explain_one(img, &ev.request, all);
+		t.request = ev.request;
+		status = explain_one(img, &t, all);
 		policy_event_done(&ev);
 	}
 	if (!status && !known)
 		return explain_error("no event of a request was found");
 	return status;
+}
+
+static int parse_uid(const char *text, __u32 *ret)
+{
+	char *end;
+	unsigned long n;
+
+	errno = 0;
+	n = strtoul(text, &end, 10);
+	if (errno || *end || text[0] < '0' || text[0] > '9' || n > 0xfffffffe)
+		return -EINVAL;
+	*ret = (__u32)n;
+	return 0;
 }
 
 int cmd_policy_explain(int argc, char **argv)
@@ -242,17 +259,19 @@ int cmd_policy_explain(int argc, char **argv)
 						 { "profile", required_argument, NULL, 'p' },
 						 { "event", required_argument, NULL, 'e' },
 						 { "policy", required_argument, NULL, 'm' },
+						 { "uid", required_argument, NULL, 'u' },
+						 { "userns", required_argument, NULL, 'n' },
 						 { "help", no_argument, NULL, 'h' },
 						 { NULL, 0, NULL, 0 } };
 	cleanup_free struct warder_image *img = NULL;
 	cleanup_free char *memory = NULL;
-	struct policy_request r = { .class_ = WARDER_CLASS_NONE };
 	struct warder_error e = { "" };
 	const char *profile = NULL, *events = NULL;
 	struct json_object *all = NULL;
 	struct policy_more more = { .count = 0 };
 	struct policy_arena *call_memory = NULL;
-	struct policy_test call = { .op = 0 };
+	struct policy_test asked = { .op = 0 };
+	__u32 uid = 0, userns = WARDER_BY_USERNS_CONTAINER;
 	bool json = false;
 	int c, status = 0, number;
 
@@ -270,6 +289,12 @@ int cmd_policy_explain(int argc, char **argv)
 			return policy_usage_error(EXIT_USAGE, "explain: at most 4 policies");
 		else if (c == 'm')
 			continue;
+		else if (c == 'u' && parse_uid(optarg, &uid))
+			return policy_usage_error(EXIT_USAGE, "explain: --uid takes a number");
+		else if (c == 'n' && test_userns_from_name(optarg, &userns))
+			return policy_usage_error(EXIT_USAGE, "explain: --userns is host, container or nested");
+		else if (c == 'u' || c == 'n')
+			continue;
 		else
 			return policy_usage_error(EXIT_USAGE, "unknown option");
 	}
@@ -278,11 +303,11 @@ int cmd_policy_explain(int argc, char **argv)
 	if (argc < 1 || (!events && argc < 2) || (events && argc > 1))
 		return policy_usage_error(EXIT_USAGE, "explain: FILE REQUEST, or FILE --event EVENTS");
 	if (!events && argc == 2 && argv[1][0] == '{')
-		status = policy_test_call(argv[1], &call, &call_memory, &e);
+		status = policy_test_call(argv[1], &asked, &call_memory, &e);
 	else
 		status = -ENOENT;
 	if (status == -ENOENT && !events)
-		status = request_from_arguments(argc - 1, argv + 1, &r, &memory, &e);
+		status = request_from_arguments(argc - 1, argv + 1, &asked.request, &memory, &e);
 	if (status && !events)
 		return explain_error(e.text[0] ? e.text : "out of memory");
 	status = policy_load_path(argv[0], &img);
@@ -297,11 +322,13 @@ int cmd_policy_explain(int argc, char **argv)
 		policy_test_call_done(call_memory);
 		return explain_error("the policy has no such profile");
 	}
-	r.profile = call.request.profile = (__u32)number;
+	asked.request.profile = (__u32)number;
+	asked.uid = uid;
+	asked.userns = userns;
 	all = json ? json_object_new_array() : NULL;
 	status = events	   ? explain_events(img, events, all) :
-		 call_memory ? explain_call(img, &call, all) :
-			     explain_one(img, &r, all);
+		 call_memory ? explain_call(img, &asked, all) :
+			     explain_one(img, &asked, all);
 	policy_test_call_done(call_memory);
 	if (!all)
 		return status ? status : fflush(stdout) ? EXIT_WARDER : 0;

@@ -67,8 +67,19 @@ bool diff_add(struct diff *d, const struct diff_item *item, const char *what, bo
 			grow_words(d, to, what);
 			return false;
 		}
-		if (!strcmp(to->what, what))
-			return false;
+		if (strcmp(to->what, what))
+			continue;
+		/* One of its several calls or types may show what another could not. */
+		if (!to->witness && witness) {
+			struct diff_item with = *item;
+
+			with.what = to->what;
+			with.profile = to->profile;
+			with.witness = strdup(witness);
+			d->err = with.witness ? 0 : -ENOMEM;
+			*to = with;
+		}
+		return false;
 	}
 	if (out->count >= DIFF_ITEMS_MAX) {
 		out->incomplete = true;

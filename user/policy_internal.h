@@ -486,6 +486,11 @@ const char *fuse_program(const struct node *n, const char *type);
 #define POLICY_OPS_WITH_FLAGS                                                                      \
 	(WARDER_MNT_NEW | WARDER_MNT_BIND | WARDER_MNT_REMOUNT | WARDER_MNT_PROPAGATION)
 
+/* Operations of which rules can have a target: the others have no path. */
+#define OVERRIDE_OPS_WITH_TARGET                                                              \
+	(1ull << WARDER_OP_MOUNT | 1ull << WARDER_OP_UMOUNT | 1ull << WARDER_OP_MKNOD |       \
+	 1ull << WARDER_OP_SETXATTR)
+
 /* Does an entry with the first conditions match whatever one with the second does, targets apart? */
 bool mount_conditions_cover(uint32_t require, uint32_t forbid, const char *type, uint32_t require2,
 			    uint32_t forbid2, const char *type2);

@@ -446,10 +446,6 @@ static void read_on(struct parser *ps, struct node *n, void *arg)
 /* Which keys a rule on other calls than mount(2) cannot have. */
 static const char *const of_mounts[] = { "type",    "bind",  "flags", "options",	"force",
 					 "source", "image", "trusted_image", "fuse", "server", "trusted_server" };
-/* Nor a rule on what has no path. */
-#define OPS_WITH_TARGET                                                                       \
-	(1ull << WARDER_OP_MOUNT | 1ull << WARDER_OP_UMOUNT | 1ull << WARDER_OP_MKNOD |       \
-	 1ull << WARDER_OP_SETXATTR)
 /* A report has no answer, so that nothing can be said of one. */
 static const char *const of_answers[] = { "by",	  "value",    "errno", "late",	   "cause",
 					  "deadline", "rate", "fallback", "way" };
@@ -677,7 +673,7 @@ void parse_override(struct parser *ps, struct node *n)
 		parser_error(ps, map_get(n, "way"),
 			     "way: notify: only rules on mount and move have it; other calls are handed "
 			     "over when they are refused");
-	if (target && (on.ops & ~OPS_WITH_TARGET))
+	if (target && (on.ops & ~OVERRIDE_OPS_WITH_TARGET))
 		parser_error(ps, target,
 			     "target: only rules on mounts, umount, mknod and setxattr have it");
 	parse_override_values(ps, n, on.ops, &o);

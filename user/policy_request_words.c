@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "calls.h"
 #include "cleanup.h"
 #include "policy_internal.h"
 #include "policy_tools.h"
@@ -204,40 +205,103 @@ static void put_network(struct words *w, const struct policy_request *r, const c
 	put_mapping(w, m);
 }
 
-const char *request_arguments(const struct policy_request *r, char *buf, size_t size)
+static void device_text(__u32 type, __u32 major, __u32 minor, char *buf, size_t size)
 {
-	struct words w = { .buf = buf, .size = size };
+	snprintf(buf, size, "%c %u:%u", type == WARDER_DEVICE_CHAR ? 'c' : 'b', major, minor);
+}
+
+static void put_request(struct words *w, const struct policy_request *r)
+{
 	__u64 bits = r->class_ == WARDER_CLASS_SIGNAL ? (r->access ? 1ull << (r->access - 1) % 64 : 0) :
 		     policy_class_is_number(r->class_) ? 1ull << (r->access & 63) : r->access;
 	char words[256], text[WARDER_NAME_SIZE + 64];
 
+	policy_words(r->class_, bits, ",", words, sizeof(words));
+	if (r->class_ == WARDER_CLASS_MOUNT) {
+		put_mount(w, r, words);
+		return;
+	}
+	if (r->class_ == WARDER_CLASS_NETWORK) {
+		put_network(w, r, words);
+		return;
+	}
+	put_word(w, class_name(r->class_));
+	if (r->class_ != WARDER_CLASS_EXEC)
+		put_word(w, words);
+	if (r->class_ == WARDER_CLASS_DEVICE) {
+		device_text(r->device_type, r->device_major, r->device_minor, text, sizeof(text));
+		put_word(w, text);
+	}
+	if (r->path)
+		put_word(w, r->path);
+	if (r->class_ != WARDER_CLASS_PTRACE && r->class_ != WARDER_CLASS_SIGNAL &&
+	    r->class_ != WARDER_CLASS_IPC)
+		return;
+	peer_text(r, text, sizeof(text));
+	put_word(w, text);
+	if (r->peer_policy)
+		put_word(w, r->peer_policy);
+}
+
+const char *request_arguments(const struct policy_request *r, char *buf, size_t size)
+{
+	struct words w = { .buf = buf, .size = size };
+
 	if (!size || r->unreachable)
 		return NULL;
 	buf[0] = 0;
-	policy_words(r->class_, bits, ",", words, sizeof(words));
-	if (r->class_ == WARDER_CLASS_MOUNT) {
-		put_mount(&w, r, words);
-	} else if (r->class_ == WARDER_CLASS_NETWORK) {
-		put_network(&w, r, words);
-	} else {
-		put_word(&w, class_name(r->class_));
-		if (r->class_ != WARDER_CLASS_EXEC)
-			put_word(&w, words);
-		if (r->class_ == WARDER_CLASS_DEVICE) {
-			snprintf(text, sizeof(text), "%c %u:%u",
-				 r->device_type == WARDER_DEVICE_CHAR ? 'c' : 'b', r->device_major,
-				 r->device_minor);
-			put_word(&w, text);
-		}
-		if (r->path)
-			put_word(&w, r->path);
-		if (r->class_ == WARDER_CLASS_PTRACE || r->class_ == WARDER_CLASS_SIGNAL ||
-		    r->class_ == WARDER_CLASS_IPC) {
-			peer_text(r, text, sizeof(text));
-			put_word(&w, text);
-			if (r->peer_policy)
-				put_word(&w, r->peer_policy);
-		}
+	put_request(&w, r);
+	return w.broken ? NULL : buf;
+}
+
+static void put_option(struct words *w, const char *option, const char *value)
+{
+	put_word(w, option);
+	put_word(w, value);
+}
+
+static void put_call(struct words *w, const struct policy_test *t)
+{
+	cleanup_free struct mapping *m = calloc(1, sizeof(*m));
+	char number[64];
+
+	if (!m) {
+		w->broken = true;
+		return;
 	}
+	map_put(m, "call", call_op_word(t->op));
+	map_put(m, "path", t->path);
+	if (t->device_type) {
+		device_text(t->device_type, t->device_major, t->device_minor, number, sizeof(number));
+		map_put(m, "node", number);
+	}
+	map_put(m, "name", t->attribute);
+	map_put(m, "value", t->value);
+	snprintf(number, sizeof(number), "%d", t->realtime);
+	map_put(m, "realtime", t->realtime ? number : NULL);
+	snprintf(number, sizeof(number), "%d", t->nice);
+	map_put(m, "nice", t->sets_nice ? number : NULL);
+	put_mapping(w, m);
+}
+
+const char *policy_test_arguments(const struct policy_test *t, char *buf, size_t size)
+{
+	struct words w = { .buf = buf, .size = size };
+	char uid[16];
+
+	if (!size)
+		return NULL;
+	buf[0] = 0;
+	if (t->profile)
+		put_option(&w, "--profile", t->profile);
+	snprintf(uid, sizeof(uid), "%u", t->uid);
+	if (t->uid)
+		put_option(&w, "--uid", uid);
+	if (t->userns != WARDER_BY_USERNS_CONTAINER)
+		put_option(&w, "--userns", t->userns == WARDER_BY_USERNS_NESTED ? "nested" : "host");
+	if (t->op)
+		put_call(&w, t);
+	else
+		put_request(&w, &t->request);
 	return w.broken ? NULL : buf;
 }

@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* Tests of policies: reading a file of them, and judging one by the engine. */
 #include <errno.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "calls.h"
 #include "cleanup.h"
-#include "override_internal.h"
 #include "policy_internal.h"
 #include "policy_tools.h"
 
@@ -216,10 +214,21 @@ static const struct key as_keys[] = {
 	{ "profile", false }, { "uid", false }, { "userns", false }, { NULL, false }
 };
 
+static const char *const userns_words[] = { "host", "container", "nested", NULL };
+static const __u32 userns_bits[] = { 0, WARDER_BY_USERNS_CONTAINER, WARDER_BY_USERNS_NESTED };
+
+int test_userns_from_name(const char *name, __u32 *ret)
+{
+	for (size_t i = 0; userns_words[i]; i++)
+		if (!strcmp(name, userns_words[i])) {
+			*ret = userns_bits[i];
+			return 0;
+		}
+	return -EINVAL;
+}
+
 static void read_as(struct parser *ps, struct node *n, struct policy_test *t)
 {
-	static const char *const words[] = { "host", "container", "nested", NULL };
-	static const __u32 bits[] = { 0, WARDER_BY_USERNS_CONTAINER, WARDER_BY_USERNS_NESTED };
 	struct node *v;
 	uint64_t uid;
 	int word;
@@ -233,9 +242,9 @@ static void read_as(struct parser *ps, struct node *n, struct policy_test *t)
 	if (v && expect_number(ps, v, "as.uid", 0, 0xfffffffe, &uid))
 		t->uid = (__u32)uid;
 	v = map_get(n, "userns");
-	word = v ? expect_word(ps, v, "as.userns", words) : -1;
+	word = v ? expect_word(ps, v, "as.userns", userns_words) : -1;
 	if (word >= 0)
-		t->userns = bits[word];
+		t->userns = userns_bits[word];
 }
 
 static const struct key expect_keys[] = { { "allow", false }, { "deny", false },
@@ -566,68 +575,6 @@ bool policy_rule_is(const struct warder_image *img, __u32 rule, const char *wher
 		!strncmp(file, where, (size_t)(colon - where))) ||
 	       (slash && strlen(slash + 1) == (size_t)(colon - where) &&
 		!strncmp(slash + 1, where, (size_t)(colon - where)));
-}
-
-int policy_test_override(const struct warder_image *img, const struct policy_test *t,
-			 struct policy_test_result *ret)
-{
-	static const enum test_override actions[] = {
-		[OVERRIDE_KEEP] = TEST_OVERRIDE_NONE,
-		[OVERRIDE_PERFORM] = TEST_OVERRIDE_PERFORM,
-		[OVERRIDE_FAKE] = TEST_OVERRIDE_FAKE,
-		[OVERRIDE_DENY] = TEST_OVERRIDE_DENY,
-		[OVERRIDE_ASK] = TEST_OVERRIDE_ASK,
-	};
-	static const __u32 flags[][2] = { { WARDER_MNT_BIND, 0x1000 },
-					  { WARDER_MNT_REMOUNT, 0x20 },
-					  { WARDER_MNT_MOVE, 0x2000 },
-					  { WARDER_MNT_PROPAGATION, 1 << 18 } };
-	const struct policy_request *r = &t->request;
-	struct override_facts f = {
-		.op = t->op ? t->op : WARDER_OP_MOUNT, .flags = r->flags, .euid = t->uid, .fsuid = t->uid, .relation = t->userns,
-		.cause = WARDER_CAUSE_CAPABILITY, .same_mntns = 1,
-		.fstype = r->fstype ? r->fstype : "", .source = r->source ? r->source : "none",
-		.data = r->options ? r->options : "", .target = r->unreachable ? NULL : r->path,
-		.from = r->source, .file = r->source, .is_mount = 1, .own_fs = 1, .value = "",
-		.view = EXECUTOR_VIEW_OWN,
-	};
-	cleanup_free struct override_decision *d = calloc(1, sizeof(*d));
-	int profile = image_find_profile(img, t->profile);
-	cleanup_free char *options = strdup(f.data);
-	struct executor_layers layers;
-
-	if (!d || !options)
-		return -ENOMEM;
-	if (executor_is_overlay(f.fstype) && !executor_layers_parse(options, &layers)) {
-		f.layers = layers.count;
-		memcpy(f.layer, layers.path, sizeof(f.layer));
-	}
-	f.profile = r->profile ? r->profile : profile > 0 ? (__u32)profile : 0;
-	for (size_t i = 0; i < ARRAY_SIZE(flags); i++)
-		if (r->access == flags[i][0])
-			f.flags |= flags[i][1];
-	if (t->op) {
-		f.target = t->path;
-		f.source = t->attribute ? t->attribute : "";
-		f.value = t->value ? t->value : "";
-		f.value_len = (__u32)strlen(f.value);
-		f.node_type = t->device_type;
-		f.major = t->device_major;
-		f.minor = t->device_minor;
-		f.sched = (struct executor_sched) { .tid = 1, .realtime = t->realtime,
-						    .policy = t->realtime ? SCHED_FIFO : SCHED_OTHER,
-						    .nice = t->nice, .sets_nice = (__u32)t->sets_nice };
-	}
-	/* "/" is the empty name to the engine. */
-	override_decide(img, &f, d);
-	ret->override = d->action >= 0 && (size_t)d->action < ARRAY_SIZE(actions) ?
-				actions[d->action] :
-				TEST_OVERRIDE_NONE;
-	if (ret->override == TEST_OVERRIDE_NONE && d->reported)
-		ret->override = TEST_OVERRIDE_REPORT;
-	ret->override_rule = d->rule ? d->rule : d->near_rule;
-	snprintf(ret->got, sizeof(ret->got), "%s", d->reason);
-	return 0;
 }
 
 static void mark_reached(const struct warder_image *img, const struct policy_request *r,

@@ -439,8 +439,21 @@ static void test_covers(void **state)
 
 static void test_diff(void **state)
 {
+	char host_root[96], host_any[96];
+
 	(void)state;
+	put(host_root, "host-root.yaml", "policy: h\noverride: [{on: sethostname, do: deny, errno: EBUSY}]\n");
+	put(host_any, "host-any.yaml",
+	    "policy: h\noverride: [{on: sethostname, by: {uid: any}, do: deny, errno: EBUSY}]\n");
 	CHECK(0, "no difference", "diff", good, "good");
+	CHECK(1, "for instance: --uid 1 '{call: sethostname}'\n", "diff", host_root, host_any);
+	CHECK(1, "refused by the kernel: old: none, new: deny EBUSY\n", "diff", host_root, host_any);
+	CHECK(0, "override: deny, by the override rule", "explain", "--uid", "1", host_any, "{call: sethostname}");
+	CHECK(0, "override: none", "explain", "--uid", "1", host_root, "{call: sethostname}");
+	CHECK(0, "override: none", "explain", "--userns", "nested", host_any, "{call: sethostname}");
+	CHECK(2, "--uid takes a number", "explain", "--uid", "x", host_any, "{call: sethostname}");
+	CHECK(2, "--userns is host, container or nested", "explain", "--userns", "x", host_any,
+	      "{call: sethostname}");
 	CHECK(1, "now allowed: file: write, append, truncate\n    for instance: file "
 		 "write,append,truncate /etc/a\n", "diff", good, other);
 	CHECK(1, "now denied: file: write, append, truncate\n    for instance: file "

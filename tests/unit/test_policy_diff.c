@@ -8,12 +8,14 @@
 
 #include "policy_fixture.h"
 
+#include "calls.h"
 #include "policy_diff.h"
 #include "policy_tools.h"
 #include "warder_decide.h"
 
 /* Policies of one group are compared with each other, both ways. */
 #define GROUP 16
+#define PROFILES "profiles: {web: {}}\n"
 static const char *const groups[][GROUP] = {
 	{
 		P,
@@ -121,6 +123,23 @@ static const char *const groups[][GROUP] = {
 		P "override: [{on: umount, target: '/m/*', do: perform}, {on: sethostname, do: fake}]\n"
 		  "mount: [{deny: mount, target: /m/x}]\n",
 	},
+	{
+		P PROFILES,
+		P PROFILES "override: [{on: mount, type: tmpfs, target: /m, by: {uid: 33}, do: perform}, {on: mknod, node: "
+		  "['c 1:3', 'b 7:0'], target: '/dev/*', do: perform}]\n",
+		P PROFILES "override: [{on: mount, type: tmpfs, target: /m, by: {uid: any}, do: perform}, {on: mknod, node: "
+		  "'c 1:3', target: '/dev/*', do: perform}, {on: swapon, do: report}]\n",
+		P PROFILES "override: [{on: mount, type: tmpfs, target: /m, by: {userns: nested, uid: 1}, do: fake}, {on: "
+		  "setxattr, name: trusted.a, value: 'b c', do: perform}, {on: sethostname, by: {profile: web}, do: perform}]\n",
+		P PROFILES "override: [{on: mount, type: tmpfs, target: /m, by: {profile: any}, do: perform, force: [noexec]}, "
+		  "{on: setxattr, do: perform}, {on: setpriority, priority: {nice: '>=-5'}, do: perform}]\n",
+		P PROFILES "override: [{on: [setpriority, sched_setscheduler], priority: {nice: '>=-10', realtime: '<=10'}, "
+		  "do: perform}, {on: sethostname, do: 'handler:names'}]\n",
+		P PROFILES "override: [{on: sched_setscheduler, priority: {realtime: '<=20'}, by: {userns: [container, "
+		  "nested]}, do: perform}, {on: umount, do: deny, errno: EBUSY}, {on: [bpf, reboot], do: fake, value: 3}]\n",
+		P PROFILES "override: [{on: umount, do: deny, errno: EACCES}, {on: bpf, do: fake, value: 4}, {on: keyctl, do: fake}, "
+		  "{on: setns, by: {uid: any, userns: nested, profile: any}, do: fake}, {on: sethostname, do: ask}]\n",
+	},
 };
 
 /* ---------------------------------------------------------------- shell words */
@@ -192,27 +211,67 @@ static void ask(const struct warder_image *img, const struct diff_item *item, st
 	free(text);
 }
 
-/* The mount is asked as explain asks it: by root of the container. */
+/* The arguments of explain, as its command reads them; the options come first. */
+static void read_asked(const struct warder_image *img, const char *witness, struct policy_test *t, char **ret_words,
+		       char **ret_memory, struct policy_arena **ret_arena)
+{
+	char *words = strdup(witness), *argv[16];
+	int argc = split(words, argv, 16), at = 0, err;
+	struct warder_error e = { "" };
+	const char *profile = NULL;
+	__u32 uid = 0, userns = WARDER_BY_USERNS_CONTAINER;
+
+	for (; at + 1 < argc && !strncmp(argv[at], "--", 2); at += 2) {
+		if (!strcmp(argv[at], "--profile"))
+			profile = argv[at + 1];
+		else if (!strcmp(argv[at], "--uid"))
+			uid = (__u32)strtoul(argv[at + 1], NULL, 10);
+		else if (strcmp(argv[at], "--userns") || test_userns_from_name(argv[at + 1], &userns))
+			fail_msg("no option of explain: %s", witness);
+	}
+	memset(t, 0, sizeof(*t));
+	*ret_words = words;
+	*ret_memory = NULL;
+	*ret_arena = NULL;
+	err = argc == at + 1 ? policy_test_call(argv[at], t, ret_arena, &e) : -ENOENT;
+	if (err == -ENOENT)
+		err = request_from_arguments(argc - at, argv + at, &t->request, ret_memory, &e);
+	if (err)
+		fail_msg("no request: %s: %s", witness, e.text);
+	t->uid = uid;
+	t->userns = userns;
+	assert_true(image_find_profile(img, profile) >= 0);
+	t->request.profile = (__u32)image_find_profile(img, profile);
+	/* The strings of it are in words. */
+	t->profile = profile;
+}
+
+static size_t shown[WARDER_OP__MAX], as_others;
+
+/* The mount or call is asked as explain asks it. */
 static void check_override(const char *const text[2], const struct warder_image *const img[2],
 			   const struct diff_item *item)
 {
 	const enum test_override claimed[2] = { item->old_override, item->new_override };
+	const char *const effect[2] = { item->old_effect, item->new_effect };
 
-	assert_int_not_equal(claimed[0], claimed[1]);
+	assert_string_not_equal(effect[0], effect[1]);
 	for (unsigned k = 0; k < 2; k++) {
-		struct policy_test t = { .userns = WARDER_BY_USERNS_CONTAINER };
-		char *words = strdup(item->witness), *argv[16], *memory = NULL;
 		struct policy_test_result r = { .ok = false };
-		struct warder_error e = { "" };
+		struct policy_arena *arena;
+		char *words, *memory;
+		struct policy_test t;
 
-		if (request_from_arguments(split(words, argv, 16), argv, &t.request, &memory, &e))
-			fail_msg("no request: %s: %s", item->witness, e.text);
-		assert_int_equal(t.request.class_, WARDER_CLASS_MOUNT);
+		read_asked(img[k], item->witness, &t, &words, &memory, &arena);
+		if (!t.op)
+			assert_int_equal(t.request.class_, WARDER_CLASS_MOUNT);
 		assert_int_equal(policy_test_override(img[k], &t, &r), 0);
-		if (r.override != claimed[k])
-			fail_msg("%s: %s says %s, not %s\n%s---\n%s", item->witness, k ? "new" : "old",
-				 test_override_name(r.override), test_override_name(claimed[k]), text[0],
-				 text[1]);
+		if (r.override != claimed[k] || strcmp(r.effect, effect[k]))
+			fail_msg("%s: %s says %s, not %s\n%s---\n%s", item->witness, k ? "new" : "old", r.effect,
+				 effect[k], text[0], text[1]);
+		shown[t.op ? t.op : WARDER_OP_MOUNT]++;
+		as_others += t.uid || t.profile || t.userns != WARDER_BY_USERNS_CONTAINER;
+		policy_test_call_done(arena);
 		free(memory);
 		free(words);
 	}
@@ -446,8 +505,14 @@ static void compare_group(const char *const *group)
 		free(img[i]);
 }
 
+#define OP(name) (1ull << WARDER_OP_##name)
+
 static void test_differences(void **state)
 {
+	const __u64 shown_of = OP(MOUNT) | OP(UMOUNT) | OP(MKNOD) | OP(SETXATTR) | OP(SETHOSTNAME) | OP(SWAPON) |
+			       OP(SETPRIORITY) | OP(SCHED_SETSCHEDULER) | OP(BPF) | OP(REBOOT) | OP(KEYCTL) |
+			       OP(SETNS);
+
 	(void)state;
 	for (size_t g = 0; g < ARRAY_SIZE(groups); g++)
 		compare_group(groups[g]);
@@ -459,7 +524,10 @@ static void test_differences(void **state)
 		if (!classes[c] && c != WARDER_CLASS_KEYRING && c != WARDER_CLASS_OVERRIDE &&
 		    c != WARDER_CLASS_IDENTITY && class_name(c))
 			fail_msg("no witness of class %s", class_name(c));
-	assert_true(witnesses > 1000 && overrides > 60);
+	for (__u32 op = WARDER_OP_NONE + 1; op < WARDER_OP__MAX; op++)
+		if (!shown[op] && (shown_of >> op & 1))
+			fail_msg("no witness of an override of %s", call_op_word(op));
+	assert_true(witnesses > 1000 && overrides > 150 && as_others > 20);
 }
 
 /* A rule that only tells is a difference in every class that has such rules. */
