@@ -11,32 +11,24 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mount.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 #include "../../user/override_job.h"
 #include "../../user/supervisor_private.h"
+#include "supervisor_peers.h"
 
-static struct supervisor *s;
 static struct override *o;
-static int peer[8];
-static unsigned peers;
 
 static int setup(void **state)
 {
 	(void)state;
-	s = calloc(1, sizeof(*s));
+	supervisor_make();
 	o = calloc(1, sizeof(*o));
-	pthread_mutex_init(&s->lock, NULL);
 	pthread_mutex_init(&o->answer_lock, NULL);
 	o->answer_fd = eventfd(0, EFD_NONBLOCK);
 	s->override = o;
-	s->epoll_fd = epoll_create1(0);
-	s->ask_source.fd = -1;
-	peers = 0;
-	log_init("test", LOG_LEVEL_ERROR);
 	return sup_handler_open(s);
 }
 
@@ -44,56 +36,26 @@ static int teardown(void **state)
 {
 	(void)state;
 	s->override = NULL;
-	while (s->conns)
-		conn_close(s, s->conns);
+	connections_close();
 	sup_handler_free(s);
-	for (unsigned i = 0; i < peers; i++)
-		close(peer[i]);
-	close(s->epoll_fd);
+	supervisor_unmake();
 	close(o->answer_fd);
-	free(s);
 	free(o);
 	return 0;
-}
-
-static struct conn *connect_one(void)
-{
-	int pair[2];
-
-	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair), 0);
-	assert_int_equal(conn_add(s, pair[0], NULL), 0);
-	peer[peers++] = pair[1];
-	return s->conns;
 }
 
 /* Sends a request as that connection would; the reply or NULL, to be put. */
 static struct json_object *request(struct conn *c, unsigned index, const char *text)
 {
-	struct control_fds fds = { .count = 0 };
-	struct json_object *msg = json_tokener_parse(text), *reply = NULL;
-
-	assert_non_null(msg);
-	request_dispatch(s, c, msg, &fds);
-	json_object_put(msg);
-	control_recv(peer[index], &reply, &fds, 0, MSG_DONTWAIT, NULL);
-	return reply;
-}
-
-static int ok(struct json_object *reply)
-{
-	int is = 0;
-
-	assert_non_null(reply);
-	control_get_bool(reply, "ok", &is, NULL);
-	json_object_put(reply);
-	return is;
+	say(c, text);
+	return heard(index);
 }
 
 static struct conn *handler(const char *text)
 {
-	struct conn *c = connect_one();
+	struct conn *c = connect_one(NULL);
 
-	assert_int_equal(ok(request(c, peers - 1, text)), 1);
+	assert_int_equal(is_ok(request(c, peers - 1, text)), 1);
 	return c;
 }
 
@@ -144,28 +106,18 @@ static void answered(__u64 cookie, int says, int value, const char *why)
 	o->answers = 0;
 }
 
-static void say(struct conn *c, const char *text)
-{
-	struct control_fds fds = { .count = 0 };
-	struct json_object *msg = json_tokener_parse(text);
-
-	assert_non_null(msg);
-	request_dispatch(s, c, msg, &fds);
-	json_object_put(msg);
-}
-
 #define REPLY "{\"request\": \"handler-reply\", "
 
 static void test_register(void **state)
 {
-	struct conn *c = connect_one();
+	struct conn *c = connect_one(NULL);
 	uint64_t id = c->id;
 
 	(void)state;
-	assert_int_equal(ok(request(c, 0, "{\"request\":\"handler\",\"handler\":\"h\",\"version\":2}")), 0);
-	c = conn_find(s, id) ? c : connect_one();
-	assert_int_equal(ok(request(c, peers - 1, "{\"request\":\"handler\",\"handler\":\"ask\",\"version\":1}")), 0);
-	c = connect_one();
+	assert_int_equal(is_ok(request(c, 0, "{\"request\":\"handler\",\"handler\":\"h\",\"version\":2}")), 0);
+	c = conn_find(s, id) ? c : connect_one(NULL);
+	assert_int_equal(is_ok(request(c, peers - 1, "{\"request\":\"handler\",\"handler\":\"ask\",\"version\":1}")), 0);
+	c = connect_one(NULL);
 	id = c->id;
 	/* No handler, no word. */
 	ask(1, "h", 1);
@@ -326,7 +278,7 @@ static void test_changes(void **state)
 static void test_hands_to_people(void **state)
 {
 	struct conn *c = handler("{\"request\":\"handler\",\"handler\":\"h\",\"version\":1}");
-	struct conn *person = connect_one();
+	struct conn *person = connect_one(NULL);
 
 	(void)state;
 	ask(1, "h", 1);
@@ -336,7 +288,7 @@ static void test_hands_to_people(void **state)
 	say(c, REPLY "\"seq\": 1, \"decision\": \"perform\"}");
 	conn_close(s, c);
 	assert_int_equal(o->answers, 0);
-	assert_int_equal(ok(request(person, 1, "{\"request\":\"ask-answer\",\"seq\":1,\"allow\":true,"
+	assert_int_equal(is_ok(request(person, 1, "{\"request\":\"ask-answer\",\"seq\":1,\"allow\":true,"
 					       "\"remember\":true}")), 1);
 	answered(1, OVERRIDE_SAYS_PERFORM, 0, "h: a person has answered");
 	/* What a person has said before counts for what handlers leave to people, too. */
@@ -359,14 +311,14 @@ static void test_versions(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct json_object *reply;
-		struct conn *c = connect_one();
+		struct conn *c = connect_one(NULL);
 		uint64_t version = 0;
 
 		snprintf(text, sizeof(text), "{\"request\":\"handler\",\"handler\":\"h\",\"versions\":%s}",
 			 cases[i].versions);
 		reply = request(c, peers - 1, text);
 		control_get_u64(reply, "version", 9, &version, NULL);
-		assert_int_equal(ok(reply), cases[i].ok);
+		assert_int_equal(is_ok(reply), cases[i].ok);
 		assert_int_equal(version, cases[i].ok);
 	}
 }
@@ -386,7 +338,7 @@ static void test_nonsense(void **state)
 
 static void test_people(void **state)
 {
-	struct conn *c = connect_one();
+	struct conn *c = connect_one(NULL);
 	struct json_object *reply, *asks;
 
 	(void)state;
@@ -397,12 +349,12 @@ static void test_people(void **state)
 	assert_true(json_object_object_get_ex(reply, "asks", &asks));
 	assert_int_equal(json_object_array_length(asks), 2);
 	json_object_put(reply);
-	assert_int_equal(ok(request(c, 0, "{\"request\":\"ask-answer\",\"seq\":4,\"allow\":true}")), 0);
-	assert_int_equal(ok(request(c, 0, "{\"request\":\"ask-answer\",\"seq\":6,\"allow\":true}")), 0);
+	assert_int_equal(is_ok(request(c, 0, "{\"request\":\"ask-answer\",\"seq\":4,\"allow\":true}")), 0);
+	assert_int_equal(is_ok(request(c, 0, "{\"request\":\"ask-answer\",\"seq\":6,\"allow\":true}")), 0);
 	assert_int_equal(o->answers, 0);
-	assert_int_equal(ok(request(c, 0, "{\"request\":\"ask-answer\",\"seq\":6,\"allow\":false}")), 1);
+	assert_int_equal(is_ok(request(c, 0, "{\"request\":\"ask-answer\",\"seq\":6,\"allow\":false}")), 1);
 	answered(6, OVERRIDE_SAYS_DENY, EPERM, "a person");
-	assert_int_equal(ok(request(c, 0, "{\"request\":\"ask-answer\",\"seq\":5,\"allow\":true,"
+	assert_int_equal(is_ok(request(c, 0, "{\"request\":\"ask-answer\",\"seq\":5,\"allow\":true,"
 					  "\"remember\":true}")), 1);
 	answered(5, OVERRIDE_SAYS_PERFORM, 0, "a person");
 	/* The same call of the same container. */

@@ -29,29 +29,21 @@ static int fake_get_upcall(struct loader *l, __u32 serial, struct warder_upcall_
 }
 #define loader_get_upcall fake_get_upcall
 #include "../../user/supervisor_upcall.c"
+#include "supervisor_peers.h"
 
-#define PEERS 24
-
-static struct supervisor *s;
 static struct ctr *ctr;
-static int peer[PEERS];
-static unsigned peers;
 
 static int setup(void **state)
 {
 	struct stat st;
 
 	(void)state;
-	s = calloc(1, sizeof(*s));
+	supervisor_make();
 	ctr = calloc(1, sizeof(*ctr));
-	pthread_mutex_init(&s->lock, NULL);
-	s->epoll_fd = epoll_create1(0);
-	s->upcall_listener.fd = s->ask_source.fd = -1;
 	ctr->cid = 5;
 	ctr->state = CTR_RUNNING;
 	strcpy(ctr->name, "web");
 	s->ctrs = ctr;
-	peers = 0;
 	memset(&record, 0, sizeof(record));
 	record.cid = 5;
 	record.to = WARDER_UPCALL_QUEUE;
@@ -63,68 +55,19 @@ static int setup(void **state)
 	if (stat("/proc/self/ns/user", &st))
 		return -1;
 	record.userns[0] = (__u32)st.st_ino;
-	log_init("test", LOG_LEVEL_ERROR);
 	return 0;
 }
 
 static int teardown(void **state)
 {
 	(void)state;
-	while (s->conns)
-		conn_close(s, s->conns);
+	connections_close();
 	assert_null(s->queues);
 	sup_upcall_close(s);
 	assert_int_equal(s->upcall_count, 0);
-	for (unsigned i = 0; i < peers; i++)
-		close(peer[i]);
-	close(s->epoll_fd);
+	supervisor_unmake();
 	free(ctr);
-	free(s);
 	return 0;
-}
-
-/* A connection from the host, or from the container. */
-static struct conn *connect_one(struct ctr *from)
-{
-	int pair[2], err;
-
-	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair), 0);
-	/* What earlier connections closed counts until its closers, which are threads, are done. */
-	for (int tries = 0; (err = conn_add(s, pair[0], from)) == -EMFILE && tries < 10000; tries++)
-		usleep(1000);
-	assert_int_equal(err, 0);
-	peer[peers++] = pair[1];
-	return s->conns;
-}
-
-static void say(struct conn *c, const char *text)
-{
-	struct control_fds fds = { .count = 0 };
-	struct json_object *msg = json_tokener_parse(text);
-
-	assert_non_null(msg);
-	request_dispatch(s, c, msg, &fds);
-	json_object_put(msg);
-}
-
-static struct json_object *heard(unsigned index)
-{
-	struct control_fds fds = { .count = 0 };
-	struct json_object *o = NULL;
-
-	control_recv(peer[index], &o, &fds, 0, MSG_DONTWAIT, NULL);
-	return o;
-}
-
-static int ok(unsigned index)
-{
-	struct json_object *o = heard(index);
-	int is = 0;
-
-	assert_non_null(o);
-	control_get_bool(o, "ok", &is, NULL);
-	json_object_put(o);
-	return is;
 }
 
 #define SERVE "{\"request\": \"keyring-queue\", \"version\": 1"
@@ -137,7 +80,7 @@ static struct conn *serve(struct ctr *from, const char *more)
 
 	snprintf(text, sizeof(text), SERVE "%s}", more);
 	say(c, text);
-	assert_int_equal(ok(peers - 1), 1);
+	assert_int_equal(is_ok(heard(peers - 1)), 1);
 	return c;
 }
 
@@ -267,26 +210,26 @@ static void test_register(void **state)
 
 	(void)state;
 	say(other, SERVE ", \"type\": \"user\"}");
-	assert_int_equal(ok(1), 0);
+	assert_int_equal(is_ok(heard(1)), 0);
 	say(other, SERVE ", \"name\": \"web\"}");
-	assert_int_equal(ok(1), 0);
+	assert_int_equal(is_ok(heard(1)), 0);
 	say(other, "{\"request\": \"keyring-queue\", \"version\": 2}");
-	assert_int_equal(ok(1), 0);
+	assert_int_equal(is_ok(heard(1)), 0);
 	say(other, SERVE ", \"type\": \".user\"}");
-	assert_int_equal(ok(1), 0);
+	assert_int_equal(is_ok(heard(1)), 0);
 	say(other, SERVE ", \"type\": \"a-type-of-16-char\"}");
-	assert_int_equal(ok(1), 0);
+	assert_int_equal(is_ok(heard(1)), 0);
 	say(other, SERVE ", \"extra\": 1}");
-	assert_int_equal(ok(1), 0);
+	assert_int_equal(is_ok(heard(1)), 0);
 	for (int i = 0; i < SUPERVISOR_QUEUES_PER_CONN; i++) {
 		char text[100];
 
 		snprintf(text, sizeof(text), SERVE ", \"type\": \"t%d\"}", i);
 		say(other, text);
-		assert_int_equal(ok(1), 1);
+		assert_int_equal(is_ok(heard(1)), 1);
 	}
 	say(other, SERVE ", \"type\": \"more\"}");
-	assert_int_equal(ok(1), 0);
+	assert_int_equal(is_ok(heard(1)), 0);
 	/* The first one ends: its place is free. */
 	conn_close(s, c);
 	c = serve(ctr, ", \"type\": \"user\"");
@@ -298,9 +241,9 @@ static void test_register(void **state)
 	/* A container may ask for its own state and for this, and for nothing else. */
 	other = connect_one(ctr);
 	say(other, "{\"request\": \"keyring-show\", \"name\": \"web\"}");
-	assert_int_equal(ok(peers - 1), 0);
+	assert_int_equal(is_ok(heard(peers - 1)), 0);
 	say(other, "{\"request\": \"request-key\"}");
-	assert_int_equal(ok(peers - 1), 0);
+	assert_int_equal(is_ok(heard(peers - 1)), 0);
 }
 
 static void test_bad_answers(void **state)
@@ -391,7 +334,7 @@ static void test_ends(void **state)
 	c = serve(NULL, ", \"name\": \"web\"");
 	say(c, SERVE ", \"name\": \"web\", \"type\": \"user\"}");
 	sup_queue_container_gone(s, 6);
-	assert_int_equal(ok(peers - 1), 1);
+	assert_int_equal(is_ok(heard(peers - 1)), 1);
 	sup_queue_container_gone(s, 5);
 	assert_int_equal(recv(peer[peers - 1], &v, 1, 0), 0);
 	assert_non_null(s->queues);
