@@ -15,6 +15,7 @@
 
 #include "cleanup.h"
 #include "client.h"
+#include "installed.h"
 #include "warder_abi.h"
 
 /* Loading takes some seconds on a slow machine; beyond this something hangs. */
@@ -46,18 +47,9 @@ int client_is_pinned(void)
 static int start_find(char *path, size_t size)
 {
 	const char *dirs = getenv("PATH"), *p;
-	ssize_t n = readlink("/proc/self/exe", path, size - 1);
-	char *slash;
 
-	if (n > 0) {
-		path[n] = '\0';
-		slash = strrchr(path, '/');
-		if (slash && (size_t)(slash - path) + sizeof("/warderd") <= size) {
-			memcpy(slash, "/warderd", sizeof("/warderd"));
-			if (!access(path, X_OK))
-				return 0;
-		}
-	}
+	if (!installed_beside("warderd", path, size))
+		return 0;
 	for (p = dirs ? dirs : "/usr/local/sbin:/usr/sbin"; *p; p += strspn(p, ":")) {
 		size_t len = strcspn(p, ":");
 

@@ -10,9 +10,10 @@
 
 #include "cleanup.h"
 #include "cmd_policy.h"
+#include "control.h"
+#include "installed.h"
 #include "policy_internal.h"
 
-#define DIRS_MAX 32
 #define HEAP_TEXT_MIN (256 << 10)
 #define HEAP_ROOM (48 << 20)
 #define HEAP_PAGE (2 << 20)
@@ -39,8 +40,8 @@ static const char usage[] =
 	"  coverage NAME              which rules have decided anything\n"
 	"\n"
 	"FILE is a policy, the name of a shipped one, or (compile, show, explain, diff) an image.\n"
-	"Shipped policies are looked for in $WARDER_POLICY_PATH (a:b), ./policies,\n"
-	"/usr/local/share/warder/policies and /usr/share/warder/policies.\n"
+	"Shipped policies are looked for in $WARDER_POLICY_PATH (a:b), ./policies, where this\n"
+	"warder was installed, /usr/local/share/warder/policies and /usr/share/warder/policies.\n"
 	"Exit status: 0 fine, 1 findings, 2 usage, 125 errors of warder.\n";
 
 int policy_usage_error(int status, const char *what)
@@ -51,43 +52,9 @@ int policy_usage_error(int status, const char *what)
 
 /* ------------------------------------------------------- where policies are */
 
-struct dirs {
-	char *path; /* copy of the environment's */
-	const char *dir[DIRS_MAX + 1];
-};
-
-static void dirs_done(struct dirs *d)
+static void dirs_done(char ***dirs)
 {
-	free(d->path);
-}
-
-static void dirs_init(struct dirs *d)
-{
-	static const char *const fixed[] = { "policies", "/usr/local/share/warder/policies",
-					     "/usr/share/warder/policies" };
-	const char *env = getenv("WARDER_POLICY_PATH");
-	size_t n = 0;
-	char *save, *p;
-
-	memset(d, 0, sizeof(*d));
-	d->path = env ? strdup(env) : NULL;
-	for (p = d->path ? strtok_r(d->path, ":", &save) : NULL; p && n < DIRS_MAX - 3;
-	     p = strtok_r(NULL, ":", &save))
-		d->dir[n++] = p;
-	for (size_t i = 0; i < ARRAY_SIZE(fixed); i++)
-		d->dir[n++] = fixed[i];
-}
-
-/* A file, or the name of a shipped policy. */
-static const char *dirs_find(const struct dirs *d, const char *name, char *buf, size_t size)
-{
-	if (strchr(name, '/') || !access(name, F_OK))
-		return name;
-	for (size_t i = 0; d->dir[i]; i++)
-		if (snprintf(buf, size, "%s/%s.yaml", d->dir[i], name) < (int)size &&
-		    !access(buf, F_OK))
-			return buf;
-	return name;
+	control_strv_free(*dirs);
 }
 
 /* ----------------------------------------------------------------- loading */
@@ -125,10 +92,9 @@ static int read_image(const char *path, struct warder_image **ret_image, struct 
 
 const char *policy_find(const char *name, char *buf, size_t size)
 {
-	struct dirs dirs cleanup(dirs_done);
-
-	dirs_init(&dirs);
-	return dirs_find(&dirs, name, buf, size);
+	if (strchr(name, '/') || !access(name, F_OK))
+		return name;
+	return installed_policy(name, buf, size) ? name : buf;
 }
 
 /*
@@ -157,15 +123,14 @@ static int compile_path(const char *path, const char *rename, struct warder_imag
 			struct policy_diags *diags, __u64 **ret_costs,
 			void (*also)(const struct policy *p, struct policy_diags *diags))
 {
-	struct dirs dirs cleanup(dirs_done);
+	char **dirs cleanup(dirs_done) = installed_policy_dirs();
 	char found[WARDER_PATH_MAX];
 	struct policy *p;
 	int err;
 
-	dirs_init(&dirs);
-	path = dirs_find(&dirs, path, found, sizeof(found));
+	path = policy_find(path, found, sizeof(found));
 	heap_prepare(path);
-	err = policy_parse_file(path, dirs.dir, &p, diags);
+	err = policy_parse_file(path, (const char *const *)dirs, &p, diags);
 	/* What is loaded under another name for a while is for nobody else. */
 	if (!err && rename) {
 		p->name = rename;
@@ -201,14 +166,13 @@ int policy_compile_path_and(const char *path, struct warder_image **ret_image,
 int policy_compile_buffer(const char *name, const char *text, struct warder_image **ret_image,
 			  struct policy_diags *diags)
 {
-	struct dirs dirs cleanup(dirs_done);
+	char **dirs cleanup(dirs_done) = installed_policy_dirs();
 	struct policy_diags ignored = { 0 };
 	struct policy *p;
 	int err;
 
-	dirs_init(&dirs);
 	diags = diags ? diags : &ignored;
-	err = policy_parse(name, text, strlen(text), dirs.dir, &p, diags);
+	err = policy_parse(name, text, strlen(text), (const char *const *)dirs, &p, diags);
 	if (!err)
 		err = policy_compile(p, ret_image, diags);
 	policy_free(p);

@@ -12,6 +12,7 @@
 #include "cleanup.h"
 #include "client.h"
 #include "commands.h"
+#include "installed.h"
 #include "request_key.h"
 
 #define PROGRAM "warder-request-key"
@@ -33,23 +34,13 @@ static int fail(const char *what, const char *path)
 	return EXIT_WARDER;
 }
 
-/* Beside this program, or where an installation puts it. */
 static int program_find(char *path, size_t size)
 {
-	ssize_t n = readlink("/proc/self/exe", path, size - 1);
-	char *slash;
+	int err = installed_beside(PROGRAM, path, size);
 
-	if (n > 0) {
-		path[n] = '\0';
-		slash = strrchr(path, '/');
-		if (slash && (size_t)(slash + 1 - path) + sizeof(PROGRAM) <= size) {
-			memcpy(slash + 1, PROGRAM, sizeof(PROGRAM));
-			if (!access(path, X_OK))
-				return 0;
-		}
-	}
-	log_error("the program " PROGRAM " is not beside warder");
-	return -ENOENT;
+	if (err)
+		log_error("the program " PROGRAM " is not beside warder");
+	return err;
 }
 
 /* A copy beside `to`, then its name: there is no moment without a program. */

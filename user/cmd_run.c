@@ -20,6 +20,7 @@
 #include "client.h"
 #include "cmd_run.h"
 #include "commands.h"
+#include "installed.h"
 #include "policy.h"
 
 static const char run_usage[] =
@@ -121,35 +122,10 @@ int run_parse_size(const char *text, int64_t *ret)
 
 /* --------------------------------------------------------------------------- policy */
 
-#define POLICY_DIRS_MAX 32
-
-/* Where shipped policies are, in order; beyond the limit the last ones are left out. */
-static char **policy_dirs(void)
-{
-	const char *places[] = { getenv("WARDER_POLICY_PATH"), "policies",
-				 "/usr/local/share/warder/policies",
-				 "/usr/share/warder/policies" };
-	char **dirs = calloc(POLICY_DIRS_MAX + 1, sizeof(*dirs));
-	size_t count = 0;
-
-	for (size_t i = 0; dirs && i < ARRAY_SIZE(places); i++) {
-		for (const char *p = places[i] ? places[i] : ""; *p; p += strspn(p, ":")) {
-			size_t n = strcspn(p, ":");
-
-			if (n && count < POLICY_DIRS_MAX)
-				dirs[count] = strndup(p, n);
-			if (n && count < POLICY_DIRS_MAX && dirs[count])
-				count++;
-			p += n;
-		}
-	}
-	return dirs;
-}
-
 int cmd_compile_policy(const char *path, struct warder_image **ret)
 {
 	struct policy_diags diags = { 0 };
-	char **dirs = policy_dirs();
+	char **dirs = installed_policy_dirs();
 	struct policy *p = NULL;
 	int err;
 
@@ -179,19 +155,6 @@ static int policy_compile_text(const char *text, struct warder_image **ret)
 	return err;
 }
 
-/* The file of a shipped policy, from the first place that has it. */
-static int policy_find_shipped(const char *name, char *path, size_t size)
-{
-	char **dirs = policy_dirs();
-	int found = 0;
-
-	for (size_t i = 0; dirs && dirs[i] && !found; i++)
-		found = snprintf(path, size, "%s/%s.yaml", dirs[i], name) < (int)size &&
-			!access(path, F_OK);
-	control_strv_free(dirs);
-	return found;
-}
-
 int cmd_policy_is_loaded(struct warder *w, const char *name)
 {
 	struct json_object *request = client_request("policy-show");
@@ -217,9 +180,11 @@ static int cmd_find_policy(struct warder *w, const char *policy, struct warder_i
 		/* Wins over a shipped one: another text of the same name would be refused. */
 		*name = policy ? policy : "default";
 		return 0;
-	} else if (policy_find_shipped(policy ? policy : "default", path, sizeof(path))) {
+	} else if (!installed_policy(policy ? policy : "default", path, sizeof(path))) {
 		err = cmd_compile_policy(path, image);
 	} else if (!policy) {
+		log_warning("the shipped policy default is not found (set WARDER_POLICY_PATH): one without rules "
+			    "is used in its place");
 		err = policy_compile_text("policy: default\n", image);
 	} else {
 		*name = policy; /* the supervisor says that it knows none */
