@@ -154,7 +154,8 @@ int cmd_kill(int argc, char **argv)
 {
 	static const char usage[] =
 		"usage: warder kill [--signal S] [--all] NAME\n\n"
-		"Sends a signal to the container's first process.\n\n"
+		"Sends a signal to the container's first process. Process 1 of a pid namespace ignores\n"
+		"what it has no handler for, but KILL and STOP.\n\n"
 		"  -s, --signal S   name or number (default: TERM)\n"
 		"      --all        SIGKILL to every process of the container\n";
 	static const struct option longs[] = { { "signal", required_argument, NULL, 's' },

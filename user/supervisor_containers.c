@@ -83,7 +83,7 @@ struct ctr *ctr_new(struct supervisor *s, const char *name, struct warder_error 
 	if (name && ctr_find_name(s, name)) {
 		error_set(reterr, -EEXIST,
 			  "the name \"%s\" is in use: choose another, or end that container with "
-			  "`warder kill %s`",
+			  "`warder kill --all %s`",
 			  name, name);
 		return NULL;
 	}
