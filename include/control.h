@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "fdmsg.h"
 #include "log.h"
 
 #define WARDER_RUN_DIR "/run/warder"
@@ -19,7 +20,7 @@
 /* A request is bounded before it is read: a longer one is refused, never reassembled. */
 #define CONTROL_MESSAGE_MAX 65536
 #define CONTROL_DEPTH_MAX 8
-#define CONTROL_FDS_MAX 8
+#define CONTROL_FDS_MAX FDMSG_MAX
 /* A reply beyond CONTROL_MESSAGE_MAX travels in a memfd; the client reads at most this much. */
 #define CONTROL_REPLY_MAX (64u << 20)
 

@@ -18,6 +18,7 @@
 
 #include "cleanup.h"
 #include "control.h"
+#include "fdmsg.h"
 #include "policy.h"
 
 void container_spec_free(struct container_spec *s)
@@ -338,59 +339,18 @@ struct json_object *container_spec_to_json(const struct container_spec *s)
 
 int container_msg_send(int sock, const struct container_msg *m, int fd)
 {
-	union {
-		char b[CMSG_SPACE(sizeof(int))];
-		struct cmsghdr align;
-	} space = { .b = { 0 } };
-	struct iovec iov = { .iov_base = (void *)(uintptr_t)m, .iov_len = sizeof(*m) };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
-	ssize_t n;
-
-	if (fd >= 0) {
-		struct cmsghdr *c;
-
-		msg.msg_control = space.b;
-		msg.msg_controllen = sizeof(space.b);
-		c = CMSG_FIRSTHDR(&msg);
-		c->cmsg_level = SOL_SOCKET;
-		c->cmsg_type = SCM_RIGHTS;
-		c->cmsg_len = CMSG_LEN(sizeof(int));
-		memcpy(CMSG_DATA(c), &fd, sizeof(int));
-	}
-	do {
-		n = sendmsg(sock, &msg, MSG_NOSIGNAL);
-	} while (n < 0 && errno == EINTR);
-	return n < 0 ? -errno : 0;
+	return fdmsg_send(sock, m, sizeof(*m), &fd, fd >= 0, 0);
 }
 
 int container_msg_recv(int sock, struct container_msg *m, int *ret_fd, int flags)
 {
-	union {
-		char b[CMSG_SPACE(sizeof(int))];
-		struct cmsghdr align;
-	} space;
-	struct iovec iov = { .iov_base = m, .iov_len = sizeof(*m) };
-	struct msghdr msg = { .msg_iov = &iov,
-			      .msg_iovlen = 1,
-			      .msg_control = space.b,
-			      .msg_controllen = sizeof(space.b) };
 	cleanup_close int fd = -1;
-	ssize_t n;
+	ssize_t n = fdmsg_recv(sock, m, sizeof(*m), &fd, 1, flags);
 
 	*ret_fd = -1;
-	do {
-		n = recvmsg(sock, &msg, flags | MSG_CMSG_CLOEXEC);
-	} while (n < 0 && errno == EINTR);
-	if (n < 0)
-		return -errno;
-	for (struct cmsghdr *c = CMSG_FIRSTHDR(&msg); c; c = CMSG_NXTHDR(&msg, c)) {
-		if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS &&
-		    c->cmsg_len == CMSG_LEN(sizeof(int)))
-			memcpy(&fd, CMSG_DATA(c), sizeof(int));
-	}
-	if (n == 0)
-		return -ENODATA;
-	if (n != sizeof(*m) || (msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC)))
+	if (n <= 0)
+		return n < 0 ? (int)n : -ENODATA;
+	if (n != sizeof(*m))
 		return -EBADMSG;
 	m->text[sizeof(m->text) - 1] = '\0';
 	*ret_fd = take_fd(&fd);

@@ -99,37 +99,6 @@ int control_check_sealed(int fd, const char *what, struct warder_error *reterr)
 
 /* ------------------------------------------------------------------- sending */
 
-static int control_send_bytes(int sock, const char *text, size_t len, const int *fds, size_t count,
-			      int flags)
-{
-	union {
-		char b[CMSG_SPACE(sizeof(int) * CONTROL_FDS_MAX)];
-		struct cmsghdr align;
-	} space;
-	struct iovec iov = { .iov_base = (void *)(uintptr_t)text, .iov_len = len };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
-	ssize_t n;
-
-	if (count > CONTROL_FDS_MAX)
-		return -EINVAL;
-	if (count) {
-		struct cmsghdr *c;
-
-		memset(&space, 0, sizeof(space));
-		msg.msg_control = space.b;
-		msg.msg_controllen = CMSG_SPACE(sizeof(int) * count);
-		c = CMSG_FIRSTHDR(&msg);
-		c->cmsg_level = SOL_SOCKET;
-		c->cmsg_type = SCM_RIGHTS;
-		c->cmsg_len = CMSG_LEN(sizeof(int) * count);
-		memcpy(CMSG_DATA(c), fds, sizeof(int) * count);
-	}
-	do {
-		n = sendmsg(sock, &msg, flags | MSG_NOSIGNAL);
-	} while (n < 0 && errno == EINTR);
-	return n < 0 ? -errno : 0;
-}
-
 static int control_write_all(int fd, const char *text, size_t len)
 {
 	while (len) {
@@ -158,7 +127,7 @@ int control_send(int sock, struct json_object *msg, const int *fds, size_t count
 	if (!text)
 		return -ENOMEM;
 	if (len <= CONTROL_MESSAGE_MAX)
-		return control_send_bytes(sock, text, len, fds, count, flags);
+		return fdmsg_send(sock, text, len, fds, count, flags);
 	if (count >= CONTROL_FDS_MAX || len > CONTROL_REPLY_MAX)
 		return -EMSGSIZE;
 	memfd = memfd_create("warder-reply", MFD_CLOEXEC);
@@ -170,7 +139,7 @@ int control_send(int sock, struct json_object *msg, const int *fds, size_t count
 	for (size_t i = 0; i < count; i++)
 		with[i] = fds[i];
 	with[count] = memfd;
-	return control_send_bytes(sock, large, sizeof(large) - 1, with, count + 1, flags);
+	return fdmsg_send(sock, large, sizeof(large) - 1, with, count + 1, flags);
 }
 
 /* ----------------------------------------------------------------- receiving */
@@ -231,38 +200,10 @@ static int control_read_large(int memfd, struct json_object **ret, struct warder
 	return control_parse(text, len, ret, reterr);
 }
 
-static int control_take_fds(struct msghdr *msg, struct control_fds *fds)
-{
-	int err = msg->msg_flags & MSG_CTRUNC ? -EMSGSIZE : 0;
-
-	for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c)) {
-		size_t n;
-
-		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
-			continue;
-		n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-		for (size_t i = 0; i < n; i++) {
-			int fd;
-
-			memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(int));
-			if (fds->count < CONTROL_FDS_MAX) {
-				fds->fd[fds->count++] = fd;
-			} else {
-				close(fd);
-				err = -EMSGSIZE;
-			}
-		}
-	}
-	return err;
-}
-
 int control_recv(int sock, struct json_object **ret, struct control_fds *ret_fds, int large,
 		 int flags, struct warder_error *reterr)
 {
-	union {
-		char b[CMSG_SPACE(sizeof(int) * CONTROL_FDS_MAX)];
-		struct cmsghdr align;
-	} space;
+	union fdmsg_space space;
 	cleanup_free char *text = malloc(CONTROL_MESSAGE_MAX + 1);
 	struct iovec iov = { .iov_base = text, .iov_len = CONTROL_MESSAGE_MAX };
 	struct msghdr msg = { .msg_iov = &iov,
@@ -283,7 +224,7 @@ int control_recv(int sock, struct json_object **ret, struct control_fds *ret_fds
 	if (n < 0)
 		return errno == EAGAIN ? -EAGAIN :
 					 error_errno(reterr, -errno, "cannot receive a message");
-	err = control_take_fds(&msg, &fds);
+	err = fdmsg_take(&msg, fds.fd, CONTROL_FDS_MAX, &fds.count);
 	if (!err && (msg.msg_flags & MSG_TRUNC))
 		err = -EMSGSIZE;
 	if (err) {

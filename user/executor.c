@@ -24,6 +24,7 @@
 
 #include "cleanup.h"
 #include "executor_internal.h"
+#include "fdmsg.h"
 
 #define EXECUTOR_PRIORITY 5 /* SCHED_RR; the override thread has 10 */
 #define EXECUTOR_RT_MS 200
@@ -43,65 +44,7 @@ struct executor_pool {
 	struct executor item[EXECUTORS_MAX];
 };
 
-/* ------------------------------------------------------------ descriptors by message */
-
-static ssize_t message_send(int fd, const void *data, size_t size, const int *fds, unsigned count,
-			    int flags)
-{
-	union {
-		struct cmsghdr h;
-		char b[CMSG_SPACE(2 * sizeof(int))];
-	} control = { 0 };
-	struct iovec iov = { .iov_base = (void *)data, .iov_len = size };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
-	struct cmsghdr *c;
-
-	if (count) {
-		msg.msg_control = &control;
-		msg.msg_controllen = CMSG_SPACE(count * sizeof(int));
-		c = CMSG_FIRSTHDR(&msg);
-		c->cmsg_level = SOL_SOCKET;
-		c->cmsg_type = SCM_RIGHTS;
-		c->cmsg_len = CMSG_LEN(count * sizeof(int));
-		memcpy(CMSG_DATA(c), fds, count * sizeof(int));
-	}
-	return sendmsg(fd, &msg, MSG_NOSIGNAL | flags);
-}
-
-/* Descriptors that did not come are -1. */
-static ssize_t message_receive(int fd, void *data, size_t size, int *fds, unsigned count, int flags)
-{
-	union {
-		struct cmsghdr h;
-		char b[CMSG_SPACE(2 * sizeof(int))];
-	} control;
-	struct iovec iov = { .iov_base = data, .iov_len = size };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control,
-			      .msg_controllen = sizeof(control) };
-	struct cmsghdr *c;
-	ssize_t got;
-
-	for (unsigned i = 0; i < count; i++)
-		fds[i] = -1;
-	got = recvmsg(fd, &msg, MSG_CMSG_CLOEXEC | flags);
-	if (got < 0)
-		return -errno;
-	for (c = CMSG_FIRSTHDR(&msg); c; c = CMSG_NXTHDR(&msg, c)) {
-		unsigned n = (unsigned)((c->cmsg_len - CMSG_LEN(0)) / sizeof(int));
-		int came[2];
-
-		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS || n > 2)
-			continue;
-		memcpy(came, CMSG_DATA(c), n * sizeof(int));
-		for (unsigned i = 0; i < n; i++) {
-			if (i < count)
-				fds[i] = came[i];
-			else
-				close(came[i]);
-		}
-	}
-	return got;
-}
+/* --------------------------------------------------------------------------- messages */
 
 /* Most steps have no texts, and those are most of a message: they are left out where all are empty. */
 #define REQUEST_HEAD offsetof(struct executor_request, text)
@@ -221,10 +164,8 @@ _Noreturn static void executor_main(int fd, pid_t parent, struct executor_note *
 	for (;;) {
 		unsigned brings;
 		int came[2];
-		ssize_t got = message_receive(fd, &req, sizeof(req), came, 2, 0);
+		ssize_t got = fdmsg_recv(fd, &req, sizeof(req), came, 2, 0);
 
-		if (got == -EINTR)
-			continue;
 		if (!request_complete(&req, got))
 			_exit(got == 0 ? 0 : 1);
 		memset(&reply, 0, sizeof(reply));
@@ -248,7 +189,7 @@ _Noreturn static void executor_main(int fd, pid_t parent, struct executor_note *
 		close_fd(&came[1]);
 		brings = req.step == EXECUTOR_CLONE && !reply.error;
 		if (req.step != EXECUTOR_DROP &&
-		    message_send(fd, &reply, reply_size(&reply), &reply.fd, brings, 0) < 0)
+		    fdmsg_send(fd, &reply, reply_size(&reply), &reply.fd, brings, 0))
 			_exit(1);
 	}
 }
@@ -275,7 +216,7 @@ _Noreturn static void zygote_main(int fd, pid_t parent, struct executor_note *no
 		if (got != 1)
 			_exit(0);
 		if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair)) {
-			message_send(fd, &pid, sizeof(pid), NULL, 0, 0);
+			fdmsg_send(fd, &pid, sizeof(pid), NULL, 0, 0);
 			continue;
 		}
 		pid = fork();
@@ -287,7 +228,7 @@ _Noreturn static void zygote_main(int fd, pid_t parent, struct executor_note *no
 		fds[1] = pid > 0 ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
 		if (pid > 0 && fds[1] < 0)
 			kill(pid, SIGKILL);
-		message_send(fd, &pid, sizeof(pid), fds, fds[1] >= 0 ? 2 : 0, 0);
+		fdmsg_send(fd, &pid, sizeof(pid), fds, fds[1] >= 0 ? 2 : 0, 0);
 		close(pair[0]);
 		close(pair[1]);
 		if (fds[1] >= 0)
@@ -306,9 +247,7 @@ static int pool_spawn(struct executor_pool *pool, struct executor *ex)
 
 	if (send(pool->zygote_fd, "x", 1, MSG_NOSIGNAL) != 1)
 		return -EPIPE;
-	do
-		got = message_receive(pool->zygote_fd, &pid, sizeof(pid), fds, 2, 0);
-	while (got == -EINTR);
+	got = fdmsg_recv(pool->zygote_fd, &pid, sizeof(pid), fds, 2, 0);
 	if (got != sizeof(pid) || pid <= 0 || fds[0] < 0 || fds[1] < 0) {
 		if (fds[0] >= 0)
 			close(fds[0]);
@@ -442,22 +381,22 @@ void executor_abandon(struct executor_pool *pool, struct executor *ex)
 
 int executor_send(struct executor *ex, const struct executor_request *req, int fd)
 {
-	return message_send(ex->fd, req, request_size(req), &fd, fd >= 0, MSG_DONTWAIT) < 0 ? -errno : 0;
+	return fdmsg_send(ex->fd, req, request_size(req), &fd, fd >= 0, MSG_DONTWAIT);
 }
 
 int executor_send_two(struct executor *ex, const struct executor_request *req, int fd, int fd2)
 {
 	const int fds[2] = { fd, fd2 };
 
-	return message_send(ex->fd, req, request_size(req), fds, 2, MSG_DONTWAIT) < 0 ? -errno : 0;
+	return fdmsg_send(ex->fd, req, request_size(req), fds, 2, MSG_DONTWAIT);
 }
 
 int executor_receive(struct executor *ex, struct executor_reply *ret, int *ret_fd)
 {
-	ssize_t got = message_receive(ex->fd, ret, sizeof(*ret), ret_fd, 1, MSG_DONTWAIT);
+	ssize_t got = fdmsg_recv(ex->fd, ret, sizeof(*ret), ret_fd, 1, MSG_DONTWAIT);
 
 	if (got < 0)
-		return got == -EAGAIN || got == -EINTR ? -EAGAIN : -EPIPE;
+		return got == -EAGAIN ? -EAGAIN : -EPIPE;
 	if (!reply_complete(ret, got)) {
 		close_fd(ret_fd);
 		return -EPIPE;

@@ -24,6 +24,7 @@
 #include "cleanup.h"
 #include "clock.h"
 #include "control.h"
+#include "fdmsg.h"
 
 #define KEPT_MAX 256
 #define NAME "warder-keeper"
@@ -47,52 +48,15 @@ struct message {
 
 static int message_put(int sock, const struct message *m, int fd)
 {
-	union {
-		struct cmsghdr h;
-		char b[CMSG_SPACE(sizeof(int))];
-	} control = { 0 };
-	struct iovec iov = { .iov_base = (void *)(uintptr_t)m, .iov_len = sizeof(*m) };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
-	ssize_t n;
-
-	if (fd >= 0) {
-		msg.msg_control = &control;
-		msg.msg_controllen = sizeof(control);
-		control.h.cmsg_level = SOL_SOCKET;
-		control.h.cmsg_type = SCM_RIGHTS;
-		control.h.cmsg_len = CMSG_LEN(sizeof(int));
-		memcpy(CMSG_DATA(&control.h), &fd, sizeof(int));
-	}
-	do
-		n = sendmsg(sock, &msg, MSG_NOSIGNAL);
-	while (n < 0 && errno == EINTR);
-	return n == sizeof(*m) ? 0 : n < 0 ? -errno : -EIO;
+	return fdmsg_send(sock, m, sizeof(*m), &fd, fd >= 0, 0);
 }
 
 /* -ENODATA: the other end has closed. */
 static int message_get(int sock, struct message *m, int *ret_fd)
 {
-	union {
-		struct cmsghdr h;
-		char b[CMSG_SPACE(sizeof(int))];
-	} control;
-	struct iovec iov = { .iov_base = m, .iov_len = sizeof(*m) };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control,
-			      .msg_controllen = sizeof(control) };
-	struct cmsghdr *h;
-	ssize_t n;
+	ssize_t n = fdmsg_recv(sock, m, sizeof(*m), ret_fd, 1, 0);
 
-	*ret_fd = -1;
-	do
-		n = recvmsg(sock, &msg, MSG_CMSG_CLOEXEC);
-	while (n < 0 && errno == EINTR);
-	if (n < 0)
-		return -errno;
-	h = CMSG_FIRSTHDR(&msg);
-	if (h && h->cmsg_level == SOL_SOCKET && h->cmsg_type == SCM_RIGHTS &&
-	    h->cmsg_len == CMSG_LEN(sizeof(int)))
-		memcpy(ret_fd, CMSG_DATA(h), sizeof(int));
-	return n == 0 ? -ENODATA : n == sizeof(*m) ? 0 : -EBADMSG;
+	return n < 0 ? (int)n : n == 0 ? -ENODATA : n == sizeof(*m) ? 0 : -EBADMSG;
 }
 
 /* ----------------------------------------------------------------------- the process */

@@ -22,6 +22,7 @@
 #include "clock.h"
 #include "control.h"
 #include "events.h"
+#include "fdmsg.h"
 #include "oci.h"
 #include "override.h"
 
@@ -302,31 +303,6 @@ static void conn_finish(struct agent *a, struct conn *c)
 	conn_close(c);
 }
 
-/* Takes the descriptors of one part of the message; -EINVAL: they are too many, or late. */
-static int conn_take_fds(struct conn *c, struct msghdr *msg)
-{
-	int err = msg->msg_flags & MSG_CTRUNC ? -EINVAL : 0;
-
-	for (struct cmsghdr *h = CMSG_FIRSTHDR(msg); h; h = CMSG_NXTHDR(msg, h)) {
-		size_t n = (h->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-
-		if (h->cmsg_level != SOL_SOCKET || h->cmsg_type != SCM_RIGHTS)
-			continue;
-		for (size_t i = 0; i < n; i++) {
-			int fd;
-
-			memcpy(&fd, CMSG_DATA(h) + i * sizeof(int), sizeof(int));
-			if (c->len || c->fds == OCI_FDS_MAX) {
-				close(fd);
-				err = -EINVAL;
-			} else {
-				c->fd_of[c->fds++] = fd;
-			}
-		}
-	}
-	return err;
-}
-
 /* Can this be all of it? A runtime need not close its end. */
 static int conn_is_whole(const struct conn *c)
 {
@@ -345,13 +321,10 @@ static int conn_is_whole(const struct conn *c)
 
 static void conn_read(struct agent *a, struct conn *c)
 {
-	union {
-		struct cmsghdr h;
-		char b[CMSG_SPACE(OCI_FDS_MAX * sizeof(int))];
-	} control;
+	union fdmsg_space space;
 	struct iovec iov = { .iov_base = c->text + c->len, .iov_len = sizeof(c->text) - c->len };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control,
-			      .msg_controllen = sizeof(control) };
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = space.b,
+			      .msg_controllen = sizeof(space.b) };
 	ssize_t got = recvmsg(c->fd, &msg, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
 
 	if (got < 0) {
@@ -359,7 +332,8 @@ static void conn_read(struct agent *a, struct conn *c)
 			conn_close(c);
 		return;
 	}
-	if (conn_take_fds(c, &msg)) {
+	/* None come late. */
+	if (fdmsg_take(&msg, c->fd_of, c->len ? c->fds : OCI_FDS_MAX, &c->fds)) {
 		conn_refuse(c, "more descriptors came than it may have, or not with its beginning");
 		return;
 	}
