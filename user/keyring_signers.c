@@ -3,7 +3,7 @@
  * The rings of containers' signers: certificates that the kernel checks the signatures of their
  * files with. Each ring is linked in the registry alone, holds what it was made with and cannot be
  * changed by anybody, this process included: another set of signers is another ring. Containers
- * do not see them (bpf/keyring.bpf.c, WARDER_KEY_SIGNERS).
+ * do not see them (bpf/keyaccess.bpf.h, WARDER_KEY_SIGNERS).
  */
 #include "keyring_internal.h"
 
