@@ -11,6 +11,7 @@
 const volatile __u32 cfg_storage_lookup_locks = 0;
 __u32 cfg_tasks_map_id = 0;
 const volatile __u32 cfg_setattr_idmap = 0;
+const volatile __u32 cfg_verity = 0;
 
 #include "identity.bpf.h"
 #include "adopt.bpf.h"

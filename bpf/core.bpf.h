@@ -23,6 +23,8 @@
 /* Set by the loader before load: 1 where bpf_task_storage_get() takes a lock and can therefore
  * miss an element that exists (before 6.2). */
 extern const volatile __u32 cfg_storage_lookup_locks;
+/* The same: 1 where the kernel tells fs-verity digests and extended attributes. */
+extern const volatile __u32 cfg_verity;
 /* Set by the loader after load: id of warder_tasks, to recognise its elements in a task's list.
  * Lives in .bss, 0 only before the loader has attached anything. */
 extern __u32 cfg_tasks_map_id;

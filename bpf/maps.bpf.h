@@ -232,6 +232,34 @@ WARDER_MAP struct {
 	__type(value, struct signed_file);
 } warder_sealed SEC(".maps");
 
+/* Where the kernel puts what it says of a file with fs-verity: by task, while one is looked at. */
+#define VERITY_ASKS_MAX 256
+struct verity_digest { /* struct fsverity_digest */
+	__u16 algorithm;
+	__u16 size;
+	__u8 digest[WARDER_DIGEST_SIZE];
+};
+struct verity_ask {
+	struct warder_signed_content content;
+	struct verity_digest measured;
+	__u32 length; /* of the signature */
+	__u8 signature[WARDER_SIGNATURE_SIZE_MAX + 1];
+};
+WARDER_MAP struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, VERITY_ASKS_MAX);
+	__type(key, __u64);
+	__type(value, struct verity_ask);
+} warder_verity SEC(".maps");
+
+/* What each of them begins with: all zero. */
+WARDER_MAP struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct verity_ask);
+} warder_verity_new SEC(".maps");
+
 /* Who made a SysV object (by address of its kern_ipc_perm) or a message queue (of its inode); no
  * entry: an untagged task. */
 struct owner_tag {

@@ -16,6 +16,10 @@
  *     that was good stays as long as the kernel knows the inode: a mapping has no hook at its end.
  *   - private pages: what is mapped executable is never writable, nor is it made executable later.
  *
+ * With `verity: true` a file that has fs-verity is not read: the kernel tells the digest of its Merkle
+ * tree, by which it checks each page that it reads from then on, and the signature of that is in an
+ * extended attribute (bpf/verity.bpf.h).
+ *
  * Scripts are measured like programs, and so are their interpreters; but an interpreter opens the
  * script again by its name, and what it reads then is not seen.
  */
@@ -26,9 +30,11 @@
 #include "memory.bpf.h"
 
 #define WARDER_ENODATA 61
+#define WARDER_EBADMSG 74
 #define WARDER_ETXTBSY 26
 #define WARDER_EOPNOTSUPP 95
 #define SIGNED_FMODE_WRITE 2u
+#define SIGNED_S_VERITY (1u << 16)
 #define SIGNED_SB_I_UNVERIFIABLE 0x20ul /* SB_I_IMA_UNVERIFIABLE_SIGNATURE: FUSE */
 
 extern struct bpf_key *bpf_lookup_user_key(__u32 serial, __u64 flags) __ksym;
@@ -40,7 +46,7 @@ extern int bpf_verify_pkcs7_signature(struct bpf_dynptr *data, struct bpf_dynptr
 struct signed_ask {
 	__u64 cid;
 	__u32 policy;
-	__u32 pad;
+	__u32 done; /* layers that are judged already */
 	struct warder_signed_content content;
 };
 
@@ -53,13 +59,25 @@ static __always_inline struct warder_image *signed_image(__u32 policy)
 	return inner ? bpf_map_lookup_elem(inner, &zero) : NULL;
 }
 
-/* What the kernel says of one signature of the image and the ring: 0 or a positive errno. */
+/* What the kernel says of a signature and a ring: 0 or a positive errno. */
+static __always_inline int signed_ask_ring(struct bpf_dynptr *data, struct bpf_dynptr *signature,
+					   __s32 ring)
+{
+	struct bpf_key *keys = bpf_lookup_user_key((__u32)ring, 0);
+	int err;
+
+	if (!keys)
+		return WARDER_ENOKEY;
+	err = bpf_verify_pkcs7_signature(data, signature, keys);
+	bpf_key_put(keys);
+	return -err & 4095;
+}
+
+/* The same of one signature of the image. */
 static __noinline int signed_ask_kernel(struct warder_image *img, __u32 at, __s32 ring)
 {
-	__u32 from, length;
 	struct bpf_dynptr data, signature;
-	struct bpf_key *keys;
-	int err;
+	__u32 from, length;
 
 	from = image_u32(img, at + (__u32) __builtin_offsetof(struct warder_signature, at));
 	length = image_u32(img, at + (__u32) __builtin_offsetof(struct warder_signature, length));
@@ -74,18 +92,21 @@ static __noinline int signed_ask_kernel(struct warder_image *img, __u32 at, __s3
 	if (bpf_dynptr_from_mem(&img->b[at], sizeof(struct warder_signed_content), 0, &data) ||
 	    bpf_dynptr_from_mem(&img->b[from], length, 0, &signature))
 		return WARDER_EACCES;
-	keys = bpf_lookup_user_key((__u32)ring, 0);
-	if (!keys)
-		return WARDER_ENOKEY;
-	err = bpf_verify_pkcs7_signature(&data, &signature, keys);
-	bpf_key_put(keys);
-	return -err & 4095;
+	return signed_ask_ring(&data, &signature, ring);
+}
+
+/* The ring of the layer's signers; NULL: a fault. */
+static __always_inline __s32 *signed_ring(const struct warder_image *img, __u64 cid, __u32 layer)
+{
+	struct warder_signers_key key = { .cid = cid };
+
+	key.signers_id = img->h.layer[layer & (WARDER_LAYERS_MAX - 1)].signers_id;
+	return bpf_map_lookup_elem(&warder_signers, &key);
 }
 
 /* Has one of the layer's signers signed it? 0, a positive errno, or a negative fault. */
 __noinline __weak int signed_check_layer(const struct signed_ask *a, __u32 layer)
 {
-	struct warder_signers_key key = {};
 	struct warder_image *img;
 	__s32 *ring;
 	int at;
@@ -96,11 +117,9 @@ __noinline __weak int signed_check_layer(const struct signed_ask *a, __u32 layer
 	img = signed_image(a->policy);
 	if (!img)
 		return -WARDER_FAULT_IMAGE;
-	if (!(img->h.signed_layers >> layer & 1))
+	if (!(img->h.signed_layers >> layer & 1) || (a->done >> layer & 1))
 		return 0;
-	key.cid = a->cid;
-	key.signers_id = img->h.layer[layer].signers_id;
-	ring = bpf_map_lookup_elem(&warder_signers, &key);
+	ring = signed_ring(img, a->cid, layer);
 	if (!ring)
 		return -WARDER_FAULT_SIGNERS;
 	at = warder_signature_find(img, layer, &a->content);
@@ -127,23 +146,24 @@ static __always_inline __u32 signed_file_errno(struct file *file)
 }
 
 /* All but the digest. */
-static __always_inline void signed_content_init(struct warder_signed_content *c)
+static __always_inline void signed_content_init(struct warder_signed_content *c, __u32 algorithm)
 {
 	static const char magic[16] = WARDER_SIGNED_MAGIC;
 
 	__builtin_memcpy(c->magic, magic, sizeof(magic));
-	c->algorithm = WARDER_SIGNED_SHA256;
+	c->algorithm = algorithm;
 	c->length = WARDER_DIGEST_SIZE;
 	c->zero = 0;
 }
 
-/* All layers' errnos for what was measured. Returns 0 or a fault. */
+/* All layers' errnos for what was measured, beside those that are there. Returns 0 or a fault. */
 __noinline __weak int signed_check(const struct signed_ask *a, __u64 *ret_errs)
 {
-	__u64 errs = 0;
+	__u64 errs;
 
 	if (!a || !ret_errs)
 		return WARDER_FAULT_ARGUMENT;
+	errs = *ret_errs;
 	WARDER_NO_UNROLL
 	for (__u32 i = 0; i < WARDER_LAYERS_MAX; i++) {
 		int err = signed_check_layer(a, i);
@@ -207,18 +227,17 @@ static __noinline int signed_wanted(void)
 /* Puts the file's digest into `c`: 0, a positive errno, or a negative fault. */
 static __always_inline int signed_measure(struct file *file, struct warder_signed_content *c)
 {
-	__u32 err = signed_file_errno(file);
 	long algorithm;
 
-	if (err)
-		return err;
-	signed_content_init(c);
+	signed_content_init(c, WARDER_SIGNED_SHA256);
 	algorithm = bpf_ima_file_hash(file, c->digest, sizeof(c->digest));
 	if (algorithm < 0)
 		return -algorithm & 4095;
 	/* ima_hash= of the kernel's command line says another one. */
 	return algorithm == WARDER_SIGNED_SHA256 ? 0 : -WARDER_FAULT_DIGEST;
 }
+
+#include "verity.bpf.h"
 
 /* Errnos take 12 of the 16 bits that each layer has. */
 #define SIGNED_FAULT(fault) (1ull << 63 | (fault))
@@ -240,9 +259,19 @@ static __noinline __u64 signed_look(struct file *file)
 		return SIGNED_FAULT(WARDER_FAULT_CONTAINER);
 	ask.cid = ctr->cid;
 	ask.policy = ctr->policy;
+	err = signed_file_errno(file);
+	if (err)
+		return WARDER_SIGNED_ERRS_ALL(err);
+	if (cfg_verity && (file->f_inode->i_flags & SIGNED_S_VERITY)) {
+		fault = verity_look(file, &ask, &errs);
+		if (fault)
+			return SIGNED_FAULT(fault);
+		if (!verity_left(&ask))
+			return errs;
+	}
 	err = signed_measure(file, &ask.content);
 	if (err > 0)
-		return WARDER_SIGNED_ERRS_ALL(err);
+		return errs | (WARDER_SIGNED_ERRS_ALL(err) & ~verity_mask(ask.done));
 	fault = err ? -err : signed_check(&ask, &errs);
 	return fault ? SIGNED_FAULT(fault) : errs;
 }

@@ -165,6 +165,8 @@ int loader_gap_matters(const struct loader_gap *gap, const struct warder_image *
 /* What a kernel lacks for keyring.signed_exec, as words for a sentence; NULL: nothing. Of the running
  * one (`btf` NULL) the command line is looked at, too. */
 const char *loader_signed_missing(const char *btf);
+/* The same for `verity: true` in it. */
+const char *loader_verity_missing(const char *btf);
 
 /* Calls fn for each program that the policy needs and a kernel has no place for; `vital`: it is
  * refused there. 0, or -errno if the type information cannot be read. */

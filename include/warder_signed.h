@@ -13,10 +13,12 @@
  */
 #define WARDER_SIGNED_MAGIC "warder-signed-1" /* with its NUL */
 #define WARDER_SIGNED_SHA256 4u               /* HASH_ALGO_SHA256 of <linux/hash_info.h> */
+/* The same of a file's fs-verity descriptor, which has the root of its Merkle tree: another content. */
+#define WARDER_SIGNED_VERITY_SHA256 (0x10000u | WARDER_SIGNED_SHA256)
 #define WARDER_DIGEST_SIZE 32
 struct warder_signed_content {
 	char magic[16];
-	__u32 algorithm; /* WARDER_SIGNED_SHA256; little-endian, as everything here */
+	__u32 algorithm; /* WARDER_SIGNED_*SHA256; little-endian, as everything here */
 	__u32 length;    /* of the digest */
 	__u64 zero;
 	union {
@@ -47,11 +49,13 @@ _Static_assert(sizeof(struct warder_signature) == 72, "signature layout");
 #define WARDER_SIGNATURES_BITS 13       /* of one policy, and of all of a container: */
 #define WARDER_SIGNATURES_MAX (1u << WARDER_SIGNATURES_BITS)
 #define WARDER_SIGNATURE_SIZE_MAX 4095u
-#define WARDER_SIGNATURE_XATTR "user.warder.sig"
+#define WARDER_SIGNATURE_XATTR "user.warder.sig" /* of a file with fs-verity: its signature, as DER */
 
 /* Of a layer: a kernel that cannot check signatures runs everything, instead of refusing the
  * policy. */
 #define WARDER_SIGNED_OPTIONAL (1u << 0)
+/* Of a layer: files with fs-verity run by the signature in WARDER_SIGNATURE_XATTR. */
+#define WARDER_SIGNED_VERITY (1u << 1)
 
 /* Key and value of warder_signers (hash): the ring of a container's signers. */
 #define WARDER_SIGNER_RINGS_MAX 8192

@@ -191,6 +191,22 @@ static void doctor_adopted(struct report *r, struct warder *w)
 	}
 }
 
+/* For keyring.signed_exec, whether a policy asks for it or not. */
+static void doctor_signed(struct report *r)
+{
+	const char *missing = loader_signed_missing(NULL), *verity = loader_verity_missing(NULL);
+	char text[256];
+
+	if (missing)
+		snprintf(text, sizeof(text), "signatures of files cannot be checked (signed_exec): no %s", missing);
+	else if (verity)
+		snprintf(text, sizeof(text), "signatures of files can be checked; not those of fs-verity "
+			 "(verity: true): no %s", verity);
+	else
+		snprintf(text, sizeof(text), "signatures of files can be checked, and those of fs-verity");
+	report_add(r, "signed-exec", 0, text);
+}
+
 /* Only a problem where a policy leaves upcalls to a queue. */
 static void doctor_request_key(struct report *r, int queues)
 {
@@ -290,6 +306,7 @@ int cmd_doctor(int argc, char **argv)
 		report_add(&r, "user", 1, "warder must be run as root");
 	doctor_kernel(&r);
 	doctor_gaps(&r);
+	doctor_signed(&r);
 	doctor_supervisor(&r);
 	if (json) {
 		struct json_object *o = json_object_new_object();

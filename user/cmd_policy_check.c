@@ -61,13 +61,34 @@ static void check_absent(const char *program, __u32 class_, int vital, void *arg
 			 c->btf ? "that" : "this", program + strlen("warder_"));
 }
 
+static void check_signed(struct check *c, const char *which)
+{
+	__u32 flags = c->img->h.layer[0].signed_flags, optional = flags & WARDER_SIGNED_OPTIONAL;
+	const char *missing = c->img->h.signed_layers ? loader_signed_missing(c->btf) : NULL;
+
+	if (missing) {
+		diag_add(&c->diags, c->path, 0, 0, optional != 0,
+			 optional ? "not enforced on %s kernel, as it is optional: signed_exec: it has no %s" :
+				    "signed_exec cannot be enforced: %s kernel has no %s",
+			 which, missing);
+		return;
+	}
+	missing = flags & WARDER_SIGNED_VERITY ? loader_verity_missing(c->btf) : NULL;
+	if (missing)
+		diag_add(&c->diags, c->path, 0, 0, optional != 0,
+			 optional ? "signed_exec: files with fs-verity are judged by their content on %s kernel: "
+				    "it has no %s" :
+				    "signed_exec: verity cannot be had: %s kernel has no %s",
+			 which, missing);
+}
+
 /* What a kernel gives no place to enforce: only of what the policy refuses or reports. */
 static void check_kernel(struct check *c)
 {
-	const char *missing, *which = c->btf ? "that" : "this";
+	const char *which = c->btf ? "that" : "this";
 	struct loader_gap gap[LOADER_GAPS_MAX];
 	struct warder_error e = { "" };
-	int optional, n;
+	int n;
 
 	if (override_check_programs(c->img, &e))
 		diag_add(&c->diags, c->path, 0, 0, 0, "%s", e.text);
@@ -89,14 +110,7 @@ static void check_kernel(struct check *c)
 		else
 			diag_add(&c->diags, c->path, 0, 0, 1, "not enforced on %s kernel: %s: %s", which,
 				 class_name(gap[i].class_), gap[i].text);
-	missing = c->img->h.signed_layers ? loader_signed_missing(c->btf) : NULL;
-	if (!missing)
-		return;
-	optional = (c->img->h.layer[0].signed_flags & WARDER_SIGNED_OPTIONAL) != 0;
-	diag_add(&c->diags, c->path, 0, 0, optional,
-		 optional ? "not enforced on %s kernel, as it is optional: signed_exec: it has no %s" :
-			    "signed_exec cannot be enforced: %s kernel has no %s",
-		 which, missing);
+	check_signed(c, which);
 }
 
 /* ----------------------------------------------------------------------- notes */

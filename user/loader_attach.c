@@ -437,19 +437,21 @@ struct loader_prog *loader_find_program(const struct loader *l, const char *name
 /* Signatures: what is missing can be a function as well as a hook. */
 static int check_signed(const struct warder_image *img, struct warder_error *reterr)
 {
-	const char *missing = loader_signed_missing(NULL);
+	const char *missing = loader_signed_missing(NULL), *verity = loader_verity_missing(NULL);
 	char where[512];
 
-	for (__u32 i = 0; missing && i < WARDER_LAYERS_MAX; i++) {
+	for (__u32 i = 0; (missing || verity) && i < WARDER_LAYERS_MAX; i++) {
 		const struct warder_layer *y = &img->h.layer[i];
 
-		if (y->signed_rule && !(y->signed_flags & WARDER_SIGNED_OPTIONAL))
-			return error_set(reterr, -EOPNOTSUPP,
-					 "%s: signed_exec cannot be enforced: this kernel has no %s; "
-					 "take the rule out, mark it `optional: true`, or use "
-					 "another kernel",
-					 image_rule_where(img, y->signed_rule, where, sizeof(where)),
-					 missing);
+		if (!y->signed_rule || (y->signed_flags & WARDER_SIGNED_OPTIONAL) ||
+		    (!missing && !(y->signed_flags & WARDER_SIGNED_VERITY)))
+			continue;
+		return error_set(reterr, -EOPNOTSUPP,
+				 "%s: signed_exec%s cannot be enforced: this kernel has no %s; "
+				 "take %s out, mark the rule `optional: true`, or use another kernel",
+				 image_rule_where(img, y->signed_rule, where, sizeof(where)),
+				 missing ? "" : " with verity", missing ? missing : verity,
+				 missing ? "the rule" : "`verity`");
 	}
 	return 0;
 }

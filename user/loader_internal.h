@@ -120,6 +120,8 @@ int loader_pin_prepare(const char *dir, struct warder_error *reterr);
 
 /* loader_signed.c: loader_signed_missing() of a kernel with this BTF; is a program left out then? */
 const char *loader_signed_missing_in(const struct btf *btf);
+/* The same for signatures of fs-verity's digests. */
+const char *loader_verity_missing_in(const struct btf *btf);
 /* loader_gaps.c: of a file, NULL: of the running kernel; btf__free() is the caller's. 0, -errno. */
 int loader_btf_open(const char *path, struct btf **ret);
 int loader_program_checks_signatures(const char *name);

@@ -403,6 +403,7 @@ int loader_pin_new(const char *dir, const struct loader_options *options,
 		goto out;
 	}
 	skel->rodata->cfg_storage_lookup_locks = pin_lookup_locks(btf);
+	skel->rodata->cfg_verity = !loader_verity_missing_in(btf);
 	skel->rodata->cfg_setattr_idmap = pin_hook_arguments(btf, "inode_setattr") > 2;
 	err = pin_choose_programs(skel->obj, btf, reterr);
 	if (!err)

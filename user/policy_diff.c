@@ -460,8 +460,9 @@ static void signed_text(const struct warder_image *img, char *buf, size_t size)
 		return;
 	for (__u32 i = 0; i < img->h.signature.count * sizeof(struct warder_signature); i++)
 		h = (h ^ img->b[img->h.signature.offset + i]) * 0x100000001b3ull;
-	snprintf(buf, size, "%u signers %016llx, %u signatures %016llx%s", l->signers,
+	snprintf(buf, size, "%u signers %016llx, %u signatures %016llx%s%s", l->signers,
 		 (unsigned long long)l->signers_id, l->signatures, (unsigned long long)h,
+		 l->signed_flags & WARDER_SIGNED_VERITY ? ", verity" : "",
 		 l->signed_flags & WARDER_SIGNED_OPTIONAL ? ", optional" : "");
 }
 

@@ -278,7 +278,7 @@ struct policy_signature {
 
 /* keyring.signed_exec */
 struct policy_signed {
-	bool require, optional;
+	bool require, optional, verity;
 	uint32_t rule; /* index */
 	struct policy_blob signer[WARDER_SIGNERS_MAX];
 	size_t signers;

@@ -14,7 +14,8 @@
 
 static const struct key signed_keys[] = { { "require", true },	   { "signers", false },
 					  { "signatures", false }, { "id", false },
-					  { "optional", false },   { NULL, false } };
+					  { "optional", false },   { "verity", false },
+					  { NULL, false } };
 
 /* ------------------------------------------------------------------- base64 */
 
@@ -331,8 +332,12 @@ void parse_signed_exec(struct parser *ps, struct node *n, bool optional)
 	if (v)
 		each_scalar(ps, v, "signatures", read_signatures, NULL);
 	signatures_sort(s);
+	v = map_get(n, "verity");
+	if (v)
+		expect_bool(ps, v, "verity", &s->verity);
 	if (!s->require) {
 		s->signers = s->signatures = 0;
+		s->verity = false;
 		return;
 	}
 	parser_add_rule(ps, &rule, &s->rule);
@@ -393,7 +398,8 @@ int signed_write(struct writer *w, struct warder_image_header *h, const struct p
 		return 0;
 	h->signed_layers = 1;
 	h->layer[0].signed_rule = p->rule + 1;
-	h->layer[0].signed_flags = p->optional ? WARDER_SIGNED_OPTIONAL : 0;
+	h->layer[0].signed_flags = (p->optional ? WARDER_SIGNED_OPTIONAL : 0) |
+				   (p->verity ? WARDER_SIGNED_VERITY : 0);
 	h->layer[0].signers = (uint32_t)p->signers;
 	h->layer[0].signatures = (uint32_t)p->signatures;
 	h->layer[0].signers_id = signers_hash(img, &h->layer[0]);
@@ -430,7 +436,7 @@ const char *signed_verify(const struct warder_image *img)
 			       ? "signers without a rule"
 			       : NULL;
 	if (!rule || rule->class_ != WARDER_CLASS_KEYRING || !rule->deny || rule->in ||
-	    (l->signed_flags & ~WARDER_SIGNED_OPTIONAL) || !l->signers)
+	    (l->signed_flags & ~(WARDER_SIGNED_OPTIONAL | WARDER_SIGNED_VERITY)) || !l->signers)
 		return "rule of signed exec";
 	for (uint32_t i = 0; i < l->signers; i++)
 		if (!blob_is_fine(img, g[i].at, g[i].length, WARDER_SIGNER_SIZE_MAX))

@@ -7,10 +7,14 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <json.h>
+#include <linux/fs.h>
+#include <linux/fsverity.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <openssl/cms.h>
@@ -36,7 +40,7 @@ struct sign {
 	const char *output, *signatures;
 	char *known; /* text of `signatures` */
 	size_t known_len;
-	int verify, json;
+	int verify, verity, json;
 	FILE *out;
 	struct json_object *results;
 };
@@ -60,10 +64,14 @@ static int say(const char *format, ...)
 static int usage(FILE *to)
 {
 	fputs("usage: warder sign --key KEY.pem --cert CERT.pem [--output FILE] [--json] FILE...\n"
+	      "       warder sign --verity --key KEY.pem --cert CERT.pem [--json] FILE...\n"
 	      "       warder sign --verify --cert CERT.pem... --signatures FILE [--json] FILE...\n"
+	      "       warder sign --verify --verity --cert CERT.pem... [--json] FILE...\n"
 	      "Signs the content of files, for policies with keyring.signed_exec: prints one line "
 	      "for\n"
 	      "each, or adds it to FILE, which `signatures:` of a policy names.\n"
+	      "--verity puts the signature into the file's attribute " WARDER_SIGNATURE_XATTR ", and switches\n"
+	      "fs-verity on where its file system has that: the file cannot be changed any more.\n"
 	      "--verify says of each file what the kernel would: status 1 unless all are signed.\n",
 	      to);
 	return to == stdout ? 0 : EXIT_FAILED;
@@ -101,19 +109,26 @@ static int read_key(struct sign *s, const char *path)
 	return s->key ? 0 : say("%s holds no private key that can be read", path);
 }
 
+static int open_file(const char *path, int *ret)
+{
+	struct stat st;
+
+	*ret = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	if (*ret < 0 || fstat(*ret, &st))
+		return say("cannot open %s: %s", path, strerror(errno));
+	return S_ISREG(st.st_mode) ? 0 : say("%s is not a regular file", path);
+}
+
 /* The digest of a regular file. */
 static int measure(const char *path, struct warder_signed_content *c)
 {
-	cleanup_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	cleanup_close int fd = -1;
 	EVP_MD_CTX *ctx;
-	struct stat st;
 	ssize_t n = -1;
 	int fine;
 
-	if (fd < 0 || fstat(fd, &st))
-		return say("cannot open %s: %s", path, strerror(errno));
-	if (!S_ISREG(st.st_mode))
-		return say("%s is not a regular file", path);
+	if (open_file(path, &fd))
+		return EXIT_FAILED;
 	ctx = EVP_MD_CTX_new();
 	fine = ctx && EVP_DigestInit_ex(ctx, EVP_sha256(), NULL);
 	while (fine) {
@@ -130,6 +145,135 @@ static int measure(const char *path, struct warder_signed_content *c)
 	fine = fine && !n && EVP_DigestFinal_ex(ctx, c->digest, NULL);
 	EVP_MD_CTX_free(ctx);
 	return fine ? 0 : say("cannot read %s: %s", path, n < 0 ? strerror(errno) : "no digest");
+}
+
+/* ---------------------------------------------------------------- fs-verity */
+
+#define VERITY_BLOCK 4096
+#define VERITY_LEVELS 8 /* of 128 digests in a block: more than any file has */
+
+/* A block of one level, whose digest goes into the next. */
+struct verity_level {
+	unsigned char block[VERITY_BLOCK];
+	size_t used;
+};
+
+static int verity_hash(const void *data, size_t len, unsigned char *ret)
+{
+	return EVP_Digest(data, len, ret, NULL, EVP_sha256(), NULL) == 1;
+}
+
+/* Puts a digest into level n; whatever is full goes up. */
+static int verity_add(struct verity_level *level, unsigned n, const unsigned char *digest)
+{
+	unsigned char up[WARDER_DIGEST_SIZE];
+	struct verity_level *l = &level[n];
+
+	if (n == VERITY_LEVELS)
+		return 0;
+	if (l->used == VERITY_BLOCK) {
+		if (!verity_hash(l->block, VERITY_BLOCK, up) || !verity_add(level, n + 1, up))
+			return 0;
+		l->used = 0;
+	}
+	memcpy(l->block + l->used, digest, WARDER_DIGEST_SIZE);
+	l->used += WARDER_DIGEST_SIZE;
+	return 1;
+}
+
+/* The digest of the highest block, which is the only one of its level. */
+static int verity_root(struct verity_level *level, unsigned char *root)
+{
+	for (unsigned n = 0; n < VERITY_LEVELS && level[n].used; n++) {
+		struct verity_level *l = &level[n];
+		int is_last = n + 1 == VERITY_LEVELS || !level[n + 1].used;
+
+		/* One digest alone is that of the whole level below. */
+		if (is_last && l->used == WARDER_DIGEST_SIZE) {
+			memcpy(root, l->block, WARDER_DIGEST_SIZE);
+			return 1;
+		}
+		memset(l->block + l->used, 0, VERITY_BLOCK - l->used);
+		if (!verity_hash(l->block, VERITY_BLOCK, root) || !verity_add(level, n + 1, root))
+			return 0;
+	}
+	return 0;
+}
+
+/* What the kernel will measure where fs-verity is switched on with SHA-256, blocks of 4096 bytes and no
+ * salt (Documentation/filesystems/fsverity.rst). 0 or an errno. */
+static int verity_compute(int fd, unsigned char *ret)
+{
+	struct fsverity_descriptor {
+		__u8 version, hash_algorithm, log_blocksize, salt_size;
+		__u32 reserved;
+		__u64 data_size;
+		__u8 root_hash[64], salt[32], more[144];
+	} d = { .version = 1, .hash_algorithm = FS_VERITY_HASH_ALG_SHA256, .log_blocksize = 12 };
+	static struct verity_level level[VERITY_LEVELS];
+	unsigned char block[VERITY_BLOCK], digest[WARDER_DIGEST_SIZE];
+	ssize_t n;
+
+	_Static_assert(sizeof(d) == 256, "layout of the kernel's descriptor");
+	memset(level, 0, sizeof(level));
+	for (;; d.data_size += (__u64)n) {
+		n = pread(fd, block, sizeof(block), (off_t)d.data_size);
+		if (n < 0)
+			return errno;
+		if (!n)
+			break;
+		/* Short is the last one only: of a regular file. */
+		memset(block + n, 0, sizeof(block) - (size_t)n);
+		if (!verity_hash(block, sizeof(block), digest) || !verity_add(level, 0, digest))
+			return EIO;
+	}
+	/* An empty file has no tree. */
+	if (d.data_size && !verity_root(level, d.root_hash))
+		return EIO;
+	return verity_hash(&d, sizeof(d), ret) ? 0 : EIO;
+}
+
+/* The digest that the kernel has. 0 or an errno: ENODATA: fs-verity is not switched on. */
+static int verity_measure(int fd, struct warder_signed_content *c)
+{
+	struct {
+		struct fsverity_digest d;
+		unsigned char digest[64];
+	} m = { .d = { .digest_size = sizeof(m.digest) } };
+
+	if (ioctl(fd, FS_IOC_MEASURE_VERITY, &m))
+		return errno == ENOTTY ? EOPNOTSUPP : errno;
+	if (m.d.digest_algorithm != FS_VERITY_HASH_ALG_SHA256 || m.d.digest_size != WARDER_DIGEST_SIZE)
+		return EPROTONOSUPPORT;
+	signed_content_init(c);
+	c->algorithm = WARDER_SIGNED_VERITY_SHA256;
+	memcpy(c->digest, m.d.digest, WARDER_DIGEST_SIZE);
+	return 0;
+}
+
+static int verity_enable(int fd)
+{
+	struct fsverity_enable_arg arg = { .version = 1,
+					   .hash_algorithm = FS_VERITY_HASH_ALG_SHA256,
+					   .block_size = VERITY_BLOCK };
+
+	return ioctl(fd, FS_IOC_ENABLE_VERITY, &arg) ? errno : 0;
+}
+
+/* What fs-verity says of it, now or once it is on. */
+static int verity_digest(const char *path, int fd, struct warder_signed_content *c, int *ret_is_on)
+{
+	int err = verity_measure(fd, c);
+
+	*ret_is_on = !err;
+	if (err == EPROTONOSUPPORT)
+		return say("%s: its fs-verity has another digest than SHA-256", path);
+	if (!err)
+		return 0;
+	signed_content_init(c);
+	c->algorithm = WARDER_SIGNED_VERITY_SHA256;
+	err = verity_compute(fd, c->digest);
+	return err ? say("cannot read %s: %s", path, strerror(err)) : 0;
 }
 
 static void digest_text(const struct warder_signed_content *c, char ret[2 * WARDER_DIGEST_SIZE + 1])
@@ -171,9 +315,63 @@ static int name_is_plain(const char *path)
 	return 1;
 }
 
+static void add_result(struct sign *s, const char *path, const char *digest_name, const char *digest,
+		       const char *signature)
+{
+	struct json_object *o = json_object_new_object();
+
+	json_object_object_add(o, "file", json_object_new_string(path));
+	json_object_object_add(o, digest_name, json_object_new_string(digest));
+	json_object_object_add(o, "signature", json_object_new_string(signature));
+	json_object_array_add(s->results, o);
+}
+
+static char *base64_of(const unsigned char *data, int len)
+{
+	unsigned char *ret = malloc((size_t)len / 3 * 4 + 8);
+
+	if (ret)
+		EVP_EncodeBlock(ret, data, len);
+	return (char *)ret;
+}
+
+/* The attribute first: the file cannot be executed by a policy that asks for it before both are there. */
+static int sign_verity(struct sign *s, const char *path)
+{
+	char digest[2 * WARDER_DIGEST_SIZE + 1];
+	unsigned char *signature = NULL;
+	struct warder_signed_content c, now;
+	cleanup_free char *base64 = NULL;
+	cleanup_close int fd = -1;
+	int len, err, is_on;
+
+	if (open_file(path, &fd) || verity_digest(path, fd, &c, &is_on) ||
+	    make_signature(s, &c, &signature, &len))
+		return EXIT_FAILED;
+	err = fsetxattr(fd, WARDER_SIGNATURE_XATTR, signature, (size_t)len, 0) ? errno : 0;
+	base64 = base64_of(signature, len);
+	OPENSSL_free(signature);
+	if (err)
+		return say("%s: cannot set " WARDER_SIGNATURE_XATTR ": %s", path, strerror(err));
+	if (!base64)
+		return say("out of memory");
+	err = is_on ? 0 : verity_enable(fd);
+	if (err == EOPNOTSUPP || err == ENOTTY)
+		fprintf(stderr, "warder sign: %s is signed, but its file system has no fs-verity: switch that "
+				"on where it is to run\n", path);
+	else if (err)
+		return say("%s: cannot switch on fs-verity: %s", path, strerror(err));
+	else if (verity_measure(fd, &now) || memcmp(&c, &now, sizeof(c)))
+		return say("%s has changed while it was signed", path);
+	digest_text(&c, digest);
+	if (s->json)
+		add_result(s, path, "verity_sha256", digest, base64);
+	return 0;
+}
+
 static int sign_file(struct sign *s, const char *path)
 {
-	cleanup_free unsigned char *base64 = NULL;
+	cleanup_free char *base64 = NULL;
 	char digest[2 * WARDER_DIGEST_SIZE + 1];
 	struct warder_signed_content c;
 	unsigned char *signature = NULL;
@@ -181,27 +379,22 @@ static int sign_file(struct sign *s, const char *path)
 
 	if (!name_is_plain(path))
 		return say("%.200s: a name with control characters", path);
+	if (s->verity)
+		return sign_verity(s, path);
 	err = measure(path, &c);
 	if (!err)
 		err = make_signature(s, &c, &signature, &len);
 	if (err)
 		return err;
 	digest_text(&c, digest);
-	base64 = malloc((size_t)len / 3 * 4 + 8);
+	base64 = base64_of(signature, len);
+	OPENSSL_free(signature);
 	if (!base64)
 		return say("out of memory");
-	EVP_EncodeBlock(base64, signature, len);
 	if (s->out)
 		fprintf(s->out, "sha256:%s %s %s\n", digest, base64, path);
-	if (s->json) {
-		struct json_object *o = json_object_new_object();
-
-		json_object_object_add(o, "file", json_object_new_string(path));
-		json_object_object_add(o, "sha256", json_object_new_string(digest));
-		json_object_object_add(o, "signature", json_object_new_string((char *)base64));
-		json_object_array_add(s->results, o);
-	}
-	OPENSSL_free(signature);
+	if (s->json)
+		add_result(s, path, "sha256", digest, base64);
 	return 0;
 }
 
@@ -258,17 +451,32 @@ static int find_signature(const struct sign *s, const struct warder_signed_conte
 	return err;
 }
 
+/* As bpf/verity.bpf.h does. ENODATA: no fs-verity, or no signature. */
+static int check_verity(const struct sign *s, int fd)
+{
+	unsigned char data[WARDER_SIGNATURE_SIZE_MAX + 1];
+	struct warder_signed_content c;
+	ssize_t n = fgetxattr(fd, WARDER_SIGNATURE_XATTR, data, sizeof(data));
+
+	if (verity_measure(fd, &c) || (n < 0 && errno != ERANGE) || !n)
+		return ENODATA;
+	return n < 0 || n > (ssize_t)WARDER_SIGNATURE_SIZE_MAX ? EBADMSG :
+								  check_signature(s, &c, data, (uint32_t)n);
+}
+
 static int verify_file(struct sign *s, const char *path, int *bad)
 {
+	cleanup_close int fd = -1;
 	struct warder_signed_content c;
-	int err = measure(path, &c);
+	int err = s->verity ? open_file(path, &fd) : measure(path, &c);
 	const char *said;
 
 	if (err)
 		return err;
-	err = find_signature(s, &c);
+	err = s->verity ? check_verity(s, fd) : find_signature(s, &c);
 	said = err == 0		? "signed"
-	       : err == ENODATA ? "not signed, or changed"
+	       : err == ENODATA ? (s->verity ? "not signed, or without fs-verity" : "not signed, or changed")
+	       : err == EBADMSG ? "a signature that cannot be read"
 	       : err == ENOKEY	? "signed by somebody else"
 				: "a signature that is not of this content";
 	*bad |= err != 0;
@@ -296,11 +504,14 @@ static int prepare(struct sign *s, const char *key, int files)
 	struct warder_error e = { "" };
 
 	if (!files || !s->certs ||
-	    (s->verify ? !s->signatures || key || s->output
+	    (s->verity && (s->signatures || s->output)) ||
+	    (s->verify ? (!s->signatures && !s->verity) || key || s->output
 		       : !key || s->signatures || s->certs != 1))
 		return usage(stderr);
 	if (s->json)
 		s->results = json_object_new_array();
+	if (s->verify && s->verity)
+		return 0;
 	if (s->verify)
 		return policy_read_file(s->signatures, &s->known, &s->known_len, &e)
 			       ? say("%s", e.text)
@@ -310,7 +521,7 @@ static int prepare(struct sign *s, const char *key, int files)
 	if (X509_check_private_key(s->cert[0], s->key) != 1)
 		return say("the certificate is not the key's");
 	if (!s->output) {
-		s->out = s->json ? NULL : stdout;
+		s->out = s->json || s->verity ? NULL : stdout;
 		return 0;
 	}
 	s->out = fopen(s->output, "ae");
@@ -340,6 +551,7 @@ int main(int argc, char **argv)
 						 { "output", required_argument, NULL, 'o' },
 						 { "json", no_argument, NULL, 'j' },
 						 { "verify", no_argument, NULL, 'v' },
+						 { "verity", no_argument, NULL, 'y' },
 						 { "help", no_argument, NULL, 'h' },
 						 { "signatures", required_argument, NULL, 's' },
 						 { NULL, 0, NULL, 0 } };
@@ -360,6 +572,8 @@ int main(int argc, char **argv)
 			s.json = 1;
 		else if (c == 'v')
 			s.verify = 1;
+		else if (c == 'y')
+			s.verity = 1;
 		else if (c == 'h' || c == '?')
 			return usage(c == 'h' ? stdout : stderr);
 	}

@@ -25,6 +25,26 @@ has 'bash: not signed' "it says so"
 is 1 "nor by somebody else's certificate" warder sign --verify --cert other.pem --signatures sigs --json $box
 has '"errno":"ENOKEY"' "it says so in JSON"
 is 0 "the policy is fine on this kernel" warder policy check signed.yaml
+sed 's/ id: only/ verity: true, id: only/' signed.yaml >verity.yaml
+if grep -q ' bpf_get_fsverity_digest$' /proc/kallsyms; then
+	is 0 "so is one with verity" warder policy check verity.yaml
+	out=$(warder doctor)
+	has 'signed-exec .*and those of fs-verity' "doctor says that it can be had"
+	cp $box plain
+	is 0 "signing by fs-verity, without a file system that has it" warder sign --verity --key own.key --cert own.pem --json plain
+	has '"verity_sha256":"' "its digest"
+	has 'no fs-verity: switch that on where it is to run' "it says so"
+	is 1 "it is not verified then" warder sign --verify --verity --cert own.pem plain
+	has 'plain: not signed, or without fs-verity (ENODATA)' "it says so, too"
+else
+	is 1 "verity is refused where the kernel does not tell the digest" warder policy check verity.yaml
+	has 'verity cannot be had: this kernel has no bpf_get_fsverity_digest (Linux 6.8)' "it says why"
+	out=$(warder doctor)
+	has 'signed-exec .*not those of fs-verity.*bpf_get_fsverity_digest' "doctor says so, too"
+	sed -i 's/ verity: true/ verity: true, optional: true/' verity.yaml
+	is 0 "unless it is optional" warder policy check verity.yaml
+	has 'judged by their content on this kernel' "which it says"
+fi
 daemon_start
 is 0 "a container" warder run --detach --name signed --policy signed.yaml -- $box sleep 100000
 is 0 "a signed program" warder enter signed -- $box true

@@ -10,8 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "keyring.h"
@@ -28,7 +30,7 @@
 #define GOOD 7
 
 static struct keyring *keyring;
-static __u32 slot, other_slot, plain_slot;
+static __u32 slot, other_slot, plain_slot, verity_slot;
 
 /* ------------------------------------------------------------------ children */
 
@@ -213,18 +215,95 @@ static void make_files(void)
 		"printf x | dd of=tampered bs=1 seek=200 conv=notrunc 2>/dev/null");
 }
 
+#define VERITY "/verity/"
+#define VERITY_IMAGE "/verity.img"
+#define XATTR WARDER_SIGNATURE_XATTR
+#define WITH_VERITY(signers)                                                                       \
+	"keyring:\n  signed_exec: {require: true, signers: " signers ", signatures: " DIR          \
+	"content, verity: true}\n"
+#define TAMPERED 0x5a /* its exit code, found in the image by what stands beside it */
+
+static const struct {
+	const char *path;
+	int err;
+	int code; /* that it ends with where nothing is asked */
+} verity_files[] = {
+	{ VERITY "good", 0, GOOD },
+	{ VERITY "content", 0, 20 },	/* no such signature, but one of its content in the policy */
+	{ VERITY "unsigned", ENODATA, 21 },
+	{ VERITY "theirs", ENOKEY, 22 },
+	{ VERITY "swapped", EKEYREJECTED, 23 }, /* the attribute of another file */
+	{ VERITY "by_content", EKEYREJECTED, 24 }, /* the signature is of its content, not of its tree */
+	{ VERITY "malformed", EBADMSG, 25 },
+	{ VERITY "changeable", ENODATA, GOOD }, /* the good file's bytes and attribute, without fs-verity */
+};
+
+static void copy_xattr(const char *from, const char *to)
+{
+	char value[WARDER_SIGNATURE_SIZE_MAX + 1];
+	ssize_t n = getxattr(from, XATTR, value, sizeof(value));
+
+	assert_true(n > 0);
+	assert_int_equal(setxattr(to, XATTR, value, (size_t)n, 0), 0);
+}
+
+static void verity_mount(void)
+{
+	h_shell("/usr/bin/mount -o loop " VERITY_IMAGE " /verity");
+}
+
+static void make_verity_files(void)
+{
+	mkdir("/verity", 0755);
+	h_shell("cp /root/ext4.img " VERITY_IMAGE);
+	verity_mount();
+	tiny_make(VERITY "good", GOOD);
+	tiny_make(VERITY "content", 20);
+	tiny_make(VERITY "unsigned", 21);
+	tiny_make(VERITY "theirs", 22);
+	tiny_make(VERITY "swapped", 23);
+	tiny_make(VERITY "by_content", 24);
+	tiny_make(VERITY "malformed", 25);
+	tiny_make(VERITY "changeable", GOOD);
+	tiny_make(VERITY "tampered", TAMPERED);
+	/* What `warder sign` computes is what the kernel measures, or it says so: of all kinds of trees. */
+	h_shell("cd " VERITY " && own='--key " DIR "own.key --cert " DIR "own.pem' && "
+		"for size in 0 1 4096 4097 524288 524289 1300000; do "
+		"head -c $size /root/ext4.img >size.$size || exit 1; done && "
+		"warder sign $own -o " DIR "content content by_content && "
+		"warder sign --verity $own good content unsigned swapped by_content malformed tampered size.* && "
+		"warder sign --verity --key " DIR "other.key --cert " DIR "other.pem theirs && "
+		"sed -n '2s/[^ ]* \\([^ ]*\\) .*/\\1/p' " DIR "content | base64 -d >by_content.der");
+	assert_int_equal(removexattr(VERITY "content", XATTR), 0);
+	assert_int_equal(removexattr(VERITY "unsigned", XATTR), 0);
+	copy_xattr(VERITY "good", VERITY "swapped");
+	copy_xattr(VERITY "good", VERITY "changeable");
+	assert_int_equal(setxattr(VERITY "malformed", XATTR, "junk", 4, 0), 0);
+	{
+		char der[WARDER_SIGNATURE_SIZE_MAX];
+		int fd = open(VERITY "by_content.der", O_RDONLY | O_CLOEXEC);
+		ssize_t n = read(fd, der, sizeof(der));
+
+		assert_true(n > 100);
+		close(fd);
+		assert_int_equal(setxattr(VERITY "by_content", XATTR, der, (size_t)n, 0), 0);
+	}
+}
+
 static int setup(void **state)
 {
 	struct warder_error e = { "" };
 
 	(void)state;
 	make_files();
+	make_verity_files();
 	h_load();
 	if (keyring_new(&keyring, h_load(), &e))
 		fail_msg("%s", e.text);
 	slot = h_container("policy: signed\n");
 	other_slot = h_container("policy: signed-by-others\n");
 	plain_slot = h_container("policy: plain\n");
+	verity_slot = h_container("policy: v\n");
 	set_policy(slot, "policy: signed\n" SIGNED(DIR "own.pem", DIR "sigs"));
 	set_policy(other_slot, "policy: signed-by-others\n" SIGNED(DIR "other.pem", DIR "sigs"));
 	return 0;
@@ -235,6 +314,8 @@ static int teardown(void **state)
 	(void)state;
 	keyring_keep_signers(keyring, h_cid(slot), NULL, 0);
 	keyring_keep_signers(keyring, h_cid(other_slot), NULL, 0);
+	keyring_keep_signers(keyring, h_cid(verity_slot), NULL, 0);
+	umount("/verity");
 	keyring_remove_registry(keyring);
 	keyring_free(keyring);
 	return 0;
@@ -410,6 +491,100 @@ static void audit_refuses_nothing(void **state)
 	set_policy(slot, "policy: signed\n" SIGNED(DIR "own.pem", DIR "sigs"));
 }
 
+/* ------------------------------------------------------------------ fs-verity */
+
+static int kernel_has_verity(void)
+{
+	return !loader_verity_missing(NULL);
+}
+
+/* Where the kernel does not tell the digest: refused, and by which words; else it would be judged by
+ * content, which `optional` allows. */
+static void verity_needs_the_kernel(void **state)
+{
+	struct warder_image *img = h_compile("policy: v\n" WITH_VERITY(DIR "own.pem"));
+	struct warder_error e = { "" };
+	int err = loader_check_image(h_load(), img, &e);
+
+	(void)state;
+	free(img);
+	if (kernel_has_verity()) {
+		assert_int_equal(err, 0);
+		return;
+	}
+	assert_int_equal(err, -EOPNOTSUPP);
+	assert_non_null(strstr(e.text, "bpf_get_fsverity_digest (Linux 6.8)"));
+	set_policy(verity_slot, "policy: v\nkeyring:\n  signed_exec: {require: true, signers: " DIR
+				"own.pem, signatures: " DIR "content, verity: true, optional: true}\n");
+	assert_int_equal(h_run((int)verity_slot, h_exec, VERITY "content"), 20);
+	assert_int_equal(h_run((int)verity_slot, h_exec, VERITY "good"), ENODATA);
+}
+
+static void verity_signatures(void **state)
+{
+	(void)state;
+	if (!kernel_has_verity())
+		return;
+	set_policy(verity_slot, "policy: v\n" WITH_VERITY(DIR "own.pem"));
+	for (size_t i = 0; i < sizeof(verity_files) / sizeof(verity_files[0]); i++) {
+		char *path = (char *)(uintptr_t)verity_files[i].path;
+		int err = verity_files[i].err;
+
+		print_message("%s\n", path);
+		h_events_drop();
+		assert_int_equal(h_run((int)verity_slot, h_exec, path), err ? err : verity_files[i].code);
+		if (err)
+			expect_event(verity_slot, WARDER_DENY, err, path);
+		assert_int_equal(h_run((int)verity_slot, map, path), err);
+		assert_int_equal(h_run((int)verity_slot, map_shared, path), err);
+		assert_int_equal(h_run((int)plain_slot, h_exec, path), verity_files[i].code);
+	}
+	/* Nobody changes it, and there is nothing to wait for. */
+	assert_int_equal(h_run(-1, h_open_write, VERITY "good"), EPERM);
+	/* Another signer's; and where the policy does not ask for it the content counts, as ever. */
+	set_policy(verity_slot, "policy: v\n" WITH_VERITY(DIR "other.pem"));
+	assert_int_equal(h_run((int)verity_slot, h_exec, VERITY "theirs"), 22);
+	assert_int_equal(h_run((int)verity_slot, h_exec, VERITY "good"), ENOKEY);
+	assert_int_equal(h_run((int)verity_slot, map, VERITY "good"), ENOKEY);
+	set_policy(verity_slot, "policy: v\n" SIGNED(DIR "own.pem", DIR "content"));
+	assert_int_equal(h_run((int)verity_slot, h_exec, VERITY "content"), 20);
+	assert_int_equal(h_run((int)verity_slot, h_exec, VERITY "good"), ENODATA);
+	/* A ring that is missing is a fault here, too. */
+	set_policy(verity_slot, "policy: v\n" WITH_VERITY(DIR "own.pem"));
+	keyring_keep_signers(keyring, h_cid(verity_slot), NULL, 0);
+	assert_int_equal(h_run((int)verity_slot, h_exec, VERITY "good"), EACCES);
+	set_policy(verity_slot, "policy: v\n" WITH_VERITY(DIR "own.pem"));
+	assert_int_equal(h_run((int)verity_slot, h_exec, VERITY "good"), GOOD);
+	h_events_drop();
+}
+
+/* Whoever writes below the file system: its pages are not what the tree says, and are not there. */
+static void verity_keeps_the_content(void **state)
+{
+	unsigned char page[4096];
+	int fd, found = 0;
+
+	(void)state;
+	if (!kernel_has_verity())
+		return;
+	assert_int_equal(h_run((int)verity_slot, h_exec, VERITY "tampered"), TAMPERED);
+	assert_int_equal(umount("/verity"), 0);
+	fd = open(VERITY_IMAGE, O_RDWR | O_CLOEXEC);
+	for (off_t at = 0; pread(fd, page, sizeof(page), at) == sizeof(page); at += sizeof(page)) {
+		if (memcmp(page, tiny, TINY_CODE) || page[TINY_CODE] != TAMPERED)
+			continue;
+		page[TINY_CODE] = 1;
+		assert_int_equal(pwrite(fd, page, sizeof(page), at), sizeof(page));
+		found++;
+	}
+	close(fd);
+	assert_int_equal(found, 1);
+	verity_mount();
+	assert_int_equal(h_run((int)verity_slot, h_exec, VERITY "tampered"), EIO);
+	assert_int_equal(h_run(-1, h_exec, VERITY "tampered"), EIO);
+	assert_int_equal(h_run((int)verity_slot, h_exec, VERITY "good"), GOOD);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -422,6 +597,9 @@ int main(int argc, char **argv)
 		cmocka_unit_test(the_ring_is_sealed),
 		cmocka_unit_test(reload_and_missing_ring),
 		cmocka_unit_test(audit_refuses_nothing),
+		cmocka_unit_test(verity_needs_the_kernel),
+		cmocka_unit_test(verity_signatures),
+		cmocka_unit_test(verity_keeps_the_content),
 	};
 
 	if (argc == 3 && !strcmp(argv[1], "--keys"))

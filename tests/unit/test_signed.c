@@ -233,7 +233,7 @@ static void damaged_images_are_refused(void **state)
 	DAMAGE(bad->h.layer[0].signed_rule = 9);
 	DAMAGE(bad->h.layer[0].signers = 1);
 	DAMAGE(bad->h.layer[0].signature = 1);
-	DAMAGE(bad->h.layer[0].signed_flags = 2);
+	DAMAGE(bad->h.layer[0].signed_flags = 4);
 	DAMAGE(bad->h.layer[0].signers_id++);
 	DAMAGE(g[0].at = 0);
 	DAMAGE(g[1].length++);
@@ -333,6 +333,12 @@ static void not_required_and_optional(void **state)
 	assert_int_equal(img->h.layer[0].signed_flags, WARDER_SIGNED_OPTIONAL);
 	assert_true(loader_program_is_needed("warder_signed_exec", img));
 	free(img);
+	img = compiled(P "keyring: {signed_exec: {require: true, signers: @/own.pem, verity: true}}\n");
+	assert_int_equal(img->h.layer[0].signed_flags, WARDER_SIGNED_VERITY);
+	free(img);
+	img = compiled(P "keyring: {signed_exec: {require: false, verity: true}}\n");
+	assert_int_equal(img->h.layer[0].signed_flags, 0);
+	free(img);
 	img = compiled(P);
 	assert_false(loader_program_is_needed("warder_signed_exec", img));
 	assert_false(loader_program_is_needed("warder_signed_open", img));
@@ -359,6 +365,13 @@ static void kernels_that_lack_something(void **state)
 					    "digests of files (CONFIG_IMA)");
 	}
 	assert_null(loader_signed_missing_in(btf));
+	assert_string_equal(loader_verity_missing_in(btf), "fs-verity (CONFIG_FS_VERITY)");
+	btf__add_func(btf, "fsverity_ioctl_enable", BTF_FUNC_STATIC, proto);
+	assert_string_equal(loader_verity_missing_in(btf), "bpf_get_fsverity_digest (Linux 6.8)");
+	btf__add_func(btf, "bpf_get_fsverity_digest", BTF_FUNC_GLOBAL, proto);
+	assert_string_equal(loader_verity_missing_in(btf), "bpf_get_file_xattr (Linux 6.8)");
+	btf__add_func(btf, "bpf_get_file_xattr", BTF_FUNC_GLOBAL, proto);
+	assert_null(loader_verity_missing_in(btf));
 	btf__free(btf);
 }
 
