@@ -133,18 +133,28 @@ static int cut(void *path)
 
 /* ------------------------------------------------------------------- helpers */
 
+/* The rings that the image needs. */
+static void set_signers(__u32 to, const struct warder_image *img)
+{
+	struct keyring_signer signer[WARDER_SIGNERS_MAX];
+	struct warder_error e = { "" };
+
+	for (uint32_t i = 0; i < WARDER_LAYERS_MAX; i++) {
+		uint32_t n = 0, len;
+
+		for (const unsigned char *der; (der = image_signer(img, i, n, &len)); n++)
+			signer[n] = (struct keyring_signer) { .der = der, .length = len };
+		if (n && keyring_set_signers(keyring, h_cid(to), img->h.layer[i].signers_id, signer, n, &e))
+			fail_msg("%s", e.text);
+	}
+}
+
 /* Gives the container the rings that the policy needs, and then the policy. */
 static void set_policy(__u32 to, const char *text)
 {
 	struct warder_image *img = h_compile(text);
-	struct keyring_signer signer[WARDER_SIGNERS_MAX];
-	struct warder_error e = { "" };
-	uint32_t n = 0, len;
 
-	for (const unsigned char *der; (der = image_signer(img, 0, n, &len)); n++)
-		signer[n] = (struct keyring_signer) { .der = der, .length = len };
-	if (n && keyring_set_signers(keyring, h_cid(to), img->h.layer[0].signers_id, signer, n, &e))
-		fail_msg("%s", e.text);
+	set_signers(to, img);
 	free(img);
 	h_policy(to, text);
 }
@@ -266,12 +276,13 @@ static void make_verity_files(void)
 	tiny_make(VERITY "malformed", 25);
 	tiny_make(VERITY "changeable", GOOD);
 	tiny_make(VERITY "tampered", TAMPERED);
+	tiny_make(VERITY "both", 26);
 	/* What `warder sign` computes is what the kernel measures, or it says so: of all kinds of trees. */
 	h_shell("cd " VERITY " && own='--key " DIR "own.key --cert " DIR "own.pem' && "
 		"for size in 0 1 4096 4097 524288 524289 1300000; do "
 		"head -c $size /root/ext4.img >size.$size || exit 1; done && "
-		"warder sign $own -o " DIR "content content by_content && "
-		"warder sign --verity $own good content unsigned swapped by_content malformed tampered size.* && "
+		"warder sign $own -o " DIR "content content by_content both && "
+		"warder sign --verity $own good content unsigned swapped by_content malformed tampered both size.* && "
 		"warder sign --verity --key " DIR "other.key --cert " DIR "other.pem theirs && "
 		"sed -n '2s/[^ ]* \\([^ ]*\\) .*/\\1/p' " DIR "content | base64 -d >by_content.der");
 	assert_int_equal(removexattr(VERITY "content", XATTR), 0);
@@ -558,6 +569,38 @@ static void verity_signatures(void **state)
 	h_events_drop();
 }
 
+/* Of two policies one knows nothing of fs-verity: each has its own say. */
+static void verity_in_one_of_two(void **state)
+{
+	static const char *const texts[] = {
+		"policy: a\n" SIGNED(DIR "own.pem", DIR "content"),
+		"policy: b\n" WITH_VERITY(DIR "own.pem"),
+	};
+	struct warder_image *m[2], *stack = NULL;
+	struct warder_error e = { "" };
+	int both;
+
+	(void)state;
+	if (!kernel_has_verity())
+		return;
+	for (size_t i = 0; i < 2; i++)
+		m[i] = h_compile(texts[i]);
+	if (image_stack((const struct warder_image *const *)m, 2, &stack, &e))
+		fail_msg("%s", e.text);
+	both = (int)h_container_image(stack);
+	set_signers((__u32)both, stack);
+	assert_int_equal(h_run(both, h_exec, VERITY "both"), 26);
+	assert_int_equal(h_run(both, map, VERITY "both"), 0);
+	assert_int_equal(h_run(both, h_exec, VERITY "content"), 20);
+	assert_int_equal(h_run(both, h_exec, VERITY "good"), ENODATA); /* the first one's */
+	/* Its content is signed, which is enough for the first; for the other its attribute counts. */
+	assert_int_equal(h_run(both, h_exec, VERITY "by_content"), EKEYREJECTED);
+	keyring_keep_signers(keyring, h_cid((__u32)both), NULL, 0);
+	for (size_t i = 0; i < 2; i++)
+		free(m[i]);
+	free(stack);
+}
+
 /* Whoever writes below the file system: its pages are not what the tree says, and are not there. */
 static void verity_keeps_the_content(void **state)
 {
@@ -599,6 +642,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(audit_refuses_nothing),
 		cmocka_unit_test(verity_needs_the_kernel),
 		cmocka_unit_test(verity_signatures),
+		cmocka_unit_test(verity_in_one_of_two),
 		cmocka_unit_test(verity_keeps_the_content),
 	};
 
