@@ -71,19 +71,21 @@ struct executor_request {
 	__u32 ops;    /* MAKE: WARDER_MNT_NEW or WARDER_MNT_BIND */
 	__u32 attr;   /* MAKE, PERFORM: MOUNT_ATTR_* to set */
 	__u32 owned;  /* MAKE: 1: the container owns a user namespace; its fd comes along */
-	__u32 mntns;  /* REVOKE */
+	__u32 mntns;  /* REVOKE: of the mount. RESOLVE: the container's */
 	__u32 dev_major;
 	__u32 dev_minor;
 	__u32 patient; /* RESOLVE: 1: the whole operation without real-time priority */
 	__u32 cloexec; /* GIVE */
 	__u32 asked;   /* RESOLVE: 1: a seccomp filter asks; may the caller do it by itself? */
-	__u32 named;   /* RESOLVE: 1: names are wanted, as paths from the folder that comes along */
+	/* RESOLVE: 1: names are wanted, as paths from the folder that comes along; else that is the
+	 * container's mount namespace */
+	__u32 named;
 	__u32 place;   /* PERFORM, REVOKE: which note */
 	__u32 recursive; /* MAKE of a bind in the container, CLONE: with the mounts below */
 	__u32 cloned;  /* MAKE: 1: what CLONE made comes along, as the last descriptor */
 	__u32 fuse;    /* RESOLVE of a new mount: 1: its source may be an image, which a FUSE program reads */
 	__u32 server;  /* MAKE: 1: a server keeps it */
-	__u32 view;    /* MAKE of a new proc or sysfs: 1: the container's own, which RESOLVE has found */
+	__u32 view;    /* MAKE of a new proc or sysfs: what RESOLVE has found, enum executor_view */
 	__u64 caps;    /* RESOLVE: capabilities that the policy leaves, of those the caller has */
 	__u64 cid;     /* MAKE of an image: whose FUSE programs are counted */
 	__u64 notify;  /* GIVE: id of the notification */
@@ -105,8 +107,11 @@ struct executor_request {
 enum executor_view {
 	EXECUTOR_VIEW_NONE = 0, /* it is another file system, or nobody has looked */
 	EXECUTOR_VIEW_OWN,
+	EXECUTOR_VIEW_BELOW,    /* proc: the caller is in a pid namespace below the one that it shows */
+	EXECUTOR_VIEW_UNREACHED, /* it is in a mount namespace that nobody can enter any more */
 	EXECUTOR_VIEW_MISSING,  /* there is no whole one at /proc (or /sys) of its mount namespace */
-	EXECUTOR_VIEW_PIDNS,    /* that proc shows another pid namespace than the caller's */
+	EXECUTOR_VIEW_PIDNS,    /* that proc shows a pid namespace that the caller's is not below */
+	EXECUTOR_VIEW_DEEPER,   /* others than the container may have masked parts of it for the caller */
 };
 
 /* A file-system type of which a container is given no new one. */
@@ -306,6 +311,8 @@ struct mount_which {
 /* One operation's descriptors; -1 where there is none. */
 struct operation {
 	int mntns;
+	int view_mntns; /* the container's, when it is another and a view is asked for */
+	int pidns;      /* the caller's, when a proc is asked for */
 	int userns;
 	int target;
 	int mount;

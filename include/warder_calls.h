@@ -12,7 +12,7 @@
  * One word stands for all system calls that do the same.
  */
 #define WARDER_OPS(X)                                                                         \
-	X(MOUNT, "mount", "a new tmpfs; the container's own proc or sysfs once more; an overlay of folders in the container; nfs of a trusted server; ext4, erofs, squashfs, xfs of a trusted image; an image that a FUSE program reads; a bind of an offered host path or of what is in the container; remount, move, propagation") \
+	X(MOUNT, "mount", "a new tmpfs; the container's own proc or sysfs once more, or a proc of a pid namespace below with the same masks; an overlay of folders in the container; nfs of a trusted server; ext4, erofs, squashfs, xfs of a trusted image; an image that a FUSE program reads; a bind of an offered host path or of what is in the container; remount, move, propagation") \
 	X(UMOUNT, "umount", "mounts of the container's own mount namespace")                    \
 	X(PIVOT_ROOT, "pivot_root", "")                                                       \
 	X(CHROOT, "chroot", "")                                                               \

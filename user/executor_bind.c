@@ -5,9 +5,6 @@
  * that a user namespace may not touch (MNT_LOCKED), so a copy of the container's mount namespace is
  * made in another user namespace, in which all of them are locked, and cloned from: a mount below
  * stays on its place, no flag can be taken off, and no rename can come in between.
- *
- * A new proc or sysfs is such a clone, too, of the one that the container has: with every mask that its
- * runtime has put there.
  */
 #include <fcntl.h>
 #include <linux/magic.h>
@@ -32,8 +29,6 @@
 /* Not in the headers of every C library. */
 #define MQUEUE_MAGIC_ 0x19800202
 #define CONFIGFS_MAGIC_ 0x62656570
-/* The root of a proc (PROC_ROOT_INO) and of a sysfs (the first of its kernfs). */
-#define KERNEL_FS_ROOT_INO 1
 #define FUSES_MAX 64 /* in a mount namespace of which mounts are tried */
 
 int is_kernel_fs(int fd)
@@ -54,8 +49,7 @@ int is_kernel_fs(int fd)
 	return 0;
 }
 
-/* Is mount point `point` below `path`? */
-static int is_below(const char *point, const char *path)
+int mount_is_below(const char *point, const char *path)
 {
 	size_t len = strlen(path);
 
@@ -64,8 +58,9 @@ static int is_below(const char *point, const char *path)
 	return !strncmp(point, path, len) && point[len] == '/' && point[len + 1];
 }
 
-void mounts_count(const struct operation *op, const struct executor_home *home, int fd,
-		  struct executor_reply *reply)
+/* What there is in mount namespace `mntns`; below `fd`, unless that is -1. */
+static int count(int mntns, const struct executor_home *home, int fd, __u32 *ret_mounts, __u32 *ret_below,
+		 __u32 *ret_loops)
 {
 	cleanup_fclose FILE *info = NULL;
 	cleanup_free char *line = NULL;
@@ -73,25 +68,40 @@ void mounts_count(const struct operation *op, const struct executor_home *home, 
 	size_t size = 0;
 	ssize_t got = 0;
 
-	reply->mounts = reply->below = reply->loops = (__u32)-1;
 	snprintf(link, sizeof(link), "fd/%d", fd);
-	if (!setns(op->mntns, CLONE_NEWNS)) {
+	if (!setns(mntns, CLONE_NEWNS)) {
 		if (fd >= 0)
 			got = readlinkat(home->self, link, path, sizeof(path) - 1);
 		info = mountinfo_own(home);
 	}
 	come_home(home);
 	if (!info || got < 0)
-		return;
+		return -EIO;
 	path[got] = '\0';
-	reply->mounts = reply->below = reply->loops = 0;
+	*ret_mounts = *ret_below = *ret_loops = 0;
 	while (getline(&line, &size, info) > 0) {
-		reply->mounts++;
-		reply->loops += strstr(line, " /dev/loop") != NULL;
+		++*ret_mounts;
+		*ret_loops += strstr(line, " /dev/loop") != NULL;
 		/* One with a longer path than ours may be anywhere. */
-		if (fd >= 0 && (!mountinfo_point(line, point, sizeof(point)) || is_below(point, path)))
-			reply->below++;
+		if (fd >= 0 &&
+		    (!mountinfo_point(line, point, sizeof(point)) || mount_is_below(point, path)))
+			++*ret_below;
 	}
+	return 0;
+}
+
+void mounts_count(const struct operation *op, const struct executor_home *home, int fd,
+		  struct executor_reply *reply)
+{
+	if (count(op->mntns, home, fd, &reply->mounts, &reply->below, &reply->loops))
+		reply->mounts = reply->below = reply->loops = (__u32)-1;
+}
+
+__u32 mounts_below(int mntns, const struct executor_home *home, int fd)
+{
+	__u32 mounts, below, loops;
+
+	return count(mntns, home, fd, &mounts, &below, &loops) ? (__u32)-1 : below;
 }
 
 /* Takes mount `id` off, in a copy of the mount namespace that we are in: 1: it may be, or who knows;
@@ -166,7 +176,7 @@ _Noreturn static void loose_child(const struct operation *op, const struct mount
 			loose = 1;
 		else if (!strcmp(point, at->point))
 			top = id; /* the last one is the one that is looked at */
-		else if (is_below(point, at->point))
+		else if (mount_is_below(point, at->point))
 			loose = in_fuse ? 1 : comes_off(id, point);
 		/* On a proc or sysfs no folder is renamed: another mount lies above, and stays there. */
 		if (loose == -ENOENT)
@@ -201,13 +211,13 @@ void bind_facts(struct operation *op, const struct executor_home *home, struct e
 
 /* Of a folder. The clone, or the kernel's errno, through the shared word. */
 _Noreturn static void clone_child(const struct operation *op, const struct executor_home *home,
-				  int recursive)
+				  int mntns, int recursive)
 {
 	unsigned flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH;
 	int fd;
 
 	/* The current directory follows into the copy of the namespace. */
-	if (setns(op->mntns, CLONE_NEWNS) || fchdir(op->second))
+	if (setns(mntns, CLONE_NEWNS) || fchdir(op->second))
 		_exit(1);
 	if (unshare(CLONE_NEWUSER | CLONE_NEWNS))
 		_exit(2);
@@ -216,8 +226,8 @@ _Noreturn static void clone_child(const struct operation *op, const struct execu
 	_exit(fd < 0 ? 3 : 0);
 }
 
-static int clone_folder(struct operation *op, const struct executor_home *home, int recursive,
-			struct executor_reply *reply)
+static int clone_folder(struct operation *op, const struct executor_home *home, int mntns,
+			int recursive, struct executor_reply *reply)
 {
 	int status;
 	pid_t pid;
@@ -226,7 +236,7 @@ static int clone_folder(struct operation *op, const struct executor_home *home, 
 	if (pid < 0)
 		return fail(reply, -errno, "no process for cloning the source");
 	if (pid == 0)
-		clone_child(op, home, recursive);
+		clone_child(op, home, mntns, recursive);
 	status = child_wait(pid);
 	if (!status) {
 		op->mount = *home->shared_word;
@@ -242,12 +252,12 @@ static int clone_folder(struct operation *op, const struct executor_home *home, 
 }
 
 /* Of a file, below which there is nothing. */
-static int clone_file(struct operation *op, const struct executor_home *home,
+static int clone_file(struct operation *op, const struct executor_home *home, int mntns,
 		      struct executor_reply *reply)
 {
 	int err = 0;
 
-	if (setns(op->mntns, CLONE_NEWNS))
+	if (setns(mntns, CLONE_NEWNS))
 		err = -errno;
 	if (!err)
 		op->mount = open_tree(op->second, "",
@@ -259,7 +269,7 @@ static int clone_file(struct operation *op, const struct executor_home *home,
 	return err ? fail(reply, err, "the source cannot be cloned") : 0;
 }
 
-int bind_clone(struct operation *op, const struct executor_home *home, int recursive,
+int bind_clone(struct operation *op, const struct executor_home *home, int mntns, int recursive,
 	       struct executor_reply *reply)
 {
 	struct mount_attr attr = { .propagation = MS_PRIVATE };
@@ -270,8 +280,8 @@ int bind_clone(struct operation *op, const struct executor_home *home, int recur
 		return fail(reply, -EINVAL, "a step out of order");
 	if (fstat(op->second, &st))
 		return fail(reply, -errno, "the source cannot be looked at");
-	err = S_ISDIR(st.st_mode) ? clone_folder(op, home, recursive, reply) :
-				    clone_file(op, home, reply);
+	err = S_ISDIR(st.st_mode) ? clone_folder(op, home, mntns, recursive, reply) :
+				    clone_file(op, home, mntns, reply);
 	if (err)
 		return err;
 	/* What is mounted in it later, on either side, stays there. */
@@ -296,43 +306,4 @@ int bind_finish(struct operation *op, __u32 attr_flags, int view, struct executo
 	if (mount_setattr(op->mount, "", AT_EMPTY_PATH | AT_RECURSIVE, &attr, sizeof(attr)))
 		return fail(reply, -errno, "the forced flags cannot be set");
 	return 0;
-}
-
-/* ------------------------------------------------------------------------- a view */
-
-/* The pid namespace that the proc at `fd` shows: its first process is in it. 0: it cannot be told. */
-static __u32 proc_pidns(int fd)
-{
-	struct open_how how = { .flags = O_PATH | O_DIRECTORY | O_CLOEXEC,
-				.resolve = RESOLVE_NO_XDEV | RESOLVE_NO_MAGICLINKS |
-					   RESOLVE_NO_SYMLINKS };
-	cleanup_close int ns = (int)syscall(SYS_openat2, fd, "1/ns", &how, sizeof(how));
-	struct stat st;
-
-	return ns < 0 || fstatat(ns, "pid", &st, 0) ? 0 : (__u32)st.st_ino;
-}
-
-void view_find(struct operation *op, const struct executor_home *home, pid_t tid, const char *type,
-	       struct executor_reply *reply)
-{
-	int is_proc = !strcmp(type, "proc");
-	cleanup_close int pidns = -1;
-	struct statfs fs;
-	struct stat st;
-
-	if (!executor_is_view(type))
-		return;
-	reply->view = EXECUTOR_VIEW_MISSING;
-	if (!setns(op->mntns, CLONE_NEWNS))
-		op->second = folder_open(is_proc ? "/proc" : "/sys");
-	come_home(home);
-	if (op->second < 0 || fstatfs(op->second, &fs) ||
-	    fs.f_type != (is_proc ? PROC_SUPER_MAGIC : SYSFS_MAGIC) || fstat(op->second, &st) ||
-	    st.st_ino != KERNEL_FS_ROOT_INO)
-		return;
-	pidns = is_proc ? proc_open(tid, "ns/pid", O_RDONLY) : -1;
-	reply->fd2 = op->second;
-	reply->view = is_proc && (pidns < 0 || fd_ino(pidns) != proc_pidns(op->second)) ?
-			      EXECUTOR_VIEW_PIDNS :
-			      EXECUTOR_VIEW_OWN;
 }

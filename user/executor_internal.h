@@ -34,16 +34,21 @@ int mount_id_of(int fd, __u64 *ret_id, __u32 *ret_major, __u32 *ret_minor);
 
 /* One line of mountinfo. */
 struct mount_line {
-	__u64 id;
+	__u64 id, above; /* above: what it is mounted on */
 	__u32 major, minor;
 	__u32 flags;     /* MS_* of the mount */
 	unsigned shared; /* peer group, 0: none */
 	unsigned master;
 	char type[32];
 	char point[EXECUTOR_TEXT_SIZE]; /* as seen from the reader's root */
+	/* What of the file system it shows, and that one's options: cut off when they are longer. */
+	char root[EXECUTOR_TEXT_SIZE];
+	char options[256];
 };
 /* The line of mount `id`: 0 or -ENOENT. */
 int mountinfo_find(FILE *mountinfo, __u64 id, struct mount_line *ret);
+/* The next line: 1; 0: there is none; -EIO; -EINVAL: it cannot be told what it says. */
+int mountinfo_next(FILE *mountinfo, struct mount_line *ret);
 /* The mount point of a line, unescaped; 0: it has none, or a longer one. The line is changed. */
 int mountinfo_point(char *line, char *to, size_t size);
 /* Of the executor itself, in whatever mount namespace it is; NULL: it cannot be read. */
@@ -88,19 +93,27 @@ void mount_place(struct operation *op, const struct executor_home *home,
  * of a view those of a proc or sysfs. */
 void mounts_count(const struct operation *op, const struct executor_home *home, int fd,
 		  struct executor_reply *reply);
+/* How many there are below `fd` in mount namespace `mntns`; (__u32)-1: they cannot be counted. */
+__u32 mounts_below(int mntns, const struct executor_home *home, int fd);
+/* Is mount point `point` below `path`? */
+int mount_is_below(const char *point, const char *path);
 void bind_facts(struct operation *op, const struct executor_home *home, struct executor_reply *reply);
 /* 1: of what is mounted below `at` in the caller's mount namespace something can be taken off by itself, or
  * it cannot be told. It is tried, in a copy of that namespace. */
 __u32 mounts_are_loose(const struct operation *op, const struct mount_line *at);
-/* The proc or sysfs at its place in the caller's mount namespace, into op->second; the same of another
- * type: nothing. */
-void view_find(struct operation *op, const struct executor_home *home, pid_t tid, const char *type,
-	       struct executor_reply *reply);
-int bind_clone(struct operation *op, const struct executor_home *home, int recursive,
+/* The clone is of what mount namespace `mntns` has. */
+int bind_clone(struct operation *op, const struct executor_home *home, int mntns, int recursive,
 	       struct executor_reply *reply);
 /* File systems that are the kernel's own state, which runtimes mask in part. Unreadable counts as yes. */
 int is_kernel_fs(int fd);
 int bind_finish(struct operation *op, __u32 attr_flags, int view, struct executor_reply *reply);
+
+/* executor_view.c: the container's proc or sysfs at its place, into op->second; the same of another type:
+ * nothing. MAKE of a clone of it, or of a proc with all that masks it. */
+void view_find(struct operation *op, const struct executor_home *home, const struct executor_request *req,
+	       const char *type, struct executor_reply *reply);
+int view_make(struct operation *op, const struct executor_home *home, const struct executor_request *req,
+	      struct executor_reply *reply);
 
 /* executor_image.c: MAKE of a new file system that lies in req->image. */
 int image_make(struct operation *op, const struct executor_home *home,

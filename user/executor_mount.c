@@ -24,14 +24,16 @@
 void operation_init(struct operation *op)
 {
 	memset(op, 0, sizeof(*op));
-	op->mntns = op->userns = op->target = op->mount = op->parent = op->second = op->uts =
-		op->names = op->tree = op->life = op->netns = -1;
+	op->mntns = op->view_mntns = op->pidns = op->userns = op->target = op->mount = -1;
+	op->parent = op->second = op->uts = op->names = op->tree = op->life = op->netns = -1;
 	op->root_uid = op->root_gid = (__u32)-1;
 }
 
 void operation_done(struct operation *op)
 {
 	close_fd(&op->mntns);
+	close_fd(&op->view_mntns);
+	close_fd(&op->pidns);
 	close_fd(&op->userns);
 	close_fd(&op->target);
 	close_fd(&op->mount);
@@ -241,11 +243,11 @@ static int make_clone(struct operation *op, const struct executor_home *home,
 		op->mount = op->tree;
 		op->tree = -1;
 	} else {
-		err = bind_clone(op, home, (int)(req->recursive | req->view), reply);
+		err = bind_clone(op, home, op->mntns, (int)req->recursive, reply);
 		if (err)
 			return err;
 	}
-	return bind_finish(op, req->attr, (int)req->view, reply);
+	return bind_finish(op, req->attr, 0, reply);
 }
 
 /*
@@ -307,7 +309,7 @@ static int make_any_new(struct operation *op, const struct executor_home *home,
 			const struct executor_request *req, int userns, struct executor_reply *reply)
 {
 	if (req->view)
-		return make_clone(op, home, req, reply);
+		return view_make(op, home, req, reply);
 	if (req->server)
 		return make_of_server(op, home, req, userns, reply);
 	if (op->layers)
@@ -509,7 +511,8 @@ void operation_step(struct operation *op, const struct executor_home *home,
 	switch ((enum executor_step)req->step) {
 	case EXECUTOR_RESOLVE:
 		operation_done(op);
-		op->names = req->named && fd >= 0 ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : -1;
+		if (fd >= 0)
+			*(req->named ? &op->names : &op->view_mntns) = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 		resolve(op, home, req, reply);
 		FAULT("executor-copied");
 		name_tell(op, home, op->target, 1, reply->name, sizeof(reply->name));
@@ -520,7 +523,7 @@ void operation_step(struct operation *op, const struct executor_home *home,
 		FAULT("executor-made");
 		return;
 	case EXECUTOR_CLONE:
-		if (!bind_clone(op, home, (int)req->recursive, reply))
+		if (!bind_clone(op, home, op->mntns, (int)req->recursive, reply))
 			reply->fd = op->mount;
 		return;
 	case EXECUTOR_ATTACH:

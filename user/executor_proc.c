@@ -196,37 +196,54 @@ int mount_check(int folder, const char *last, __u64 id)
 	return err ? err : found == id ? 0 : -ENOENT;
 }
 
+/* Takes a line apart; it is changed. */
+static int mount_line_parse(char *line, struct mount_line *ret)
+{
+	/* A mount point's spaces are escaped: these are the line's own. */
+	char *save, *word[6], *type = strstr(line, " - ");
+	const char *options = type ? strrchr(type, ' ') + 1 : "";
+	size_t n = 0;
+
+	memset(ret, 0, sizeof(*ret));
+	ret->shared = group_of(line, " shared:");
+	ret->master = group_of(line, " master:");
+	if (type)
+		snprintf(ret->type, sizeof(ret->type), "%.*s", (int)strcspn(type + 3, " \n"), type + 3);
+	snprintf(ret->options, sizeof(ret->options), "%.*s", (int)strcspn(options, "\n"), options);
+	for (char *w = strtok_r(line, " ", &save); w && n < 6; w = strtok_r(NULL, " ", &save))
+		word[n++] = w;
+	if (n < 6 || sscanf(word[2], "%u:%u", &ret->major, &ret->minor) != 2 ||
+	    strlen(word[4]) >= sizeof(ret->point))
+		return -ENOENT;
+	ret->id = strtoull(word[0], NULL, 10);
+	ret->above = strtoull(word[1], NULL, 10);
+	snprintf(ret->root, sizeof(ret->root), "%s", word[3]);
+	unescape(ret->root);
+	strcpy(ret->point, word[4]);
+	unescape(ret->point);
+	ret->flags = flags_of(word[5]);
+	return 0;
+}
+
 int mountinfo_find(FILE *mountinfo, __u64 id, struct mount_line *ret)
 {
 	cleanup_free char *line = NULL;
 	size_t size = 0;
 
-	while (getline(&line, &size, mountinfo) > 0) {
-		char *save, *word[6], *type;
-		size_t n = 0;
-
-		if (strtoull(line, NULL, 10) != id)
-			continue;
-		memset(ret, 0, sizeof(*ret));
-		ret->id = id;
-		/* A mount point's spaces are escaped: these are the line's own. */
-		type = strstr(line, " - ");
-		ret->shared = group_of(line, " shared:");
-		ret->master = group_of(line, " master:");
-		if (type)
-			snprintf(ret->type, sizeof(ret->type), "%.*s", (int)strcspn(type + 3, " \n"),
-				 type + 3);
-		for (char *w = strtok_r(line, " ", &save); w && n < 6; w = strtok_r(NULL, " ", &save))
-			word[n++] = w;
-		if (n < 6 || sscanf(word[2], "%u:%u", &ret->major, &ret->minor) != 2 ||
-		    strlen(word[4]) >= sizeof(ret->point))
-			return -ENOENT;
-		strcpy(ret->point, word[4]);
-		unescape(ret->point);
-		ret->flags = flags_of(word[5]);
-		return 0;
-	}
+	while (getline(&line, &size, mountinfo) > 0)
+		if (strtoull(line, NULL, 10) == id)
+			return mount_line_parse(line, ret);
 	return -ENOENT;
+}
+
+int mountinfo_next(FILE *mountinfo, struct mount_line *ret)
+{
+	cleanup_free char *line = NULL;
+	size_t size = 0;
+
+	if (getline(&line, &size, mountinfo) <= 0)
+		return ferror(mountinfo) ? -EIO : 0;
+	return mount_line_parse(line, ret) ? -EINVAL : 1;
 }
 
 int mountinfo_point(char *line, char *to, size_t size)

@@ -68,18 +68,21 @@ static const char *type_refused(const char *type, int image, int fuse)
 	       "images";
 }
 
-/* A proc of the supervisor's making would show what the container's runtime has masked. */
+/* Whoever has no proc or sysfs of the container's to be shown gets none. */
 static const char *view_refused(const struct override_facts *f)
 {
-	if (!f->same_mntns)
-		return "the caller is in a mount namespace of its own: only the container's proc and sysfs "
-		       "are shown at another place, with what its runtime masks in them";
 	switch ((enum executor_view)f->view) {
 	case EXECUTOR_VIEW_OWN:
+	case EXECUTOR_VIEW_BELOW:
 		return NULL;
 	case EXECUTOR_VIEW_PIDNS:
-		return "the caller is in another pid namespace than the container's /proc shows, and that "
-		       "is what is shown at another place";
+		return "the caller is in another pid namespace than the container's /proc shows, and in "
+		       "none below that";
+	case EXECUTOR_VIEW_UNREACHED:
+		return "the container's mount namespace, whose proc and sysfs would be shown, cannot be reached";
+	case EXECUTOR_VIEW_DEEPER:
+		return "the caller's mount namespace is more than one user namespace below the "
+		       "container's: what those between mask would come to light";
 	case EXECUTOR_VIEW_NONE:
 	case EXECUTOR_VIEW_MISSING:
 		break;
@@ -539,7 +542,7 @@ static void decide_match(const struct warder_image *img, const struct override_f
 		return;
 	}
 	d->action = OVERRIDE_PERFORM;
-	d->view = d->ops == WARDER_MNT_NEW && executor_is_view(f->fstype);
+	d->view = d->ops == WARDER_MNT_NEW && executor_is_view(f->fstype) ? (int)f->view : 0;
 	/* Made with the host's rights: set-user-ID files and device nodes never count on it. */
 	d->attr = override_mount_attr(f->flags | r->force | MS_NOSUID | MS_NODEV);
 	if (d->ops == WARDER_MNT_REMOUNT)

@@ -78,7 +78,7 @@ static void facts_mount(struct override *o, struct job *j, struct override_facts
 	}
 	f->view = r->view;
 	/* The root of its mount namespace need not be the container's, which may have none, or another. */
-	if (f->view == EXECUTOR_VIEW_OWN &&
+	if ((f->view == EXECUTOR_VIEW_OWN || f->view == EXECUTOR_VIEW_BELOW) &&
 	    (world_name(o, j, r->fd2, n->other, sizeof(n->other)) || n->other[0] != '/' ||
 	     strcmp(n->other + 1, !strcmp(r->fstype, "proc") ? "proc" : "sys")))
 		f->view = EXECUTOR_VIEW_MISSING;

@@ -74,7 +74,7 @@ struct override_decision {
 	__u32 rate;
 	const char *bind; /* host path in the image, NULL: none; of a new file system: of what it is in */
 	const char *fuse; /* program that reads the image, a string in the policy's image; NULL: the kernel does */
-	int view;        /* perform: 1: the container's own proc or sysfs, once more */
+	int view;        /* perform: enum executor_view, of a proc or sysfs */
 	const char *handler; /* ask: whom, a string in the image */
 	int may_perform;  /* ask: 1: nothing stands against it, should the handler say so */
 	char options[2 * EXECUTOR_TEXT_SIZE]; /* as executor_request.text */

@@ -510,7 +510,7 @@ static void job_made(struct override *o, struct job *j)
 {
 	const struct executor_reply *r = &o->reply;
 	struct warder_error error = { 0 };
-	int err;
+	int err = 0;
 
 	if (r->error) {
 		job_reason(j, "%s: %s", r->what, strerror(-r->error));
@@ -521,10 +521,10 @@ static void job_made(struct override *o, struct job *j)
 	}
 	FAULT("made");
 	/* Its name before it can be reached: no hook may meet it nameless. What is cloned in the container
-	 * has names already, and keeps them. */
-	err = job_is_own_bind(j) || j->decision.view ?
-		      0 :
-		      world_made(o, j, r->fd, *j->out.target ? j->out.target : "/", &error);
+	 * has names already, and keeps them. What rules say of /proc they say of each one of it. */
+	if (!job_is_own_bind(j) && j->decision.view != EXECUTOR_VIEW_OWN)
+		err = world_made(o, j, r->fd, j->decision.view ? "/proc" :
+					      *j->out.target ? j->out.target : "/", &error);
 	if (err) {
 		job_reason(j, "the mount's name cannot be recorded: %s",
 			   error.text[0] ? error.text : strerror(-err));
@@ -684,6 +684,7 @@ void job_resolve(struct override *o, struct job *j, const struct fs_mount *m)
 	job_addresses(&o->req, ic);
 	o->req.perform = (__u32)override_must_resolve(j->target.image, ic->candidates);
 	o->req.userns = j->ctr.userns;
+	o->req.mntns = j->ctr.mntns;
 	o->req.caps = override_caps(j->target.image);
 	if (j->listener)
 		notify_request(o, j, &o->req);
@@ -695,7 +696,7 @@ void job_resolve(struct override *o, struct job *j, const struct fs_mount *m)
 	} else if (ic->op == WARDER_OP_MOUNT) {
 		o->req.fuse = (__u32)override_wants_file(j->target.image, ic->candidates, NULL);
 	}
-	if (job_send(j, o, EXECUTOR_RESOLVE, o->loader ? -1 : j->target.root_fd))
+	if (job_send(j, o, EXECUTOR_RESOLVE, o->loader ? j->target.mntns_fd : j->target.root_fd))
 		job_executor_lost(o, j, "the executor died");
 	else
 		j->state = JOB_RESOLVING;

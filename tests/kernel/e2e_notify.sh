@@ -24,6 +24,7 @@ override:
 EOF
 echo ok hello >/mnt/scratch/some.img
 printf 'policy: plain\n' >plain.yaml
+printf 'policy: mounts-allowed\ndefaults: {namespace: allow, mount: allow}\n' >mounts-allowed.yaml
 
 daemon_start
 both='"$1" tmpfs /mnt/scratch/a size=4M && grep " /mnt/scratch/a " /proc/self/mountinfo'
@@ -59,6 +60,22 @@ for how in "/usr/bin/mount -t proc proc /mnt/scratch/a" "busybox mount -t proc p
 done
 is 0 "its sysfs" warder run --policy views.yaml -- sh -c \
 	'mount -t sysfs sysfs /mnt/scratch/a && ls /mnt/scratch/a/class && umount /mnt/scratch/a'
+cat >sandboxes.yaml <<EOF
+policy: sandboxes
+defaults: {namespace: allow, mount: allow}
+override:
+  - {on: mount, type: proc, target: /proc, by: {userns: nested}, cause: any, do: perform}
+EOF
+# What the kernel refuses: parts of the container's proc are masked.
+is 1 "a sandbox without a rule" warder run --policy mounts-allowed.yaml -- \
+	/usr/bin/unshare -Urpf --mount-proc true
+for user in "" --userns; do
+	is 0 "a sandbox in a container ${user:-of the host's user namespace}" warder run $user \
+		--policy sandboxes.yaml -- /usr/bin/unshare -Urpf --mount-proc sh -c \
+		'cd /proc && echo pids [0-9]* && test ! -s kcore && ! umount kcore'
+	has '^pids 1$' "sees its own processes"
+	has 'kcore: Invalid argument' "and no more of the kernel than the container"
+done
 cat >layers.yaml <<EOF
 policy: layers
 override:

@@ -5,9 +5,11 @@
  */
 #include "override_rig.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/wait.h>
@@ -19,6 +21,12 @@ static const char policy[] =
 	"file: [{deny: [read], path: /proc/uptime}]\n"
 	"override:\n"
 	"  - {on: mount, type: [proc, sysfs], target: /mnt/scratch/*, do: perform}\n"
+	"  - on: mount\n"
+	"    type: [proc, sysfs]\n"
+	"    target: [/mnt/nested/*, /proc]\n"
+	"    by: {userns: nested}\n"
+	"    cause: any\n"
+	"    do: perform\n"
 	"  - {on: umount, target: [/mnt/scratch/**, /proc, /sys, /mnt/tree], do: perform}\n"
 	"  - {on: mount, source: [/mnt/scratch/**, /mnt/tree], target: /mnt/scratch/*, do: perform}\n";
 
@@ -155,8 +163,7 @@ static void test_refused(void **state)
 	NEW(EPERM, "does not list option hidepid", "proc", .data = "hidepid=0");
 	NEW_AT(EPERM, "does not allow the target /mnt/other", "/mnt/other", "proc");
 	NEW(EPERM, "mount namespace of its own", "proc", .unshare = CLONE_NEWNS);
-	RESULT(EPERM, "another pid namespace", in_pidns, &c);
-	/* Of sysfs that is no matter. */
+	/* Of sysfs a pid namespace is no matter. */
 	c.type = "sysfs";
 	RESULT(0, "", in_pidns, &c);
 	assert_int_equal(umount2("/mnt/scratch/a", MNT_DETACH), 0);
@@ -168,6 +175,136 @@ static void test_refused(void **state)
 	NEW(EPERM, "none at its place", "sysfs");
 	assert_int_equal(umount2("/sys", MNT_DETACH), 0);
 	NEW(0, "", "sysfs");
+}
+
+/* ------------------------------------------------------- a pid namespace of its own */
+
+/* Of the caller's processes, with the container's masks. */
+static void test_pidns(void **state)
+{
+	struct rig_call c = { .source = "proc", .type = "proc", .target = "/mnt/scratch/a" };
+	__u32 slot = rig_container(policy);
+	char line[1024] = "", all[8192] = "", *at = all;
+	DIR *d;
+
+	(void)state;
+	/* A part of proc itself is made read-only by runtimes, with what lies in it. */
+	assert_int_equal(mount("/proc/sys", "/proc/sys", NULL, MS_BIND, NULL), 0);
+	assert_int_equal(mount(NULL, "/proc/sys", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY, NULL), 0);
+	assert_int_equal(mount("none", "/proc/sys/vm", "tmpfs", 0, "size=4k"), 0);
+	RESULT(0, "allows it", in_pidns, &c);
+	assert_int_equal(rig_mounted("/mnt/scratch/a", line, sizeof(line)), 1);
+	assert_non_null(strstr(line, "nosuid,nodev"));
+	assert_null(strstr(line, "shared:"));
+	/* Its process 1 has ended, and there are no others: not ours either. */
+	d = opendir("/mnt/scratch/a");
+	assert_non_null(d);
+	for (struct dirent *e; (e = readdir(d));)
+		at += snprintf(at, (size_t)(all + sizeof(all) - at), " %s", e->d_name);
+	closedir(d);
+	assert_non_null(strstr(all, " loadavg"));
+	for (at = all; (at = strchr(at, ' ')); at++)
+		if (at[1] >= '0' && at[1] <= '9')
+			fail_msg("a process is seen:%.20s", at);
+	assert_int_equal(rig_mounted("/mnt/scratch/a/fs", NULL, 0), 1);
+	assert_int_equal(access("/mnt/scratch/a/fs/ext4", F_OK), -1);
+	assert_int_equal(rig_run((int)slot, rig_read, "/mnt/scratch/a/version"), 200);
+	assert_int_equal(access("/mnt/scratch/a/sys/kernel/ostype", F_OK), 0);
+	assert_int_equal(open("/mnt/scratch/a/sys/kernel/hostname", O_WRONLY), -1);
+	assert_int_equal(errno, EROFS);
+	assert_int_equal(access("/mnt/scratch/a/sys/vm/swappiness", F_OK), -1);
+	assert_int_equal(errno, ENOENT);
+	assert_int_equal(umount2("/mnt/scratch/a/fs", MNT_DETACH), -1);
+	assert_int_equal(errno, EINVAL);
+	assert_int_equal(umount2("/mnt/scratch/a/sys", MNT_DETACH), -1);
+	assert_int_equal(errno, EINVAL);
+	/* What the policy says of /proc goes for it, whatever its place is. */
+	assert_int_equal(rig_run((int)slot, rig_read, "/mnt/scratch/a/uptime"), EACCES);
+	assert_int_equal(rig_run((int)slot, rig_read, "/mnt/scratch/a/loadavg"), 0);
+	RESULT(0, "", rig_umount, "/mnt/scratch/a");
+	assert_int_equal(rig_mounted("/mnt/scratch/a/fs", NULL, 0), 0);
+	/* What cannot be put onto it is not left out. */
+	snprintf(line, sizeof(line), "/proc/%d/attr", getpid());
+	assert_int_equal(mount("none", line, "tmpfs", 0, "size=4k"), 0);
+	RESULT(EPERM, "no mask for another proc", in_pidns, &c);
+	assert_int_equal(umount2(line, 0), 0);
+	assert_int_equal(rig_mounted("/mnt/scratch/a", NULL, 0), 0);
+	assert_int_equal(umount2("/proc/sys/vm", 0), 0);
+	assert_int_equal(umount2("/proc/sys", 0), 0);
+}
+
+/* A sandbox in the container, as bubblewrap and unshare(1) make them: it has all rights in a user namespace
+ * of its own. The kernel makes no proc for it, because parts of the one that it has are masked. */
+struct sandbox {
+	int deeper; /* 1: somebody else's sandbox lies between */
+	int shared; /* 1: in the container's pid namespace */
+	const char *type, *target;
+};
+
+static void map_root(void)
+{
+	h_write("/proc/self/setgroups", "deny");
+	h_write("/proc/self/uid_map", "0 0 1");
+	h_write("/proc/self/gid_map", "0 0 1");
+}
+
+static int in_sandbox(void *arg)
+{
+	const struct sandbox *s = arg;
+	int status;
+	pid_t pid;
+
+	for (int i = 0; i <= s->deeper; i++) {
+		if (unshare(CLONE_NEWUSER | CLONE_NEWNS | (s->shared || i < s->deeper ? 0 : CLONE_NEWPID)))
+			return 240;
+		map_root();
+	}
+	pid = fork();
+	if (!pid) {
+		if (mount("x", s->target, s->type, MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL))
+			_exit(errno);
+		if (strcmp(s->type, "proc"))
+			_exit(0);
+		/* Its own processes, and the masks stay whatever it does. */
+		if (chdir(s->target) || access(s->shared ? "self/status" : "1/status", F_OK))
+			_exit(241);
+		if (!s->shared && access("2", F_OK) != -1)
+			_exit(242);
+		if (rig_read("version") != 200)
+			_exit(243);
+		if (umount2("version", MNT_DETACH) != -1 || errno != EINVAL)
+			_exit(244);
+		if (umount2("fs", MNT_DETACH) != -1 || errno != EINVAL)
+			_exit(245);
+		if (access("fs/ext4", F_OK) != -1)
+			_exit(246);
+		_exit(0);
+	}
+	if (waitpid(pid, &status, 0) != pid || !WIFEXITED(status))
+		return 247;
+	return WEXITSTATUS(status);
+}
+
+#define SANDBOX(expected, why, ...) \
+	RESULT(expected, why, in_sandbox, (&(struct sandbox){ .type = "proc", __VA_ARGS__ }))
+
+static void test_sandbox(void **state)
+{
+	__u32 slot = rig_container(policy);
+
+	(void)state;
+	/* The policy lets mounts through here: it is the kernel that refuses. */
+	SANDBOX(0, "allows it", .target = "/proc");
+	SANDBOX(0, "allows it", .target = "/mnt/nested/a");
+	SANDBOX(0, "allows it", .target = "/mnt/nested/a", .shared = 1);
+	SANDBOX(EPERM, "does not allow callers in a user namespace below", .target = "/mnt/scratch/a");
+	SANDBOX(EPERM, "come to light", .target = "/mnt/nested/a", .deeper = 1);
+	assert_int_equal(rig_mounted("/mnt/nested/a", NULL, 0), 0);
+	/* Without the rule it is refused. */
+	h_policy(slot, "policy: none\ndefaults: {namespace: allow, mount: allow}\n");
+	assert_int_equal(rig_run((int)slot, in_sandbox,
+				 (&(struct sandbox){ .type = "proc", .target = "/mnt/nested/a" })),
+			 EPERM);
 }
 
 /* -------------------------------------------------------------- below the masks */
@@ -267,7 +404,7 @@ static void test_owned(void **state)
 
 static int setup(void **state)
 {
-	h_shell("mkdir -p /mnt/tree");
+	h_shell("mkdir -p /mnt/tree /mnt/nested/a");
 	return rig_setup(state);
 }
 
@@ -276,7 +413,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup_masks, teardown_masks)
 		T(test_proc),  T(test_sysfs), T(test_elsewhere), T(test_read_only), T(test_refused),
-		T(test_lazy),  T(test_loose), T(test_owned),
+		T(test_lazy),  T(test_loose), T(test_owned),  T(test_pidns),	 T(test_sandbox),
 #undef T
 	};
 

@@ -119,7 +119,7 @@ static void test_view_rules(void **state)
 #define VIEW(type, seen) f.fstype = type; f.target = "/mnt/v/a"; f.view = EXECUTOR_VIEW_##seen
 	(void)state;
 	PERFORMS(MOUNT, VIEW("proc", OWN));
-	assert_int_equal(decision.view, 1);
+	assert_int_equal(decision.view, EXECUTOR_VIEW_OWN);
 	assert_int_equal(decision.attr, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
 	PERFORMS(MOUNT, VIEW("sysfs", OWN); f.flags = MS_RDONLY | MS_NOEXEC);
 	assert_int_equal(decision.attr & (MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOEXEC),
@@ -129,6 +129,11 @@ static void test_view_rules(void **state)
 	KEEPS(MOUNT, "none at its place", VIEW("sysfs", NONE));
 	KEEPS(MOUNT, "pid namespace", VIEW("proc", PIDNS));
 	KEEPS(MOUNT, "of its own", VIEW("proc", OWN); f.same_mntns = 0);
+	KEEPS(MOUNT, "cannot be reached", VIEW("sysfs", UNREACHED));
+	KEEPS(MOUNT, "come to light", VIEW("proc", DEEPER));
+	PERFORMS(MOUNT, VIEW("proc", BELOW));
+	assert_int_equal(decision.view, EXECUTOR_VIEW_BELOW);
+	KEEPS(MOUNT, "list option", VIEW("proc", BELOW); f.data = "hidepid=0");
 	KEEPS(MOUNT, "list option", VIEW("proc", OWN); f.data = "hidepid=0");
 	KEEPS(MOUNT, "target", VIEW("proc", OWN); f.target = "/mnt/s/a");
 	KEEPS(MOUNT, "shared", VIEW("proc", OWN); f.shared = 1);
