@@ -77,9 +77,7 @@ struct executor_request {
 	__u32 patient; /* RESOLVE: 1: the whole operation without real-time priority */
 	__u32 cloexec; /* GIVE */
 	__u32 asked;   /* RESOLVE: 1: a seccomp filter asks; may the caller do it by itself? */
-	/* RESOLVE: 1: names are wanted, as paths from the folder that comes along; else that is the
-	 * container's mount namespace */
-	__u32 named;
+	__u32 named;   /* RESOLVE: 1: names are wanted, as paths from the folder that comes along */
 	__u32 place;   /* PERFORM, REVOKE: which note */
 	__u32 recursive; /* MAKE of a bind in the container, CLONE: with the mounts below */
 	__u32 cloned;  /* MAKE: 1: what CLONE made comes along, as the last descriptor */
@@ -103,15 +101,13 @@ struct executor_request {
 /* REVOKE: the old name of what was moved, the second half of `text`. */
 #define executor_request_from(req) ((req)->text + EXECUTOR_TEXT_SIZE)
 
-/* Of a new proc or sysfs: has the container one, that can be shown at another place? */
+/* Of a new proc or sysfs: sees the caller one already, that can be shown at another place? */
 enum executor_view {
 	EXECUTOR_VIEW_NONE = 0, /* it is another file system, or nobody has looked */
 	EXECUTOR_VIEW_OWN,
 	EXECUTOR_VIEW_BELOW,    /* proc: the caller is in a pid namespace below the one that it shows */
-	EXECUTOR_VIEW_UNREACHED, /* it is in a mount namespace that nobody can enter any more */
-	EXECUTOR_VIEW_MISSING,  /* there is no whole one at /proc (or /sys) of its mount namespace */
+	EXECUTOR_VIEW_MISSING,  /* there is no whole one at /proc (or /sys), or none in a caller's own mount namespace */
 	EXECUTOR_VIEW_PIDNS,    /* that proc shows a pid namespace that the caller's is not below */
-	EXECUTOR_VIEW_DEEPER,   /* others than the container may have masked parts of it for the caller */
 };
 
 /* A file-system type of which a container is given no new one. */
@@ -311,7 +307,6 @@ struct mount_which {
 /* One operation's descriptors; -1 where there is none. */
 struct operation {
 	int mntns;
-	int view_mntns; /* the container's, when it is another and a view is asked for */
 	int pidns;      /* the caller's, when a proc is asked for */
 	int userns;
 	int target;

@@ -21,8 +21,6 @@ struct override_target {
 	char name[WARDER_NAME_SIZE];
 	const struct warder_image *image;
 	int userns_fd; /* owned user namespace of the container (borrowed), -1: the host's */
-	/* Its mount namespace (borrowed), for callers that are in another one; -1: it cannot be reached any more. */
-	int mntns_fd;
 	int root_fd;   /* O_PATH on the container's root directory (borrowed), -1: unknown */
 	/* Without a loader, which knows these: inode numbers of its namespaces. */
 	__u32 userns, mntns;

@@ -58,9 +58,8 @@ int mount_is_below(const char *point, const char *path)
 	return !strncmp(point, path, len) && point[len] == '/' && point[len + 1];
 }
 
-/* What there is in mount namespace `mntns`; below `fd`, unless that is -1. */
-static int count(int mntns, const struct executor_home *home, int fd, __u32 *ret_mounts, __u32 *ret_below,
-		 __u32 *ret_loops)
+void mounts_count(const struct operation *op, const struct executor_home *home, int fd,
+		  struct executor_reply *reply)
 {
 	cleanup_fclose FILE *info = NULL;
 	cleanup_free char *line = NULL;
@@ -68,40 +67,25 @@ static int count(int mntns, const struct executor_home *home, int fd, __u32 *ret
 	size_t size = 0;
 	ssize_t got = 0;
 
+	reply->mounts = reply->below = reply->loops = (__u32)-1;
 	snprintf(link, sizeof(link), "fd/%d", fd);
-	if (!setns(mntns, CLONE_NEWNS)) {
+	if (!setns(op->mntns, CLONE_NEWNS)) {
 		if (fd >= 0)
 			got = readlinkat(home->self, link, path, sizeof(path) - 1);
 		info = mountinfo_own(home);
 	}
 	come_home(home);
 	if (!info || got < 0)
-		return -EIO;
+		return;
 	path[got] = '\0';
-	*ret_mounts = *ret_below = *ret_loops = 0;
+	reply->mounts = reply->below = reply->loops = 0;
 	while (getline(&line, &size, info) > 0) {
-		++*ret_mounts;
-		*ret_loops += strstr(line, " /dev/loop") != NULL;
+		reply->mounts++;
+		reply->loops += strstr(line, " /dev/loop") != NULL;
 		/* One with a longer path than ours may be anywhere. */
-		if (fd >= 0 &&
-		    (!mountinfo_point(line, point, sizeof(point)) || mount_is_below(point, path)))
-			++*ret_below;
+		if (fd >= 0 && (!mountinfo_point(line, point, sizeof(point)) || mount_is_below(point, path)))
+			reply->below++;
 	}
-	return 0;
-}
-
-void mounts_count(const struct operation *op, const struct executor_home *home, int fd,
-		  struct executor_reply *reply)
-{
-	if (count(op->mntns, home, fd, &reply->mounts, &reply->below, &reply->loops))
-		reply->mounts = reply->below = reply->loops = (__u32)-1;
-}
-
-__u32 mounts_below(int mntns, const struct executor_home *home, int fd)
-{
-	__u32 mounts, below, loops;
-
-	return count(mntns, home, fd, &mounts, &below, &loops) ? (__u32)-1 : below;
 }
 
 /* Takes mount `id` off, in a copy of the mount namespace that we are in: 1: it may be, or who knows;
@@ -211,13 +195,13 @@ void bind_facts(struct operation *op, const struct executor_home *home, struct e
 
 /* Of a folder. The clone, or the kernel's errno, through the shared word. */
 _Noreturn static void clone_child(const struct operation *op, const struct executor_home *home,
-				  int mntns, int recursive)
+				  int recursive)
 {
 	unsigned flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH;
 	int fd;
 
 	/* The current directory follows into the copy of the namespace. */
-	if (setns(mntns, CLONE_NEWNS) || fchdir(op->second))
+	if (setns(op->mntns, CLONE_NEWNS) || fchdir(op->second))
 		_exit(1);
 	if (unshare(CLONE_NEWUSER | CLONE_NEWNS))
 		_exit(2);
@@ -226,8 +210,8 @@ _Noreturn static void clone_child(const struct operation *op, const struct execu
 	_exit(fd < 0 ? 3 : 0);
 }
 
-static int clone_folder(struct operation *op, const struct executor_home *home, int mntns,
-			int recursive, struct executor_reply *reply)
+static int clone_folder(struct operation *op, const struct executor_home *home, int recursive,
+			struct executor_reply *reply)
 {
 	int status;
 	pid_t pid;
@@ -236,7 +220,7 @@ static int clone_folder(struct operation *op, const struct executor_home *home, 
 	if (pid < 0)
 		return fail(reply, -errno, "no process for cloning the source");
 	if (pid == 0)
-		clone_child(op, home, mntns, recursive);
+		clone_child(op, home, recursive);
 	status = child_wait(pid);
 	if (!status) {
 		op->mount = *home->shared_word;
@@ -252,12 +236,12 @@ static int clone_folder(struct operation *op, const struct executor_home *home, 
 }
 
 /* Of a file, below which there is nothing. */
-static int clone_file(struct operation *op, const struct executor_home *home, int mntns,
+static int clone_file(struct operation *op, const struct executor_home *home,
 		      struct executor_reply *reply)
 {
 	int err = 0;
 
-	if (setns(mntns, CLONE_NEWNS))
+	if (setns(op->mntns, CLONE_NEWNS))
 		err = -errno;
 	if (!err)
 		op->mount = open_tree(op->second, "",
@@ -269,7 +253,7 @@ static int clone_file(struct operation *op, const struct executor_home *home, in
 	return err ? fail(reply, err, "the source cannot be cloned") : 0;
 }
 
-int bind_clone(struct operation *op, const struct executor_home *home, int mntns, int recursive,
+int bind_clone(struct operation *op, const struct executor_home *home, int recursive,
 	       struct executor_reply *reply)
 {
 	struct mount_attr attr = { .propagation = MS_PRIVATE };
@@ -280,8 +264,8 @@ int bind_clone(struct operation *op, const struct executor_home *home, int mntns
 		return fail(reply, -EINVAL, "a step out of order");
 	if (fstat(op->second, &st))
 		return fail(reply, -errno, "the source cannot be looked at");
-	err = S_ISDIR(st.st_mode) ? clone_folder(op, home, mntns, recursive, reply) :
-				    clone_file(op, home, mntns, reply);
+	err = S_ISDIR(st.st_mode) ? clone_folder(op, home, recursive, reply) :
+				    clone_file(op, home, reply);
 	if (err)
 		return err;
 	/* What is mounted in it later, on either side, stays there. */

@@ -51,6 +51,8 @@ int mountinfo_find(FILE *mountinfo, __u64 id, struct mount_line *ret);
 int mountinfo_next(FILE *mountinfo, struct mount_line *ret);
 /* The mount point of a line, unescaped; 0: it has none, or a longer one. The line is changed. */
 int mountinfo_point(char *line, char *to, size_t size);
+/* To be read, or NULL; the descriptor is the file's, or closed. */
+FILE *file_of(int fd);
 /* Of the executor itself, in whatever mount namespace it is; NULL: it cannot be read. */
 FILE *mountinfo_own(const struct executor_home *home);
 
@@ -93,24 +95,21 @@ void mount_place(struct operation *op, const struct executor_home *home,
  * of a view those of a proc or sysfs. */
 void mounts_count(const struct operation *op, const struct executor_home *home, int fd,
 		  struct executor_reply *reply);
-/* How many there are below `fd` in mount namespace `mntns`; (__u32)-1: they cannot be counted. */
-__u32 mounts_below(int mntns, const struct executor_home *home, int fd);
 /* Is mount point `point` below `path`? */
 int mount_is_below(const char *point, const char *path);
 void bind_facts(struct operation *op, const struct executor_home *home, struct executor_reply *reply);
 /* 1: of what is mounted below `at` in the caller's mount namespace something can be taken off by itself, or
  * it cannot be told. It is tried, in a copy of that namespace. */
 __u32 mounts_are_loose(const struct operation *op, const struct mount_line *at);
-/* The clone is of what mount namespace `mntns` has. */
-int bind_clone(struct operation *op, const struct executor_home *home, int mntns, int recursive,
+int bind_clone(struct operation *op, const struct executor_home *home, int recursive,
 	       struct executor_reply *reply);
 /* File systems that are the kernel's own state, which runtimes mask in part. Unreadable counts as yes. */
 int is_kernel_fs(int fd);
 int bind_finish(struct operation *op, __u32 attr_flags, int view, struct executor_reply *reply);
 
-/* executor_view.c: the container's proc or sysfs at its place, into op->second; the same of another type:
- * nothing. MAKE of a clone of it, or of a proc with all that masks it. */
-void view_find(struct operation *op, const struct executor_home *home, const struct executor_request *req,
+/* executor_view.c: the proc or sysfs that the caller sees, into op->second; of another type nothing. MAKE of
+ * a clone of it, or of a proc with all that masks it. */
+void view_find(struct operation *op, const struct caller *c, const struct executor_request *req,
 	       const char *type, struct executor_reply *reply);
 int view_make(struct operation *op, const struct executor_home *home, const struct executor_request *req,
 	      struct executor_reply *reply);

@@ -24,7 +24,7 @@
 void operation_init(struct operation *op)
 {
 	memset(op, 0, sizeof(*op));
-	op->mntns = op->view_mntns = op->pidns = op->userns = op->target = op->mount = -1;
+	op->mntns = op->pidns = op->userns = op->target = op->mount = -1;
 	op->parent = op->second = op->uts = op->names = op->tree = op->life = op->netns = -1;
 	op->root_uid = op->root_gid = (__u32)-1;
 }
@@ -32,7 +32,6 @@ void operation_init(struct operation *op)
 void operation_done(struct operation *op)
 {
 	close_fd(&op->mntns);
-	close_fd(&op->view_mntns);
 	close_fd(&op->pidns);
 	close_fd(&op->userns);
 	close_fd(&op->target);
@@ -243,7 +242,7 @@ static int make_clone(struct operation *op, const struct executor_home *home,
 		op->mount = op->tree;
 		op->tree = -1;
 	} else {
-		err = bind_clone(op, home, op->mntns, (int)req->recursive, reply);
+		err = bind_clone(op, home, (int)req->recursive, reply);
 		if (err)
 			return err;
 	}
@@ -381,11 +380,6 @@ static void attach(struct operation *op, const struct executor_home *home,
 	}
 }
 
-static FILE *file_of(int fd)
-{
-	return fd < 0 ? NULL : fdopen(fd, "re");
-}
-
 /* The same where we may not go into it, as into a FUSE program's: by its folder and its name there. */
 static int take_off_from_above(const struct mount_which *w, char *point)
 {
@@ -441,7 +435,7 @@ static void undo_mount(struct operation *op, const struct executor_home *home,
 
 	/* Our own mountinfo, while we are there. */
 	if (op->made.id && !setns(op->mntns, CLONE_NEWNS)) {
-		info = file_of(openat(home->self, "mountinfo", O_RDONLY | O_CLOEXEC));
+		info = mountinfo_own(home);
 		err = take_off(info, &op->made);
 	}
 	come_home(home);
@@ -511,8 +505,7 @@ void operation_step(struct operation *op, const struct executor_home *home,
 	switch ((enum executor_step)req->step) {
 	case EXECUTOR_RESOLVE:
 		operation_done(op);
-		if (fd >= 0)
-			*(req->named ? &op->names : &op->view_mntns) = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+		op->names = req->named && fd >= 0 ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : -1;
 		resolve(op, home, req, reply);
 		FAULT("executor-copied");
 		name_tell(op, home, op->target, 1, reply->name, sizeof(reply->name));
@@ -523,7 +516,7 @@ void operation_step(struct operation *op, const struct executor_home *home,
 		FAULT("executor-made");
 		return;
 	case EXECUTOR_CLONE:
-		if (!bind_clone(op, home, op->mntns, (int)req->recursive, reply))
+		if (!bind_clone(op, home, (int)req->recursive, reply))
 			reply->fd = op->mount;
 		return;
 	case EXECUTOR_ATTACH:

@@ -260,12 +260,16 @@ int mountinfo_point(char *line, char *to, size_t size)
 	return 1;
 }
 
-FILE *mountinfo_own(const struct executor_home *home)
+FILE *file_of(int fd)
 {
-	int fd = openat(home->self, "mountinfo", O_RDONLY | O_CLOEXEC);
 	FILE *f = fd >= 0 ? fdopen(fd, "r") : NULL;
 
 	if (!f && fd >= 0)
 		close(fd);
 	return f;
+}
+
+FILE *mountinfo_own(const struct executor_home *home)
+{
+	return file_of(openat(home->self, "mountinfo", O_RDONLY | O_CLOEXEC));
 }

@@ -395,10 +395,8 @@ void mount_place(struct operation *op, const struct executor_home *home,
 void new_facts(struct operation *op, const struct caller *c, const struct executor_request *req,
 	       const char *type, const char *options, const char *image, struct executor_reply *reply)
 {
-	view_find(op, c->home, req, type, reply);
-	mounts_count(op, c->home, op->view_mntns < 0 ? op->second : -1, reply);
-	if (op->view_mntns >= 0)
-		reply->below = mounts_below(op->view_mntns, c->home, op->second);
+	view_find(op, c, req, type, reply);
+	mounts_count(op, c->home, op->second, reply);
 	if (executor_is_overlay(type))
 		overlay_find(op, c, options, reply);
 	if (executor_is_server(type))

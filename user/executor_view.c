@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * A new proc or sysfs for a caller: what the container has at /proc or /sys, at one more place, with
- * every mask that its runtime has put there. A caller in a pid namespace below the container's gets a
- * proc of that one, and the same masks on it: what there is of other processes it does not show anyway.
- * Either way all masks are locked to their places (see executor_bind.c).
+ * A new proc or sysfs for a caller: the one that it sees, at one more place, with every mask that its
+ * runtime has put there. A caller in a pid namespace below what that shows gets a proc of its own one, with
+ * the same masks on it: what there is of other processes it does not show anyway. Either way all masks
+ * are locked to their places (see executor_bind.c).
  */
 #include <ctype.h>
 #include <fcntl.h>
@@ -81,65 +81,76 @@ static enum executor_view proc_view(int pidns, __u32 shown)
 	return EXECUTOR_VIEW_PIDNS;
 }
 
-/*
- * Could somebody between the container and the caller have masked parts of its proc? A mount namespace
- * that belongs to the container's own user namespace has the container's masks, and one that belongs
- * to a child of that can have more, but only of its owner's making. One level further down those would
- * be masks of somebody else's, whom we do not ask.
- */
-static int is_deeper(int mntns, __u32 userns)
+/* Is what `fd` is on the whole of a proc or sysfs? */
+static int is_whole(int fd, int is_proc)
 {
-	cleanup_close int owner = ioctl(mntns, NS_GET_USERNS);
-	cleanup_close int parent = -1;
-
-	if (owner < 0)
-		return 1;
-	if (fd_ino(owner) == userns)
-		return 0;
-	parent = ioctl(owner, NS_GET_PARENT);
-	return parent < 0 || fd_ino(parent) != userns;
-}
-
-void view_find(struct operation *op, const struct executor_home *home, const struct executor_request *req,
-	       const char *type, struct executor_reply *reply)
-{
-	int is_proc = !strcmp(type, "proc"), mntns = op->mntns;
 	struct statfs fs;
 	struct stat st;
 
-	if (!executor_is_view(type) || reply->mntns == req->mntns)
-		close_fd(&op->view_mntns);
-	if (!executor_is_view(type))
-		return;
-	if (reply->mntns != req->mntns) {
-		mntns = op->view_mntns;
-		reply->view = mntns < 0 || fd_ino(mntns) != req->mntns ? EXECUTOR_VIEW_UNREACHED :
-			      is_deeper(op->mntns, req->userns)		? EXECUTOR_VIEW_DEEPER :
-									  EXECUTOR_VIEW_NONE;
-		if (reply->view)
-			return;
-	}
-	reply->view = EXECUTOR_VIEW_MISSING;
-	if (!setns(mntns, CLONE_NEWNS))
-		op->second = folder_open(is_proc ? "/proc" : "/sys");
-	come_home(home);
-	if (op->second < 0 || fstatfs(op->second, &fs) ||
-	    fs.f_type != (is_proc ? PROC_SUPER_MAGIC : SYSFS_MAGIC) || fstat(op->second, &st) ||
-	    st.st_ino != KERNEL_FS_ROOT_INO)
-		return;
-	op->pidns = is_proc ? proc_open(req->tid, "ns/pid", O_RDONLY) : -1;
-	reply->fd2 = op->second;
-	reply->view = is_proc ? proc_view(op->pidns, proc_pidns(op->second)) : EXECUTOR_VIEW_OWN;
+	return fd >= 0 && !fstatfs(fd, &fs) && fs.f_type == (is_proc ? PROC_SUPER_MAGIC : SYSFS_MAGIC) &&
+	       !fstat(fd, &st) && st.st_ino == KERNEL_FS_ROOT_INO;
 }
 
-static int view_mntns(const struct operation *op)
+static enum executor_view view_of(const struct operation *op, int fd, int is_proc)
 {
-	return op->view_mntns >= 0 ? op->view_mntns : op->mntns;
+	if (!is_whole(fd, is_proc))
+		return EXECUTOR_VIEW_MISSING;
+	return is_proc ? proc_view(op->pidns, proc_pidns(fd)) : EXECUTOR_VIEW_OWN;
+}
+
+/*
+ * In a mount namespace of its own, which a sandbox may just be making, the place does not count: any
+ * that the caller sees will do, as for the kernel (mnt_already_visible(), fs/namespace.c). Whoever has
+ * made that namespace, and whatever they mask in it, the caller sees no more afterwards than before.
+ */
+static void view_search(struct operation *op, const struct caller *c, const char *type,
+			struct executor_reply *reply)
+{
+	struct open_how how = { .flags = O_PATH | O_DIRECTORY | O_CLOEXEC,
+				.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS };
+	cleanup_fclose FILE *info = file_of(proc_open(c->tid, "mountinfo", O_RDONLY));
+	int is_proc = !strcmp(type, "proc");
+	struct mount_line line;
+	__u32 major, minor;
+	__u64 id;
+
+	while (info && reply->view != EXECUTOR_VIEW_OWN && reply->view != EXECUTOR_VIEW_BELOW &&
+	       mountinfo_next(info, &line) > 0) {
+		if (strcmp(line.type, type) || strcmp(line.root, "/"))
+			continue;
+		close_fd(&op->second);
+		op->second = (int)syscall(SYS_openat2, c->root, line.point, &how, sizeof(how));
+		/* Another one may lie over it. */
+		if (op->second >= 0 && !mount_id_of(op->second, &id, &major, &minor) && id == line.id)
+			reply->view = view_of(op, op->second, is_proc);
+	}
+}
+
+void view_find(struct operation *op, const struct caller *c, const struct executor_request *req,
+	       const char *type, struct executor_reply *reply)
+{
+	int is_proc = !strcmp(type, "proc");
+
+	if (!executor_is_view(type))
+		return;
+	reply->view = EXECUTOR_VIEW_MISSING;
+	op->pidns = is_proc ? proc_open(c->tid, "ns/pid", O_RDONLY) : -1;
+	if (reply->mntns != req->mntns) {
+		view_search(op, c, type, reply);
+	} else {
+		if (!setns(op->mntns, CLONE_NEWNS))
+			op->second = folder_open(is_proc ? "/proc" : "/sys");
+		come_home(c->home);
+		reply->view = view_of(op, op->second, is_proc);
+	}
+	if (reply->view == EXECUTOR_VIEW_MISSING)
+		close_fd(&op->second);
+	reply->fd2 = op->second;
 }
 
 /* ------------------------------------------------------------------------- the masks */
 
-/* One mount on the container's proc. */
+/* One mount on the proc that the caller sees. */
 struct mask {
 	char at[MASK_SIZE];   /* below the root of the proc */
 	char from[MASK_SIZE]; /* it is a part of the same proc: below its root; "": it is `clone` */
@@ -183,33 +194,33 @@ static int comes_along(const struct masks *m, __u64 above)
 static int mask_add(struct masks *m, int proc, const struct mount_line *root, struct mount_line *line,
 		    struct executor_reply *reply)
 {
-	const char *at = line->point + strlen("/proc");
+	const char *at = line->point + strlen(root->point);
 	struct mask *mask = &m->mask[m->count];
 	cleanup_close int fd = -1;
 	__u32 major, minor;
 	__u64 id;
 
 	if (m->count == MASKS_MAX)
-		return fail(reply, -E2BIG, "more than %d mounts lie on the container's /proc", MASKS_MAX);
+		return fail(reply, -E2BIG, "more than %d mounts lie on its proc", MASKS_MAX);
 	*mask = (struct mask){ .clone = -1, .id = line->id, .attr = line->flags & MASK_FLAGS };
 	if (path_take(at, mask->at) || (line->major == root->major && line->minor == root->minor &&
 					path_take(line->root, mask->from)))
-		return fail(reply, -EINVAL, "what is mounted at /proc%.60s of the container is no mask for "
-			    "another proc", at);
+		return fail(reply, -EINVAL, "what is mounted at %.60s of its proc is no mask for another one",
+			    at);
 	if (!mask->from[0]) {
 		fd = open_below(proc, mask->at);
 		if (fd < 0 || mount_id_of(fd, &id, &major, &minor) || id != line->id)
-			return fail(reply, -EBUSY, "another mount lies over /proc%.60s of the container", at);
+			return fail(reply, -EBUSY, "another mount lies over %.60s of its proc", at);
 		mask->clone = open_tree(fd, "", AT_EMPTY_PATH | AT_RECURSIVE | OPEN_TREE_CLONE |
 							OPEN_TREE_CLOEXEC);
 		if (mask->clone < 0)
-			return fail(reply, -errno, "the mask at /proc%.60s cannot be cloned", at);
+			return fail(reply, -errno, "the mask at %.60s of its proc cannot be cloned", at);
 	}
 	m->count++;
 	return 0;
 }
 
-/* In the container's mount namespace. Whoever is mounted on is before what is mounted on it. */
+/* In the caller's mount namespace. Whoever is mounted on is before what is mounted on it. */
 static int masks_read(struct masks *m, int proc, const struct executor_home *home,
 		      struct executor_reply *reply)
 {
@@ -221,8 +232,8 @@ static int masks_read(struct masks *m, int proc, const struct executor_home *hom
 
 	if (!err)
 		err = mountinfo_find(info, id, &root);
-	if (err || strcmp(root.point, "/proc"))
-		return fail(reply, err ? err : -EBUSY, "the container's /proc cannot be looked at");
+	if (err || !strcmp(root.point, "/"))
+		return fail(reply, err ? err : -EBUSY, "the proc that the caller sees cannot be looked at");
 	snprintf(m->options, sizeof(m->options), "%s", root.options);
 	m->attr = root.flags & MASK_FLAGS;
 	rewind(info);
@@ -233,7 +244,7 @@ static int masks_read(struct masks *m, int proc, const struct executor_home *hom
 		if (err)
 			return err;
 	}
-	return got ? fail(reply, got, "what is mounted on the container's /proc cannot be told") : 0;
+	return got ? fail(reply, got, "what is mounted on its proc cannot be told") : 0;
 }
 
 /* ------------------------------------------------------------------------- the proc */
@@ -327,7 +338,7 @@ _Noreturn static void mask_child(const struct masks *m, int proc, int *word)
 	_exit(fd < 0 ? 4 : 0);
 }
 
-/* A proc for the caller's pid namespace, with what is mounted on the container's. */
+/* A proc for the caller's pid namespace, with what is mounted on the one that it sees. */
 static int proc_make(struct operation *op, const struct executor_home *home,
 		     const struct executor_request *req, struct executor_reply *reply)
 {
@@ -337,8 +348,8 @@ static int proc_make(struct operation *op, const struct executor_home *home,
 	int status, err;
 	pid_t pid;
 
-	if (setns(view_mntns(op), CLONE_NEWNS))
-		err = fail(reply, -errno, "the container's mount namespace cannot be entered");
+	if (setns(op->mntns, CLONE_NEWNS))
+		err = fail(reply, -errno, "the caller's mount namespace cannot be entered");
 	else
 		err = masks_read(&m, op->second, home, reply);
 	come_home(home);
@@ -352,7 +363,7 @@ static int proc_make(struct operation *op, const struct executor_home *home,
 		mask_child(&m, proc, home->shared_word);
 	status = pid < 0 ? -1 : child_wait(pid);
 	if (status)
-		return fail(reply, -EPERM, "the masks of the container's /proc cannot be put on (step %d)",
+		return fail(reply, -EPERM, "the masks of its proc cannot be put on (step %d)",
 			    status);
 	op->mount = *home->shared_word;
 	if (mount_setattr(op->mount, "", AT_EMPTY_PATH | AT_RECURSIVE, &attr, sizeof(attr)))
@@ -368,6 +379,6 @@ int view_make(struct operation *op, const struct executor_home *home, const stru
 	if (op->second < 0 || op->mount >= 0)
 		return fail(reply, -EINVAL, "a step out of order");
 	err = req->view == EXECUTOR_VIEW_BELOW ? proc_make(op, home, req, reply) :
-						 bind_clone(op, home, view_mntns(op), 1, reply);
+						 bind_clone(op, home, 1, reply);
 	return err ? err : bind_finish(op, req->attr, 1, reply);
 }

@@ -215,7 +215,7 @@ static int container_take(struct agent *a, const struct oci_process_state *s,
 			  const struct warder_image *image, struct container **ret,
 			  struct warder_error *e)
 {
-	struct override_target t = { .root_fd = -1, .userns_fd = -1, .mntns_fd = -1, .image = image };
+	struct override_target t = { .root_fd = -1, .userns_fd = -1, .image = image };
 	struct container *c = NULL, *empty = NULL;
 	int err = target_fill(s->pid, &t, e);
 

@@ -68,7 +68,7 @@ static const char *type_refused(const char *type, int image, int fuse)
 	       "images";
 }
 
-/* Whoever has no proc or sysfs of the container's to be shown gets none. */
+/* Whoever sees no proc or sysfs gets none. */
 static const char *view_refused(const struct override_facts *f)
 {
 	switch ((enum executor_view)f->view) {
@@ -76,19 +76,14 @@ static const char *view_refused(const struct override_facts *f)
 	case EXECUTOR_VIEW_BELOW:
 		return NULL;
 	case EXECUTOR_VIEW_PIDNS:
-		return "the caller is in another pid namespace than the container's /proc shows, and in "
+		return "the caller is in another pid namespace than the proc that it sees shows, and in "
 		       "none below that";
-	case EXECUTOR_VIEW_UNREACHED:
-		return "the container's mount namespace, whose proc and sysfs would be shown, cannot be reached";
-	case EXECUTOR_VIEW_DEEPER:
-		return "the caller's mount namespace is more than one user namespace below the "
-		       "container's: what those between mask would come to light";
 	case EXECUTOR_VIEW_NONE:
 	case EXECUTOR_VIEW_MISSING:
 		break;
 	}
 	/* Of a call of the new mount API nobody has looked yet. */
-	return f->open ? NULL : "the container has none at its place that could be shown at another one";
+	return f->open ? NULL : "the caller sees none at its place that could be shown at another one";
 }
 
 /* fsopen(2) comes before its source is said. */

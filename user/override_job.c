@@ -696,7 +696,7 @@ void job_resolve(struct override *o, struct job *j, const struct fs_mount *m)
 	} else if (ic->op == WARDER_OP_MOUNT) {
 		o->req.fuse = (__u32)override_wants_file(j->target.image, ic->candidates, NULL);
 	}
-	if (job_send(j, o, EXECUTOR_RESOLVE, o->loader ? j->target.mntns_fd : j->target.root_fd))
+	if (job_send(j, o, EXECUTOR_RESOLVE, o->loader ? -1 : j->target.root_fd))
 		job_executor_lost(o, j, "the executor died");
 	else
 		j->state = JOB_RESOLVING;

@@ -227,7 +227,6 @@ static int adopt_identify(struct supervisor *s, struct ctr *c, const struct ward
 	c->pidns = adopt_namespace(c->pid, "pid");
 	if (!c->userns || !c->mntns || !c->pidns)
 		return error_set(e, -ESRCH, "process %d has ended", c->pid);
-	ctr_open_mntns(c);
 	if (c->userns != adopt_namespace(getpid(), "user")) {
 		snprintf(path, sizeof(path), "/proc/%d/ns/user", c->pid);
 		c->userns_fd = open(path, O_RDONLY | O_CLOEXEC);

@@ -48,7 +48,7 @@ static struct ctr *ctr_alloc(void)
 
 	if (c) {
 		c->init.fd = c->listener.fd = c->remake.fd = -1;
-		c->cgroup_fd = c->root_fd = c->userns_fd = c->mntns_fd = -1;
+		c->cgroup_fd = c->root_fd = c->userns_fd = -1;
 		c->created = time(NULL);
 	}
 	return c;
@@ -237,28 +237,12 @@ void ctr_watch_init(struct supervisor *s, struct ctr *c, int pidfd)
 	}
 }
 
-void ctr_open_mntns(struct ctr *c)
-{
-	char path[64];
-	struct stat st;
-
-	snprintf(path, sizeof(path), "/proc/%d/ns/mnt", c->pid);
-	c->mntns_fd = open(path, O_RDONLY | O_CLOEXEC);
-	/* The first process may have gone to another one since. */
-	if (c->mntns_fd >= 0 && (fstat(c->mntns_fd, &st) || (uint32_t)st.st_ino != c->mntns)) {
-		close(c->mntns_fd);
-		c->mntns_fd = -1;
-	}
-}
-
 static void ctr_free(struct ctr *c)
 {
 	if (c->root_fd >= 0)
 		close(c->root_fd);
 	if (c->userns_fd >= 0)
 		close(c->userns_fd);
-	if (c->mntns_fd >= 0)
-		close(c->mntns_fd);
 	if (c->cgroup_fd >= 0)
 		close(c->cgroup_fd);
 	for (size_t i = 0; i < c->mount_count; i++)
@@ -558,7 +542,6 @@ static void ctr_adopt(struct supervisor *s, uint32_t slot, const struct warder_c
 	c->started = 1;
 	snprintf(path, sizeof(path), "/proc/%u/root", k->init_tgid);
 	c->root_fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	ctr_open_mntns(c);
 	if (k->userns_owned) {
 		snprintf(path, sizeof(path), "/proc/%u/ns/user", k->init_tgid);
 		c->userns_fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -626,7 +609,6 @@ int ctr_override_acquire(void *arg, __u64 cid, __u32 slot, struct override_targe
 						 .slot = slot,
 						 .image = &image->img,
 						 .userns_fd = c->userns_fd,
-						 .mntns_fd = c->mntns_fd,
 						 .root_fd = c->root_fd };
 		memcpy(ret->name, c->name, sizeof(ret->name));
 		err = 0;

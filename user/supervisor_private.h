@@ -101,7 +101,7 @@ struct ctr {
 	pid_t remake_pid;
 	uint64_t remake_deadline; /* ms */
 	int has_self; /* our end of WARDER_FD came in, now a connection */
-	int cgroup_fd, root_fd, userns_fd, mntns_fd;
+	int cgroup_fd, root_fd, userns_fd;
 	uint32_t uid_base;
 	uint32_t userns, mntns, pidns; /* inode numbers */
 	uint32_t policy; /* slot */
@@ -438,8 +438,6 @@ int sup_shared_end(struct supervisor *s, const char *name, const char *type, con
 int sup_shared_show(struct supervisor *s, const char *name, struct json_object *r,
 		    struct keyring_key **ret, size_t *ret_count, struct warder_error *e);
 void ctr_rings_look(struct supervisor *s, struct ctr *c);
-/* c->mntns_fd, as long as its first process is in c->mntns; else -1, and some overrides are not to be had. */
-void ctr_open_mntns(struct ctr *c);
 void ctr_free_all(struct supervisor *s);
 /* supervisor_keys.c: "keyring", which lookups cannot reach C, shared rings and who answers for keys. */
 void ctr_keyring_to_json(struct supervisor *s, const struct ctr *c, struct json_object *o);

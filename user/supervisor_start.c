@@ -376,7 +376,6 @@ static int launch_identify(struct supervisor *s, struct launch *l, struct warder
 	c->pidns = launch_ns(l->pid, "pid");
 	if (!c->userns || !c->mntns || !c->pidns)
 		return error_set(reterr, -ESRCH, "the container's first process died early");
-	ctr_open_mntns(c);
 	if (c->spec->userns) {
 		snprintf(path, sizeof(path), "/proc/%d/ns/user", l->pid);
 		c->userns_fd = open(path, O_RDONLY | O_CLOEXEC);

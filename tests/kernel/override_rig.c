@@ -73,7 +73,6 @@ static int acquire(void *arg, __u64 cid, __u32 slot, struct override_target *ret
 	ret->slot = slot;
 	ret->image = images[slot];
 	ret->userns_fd = rig.userns_fd;
-	ret->mntns_fd = rig.mntns_fd;
 	ret->root_fd = -1;
 	return 0;
 }
@@ -107,7 +106,6 @@ static void outcome(void *arg, const struct override_outcome *out)
 struct rig rig = {
 	.callbacks = { .acquire = acquire, .release = release, .outcome = outcome, .ask = on_ask },
 	.userns_fd = -1,
-	.mntns_fd = -1,
 };
 
 struct override_outcome *rig_outcome_wait(int before, int n)
@@ -140,9 +138,6 @@ void rig_container_set(__u32 slot, pid_t pid, int owned)
 	assert_int_equal(loader_get_container(h_load(), slot, &ctr), 0);
 	snprintf(path, sizeof(path), "/proc/%d/ns/mnt", pid);
 	ctr.mntns = rig_ns_ino(path);
-	if (rig.mntns_fd >= 0)
-		close(rig.mntns_fd);
-	rig.mntns_fd = open(path, O_RDONLY | O_CLOEXEC);
 	snprintf(path, sizeof(path), "/proc/%d/ns/user", pid);
 	ctr.userns = rig_ns_ino(path);
 	ctr.userns_owned = (__u32)owned;

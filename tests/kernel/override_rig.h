@@ -31,7 +31,6 @@ extern struct rig {
 	struct override_outcome last;
 	int outcomes, undone;
 	int userns_fd; /* what the containers own, -1: none */
-	int mntns_fd;  /* theirs, of the last one that was set */
 	volatile int stall; /* the next outcome holds the override thread up */
 	volatile int kill_at_acquire; /* kills `caller` when its container is looked up */
 	volatile pid_t caller; /* the last one that rig_run() started */

@@ -21,12 +21,6 @@ static const char policy[] =
 	"file: [{deny: [read], path: /proc/uptime}]\n"
 	"override:\n"
 	"  - {on: mount, type: [proc, sysfs], target: /mnt/scratch/*, do: perform}\n"
-	"  - on: mount\n"
-	"    type: [proc, sysfs]\n"
-	"    target: [/mnt/nested/*, /proc]\n"
-	"    by: {userns: nested}\n"
-	"    cause: any\n"
-	"    do: perform\n"
 	"  - {on: umount, target: [/mnt/scratch/**, /proc, /sys, /mnt/tree], do: perform}\n"
 	"  - {on: mount, source: [/mnt/scratch/**, /mnt/tree], target: /mnt/scratch/*, do: perform}\n";
 
@@ -104,7 +98,7 @@ static void test_elsewhere(void **state)
 
 	(void)state;
 	h_record_mount(slot, "/proc", "/other/proc");
-	NEW(EPERM, "has none at its place", "proc");
+	NEW(EPERM, "none at its place", "proc");
 	assert_int_equal(rig_mounted("/mnt/scratch/a", NULL, 0), 0);
 }
 
@@ -226,7 +220,7 @@ static void test_pidns(void **state)
 	/* What cannot be put onto it is not left out. */
 	snprintf(line, sizeof(line), "/proc/%d/attr", getpid());
 	assert_int_equal(mount("none", line, "tmpfs", 0, "size=4k"), 0);
-	RESULT(EPERM, "no mask for another proc", in_pidns, &c);
+	RESULT(EPERM, "no mask for another one", in_pidns, &c);
 	assert_int_equal(umount2(line, 0), 0);
 	assert_int_equal(rig_mounted("/mnt/scratch/a", NULL, 0), 0);
 	assert_int_equal(umount2("/proc/sys/vm", 0), 0);
@@ -236,9 +230,11 @@ static void test_pidns(void **state)
 /* A sandbox in the container, as bubblewrap and unshare(1) make them: it has all rights in a user namespace
  * of its own. The kernel makes no proc for it, because parts of the one that it has are masked. */
 struct sandbox {
-	int deeper; /* 1: somebody else's sandbox lies between */
+	int deeper; /* 1: somebody else's sandbox lies between, which masks more */
+	int bare;   /* 1: there is no proc below its root */
 	int shared; /* 1: in the container's pid namespace */
-	const char *type, *target;
+	int sysfs;  /* 1: that, not proc */
+	const char *target;
 };
 
 static void map_root(void)
@@ -258,12 +254,17 @@ static int in_sandbox(void *arg)
 		if (unshare(CLONE_NEWUSER | CLONE_NEWNS | (s->shared || i < s->deeper ? 0 : CLONE_NEWPID)))
 			return 240;
 		map_root();
+		/* In this one it could be taken off, in the next it is locked. */
+		if (i < s->deeper && mount("/dev/null", "/proc/misc", NULL, MS_BIND, NULL))
+			return 248;
 	}
+	if (s->bare && (chroot("/mnt") || chdir("/")))
+		return 249;
 	pid = fork();
 	if (!pid) {
-		if (mount("x", s->target, s->type, MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL))
+		if (mount("x", s->target, s->sysfs ? "sysfs" : "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL))
 			_exit(errno);
-		if (strcmp(s->type, "proc"))
+		if (s->sysfs)
 			_exit(0);
 		/* Its own processes, and the masks stay whatever it does. */
 		if (chdir(s->target) || access(s->shared ? "self/status" : "1/status", F_OK))
@@ -278,6 +279,10 @@ static int in_sandbox(void *arg)
 			_exit(245);
 		if (access("fs/ext4", F_OK) != -1)
 			_exit(246);
+		if (rig_read("misc") != (s->deeper ? 200 : 0))
+			_exit(239);
+		if (s->deeper && (umount2("misc", MNT_DETACH) != -1 || errno != EINVAL))
+			_exit(238);
 		_exit(0);
 	}
 	if (waitpid(pid, &status, 0) != pid || !WIFEXITED(status))
@@ -286,24 +291,35 @@ static int in_sandbox(void *arg)
 }
 
 #define SANDBOX(expected, why, ...) \
-	RESULT(expected, why, in_sandbox, (&(struct sandbox){ .type = "proc", __VA_ARGS__ }))
+	RESULT(expected, why, in_sandbox, (&(struct sandbox){ __VA_ARGS__ }))
 
 static void test_sandbox(void **state)
 {
-	__u32 slot = rig_container(policy);
+	__u32 slot = rig_container("policy: sandboxes\n"
+				   "defaults: {namespace: allow, mount: allow}\n"
+				   "override:\n"
+				   "  - on: mount\n"
+				   "    type: [proc, sysfs]\n"
+				   "    target: [/mnt/nested/*, /proc]\n"
+				   "    by: {userns: nested}\n"
+				   "    cause: any\n"
+				   "    do: perform\n"
+				   "  - {on: mount, type: proc, target: /mnt/scratch/*, cause: any, do: perform}\n");
 
 	(void)state;
-	/* The policy lets mounts through here: it is the kernel that refuses. */
 	SANDBOX(0, "allows it", .target = "/proc");
 	SANDBOX(0, "allows it", .target = "/mnt/nested/a");
 	SANDBOX(0, "allows it", .target = "/mnt/nested/a", .shared = 1);
 	SANDBOX(EPERM, "does not allow callers in a user namespace below", .target = "/mnt/scratch/a");
-	SANDBOX(EPERM, "come to light", .target = "/mnt/nested/a", .deeper = 1);
+	SANDBOX(0, "allows it", .target = "/mnt/nested/a", .deeper = 1);
+	/* Whoever sees none is given none. */
+	SANDBOX(EPERM, "sees none", .target = "/nested/a", .bare = 1);
+	SANDBOX(0, "allows it", .target = "/mnt/nested/a", .sysfs = 1);
 	assert_int_equal(rig_mounted("/mnt/nested/a", NULL, 0), 0);
 	/* Without the rule it is refused. */
 	h_policy(slot, "policy: none\ndefaults: {namespace: allow, mount: allow}\n");
 	assert_int_equal(rig_run((int)slot, in_sandbox,
-				 (&(struct sandbox){ .type = "proc", .target = "/mnt/nested/a" })),
+				 (&(struct sandbox){ .target = "/mnt/nested/a" })),
 			 EPERM);
 }
 

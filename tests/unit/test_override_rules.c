@@ -129,8 +129,6 @@ static void test_view_rules(void **state)
 	KEEPS(MOUNT, "none at its place", VIEW("sysfs", NONE));
 	KEEPS(MOUNT, "pid namespace", VIEW("proc", PIDNS));
 	KEEPS(MOUNT, "of its own", VIEW("proc", OWN); f.same_mntns = 0);
-	KEEPS(MOUNT, "cannot be reached", VIEW("sysfs", UNREACHED));
-	KEEPS(MOUNT, "come to light", VIEW("proc", DEEPER));
 	PERFORMS(MOUNT, VIEW("proc", BELOW));
 	assert_int_equal(decision.view, EXECUTOR_VIEW_BELOW);
 	KEEPS(MOUNT, "list option", VIEW("proc", BELOW); f.data = "hidepid=0");
