@@ -87,6 +87,10 @@ static __always_inline void learn_mix_facts(struct learn_hash *h, const struct h
 		break;
 	case WARDER_CLASS_PTRACE:
 	case WARDER_CLASS_SIGNAL:
+		learn_mix(h, f->arg[0] >> 32);
+		learn_mix(h, f->access);
+		learn_mix(h, f->arg[1]);
+		break;
 	case WARDER_CLASS_IPC:
 		learn_mix(h, f->access);
 		learn_mix(h, f->arg[1]);

@@ -119,8 +119,11 @@ static __always_inline int peer_task(struct task_struct *peer, __u32 hook, __u32
 		return hook_fault(&s, &f, fault, NULL);
 	if (quiet && v.action == WARDER_DENY)
 		return errno_return(v.err ? v.err : WARDER_EPERM);
-	f.arg[0] = BPF_CORE_READ(peer, tgid);
+	f.arg[0] = (__u32)BPF_CORE_READ(peer, tgid);
 	f.arg[1] = tag ? tag->cid : 0;
+	/* Ids of profiles mean something in one policy. */
+	if (tag && tag->cid == s.tag->cid)
+		f.arg[0] |= (__u64)tag->profile_id << 32;
 	return hook_end(&s, &v, &f, NULL);
 }
 

@@ -633,7 +633,8 @@ struct warder_event {
 	__u32 access;   /* what was asked: WARDER_ACC_*, WARDER_MNT_*, WARDER_DEV_*, capability number,
 	                 * signal, WARDER_KEY_OP_*; memory, namespace, kernel: number of the switch */
 	__u32 policy;   /* image slot that decided */
-	__u64 arg[2];   /* by class: capability: target userns; signal, ptrace: peer tgid and cid;
+	__u64 arg[2];   /* by class: capability: target userns; signal, ptrace: peer tgid, in the
+	                 * upper half the peer's profile if it is of the own container, and cid;
 	                 * key: serial and need, in key_alloc 0 and the limit that was reached; mount:
 	                 * MS_* flags; device: type, major << 32 | minor; exec: [1] is 1 of a signature */
 	__u32 text_len; /* bytes of name that follow */

@@ -439,10 +439,15 @@ static void put_device(struct json_object *o, const struct warder_event *ev)
 	control_put_string(o, "node", node);
 }
 
-static void put_peer(struct json_object *o, const struct warder_event *ev)
+static void put_peer(struct json_object *o, const struct warder_event *ev, const struct warder_image *img)
 {
-	control_put_u64(o, "peer_pid", ev->arg[0]);
+	/* Of an object that is no task it is the object's number. */
+	__u32 profile_id = ev->class_ == WARDER_CLASS_IPC ? 0 : (__u32)(ev->arg[0] >> 32);
+
+	control_put_u64(o, "peer_pid", ev->class_ == WARDER_CLASS_IPC ? ev->arg[0] : (__u32)ev->arg[0]);
 	control_put_u64(o, "peer_cid", ev->arg[1]);
+	if (profile_id)
+		control_put_string(o, "peer_profile", image_profile_name(img, profile_id));
 }
 
 /* The key, what was asked of it, and the system call that asked. */
@@ -479,7 +484,8 @@ static void put_key(struct json_object *o, const struct warder_event *ev)
 		control_put_string(o, "operation", keyctls[op & 0xff]);
 }
 
-static void put_access(struct json_object *o, const struct warder_event *ev)
+static void put_access(struct json_object *o, const struct warder_event *ev,
+		       const struct warder_image *img)
 {
 	char name[32];
 
@@ -513,18 +519,18 @@ static void put_access(struct json_object *o, const struct warder_event *ev)
 		break;
 	case WARDER_CLASS_SIGNAL:
 		control_put_u64(o, "signal", ev->access);
-		put_peer(o, ev);
+		put_peer(o, ev, img);
 		break;
 	case WARDER_CLASS_PTRACE:
 		/* The kernel's PTRACE_MODE_*; 1 is PTRACE_MODE_READ. */
 		json_object_object_add(o, "access",
 				       access_list(ev->class_, ev->access & 1 ? WARDER_PTRACE_READ :
 										WARDER_PTRACE_TRACE));
-		put_peer(o, ev);
+		put_peer(o, ev, img);
 		break;
 	case WARDER_CLASS_IPC:
 		json_object_object_add(o, "access", access_list(ev->class_, ev->access));
-		put_peer(o, ev);
+		put_peer(o, ev, img);
 		break;
 	case WARDER_CLASS_KEYRING:
 		put_key(o, ev);
@@ -556,7 +562,7 @@ struct json_object *event_to_json(const struct warder_event *ev, const char *con
 
 	control_put_string(o, "class", class_name(ev->class_));
 	control_put_string(o, "hook", hook_name(ev->hook));
-	put_access(o, ev);
+	put_access(o, ev, img);
 	/* Only an abstract name of a unix socket can hold a NUL. */
 	if (ev->text_len)
 		json_add_bytes(o, "path", text,

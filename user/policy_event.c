@@ -96,6 +96,13 @@ static void read_flags(struct json_object *o, __u32 *ret)
 	}
 }
 
+static bool is_same_profile(struct json_object *o)
+{
+	const char *own = text_of(o, "profile"), *peer = text_of(o, "peer_profile");
+
+	return !strcmp(own ? own : "", peer ? peer : "");
+}
+
 static const char *read_peer(struct json_object *o, struct policy_request *r)
 {
 	const char *peer = text_of(o, "peer");
@@ -103,7 +110,9 @@ static const char *read_peer(struct json_object *o, struct policy_request *r)
 
 	number_of(o, "cid", &own);
 	if (number_of(o, "peer_cid", &cid) && cid == own)
-		r->peer = WARDER_PEER_SAME;
+		/* What is no task is of no profile, and taken to be of the one that asks. */
+		r->peer = r->class_ != WARDER_CLASS_SIGNAL && r->class_ != WARDER_CLASS_PTRACE ? WARDER_PEER_SAME :
+			  is_same_profile(o) ? WARDER_PEER_SAME : WARDER_PEER_CONTAINER;
 	else if (!cid)
 		r->peer = WARDER_PEER_HOST;
 	else if (peer && strlen(peer) < WARDER_NAME_SIZE) {

@@ -95,6 +95,44 @@ static void add_line(struct learner *all, struct learn_profile *l, enum warder_c
 	learn_add_program(l->line[l->lines++].programs, program);
 }
 
+/* Those of another list. */
+static void add_programs(char programs[48], const char *more)
+{
+	char list[48], *save = NULL;
+
+	snprintf(list, sizeof(list), "%s", more);
+	for (char *one = strtok_r(list, ", ", &save); one; one = strtok_r(NULL, ", ", &save))
+		learn_add_program(programs, one);
+}
+
+/* What may be done to all of the container may be done to the same profile: a rule of its own for that would
+ * never match. */
+static void merge_peers(struct learn_profile *l)
+{
+	static const char same[] = ", peer: same}", container[] = ", peer: container}";
+
+	for (size_t i = 0; i < l->lines; i++) {
+		size_t len = strlen(l->line[i].text), head = len - (sizeof(same) - 1);
+
+		if (len < sizeof(same) - 1 || strcmp(l->line[i].text + head, same))
+			continue;
+		for (size_t k = 0; k < l->lines; k++) {
+			struct learn_line *to = &l->line[k];
+
+			if (to->class_ != l->line[i].class_ || strncmp(to->text, l->line[i].text, head) ||
+			    strcmp(to->text + head, container))
+				continue;
+			to->count += l->line[i].count;
+			add_programs(to->programs, l->line[i].programs);
+			free(l->line[i].text);
+			memmove(&l->line[i], &l->line[i + 1], (l->lines - i - 1) * sizeof(l->line[i]));
+			l->lines--;
+			i--;
+			break;
+		}
+	}
+}
+
 static bool is_of_container(const struct learner *l, const struct observation *o)
 {
 	const char *container = l->options->container;
@@ -268,6 +306,8 @@ static void gather(struct learner *l)
 	qsort(sorted, l->o->count, sizeof(*sorted), compare_observations);
 	for (size_t i = 0; i < l->o->count && !l->err; i++)
 		gather_one(l, sorted[i]);
+	for (size_t k = 0; k < l->profiles; k++)
+		merge_peers(&l->profile[k]);
 }
 
 /* Of the round before; the patterns that were taken back stay. */

@@ -236,6 +236,31 @@ is 0 "run under what was learned" warder run --name learned --policy learned.yam
 is 0 "explain recorded events" warder policy explain learned.yaml --event events.jsonl
 has 'recorded: audit' "says what was recorded"
 
+# --- learn: acts upon tasks of the same container, of the own profile and of another
+cat > peers.yaml <<'POLICY'
+policy: peers
+mode: learn
+exec: [{allow: /usr/bin/python3.11, profile: worker}]
+profiles: {worker: {}}
+POLICY
+cat > signals <<'SH'
+sleep 100 & own=$!
+python3.11 -S -c 'while True: pass' & other=$!
+until grep -q python /proc/$other/comm; do sleep 0.1; done
+kill -HUP $own; kill -USR2 $own; kill -USR2 $other; kill -TERM $other
+SH
+is 0 "run in learn mode" warder run --name peers --policy peers.yaml -- /bin/sh -c "$(cat signals)"
+warder events --json --container peers > peers.jsonl
+is 0 "learn" warder policy learn --from peers.jsonl --name peers --container peers
+has '{allow: \[hup\], peer: same}' "of the own profile"
+has '{allow: \[term\], peer: container}' "of another one"
+has '{allow: \[usr2\], peer: container}' "of both"
+hasnot 'allow: \[usr2\], peer: same' "which is one rule"
+printf '%s\n' "$out" > peers.yaml
+is 0 "run under what was learned" warder run --name peers2 --policy peers.yaml -- /bin/sh -c "$(cat signals); echo fine"
+has '^fine$' "nothing of it is refused"
+hasnot 'not permitted' "not one signal"
+
 daemon_end
 cd /
 rm -rf "$work"

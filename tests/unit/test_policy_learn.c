@@ -510,6 +510,37 @@ static void test_profiles(void **state)
 	assert_int_equal(l.report.odd_profiles, 1);
 }
 
+/* Tasks of the same container in other profiles are no `same`, and what is done to both needs one rule. */
+static void test_peers(void **state)
+{
+	static const char *const rules[] = {
+		"{allow: [term], peer: same}", "{allow: [usr1], peer: container}",
+		"{allow: [hup], peer: container}  # 2 times, by b, a\n", "{allow: [read], peer: same}",
+		"{allow: [trace], peer: container}", "{allow: [sysv], peer: same}",
+	};
+	cleanup_free struct recording *r = calloc(1, sizeof(*r));
+	struct learned l;
+
+	(void)state;
+#define ACT(class_, what, more) \
+	add(r, "{\"type\":\"learn\",\"cid\":3,\"peer_cid\":3,\"class\":\"" class_ "\"," what more "}\n")
+	ACT("signal", "\"signal\":15", "");
+	ACT("signal", "\"signal\":10", ",\"peer_profile\":\"shop\"");
+	ACT("signal", "\"signal\":1", ",\"program\":\"a\"");
+	ACT("signal", "\"signal\":1", ",\"peer_profile\":\"shop\",\"program\":\"b\"");
+	ACT("ptrace", "\"access\":[\"read\"]", ",\"profile\":\"shop\",\"peer_profile\":\"shop\"");
+	ACT("ptrace", "\"access\":[\"trace\"]", ",\"profile\":\"shop\"");
+	ACT("ipc", "\"access\":[\"sysv\"]", ",\"profile\":\"shop\"");
+#undef ACT
+	EXEC(r, "/usr/bin/shop", ",\"transition\":\"shop\"");
+	l = learn(r);
+	for (size_t i = 0; i < ARRAY_SIZE(rules); i++)
+		if (!strstr(l.text, rules[i]))
+			fail_msg("no rule %s in\n%s", rules[i], l.text);
+	assert_null(strstr(l.text, "{allow: [hup], peer: same}"));
+	learned_done(&l);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -521,6 +552,7 @@ int main(void)
 		cmocka_unit_test(test_proc),
 		cmocka_unit_test(test_odd_names),
 		cmocka_unit_test(test_profiles),
+		cmocka_unit_test(test_peers),
 		cmocka_unit_test(test_too_many),
 	};
 
