@@ -82,34 +82,65 @@ static bool same_prefix(const __u8 *a, const __u8 *b, unsigned prefix)
 	return !memcmp(a, b, whole) && (!rest || !((a[whole] ^ b[whole]) >> (8 - rest)));
 }
 
-/* By operation, family and protocol; the right to make a socket comes with the others. */
+/* By operation, family and protocol. */
 #define NET_POINTS (WARDER_NET_BITS * WARDER_FAM_BITS * WARDER_PROTO_BITS)
 
+static __u32 net_op(unsigned point)
+{
+	return 1u << point % WARDER_NET_BITS;
+}
+
+static __u32 net_family(unsigned point)
+{
+	return 1u << point / WARDER_NET_BITS % WARDER_FAM_BITS;
+}
+
+/* The right to make a socket comes with the others, and what refuses it leaves nothing of them. */
 static bool net_has(const struct warder_net_rule *e, unsigned point)
 {
-	unsigned op = point % WARDER_NET_BITS, family = point / WARDER_NET_BITS % WARDER_FAM_BITS,
-		 protocol = point / WARDER_NET_BITS / WARDER_FAM_BITS;
+	unsigned protocol = point / WARDER_NET_BITS / WARDER_FAM_BITS;
 
-	return (1u << op) != WARDER_NET_CREATE && (e->ops >> op & 1) && (e->families >> family & 1) &&
+	if (net_op(point) == WARDER_NET_CREATE &&
+	    (!e->deny || e->prefix || e->port_first || e->port_last != UINT16_MAX))
+		return false;
+	return (e->ops & net_op(point)) && (e->families & net_family(point)) &&
 	       (!e->protocols || (e->protocols >> protocol & 1));
 }
 
 static bool net_speaks(const struct policy *p, size_t k, unsigned point)
 {
-	unsigned family = point / WARDER_NET_BITS % WARDER_FAM_BITS;
-
 	/* Families without protocols are one point. */
-	if (!((1u << family) & WARDER_FAM_IP) && point >= WARDER_NET_BITS * WARDER_FAM_BITS)
+	if (!(net_family(point) & WARDER_FAM_IP) && point >= WARDER_NET_BITS * WARDER_FAM_BITS)
 		return false;
 	return net_has(&p->net[k], point);
+}
+
+/* Of an entry for any address what there is of it at a point: all IPv4 addresses are below one prefix. */
+#define IPV4_PREFIX 96
+static const __u8 ipv4[16] = { [10] = 0xff, [11] = 0xff };
+
+static bool is_ipv4(unsigned point)
+{
+	return net_family(point) == WARDER_FAM_INET;
+}
+
+static unsigned net_prefix(const struct warder_net_rule *e, unsigned point)
+{
+	return is_ipv4(point) && e->prefix < IPV4_PREFIX ? IPV4_PREFIX : e->prefix;
+}
+
+static const __u8 *net_addr(const struct warder_net_rule *e, unsigned point)
+{
+	return is_ipv4(point) && e->prefix < IPV4_PREFIX ? ipv4 : e->addr;
 }
 
 static bool net_covers(const struct policy *p, size_t i, size_t k, unsigned point)
 {
 	const struct warder_net_rule *a = &p->net[i], *b = &p->net[k];
+	unsigned prefix = net_prefix(a, point);
 
 	return net_has(a, point) && a->port_first <= b->port_first && a->port_last >= b->port_last &&
-	       a->prefix <= b->prefix && same_prefix(a->addr, b->addr, a->prefix);
+	       prefix <= net_prefix(b, point) && same_prefix(net_addr(a, point), net_addr(b, point), prefix);
 }
 
 static bool device_speaks(const struct policy *p, size_t k, unsigned point)
@@ -194,9 +225,10 @@ static bool block_ports(const struct block *b, const __u8 addr[16], unsigned pre
 		for (size_t i = 0; i < b->t->count; i++) {
 			const struct warder_net_rule *a = &b->p->net[i];
 
-			if (a->prefix <= prefix && a->port_first <= next && a->port_last >= next &&
+			if (net_prefix(a, b->point) <= prefix && a->port_first <= next && a->port_last >= next &&
 			    (best == b->t->count || a->port_last > b->p->net[best].port_last) &&
-			    net_has(a, b->point) && same_prefix(a->addr, addr, a->prefix) &&
+			    net_has(a, b->point) &&
+			    same_prefix(net_addr(a, b->point), addr, net_prefix(a, b->point)) &&
 			    entry_precedes(b->p, b->t, i, b->k))
 				best = i;
 		}
@@ -214,11 +246,23 @@ static bool block_is_divided(const struct block *b, const __u8 addr[16], unsigne
 	for (size_t i = 0; i < b->t->count; i++) {
 		const struct warder_net_rule *a = &b->p->net[i];
 
-		if (a->prefix > prefix && net_has(a, b->point) && same_prefix(a->addr, addr, prefix) &&
+		if (net_prefix(a, b->point) > prefix && net_has(a, b->point) &&
+		    same_prefix(net_addr(a, b->point), addr, prefix) &&
 		    entry_precedes(b->p, b->t, i, b->k))
 			return true;
 	}
 	return false;
+}
+
+/* No IPv6 request has an IPv4 address. But what refuses one refuses a socket that listens on every address,
+ * too: that is decided by the rest of a wider rule. */
+static bool block_is_empty(const struct block *b, const __u8 addr[16], unsigned prefix)
+{
+	const struct warder_net_rule *e = &b->p->net[b->k];
+	bool every = e->deny && (net_op(b->point) & (WARDER_NET_BIND | WARDER_NET_LISTEN | WARDER_NET_ACCEPT));
+
+	return !is_ipv4(b->point) && prefix >= IPV4_PREFIX && same_prefix(addr, ipv4, IPV4_PREFIX) &&
+	       (!every || e->prefix < IPV4_PREFIX);
 }
 
 /* Both halves of it, where entries tell them apart; each level is a bit of the address. */
@@ -227,6 +271,8 @@ static bool block_covered(const struct block *b, const __u8 addr[16], unsigned p
 	struct shadows before = *b->by;
 	__u8 half[16];
 
+	if (block_is_empty(b, addr, prefix))
+		return true;
 	if (block_ports(b, addr, prefix))
 		return true;
 	*b->by = before;
@@ -251,7 +297,7 @@ static bool point_covered(const struct policy *p, const struct table *t, size_t 
 			shadows_add(by, (uint32_t)(entry_rule(p, t, i) - p->rule) + 1);
 			return true;
 		}
-	return t->entry == p->net && block_covered(&b, p->net[k].addr, p->net[k].prefix);
+	return t->entry == p->net && net_op(point) != WARDER_NET_CREATE && block_covered(&b, net_addr(&p->net[k], point), net_prefix(&p->net[k], point));
 }
 
 /* One rule that covers all of the entry is all that needs to be named. */
@@ -307,7 +353,8 @@ void report_table_shadows(const struct policy *p, struct policy_diags *diags)
 
 			for (end = k; end < t->count && entry_rule(p, t, end) == r; end++)
 				all = all && entry_covered(p, t, end, &by);
-			if (all)
+			/* Of no rule, where nothing of it ever happens. */
+			if (all && by.rule[0])
 				report_shadow(diags, p, r, &by);
 		}
 	}

@@ -32,6 +32,18 @@ static void test_found(void **state)
 		    "  - {allow: [bind, listen], protocol: tcp, port: 80}\n", 5, 5, TOGETHER("network") },
 		{ P "network:\n  - {deny: send, family: inet}\n  - {deny: send, family: [inet6, unix]}\n"
 		    "  - {deny: send, protocol: udp}\n", 5, 5, TOGETHER("network") },
+		/* All that there is of both families: no IPv6 address is a mapped one. */
+		{ P "network:\n  - {deny: connect, to: '0.0.0.0/0'}\n  - {deny: connect, to: '[::]/0'}\n"
+		    "  - {deny: connect, protocol: tcp}\n", 5, 5, TOGETHER("network") },
+		{ P "network:\n  - {deny: connect, to: ['0.0.0.0/1', '128.0.0.0/1:1-9']}\n"
+		    "  - {deny: connect, to: ['128.0.0.0/1:10-65535', '128.0.0.0/1:0']}\n"
+		    "  - {deny: connect, family: inet}\n", 5, 5, TOGETHER("network") },
+		{ P "network:\n  - {deny: connect, to: '0.0.0.0/0'}\n  - {deny: connect, family: inet}\n", 4, 5,
+		  ALONE("network", "3") },
+		{ P "network:\n  - {deny: connect, family: inet}\n  - {deny: connect, to: '0.0.0.0/0'}\n", 4, 5,
+		  ALONE("network", "3") },
+		{ P "network:\n  - {deny: connect, to: ['[::]/1', '0.0.0.0/0']}\n  - {deny: connect, to: '[8000::]/1'}\n"
+		    "  - {deny: connect, to: '*', protocol: [tcp, udp]}\n", 5, 5, TOGETHER("network") },
 		{ P "signal:\n  - {deny: term, peer: same}\n  - {deny: kill, peer: container}\n"
 		    "  - {deny: [term, kill], peer: same}\n", 5, 5, TOGETHER("signal") },
 		{ P "ptrace:\n  - {allow: read, peer: 'policy:a'}\n  - {deny: trace, peer: 'policy:a'}\n"
@@ -77,6 +89,17 @@ static void test_not_found(void **state)
 		P "network:\n  - {deny: connect, to: 10.0.0.0/9}\n  - {deny: connect, to: 10.128.0.0/10}\n"
 		  "  - {deny: connect, to: 10.0.0.0/8}\n",
 		P "network:\n  - {allow: connect, to: 10.0.0.0/8}\n  - {deny: connect, to: 10.0.0.0/9}\n",
+		P "network:\n  - {deny: connect, to: '0.0.0.0/0'}\n  - {deny: connect, protocol: tcp}\n",
+		P "network:\n  - {deny: connect, to: '[::]/0'}\n  - {deny: connect, protocol: tcp}\n",
+		P "network:\n  - {deny: connect, to: ['0.0.0.0/0', '[::]/1']}\n  - {deny: connect, to: '[8000::]/2'}\n"
+		  "  - {deny: connect, protocol: tcp}\n",
+		P "network:\n  - {deny: connect, to: ['0.0.0.0/0', '[::]/0']}\n  - {deny: connect}\n",
+		P "network:\n  - {allow: connect, to: 10.0.0.0/8, family: inet6}\n",
+		/* The last one refuses sockets, the others what is done with them. */
+		P "network:\n  - {deny: '*', to: ['0.0.0.0/0', '[::]/0']}\n  - {deny: '*', protocol: tcp}\n",
+		P "network:\n  - {deny: [connect, bind, listen, accept, send]}\n  - {deny: '*', protocol: tcp}\n",
+		/* Or of sockets for all addresses of IPv6. */
+		P "network:\n  - {deny: bind, to: 10.0.0.0/9, family: inet}\n  - {deny: bind, to: 10.0.0.0/9}\n",
 		P "signal:\n  - {deny: term, peer: same}\n  - {deny: kill, peer: container}\n"
 		  "  - {deny: [term, kill], peer: container}\n",
 		P "device:\n  - {deny: open, node: 'c 1:*'}\n  - {deny: open, node: 'c *:3'}\n"
@@ -118,7 +141,8 @@ static void random_rule(unsigned class_, char *buf, size_t size)
 	static const char *const paths[] = { "/a", "/[ab]", "/[bc]", "/{a,b,c}", "/*", "/a/*", "/a/**", "/**", "/?" };
 	static const char *const accesses[] = { "read", "write", "[read, write]", "[read, create]", "'*'" };
 	static const char *const nets[] = { "10.0.0.0/8", "10.0.0.0/9", "10.128.0.0/9", "'10.0.0.0/8:1-99'",
-					    "'10.0.0.0/8:100-65535'", "'10.0.0.0/9:*'", "'*'", "'*:50-150'" };
+					    "'10.0.0.0/8:100-65535'", "'10.0.0.0/9:*'", "'*'", "'*:50-150'", "0.0.0.0/0", "['[::]/0', 10.0.0.0/9]",
+					    "['0.0.0.0/1', '[::]/1']", "['128.0.0.0/1', '[8000::]/1']" };
 	static const char *const ops[] = { "connect", "send", "[connect, send]", "bind", "'*'" };
 	static const char *const protocols[] = { "", ", protocol: tcp", ", protocol: [tcp, udp]", ", family: inet" };
 	static const char *const signals[] = { "term", "kill", "[term, kill]", "'*'" };
