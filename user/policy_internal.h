@@ -475,11 +475,19 @@ struct fstypes {
 	size_t count;
 };
 void parse_fstypes(struct parser *ps, struct node *n, struct fstypes *ret);
-/* `fuse:` of an override rule on mount, policy_fuse.c: what it says is checked once for all types of the
- * rule; then the program of one of them, NULL after an error. */
+/* An option that a rule on a mount may pass on; `exact`: only with one value, no "*" and no bound. */
+struct known_option {
+	const char *name;
+	bool exact;
+};
+/* Errors for all other options; `known` ends with NULL, `what` has them, `also` ends the sentence. */
+void check_known_options(struct parser *ps, const struct node *options, const struct known_option *known,
+			 const char *what, const char *also);
 /* policy_override_server.c */
 void parse_server(struct parser *ps, struct node *n, const struct fstypes *types,
 		  struct policy_override *o);
+/* `fuse:` of an override rule on mount, policy_fuse.c: what it says is checked once for all types of the
+ * rule; then the program of one of them, NULL after an error. */
 void parse_fuse(struct parser *ps, struct node *n, const struct fstypes *types);
 const char *fuse_program(const struct node *n, const char *type);
 /* Operations whose rules have `flags`. */

@@ -178,14 +178,33 @@ static void parse_bind(struct parser *ps, struct node *n, const char *key, struc
 /* Types that are read from an image, and the options of each that may be passed on: none that names
  * another device or file, or that halts the host on damage. */
 static const struct {
-	const char *type;
-	const char *options[4];
+	const char *type, *what;
+	struct known_option options[3];
 } in_image[] = {
-	{ "ext4", { "noload", "norecovery", NULL } },
-	{ "erofs", { "noacl", "nouser_xattr", NULL } },
-	{ "squashfs", { NULL } },
-	{ "xfs", { "norecovery", NULL } },
+	{ "ext4", "ext4 in an image", { { "noload", false }, { "norecovery", false } } },
+	{ "erofs", "erofs in an image", { { "noacl", false }, { "nouser_xattr", false } } },
+	{ "squashfs", "squashfs in an image", { { NULL, false } } },
+	{ "xfs", "xfs in an image", { { "norecovery", false } } },
 };
+
+void check_known_options(struct parser *ps, const struct node *options, const struct known_option *known,
+			 const char *what, const char *also)
+{
+	char buf[SHOWN_SIZE];
+
+	for (size_t i = 0; options && options->type == NODE_MAP && i + 1 < options->count; i += 2) {
+		const struct node *k = options->item[i], *v = options->item[i + 1];
+		const struct known_option *at = known;
+
+		while (at->name && !node_is(k, at->name))
+			at++;
+		if (!at->name)
+			parser_error(ps, k, "options: of %s, %s is not passed on%s", what, node_shown(k, buf), also);
+		else if (at->exact && v->type == NODE_SCALAR &&
+			 (node_is(v, "*") || !strncmp(v->text, "<=", 2)))
+			parser_error(ps, v, "options: of %s, %s has one exact value", what, at->name);
+	}
+}
 
 /* A file of the host's that the kernel reads, because the administrator says that it may. */
 static void parse_image(struct parser *ps, struct node *n, const struct fstypes *types,
@@ -193,8 +212,7 @@ static void parse_image(struct parser *ps, struct node *n, const struct fstypes 
 {
 	struct node *image = map_get(n, "image"), *trusted = map_get(n, "trusted_image");
 	struct node *type = map_get(n, "type"), *options = map_get(n, "options");
-	const char *const *known = NULL;
-	char buf[SHOWN_SIZE];
+	size_t known = 0;
 	bool yes = false;
 
 	if (trusted && !expect_bool(ps, trusted, "trusted_image", &yes))
@@ -209,25 +227,15 @@ static void parse_image(struct parser *ps, struct node *n, const struct fstypes 
 		parser_error(ps, image,
 			     "image: the kernel reads it with all its rights: say trusted_image: true if "
 			     "nobody but this host's administrator has written it");
-	for (size_t i = 0; type && types->count == 1 && i < ARRAY_SIZE(in_image); i++)
-		if (!strcmp(types->type[0], in_image[i].type))
-			known = in_image[i].options;
-	if (!known) {
+	while (known < ARRAY_SIZE(in_image) && strcmp(types->type[0], in_image[known].type))
+		known++;
+	if (!type || types->count != 1 || known == ARRAY_SIZE(in_image)) {
 		parser_error(ps, type ? type : image, "image: needs one type: ext4, erofs, squashfs or xfs");
 		return;
 	}
 	if (!map_get(n, "target"))
 		parser_error(ps, n, "override: a rule with image needs target");
-	for (size_t i = 0; options && options->type == NODE_MAP && i + 1 < options->count; i += 2) {
-		const char *const *at = known;
-
-		while (*at && !node_is(options->item[i], *at))
-			at++;
-		if (!*at)
-			parser_error(ps, options->item[i],
-				     "options: of %s in an image, %s is not passed on", types->type[0],
-				     node_shown(options->item[i], buf));
-	}
+	check_known_options(ps, options, in_image[known].options, in_image[known].what, "");
 }
 
 /* do: handler:NAME, or ask, which is a handler of that name. */
@@ -473,26 +481,17 @@ static bool is_overlay(const struct fstypes *types, const struct policy_override
 static void parse_overlay(struct parser *ps, struct node *n, const struct fstypes *types)
 {
 	/* None that has a layer's own attributes lead to data elsewhere. */
-	static const char *const known[] = { "userxattr", "uuid", "volatile", "xino" };
-	struct node *options = map_get(n, "options");
-	char buf[SHOWN_SIZE];
+	static const struct known_option known[] = {
+		{ "userxattr", false }, { "uuid", false }, { "volatile", false }, { "xino", false }, { NULL, false }
+	};
 
 	if (types->count != 1)
 		parser_error(ps, map_get(n, "type"), "type: overlay needs a rule of its own");
 	if (!map_get(n, "source") || !map_get(n, "target"))
 		parser_error(ps, n, "override: a rule on an overlay needs source (the folders in the "
 			     "container that may be its layers) and target");
-	for (size_t i = 0; options && options->type == NODE_MAP && i + 1 < options->count; i += 2) {
-		bool found = false;
-
-		for (size_t k = 0; k < ARRAY_SIZE(known); k++)
-			found |= node_is(options->item[i], known[k]);
-		if (!found)
-			parser_error(ps, options->item[i],
-				     "options: of an overlay, %s is not passed on: its layers are said by "
-				     "source, and of others userxattr, uuid, volatile and xino",
-				     node_shown(options->item[i], buf));
-	}
+	check_known_options(ps, map_get(n, "options"), known, "an overlay",
+			    ": its layers are said by source, and of others userxattr, uuid, volatile and xino");
 }
 
 /* What a rule on mount(2) says of the mount. */

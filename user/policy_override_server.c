@@ -6,11 +6,8 @@
 #include "executor.h"
 #include "policy_internal.h"
 
-/* Options that may be passed on. Those that say where packets go, or how, are the administrator's word. */
-static const struct {
-	const char *name;
-	bool exact;
-} server_options[] = {
+/* Those that say where packets go, or how, are the administrator's word. */
+static const struct known_option server_options[] = {
 	{ "addr", true },	 { "port", true },	  { "proto", true },
 	{ "sec", true },	 { "vers", true },	  { "nfsvers", true },
 	{ "minorversion", true }, { "clientaddr", false }, { "hard", false },
@@ -18,24 +15,8 @@ static const struct {
 	{ "retrans", false },	 { "rsize", false },	  { "wsize", false },
 	{ "actimeo", false },	 { "acregmin", false },	  { "acregmax", false },
 	{ "acdirmin", false },	 { "acdirmax", false },	  { "noac", false },
-	{ "nolock", false },
+	{ "nolock", false },	 { NULL, false },
 };
-
-static void check_option(struct parser *ps, const struct node *k, const struct node *v)
-{
-	char buf[SHOWN_SIZE];
-
-	for (size_t i = 0; i < ARRAY_SIZE(server_options); i++) {
-		if (!node_is(k, server_options[i].name))
-			continue;
-		if (server_options[i].exact && v->type == NODE_SCALAR &&
-		    (node_is(v, "*") || !strncmp(v->text, "<=", 2)))
-			parser_error(ps, v, "options: of a server, %s has one exact value",
-				     server_options[i].name);
-		return;
-	}
-	parser_error(ps, k, "options: of a server, %s is not passed on", node_shown(k, buf));
-}
 
 void parse_server(struct parser *ps, struct node *n, const struct fstypes *types,
 		  struct policy_override *o)
@@ -76,6 +57,5 @@ void parse_server(struct parser *ps, struct node *n, const struct fstypes *types
 			     "options: a rule with server needs addr, the address that the kernel connects to");
 		return;
 	}
-	for (size_t i = 0; i + 1 < options->count; i += 2)
-		check_option(ps, options->item[i], options->item[i + 1]);
+	check_known_options(ps, options, server_options, "a server", "");
 }
