@@ -58,6 +58,23 @@ static struct warder_image *compile(const char *text)
 	return image;
 }
 
+static struct warder_image *swap_policy(const char *text)
+{
+	struct warder_image *before = img;
+
+	img = compile(text);
+	return before;
+}
+
+static void swap_back(struct warder_image **before)
+{
+	free(img);
+	img = *before;
+}
+
+/* Another policy decides in the rest of the block. */
+#define UNDER(text) cleanup(swap_back) struct warder_image *under_ = swap_policy(text)
+
 /* ------------------------------------------------------------------------ decisions */
 
 static struct override_decision decision;
@@ -214,16 +231,13 @@ static void test_name_rules(void **state)
 {
 	static const char denied[] = "policy: t\nkernel: [{deny: [hostname]}]\n"
 				     "override: [{on: sethostname, do: perform}]\n";
-	struct warder_image *all = img;
 
 	(void)state;
 	PERFORMS(SETHOSTNAME, (void)0);
 	PERFORMS(SETDOMAINNAME, (void)0);
 	KEEPS(SETHOSTNAME, "the host's", f.host_uts = 1);
-	img = compile(denied);
+	UNDER(denied);
 	KEEPS(SETHOSTNAME, "never overridden", (void)0);
-	free(img);
-	img = all;
 }
 
 static void test_priority_rules(void **state)
@@ -250,10 +264,9 @@ static void test_handler_rules(void **state)
 		"  - {on: mknod, do: 'handler:h'}\n"
 		"  - {on: [sethostname, setdomainname], do: ask, fallback: EAGAIN}\n"
 		"  - {on: chroot, do: 'handler:h'}\n";
-	struct warder_image *all = img;
 
 	(void)state;
-	img = compile(text_);
+	UNDER(text_);
 	DECIDES(SETHOSTNAME, OVERRIDE_ASK, "leaves it to ask", (void)0);
 	assert_int_equal(decision.may_perform, 1);
 	assert_int_equal(decision.value, EAGAIN);
@@ -270,8 +283,6 @@ static void test_handler_rules(void **state)
 	KEEPS(MKNOD, "no limits", f.node_type = S_IFCHR; f.major = 1; f.minor = 3; f.granted = 1);
 	DECIDES(CHROOT, OVERRIDE_ASK, NULL, (void)0);
 	assert_int_equal(decision.may_perform, 0);
-	free(img);
-	img = all;
 }
 
 static int setup(void **state)
@@ -303,10 +314,9 @@ static void test_steps(void **state)
 		"  - {on: mount, bind: /srv/assets, target: /mnt/b, do: perform}\n"
 		"  - {on: mount, type: overlay, do: fake, way: notify}\n"
 		"  - {on: mount, type: devpts, do: fake, way: handoff}\n";
-	struct warder_image *before = img;
 
 	(void)state;
-	img = compile(text);
+	UNDER(text);
 #define STEP (f.open = 1, f.target = NULL, f.way = WARDER_WAY_NOTIFY)
 	/* A rule that refuses some targets does not stop what others allow. */
 	PERFORMS(MOUNT, STEP);
@@ -334,8 +344,6 @@ static void test_steps(void **state)
 	DECIDES(MOUNT, OVERRIDE_FAKE, NULL, f.fstype = "overlay");
 	DECIDES(MOUNT, OVERRIDE_FAKE, NULL, f.fstype = "devpts"; f.way = WARDER_WAY_HANDOFF);
 	KEEPS(MOUNT, NULL, f.fstype = "devpts"; f.way = WARDER_WAY_NOTIFY);
-	free(img);
-	img = before;
 }
 
 /* Binds of what is in the container. */
@@ -348,10 +356,9 @@ static void test_bind_rules(void **state)
 		"  - {on: mount, bind: /srv/assets, target: /mnt/t/assets, do: perform}\n"
 		"  - {on: mount, source: [/data, /data/**], target: /mnt/t/**, force: [ro], do: perform}\n"
 		"  - {on: mount, source: /kern/**, target: /mnt/t/**, flags: {require: [rec]}, do: perform}\n";
-	struct warder_image *before = img;
 
 	(void)state;
-	img = compile(text);
+	UNDER(text);
 #define OWN (f.flags = MS_BIND, f.source = "/x/..", f.from = "/data/a", f.target = "/mnt/t/a")
 	PERFORMS(MOUNT, OWN);
 	assert_null(decision.bind);
@@ -378,8 +385,6 @@ static void test_bind_rules(void **state)
 	/* An offered host path goes by the caller's string, and needs nothing here. */
 	PERFORMS(MOUNT, OWN; f.source = "/srv/assets"; f.from = NULL; f.target = "/mnt/t/assets");
 	assert_string_equal(decision.bind, "/srv/assets");
-	free(img);
-	img = before;
 }
 
 /* File systems in images that the host offers. */
@@ -391,10 +396,9 @@ static void test_image_rules(void **state)
 		"  - {on: mount, type: ext4, image: /srv/x.img, trusted_image: true, target: /mnt/s/**, "
 		"options: {noload: '*'}, by: {userns: [container, nested]}, do: perform}\n"
 		"  - {on: mount, type: [tmpfs, nfs], target: /mnt/s/**, do: perform}\n";
-	struct warder_image *before = img;
 
 	(void)state;
-	img = compile(text);
+	UNDER(text);
 #define IMAGE (f.fstype = "ext4", f.source = "/srv/x.img")
 	PERFORMS(MOUNT, IMAGE);
 	assert_string_equal(decision.bind, "/srv/x.img");
@@ -415,8 +419,6 @@ static void test_image_rules(void **state)
 	PERFORMS(MOUNT, f.loops = 16);
 	KEEPS(MOUNT, "a server that a container names", f.fstype = "nfs");
 	assert_null(decision.bind);
-	free(img);
-	img = before;
 }
 
 /* File systems of a server that the administrator names. */
@@ -428,11 +430,10 @@ static void test_server_rules(void **state)
 		"  - {on: mount, type: nfs4, server: 's:/x', trusted_server: true, target: /mnt/s/**, "
 		"options: {addr: 10.0.0.1, soft: '*'}, by: {userns: [container, nested]}, do: perform}\n"
 		"  - {on: mount, type: [nfs4, cifs], target: /mnt/u, do: perform}\n";
-	struct warder_image *before = img;
 	struct warder_error e = { "" };
 
 	(void)state;
-	img = compile(text);
+	UNDER(text);
 #define SERVER (f.fstype = "nfs4", f.source = "s:/x")
 	PERFORMS(MOUNT, SERVER; f.data = "soft");
 	assert_string_equal(decision.bind, "s:/x");
@@ -448,8 +449,6 @@ static void test_server_rules(void **state)
 	KEEPS(MOUNT, "a server that a container names", f.fstype = "cifs"; f.target = "/mnt/u");
 	/* It is no path of the host's. */
 	assert_int_equal(override_check_binds(img, &e), 0);
-	free(img);
-	img = before;
 }
 
 /* Overlays of what is in the container. */
@@ -465,10 +464,9 @@ static void test_overlay_rules(void **state)
 		"  - {on: mount, type: overlay, source: [/l/*, /u/*], target: /mnt/s/**, options: {volatile: '*'}, "
 		"by: {userns: [container, nested]}, do: perform}\n"
 		"  - {on: mount, type: overlay, do: deny, errno: EINVAL}\n";
-	struct warder_image *before = img;
 
 	(void)state;
-	img = compile(text);
+	UNDER(text);
 #define LAYERS(...)                                                                             \
 	do {                                                                                    \
 		static const char *const names[] = { __VA_ARGS__ };                             \
@@ -502,8 +500,6 @@ static void test_overlay_rules(void **state)
 	/* By steps: no layer is known before the last one. */
 	PERFORMS(MOUNT, f.fstype = "overlay"; f.open = 1; f.target = NULL);
 	assert_int_equal(override_caps(img) >> 1 & 3, 2); /* CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH */
-	free(img);
-	img = before;
 }
 
 static void layers(int expected, const char *text, unsigned lowers, unsigned count, const char *last)
@@ -561,10 +557,9 @@ static void test_fuse_rules(void **state)
 		"  - {on: mount, type: erofs, image: /srv/x.img, target: /mnt/s/**, fuse: {erofs: erofsfuse}, "
 		"do: perform}\n"
 		"  - {on: mount, type: tmpfs, target: /mnt/s/**, do: perform}\n";
-	struct warder_image *before = img;
 
 	(void)state;
-	img = compile(text);
+	UNDER(text);
 #undef IMAGE
 #define IMAGE (f.fstype = "ext4", f.source = "a.img", f.file = "/img/a.img")
 	PERFORMS(MOUNT, IMAGE);
@@ -597,8 +592,6 @@ static void test_fuse_rules(void **state)
 	assert_int_equal(override_wants_file(img, 0, "xfs"), 1);
 	assert_int_equal(override_wants_file(img, 0, "erofs"), 0);
 	assert_int_equal(override_wants_file(img, 1ull << 3, NULL), 0);
-	free(img);
-	img = before;
 }
 
 /* The program must be there, and nobody but root may change it. */
