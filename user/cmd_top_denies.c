@@ -32,7 +32,15 @@ struct deny {
 	char *container, *what, *error, *where, *fix;
 };
 
+struct event {
+	char *json;
+	struct json_object *o;
+	int told; /* a hook's refusal: a call that was refused by it has an event of its own */
+};
+
 struct denies {
+	struct event *event;
+	size_t events;
 	struct deny item[DENIES_MAX];
 	size_t count;
 	unsigned long lost;
@@ -144,20 +152,98 @@ static void count_call(struct denies *d, struct json_object *o)
 	count(d, text_at(o, "container", "?"), what, error, rule ? rule : near ? near : "", fix);
 }
 
-static int on_event(const char *json, void *arg)
+static int event_is(const struct event *e, const char *type)
 {
-	cleanup_json struct json_object *o = json_tokener_parse(json);
-	const char *type = o ? text_at(o, "type", "") : "";
-	struct denies *d = arg;
+	return !strcmp(text_at(e->o, "type", ""), type);
+}
+
+static int event_is_call(const struct event *e)
+{
+	return event_is(e, "override") || event_is(e, "refusal");
+}
+
+/* Is the hook's refusal `v` what refused call `c`? A class default is, which an override may have outweighed. */
+static int verdict_is_of(const struct event *v, const struct event *c)
+{
+	static const char *const classes[] = { "mount", "device", "kernel", "namespace", "capability" };
+	struct json_object *a, *b;
+	const char *class_ = text_at(v->o, "class", "");
+
+	if (v->told || !event_is(v, "verdict") || strcmp(text_at(v->o, "why", ""), "default") ||
+	    strcmp(text_at(v->o, "container", ""), text_at(c->o, "container", "")) ||
+	    !json_object_object_get_ex(v->o, "tid", &a) || !json_object_object_get_ex(c->o, "tid", &b) ||
+	    !json_object_equal(a, b) ||
+	    strcmp(text_at(v->o, "time", ""), text_at(c->o, "time", "")) > 0)
+		return 0;
+	for (size_t i = 0; i < ARRAY_SIZE(classes); i++)
+		if (!strcmp(class_, classes[i]))
+			return 1;
+	return 0;
+}
+
+/* One call that was refused is one refusal, and one that was carried out is none: they come by different
+ * ways, in either order. Of several on one thread it is the last one before the call ended. */
+static void events_join(struct denies *d)
+{
+	for (size_t i = 0; i < d->events; i++) {
+		const struct event *call = &d->event[i];
+		struct event *last = NULL;
+
+		if (!event_is_call(call) || strcmp(text_at(call->o, "cause", ""), "default"))
+			continue;
+		for (struct event *v = d->event; v < d->event + d->events; v++)
+			if (verdict_is_of(v, call) &&
+			    (!last || strcmp(text_at(v->o, "time", ""), text_at(last->o, "time", "")) >= 0))
+				last = v;
+		if (last)
+			last->told = 1;
+	}
+}
+
+static void events_count(struct denies *d)
+{
 	uint64_t lost = 0;
 
-	if (!strcmp(type, "verdict"))
-		count_verdict(d, json, o);
-	else if (!strcmp(type, "override") || !strcmp(type, "refusal"))
-		count_call(d, o);
-	else if (!strcmp(type, "gap") && control_get_u64(o, "lost", UINT64_MAX, &lost, NULL) == 1)
-		d->lost += lost;
-	return d->err;
+	for (struct event *e = d->event; e < d->event + d->events; e++) {
+		if (event_is(e, "verdict") && !e->told)
+			count_verdict(d, e->json, e->o);
+		else if (event_is_call(e))
+			count_call(d, e->o);
+		else if (event_is(e, "gap") && control_get_u64(e->o, "lost", UINT64_MAX, &lost, NULL) == 1)
+			d->lost += lost;
+	}
+}
+
+static void denies_free(struct denies *d)
+{
+	for (size_t i = 0; i < d->count; i++) {
+		free(d->item[i].container);
+		free(d->item[i].what);
+		free(d->item[i].error);
+		free(d->item[i].where);
+		free(d->item[i].fix);
+	}
+	for (size_t i = 0; i < d->events; i++) {
+		free(d->event[i].json);
+		json_object_put(d->event[i].o);
+	}
+	free(d->event);
+}
+
+static int on_event(const char *json, void *arg)
+{
+	struct denies *d = arg;
+	struct event *more, e = { .json = strdup(json), .o = json_tokener_parse(json) };
+
+	more = e.json && e.o ? reallocarray(d->event, d->events + 1, sizeof(*more)) : NULL;
+	if (!more) {
+		free(e.json);
+		json_object_put(e.o);
+		return -ENOMEM;
+	}
+	d->event = more;
+	d->event[d->events++] = e;
+	return 0;
 }
 
 static int more_first(const void *a, const void *b)
@@ -242,15 +328,15 @@ int cmd_top_denies(int argc, char **argv)
 	if (!err)
 		err = warder_events(w, container, 0, on_event, d, e.text, sizeof(e.text));
 	warder_close(w);
-	if (err)
-		return cmd_fail(&e);
-	print(d, limit, json);
-	for (size_t i = 0; i < d->count; i++) {
-		free(d->item[i].container);
-		free(d->item[i].what);
-		free(d->item[i].error);
-		free(d->item[i].where);
-		free(d->item[i].fix);
+	if (!err) {
+		events_join(d);
+		events_count(d);
+		err = d->err ? error_set(&e, d->err, "no memory to count with") : 0;
 	}
-	return 0;
+	if (err)
+		cmd_fail(&e);
+	else
+		print(d, limit, json);
+	denies_free(d);
+	return err ? EXIT_WARDER : 0;
 }

@@ -166,6 +166,20 @@ is 0 "refusals are counted" warder top-denies
 has ' c[0-9]*: sethostname' "with the container and the call"
 out=$(warder top-denies --json --limit 1)
 has '"count":[0-9]*,"container":' "as JSON"
+# What the policy's default refuses first, as it does here, is one refusal, and none if it is performed.
+cat >shops.yaml <<EOF
+policy: shops
+override:
+  - {on: mount, type: tmpfs, target: /tmp, options: {size: "<=1M"}, do: perform}
+EOF
+is 0 "one mount is performed, and one is not" warder run --name counted --policy shops.yaml -- sh -c \
+	'mount -t tmpfs none /tmp && ! mount -t tmpfs none /run'
+out=$(warder events --json --container counted | grep '"type":"override"')
+has '"cause":"default".*"performed":true' "by the policy's default"
+out=$(warder top-denies --container counted | grep -c 'mount.*/run')
+has '^1$' "the other one is counted once"
+out=$(warder top-denies --container counted)
+hasnot 'mount.*/tmp' "the performed one is no refusal"
 
 daemon_end
 finish
