@@ -181,11 +181,10 @@ static __noinline int key_permission_untagged(__u64 at, __u32 need)
  * the call is enough: of the 32-bit calls the same ones are no key calls, in which as little is kept from
  * a container.
  */
-static __noinline int key_own_allows_call(__u64 what, __u64 need)
+static __noinline int key_own_allows_call(__u64 what, __u64 need, struct task_struct *task)
 {
 	volatile __u64 kept_what = what, kept_need = need; /* no registers that are to be saved */
-	struct pt_regs *regs =
-		(struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
+	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
 	__u64 nr;
 
 	if (!regs)
@@ -230,7 +229,7 @@ static __always_inline int key_is_plainly_own(struct task_struct *task,
 		return 0;
 	what = key_own_what(tag, ref);
 	key_own_note(task, task_tag, ref, changes, what);
-	return key_own_allows(what, need) || key_own_allows_call(what, need);
+	return key_own_allows(what, need) || key_own_allows_call(what, need, task);
 }
 
 /* A task of a container, or one of whom that cannot be said. */
@@ -347,8 +346,10 @@ int warder_key_permission(unsigned long long *ctx)
 	bpf_get_func_arg(ctx, 0, &ref);
 	task = bpf_get_current_task_btf();
 	if (__builtin_expect(task->bpf_storage || key_may_have_tag(KEPT_READ(ref)), 0)) {
+		struct task_struct *volatile kept_task = task;
+
 		what = key_own_judge(kept, KEPT_READ(ref), task);
-		if (what != 1 && (!what || !key_own_allows_call(what, kept[2])))
+		if (what != 1 && (!what || !key_own_allows_call(what, kept[2], kept_task)))
 			return key_permission_found(kept, KEPT_READ(ref));
 	}
 	/* Made here, and not before the calls above, where it would take such a register. */

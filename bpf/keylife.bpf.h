@@ -266,23 +266,26 @@ static __noinline int key_payload_count(__u64 at, __u32 length)
 	return 0;
 }
 
-/* (key, length), and what it returned. Registers are spared as in warder_key_permission. */
-SEC("fexit/key_payload_reserve")
+/*
+ * (key, length). Before the kernel's own quota is asked, as that costs updates less: what it refuses then
+ * stays counted until the key's next payload or its end, so that a container has less than it may, never more.
+ * Registers are spared as in warder_key_permission.
+ */
+SEC("fentry/key_payload_reserve")
 int warder_key_payload(unsigned long long *ctx)
 {
 	unsigned long long *volatile kept = ctx;
-	__u64 at = 0;
+	__u64 at;
 	__u32 length;
 
-	bpf_get_func_arg(ctx, 0, &at);
-	ctx = kept;
-	if (!key_may_have_tag(KEPT_READ(at)) || (int)ctx[2])
+	if (!key_may_have_tag(key_argument_low(ctx[0])))
 		return 0;
+	at = key_argument(kept, 0);
 	/* As long as before, as in most updates. */
-	length = (__u32)ctx[1];
+	length = (__u32)kept[1];
 	if (key_length_fits(length) && *key_length(at) == key_length_word(at, length))
 		return 0;
-	return key_payload_count(KEPT_READ(at), length);
+	return key_payload_count(at, length);
 }
 
 /* Runs in the collector, before the memory can be used again. On 6.12 and later also after a

@@ -45,6 +45,16 @@ static __always_inline __u64 key_argument(void *ctx, __u32 n)
 	return at;
 }
 
+/* The same where the argument's type is known, in two instructions and not fourteen: its lower half, which is all
+ * that key_mix() looks at. */
+static __always_inline __u32 key_argument_low(unsigned long long arg)
+{
+	__u32 low;
+
+	asm volatile("%0 = %1" : "=w"(low) : "w"((__u32)arg));
+	return low;
+}
+
 static __always_inline __u32 key_mix(__u64 at)
 {
 	return (__u32)at * 0x9e3779b1u;

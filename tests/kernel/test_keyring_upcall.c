@@ -90,6 +90,34 @@ static int child_fills_bytes(void)
 	return 0;
 }
 
+/* What the kernel's own quota of a uid refuses, after it was counted. */
+static int child_passes_the_kernels_limit(void)
+{
+	static char payload[25000];
+	int32_t key;
+
+	CHECK(!setresuid(1000, 1000, 1000));
+	key = add_key("user", "a", payload, 15000, KEY_SPEC_PROCESS_KEYRING);
+	CHECK(key > 0);
+	CHECK_ERRNO(add_key("user", "a", payload, sizeof(payload), KEY_SPEC_PROCESS_KEYRING), EDQUOT);
+	CHECK(keyctl_update(key, payload, 100) == 0);
+	CHECK_ERRNO(add_key("user", "a", payload, sizeof(payload), KEY_SPEC_PROCESS_KEYRING), EDQUOT);
+	return 0;
+}
+
+static void test_bytes_refused_by_the_kernel(void **state)
+{
+	struct box q = { .slot = 902, .keys_bytes = 30000 };
+
+	(void)state;
+	assert_int_equal(box_make(&q), 0);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(box_run(&q, child_passes_the_kernels_limit), 0);
+		assert_true(bytes_come_to_zero(&q));
+	}
+	assert_int_equal(box_end(&q), 0);
+}
+
 static void test_bytes(void **state)
 {
 	struct box q = { .slot = 902, .keys_bytes = 1000 };
@@ -642,6 +670,7 @@ int main(int argc, char **argv)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_bytes),	     cmocka_unit_test(test_who_answers),
+		cmocka_unit_test(test_bytes_refused_by_the_kernel),
 		cmocka_unit_test(test_queue_is_not_the_hosts),
 		cmocka_unit_test(test_forged_types), cmocka_unit_test(test_pending),
 		cmocka_unit_test(test_record),	     cmocka_unit_test(test_join_denied),
