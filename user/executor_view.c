@@ -207,10 +207,13 @@ static int mask_add(struct masks *m, int proc, const struct mount_line *root, st
 					path_take(line->root, mask->from)))
 		return fail(reply, -EINVAL, "what is mounted at %.60s of its proc is no mask for another one",
 			    at);
+	fd = open_below(proc, mask->at);
+	if (fd < 0 ? errno != ENOENT && errno != ENOTDIR : mount_id_of(fd, &id, &major, &minor))
+		return fail(reply, -errno, "what is mounted at %.60s of its proc cannot be looked at", at);
+	/* What lies over it has a line of its own. */
+	if (fd < 0 || id != line->id)
+		return 0;
 	if (!mask->from[0]) {
-		fd = open_below(proc, mask->at);
-		if (fd < 0 || mount_id_of(fd, &id, &major, &minor) || id != line->id)
-			return fail(reply, -EBUSY, "another mount lies over %.60s of its proc", at);
 		mask->clone = open_tree(fd, "", AT_EMPTY_PATH | AT_RECURSIVE | OPEN_TREE_CLONE |
 							OPEN_TREE_CLOEXEC);
 		if (mask->clone < 0)

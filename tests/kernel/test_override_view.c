@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -186,6 +187,9 @@ static void test_pidns(void **state)
 	assert_int_equal(mount("/proc/sys", "/proc/sys", NULL, MS_BIND, NULL), 0);
 	assert_int_equal(mount(NULL, "/proc/sys", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY, NULL), 0);
 	assert_int_equal(mount("none", "/proc/sys/vm", "tmpfs", 0, "size=4k"), 0);
+	/* One lies over another. */
+	assert_int_equal(mount("none", "/proc/fs", "tmpfs", 0, "size=8k"), 0);
+	assert_int_equal(mkdir("/proc/fs/upper", 0755), 0);
 	RESULT(0, "allows it", in_pidns, &c);
 	assert_int_equal(rig_mounted("/mnt/scratch/a", line, sizeof(line)), 1);
 	assert_non_null(strstr(line, "nosuid,nodev"));
@@ -202,6 +206,7 @@ static void test_pidns(void **state)
 			fail_msg("a process is seen:%.20s", at);
 	assert_int_equal(rig_mounted("/mnt/scratch/a/fs", NULL, 0), 1);
 	assert_int_equal(access("/mnt/scratch/a/fs/ext4", F_OK), -1);
+	assert_int_equal(access("/mnt/scratch/a/fs/upper", F_OK), 0);
 	assert_int_equal(rig_run((int)slot, rig_read, "/mnt/scratch/a/version"), 200);
 	assert_int_equal(access("/mnt/scratch/a/sys/kernel/ostype", F_OK), 0);
 	assert_int_equal(open("/mnt/scratch/a/sys/kernel/hostname", O_WRONLY), -1);
@@ -223,6 +228,7 @@ static void test_pidns(void **state)
 	RESULT(EPERM, "no mask for another one", in_pidns, &c);
 	assert_int_equal(umount2(line, 0), 0);
 	assert_int_equal(rig_mounted("/mnt/scratch/a", NULL, 0), 0);
+	assert_int_equal(umount2("/proc/fs", 0), 0);
 	assert_int_equal(umount2("/proc/sys/vm", 0), 0);
 	assert_int_equal(umount2("/proc/sys", 0), 0);
 }
