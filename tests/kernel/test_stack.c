@@ -565,13 +565,20 @@ static const char *const switched[] = { WATCHING, "policy: watching\n" REFUSING,
 #define SWITCHED (sizeof(switched) / sizeof(switched[0]))
 #define SWITCHED_REFUSES(reloads) ((reloads) % SWITCHED == 1)
 
+/* An execve(2) that one policy allows, and then the next one refuses what is mapped of it: the kernel kills
+ * it, or its loader gives up. */
+static int exec_is_halfway(const struct op *op, int status)
+{
+	return op->fn == do_exec && (WIFSIGNALED(status) || WEXITSTATUS(status) == 127);
+}
+
 /* Every class and the mode change at once: within a round that no reload disturbs all operations are
  * answered alike; in any other each is answered as one of the policies says. */
 static int each_op(void *arg)
 {
 	(void)arg;
 	while (!atomic_load(&reload->stop)) {
-		unsigned long before = atomic_load(&reload->done), after, refused = 0;
+		unsigned long before = atomic_load(&reload->done), after, refused = 0, halfway = 0;
 
 		for (size_t i = 0; i < sizeof(ops) / sizeof(ops[0]); i++) {
 			pid_t pid = fork();
@@ -579,7 +586,13 @@ static int each_op(void *arg)
 
 			if (!pid)
 				_exit(ops[i].fn((void *)(long)passed_fd));
-			if (pid < 0 || waitpid(pid, &status, 0) != pid || !WIFEXITED(status))
+			if (pid < 0 || waitpid(pid, &status, 0) != pid)
+				return 1;
+			if (exec_is_halfway(&ops[i], status)) {
+				halfway++;
+				continue;
+			}
+			if (!WIFEXITED(status))
 				return 1;
 			refused += WEXITSTATUS(status) == ops[i].err;
 			if (WEXITSTATUS(status) && WEXITSTATUS(status) != ops[i].err)
@@ -589,6 +602,7 @@ static int each_op(void *arg)
 		after = atomic_load(&reload->begun);
 		if (after != before)
 			continue;
+		atomic_fetch_add(&reload->mixtures, halfway);
 		atomic_fetch_add(&reload->whole, 1);
 		atomic_fetch_add(&reload->by[SWITCHED_REFUSES(before)], 1);
 		if (refused != (SWITCHED_REFUSES(before) ? sizeof(ops) / sizeof(ops[0]) : 0))
