@@ -65,6 +65,9 @@ static int acquire(void *arg, __u64 cid, __u32 slot, struct override_target *ret
 {
 	(void)arg;
 	memset(ret, 0, sizeof(*ret));
+	/* Of another test program, that has left a process behind. */
+	if (!images[slot] || cid != h_cid(slot))
+		return -ENOENT;
 	if (rig.kill_at_acquire) {
 		rig_kill_caller();
 		rig.kill_at_acquire = 0;
