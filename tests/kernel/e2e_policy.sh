@@ -243,11 +243,14 @@ mode: learn
 exec: [{allow: /usr/bin/python3.11, profile: worker}]
 profiles: {worker: {}}
 POLICY
+# Those that are ignored end nobody before the next one is sent.
 cat > signals <<'SH'
+trap '' HUP USR2 TERM
 sleep 100 & own=$!
 python3.11 -S -c 'while True: pass' & other=$!
-until grep -q python /proc/$other/comm; do sleep 0.1; done
-kill -HUP $own; kill -USR2 $own; kill -USR2 $other; kill -TERM $other
+n=0
+until grep -q python /proc/$other/comm || [ $((n += 1)) -gt 300 ]; do sleep 0.1; done
+kill -HUP $own && kill -USR2 $own && kill -USR2 $other && kill -TERM $other
 SH
 is 0 "run in learn mode" warder run --name peers --policy peers.yaml -- /bin/sh -c "$(cat signals)"
 warder events --json --container peers > peers.jsonl
