@@ -355,6 +355,7 @@ PART
 rm -f v/spin v/flood
 is 0 "one that floods" warder run --detach --name flood --policy flood.yaml --volume "$work/v:/tmp/v" -- /bin/sh /tmp/v/flood.sh
 is 0 "one that asks" warder run --detach --name asks --policy flood.yaml -- /bin/sleep 1000
+: >watch.err # the other one said it, too
 warder keyring watch --all --exec "$work/hostprogram" 2>watch.err &
 watch=$!
 await grep -q 'is there' watch.err
