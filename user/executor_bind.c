@@ -216,7 +216,7 @@ static int clone_folder(struct operation *op, const struct executor_home *home, 
 	int status;
 	pid_t pid;
 
-	pid = (pid_t)syscall(SYS_clone, CLONE_FILES | SIGCHLD, NULL, NULL, NULL, 0);
+	pid = child_sharing_fds();
 	if (pid < 0)
 		return fail(reply, -errno, "no process for cloning the source");
 	if (pid == 0)

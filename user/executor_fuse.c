@@ -259,7 +259,7 @@ static int fs_make_in(const struct executor_home *home, const struct executor_re
 		      int *ret_device, int *ret_fs)
 {
 	int status = 0;
-	pid_t pid = (pid_t)syscall(SYS_clone, CLONE_FILES | SIGCHLD, NULL, NULL, NULL, 0);
+	pid_t pid = child_sharing_fds();
 
 	if (pid < 0)
 		return -errno;

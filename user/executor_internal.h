@@ -11,6 +11,8 @@
 int fail(struct executor_reply *reply, int err, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 void close_fd(int *fd);
+/* As fork(2), of a child that shares our descriptors: what it opens is ours. */
+pid_t child_sharing_fds(void);
 /* Waits for a child to end: its exit status, -1: it was killed. */
 int child_wait(pid_t pid);
 /* O_PATH on a folder that no symlink or link of /proc leads to, from where we are. -1 and errno. */
@@ -107,7 +109,9 @@ int bind_clone(struct operation *op, const struct executor_home *home, int recur
 int is_kernel_fs(int fd);
 int bind_finish(struct operation *op, __u32 attr_flags, int view, struct executor_reply *reply);
 
-/* executor_view.c: the proc or sysfs that the caller sees, into op->second; of another type nothing. MAKE of
+/* executor_view.c: is `fd` (-1: no) on the root of a whole proc, or sysfs? */
+int is_whole_view(int fd, int is_proc);
+/* The proc or sysfs that the caller sees, into op->second; of another type nothing. MAKE of
  * a clone of it, or of a proc with all that masks it. */
 void view_find(struct operation *op, const struct caller *c, const struct executor_request *req,
 	       const char *type, struct executor_reply *reply);

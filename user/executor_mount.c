@@ -291,7 +291,7 @@ static int make_sticky(struct operation *op, const struct executor_home *home,
 	pid_t pid;
 
 	*home->shared_word = -1;
-	pid = (pid_t)syscall(SYS_clone, CLONE_FILES | SIGCHLD, NULL, NULL, NULL, 0);
+	pid = child_sharing_fds();
 	if (pid < 0)
 		return fail(reply, -errno, "no process for locking the mount's flags");
 	if (pid == 0)

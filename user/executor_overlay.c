@@ -177,7 +177,7 @@ int overlay_make(struct operation *op, const struct executor_home *home,
 	pid_t pid, self = getpid();
 
 	*home->shared_word = -EPERM;
-	pid = (pid_t)syscall(SYS_clone, CLONE_FILES | SIGCHLD, NULL, NULL, NULL, 0);
+	pid = child_sharing_fds();
 	if (pid < 0)
 		return fail(reply, -errno, "no process for making the overlay");
 	if (pid == 0) {

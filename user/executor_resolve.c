@@ -30,7 +30,6 @@
 
 #define USERNS_DEPTH 33
 #define HOSTNAME_MAX 64 /* __NEW_UTS_LEN */
-#define PROC_ROOT_INO 1
 
 /* Number `n` (from 0) of the line of status that begins with `key`. */
 static __u32 status_number(const char *status, const char *key, int n)
@@ -209,11 +208,8 @@ static int walk_from(const struct caller *c, int base, const char *path, int fla
 static int sees_proc(const struct caller *c)
 {
 	cleanup_close int fd = walk_from(c, c->cwd, "/proc", O_DIRECTORY);
-	struct statfs fs;
-	struct stat st;
 
-	return fd >= 0 && !fstatfs(fd, &fs) && fs.f_type == PROC_SUPER_MAGIC && !fstat(fd, &st) &&
-	       st.st_ino == PROC_ROOT_INO;
+	return is_whole_view(fd, 1);
 }
 
 int own_fd(const struct caller *c, int thread, int n)

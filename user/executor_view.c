@@ -81,8 +81,7 @@ static enum executor_view proc_view(int pidns, __u32 shown)
 	return EXECUTOR_VIEW_PIDNS;
 }
 
-/* Is what `fd` is on the whole of a proc or sysfs? */
-static int is_whole(int fd, int is_proc)
+int is_whole_view(int fd, int is_proc)
 {
 	struct statfs fs;
 	struct stat st;
@@ -93,7 +92,7 @@ static int is_whole(int fd, int is_proc)
 
 static enum executor_view view_of(const struct operation *op, int fd, int is_proc)
 {
-	if (!is_whole(fd, is_proc))
+	if (!is_whole_view(fd, is_proc))
 		return EXECUTOR_VIEW_MISSING;
 	return is_proc ? proc_view(op->pidns, proc_pidns(fd)) : EXECUTOR_VIEW_OWN;
 }
@@ -198,7 +197,8 @@ static int mask_add(struct masks *m, int proc, const struct mount_line *root, st
 	struct mask *mask = &m->mask[m->count];
 	cleanup_close int fd = -1;
 	__u32 major, minor;
-	__u64 id;
+	__u64 id = 0;
+	int err;
 
 	if (m->count == MASKS_MAX)
 		return fail(reply, -E2BIG, "more than %d mounts lie on its proc", MASKS_MAX);
@@ -208,10 +208,11 @@ static int mask_add(struct masks *m, int proc, const struct mount_line *root, st
 		return fail(reply, -EINVAL, "what is mounted at %.60s of its proc is no mask for another one",
 			    at);
 	fd = open_below(proc, mask->at);
-	if (fd < 0 ? errno != ENOENT && errno != ENOTDIR : mount_id_of(fd, &id, &major, &minor))
-		return fail(reply, -errno, "what is mounted at %.60s of its proc cannot be looked at", at);
+	err = fd < 0 ? -errno : mount_id_of(fd, &id, &major, &minor);
+	if (err && err != -ENOENT && err != -ENOTDIR)
+		return fail(reply, err, "what is mounted at %.60s of its proc cannot be looked at", at);
 	/* What lies over it has a line of its own. */
-	if (fd < 0 || id != line->id)
+	if (err || id != line->id)
 		return 0;
 	if (!mask->from[0]) {
 		mask->clone = open_tree(fd, "", AT_EMPTY_PATH | AT_RECURSIVE | OPEN_TREE_CLONE |
@@ -294,7 +295,7 @@ static int proc_new(const struct operation *op, const struct executor_home *home
 
 	if (setns(op->pidns, CLONE_NEWPID))
 		return fail(reply, -errno, "the caller's pid namespace cannot be entered");
-	pid = (pid_t)syscall(SYS_clone, CLONE_FILES | SIGCHLD, NULL, NULL, NULL, 0);
+	pid = child_sharing_fds();
 	if (pid == 0)
 		proc_child(m, attr, home->shared_word);
 	if (setns(home->pidns, CLONE_NEWPID))
@@ -361,7 +362,7 @@ static int proc_make(struct operation *op, const struct executor_home *home,
 	proc = proc_new(op, home, &m, m.attr | req->attr, reply);
 	if (proc < 0)
 		return proc;
-	pid = (pid_t)syscall(SYS_clone, CLONE_FILES | SIGCHLD, NULL, NULL, NULL, 0);
+	pid = child_sharing_fds();
 	if (pid == 0)
 		mask_child(&m, proc, home->shared_word);
 	status = pid < 0 ? -1 : child_wait(pid);

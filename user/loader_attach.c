@@ -437,14 +437,19 @@ struct loader_prog *loader_find_program(const struct loader *l, const char *name
 /* Signatures: what is missing can be a function as well as a hook. */
 static int check_signed(const struct warder_image *img, struct warder_error *reterr)
 {
-	const char *missing = loader_signed_missing(NULL), *verity = loader_verity_missing(NULL);
+	const char *missing = loader_signed_missing(NULL);
 	char where[512];
 
-	for (__u32 i = 0; (missing || verity) && i < WARDER_LAYERS_MAX; i++) {
+	for (__u32 i = 0; i < WARDER_LAYERS_MAX; i++) {
 		const struct warder_layer *y = &img->h.layer[i];
+		const char *verity = NULL;
 
-		if (!y->signed_rule || (y->signed_flags & WARDER_SIGNED_OPTIONAL) ||
-		    (!missing && !(y->signed_flags & WARDER_SIGNED_VERITY)))
+		if (!y->signed_rule || (y->signed_flags & WARDER_SIGNED_OPTIONAL))
+			continue;
+		/* Each look reads the kernel's BTF. */
+		if (!missing && (y->signed_flags & WARDER_SIGNED_VERITY))
+			verity = loader_verity_missing(NULL);
+		if (!missing && !verity)
 			continue;
 		return error_set(reterr, -EOPNOTSUPP,
 				 "%s: signed_exec%s cannot be enforced: this kernel has no %s; "

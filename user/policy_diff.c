@@ -517,11 +517,9 @@ static int match_visit(struct product *p, __u32 old_state, __u32 new_state, void
 {
 	struct match_walk *w = arg;
 	const struct diff *d = w->d;
-	const __u32 offset = (__u32)offsetof(struct warder_accept, set);
 
 	(void)p;
-	w->differs |= image_u64(d->img[0], warder_accept_at(d->img[0], old_state) + offset) !=
-		      image_u64(d->img[1], warder_accept_at(d->img[1], new_state) + offset);
+	w->differs |= image_state_set(d->img[0], old_state) != image_state_set(d->img[1], new_state);
 	return 0;
 }
 

@@ -92,11 +92,8 @@ static int mount_add(struct mount_names *n, const __u64 set[2], const char *name
 static int mount_visit(struct product *p, __u32 old_state, __u32 new_state, void *arg)
 {
 	struct mount_walk *w = arg;
-	const __u32 offset = (__u32)offsetof(struct warder_accept, set);
-	const __u64 set[2] = {
-		image_u64(w->d->img[0], warder_accept_at(w->d->img[0], old_state) + offset),
-		image_u64(w->d->img[1], warder_accept_at(w->d->img[1], new_state) + offset),
-	};
+	const __u64 set[2] = { image_state_set(w->d->img[0], old_state),
+			       image_state_set(w->d->img[1], new_state) };
 	char name[WARDER_PATH_MAX];
 
 	for (size_t i = 0; i < w->names->count; i++)

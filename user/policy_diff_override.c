@@ -67,11 +67,8 @@ static void keep_name(struct override_walk *w, char **to, const char *name)
 static int override_visit(struct product *p, __u32 old_state, __u32 new_state, void *arg)
 {
 	struct override_walk *w = arg;
-	const __u32 offset = (__u32)offsetof(struct warder_accept, set);
-	const __u64 set[2] = {
-		image_u64(w->d->img[0], warder_accept_at(w->d->img[0], old_state) + offset),
-		image_u64(w->d->img[1], warder_accept_at(w->d->img[1], new_state) + offset),
-	};
+	const __u64 set[2] = { image_state_set(w->d->img[0], old_state),
+			       image_state_set(w->d->img[1], new_state) };
 	char buf[WARDER_PATH_MAX];
 	const char *name = set[0] | set[1] ? product_name(p, buf, sizeof(buf)) : NULL;
 

@@ -581,4 +581,8 @@ struct request_word {
 };
 extern const struct request_word request_families[], request_protocols[];
 
+/* Which entries of a list of patterns (mounts, overrides, match) hold for a name that ends in that state.
+ * policy_request.c */
+uint64_t image_state_set(const struct warder_image *img, uint32_t state);
+
 #endif

@@ -117,10 +117,7 @@ static __u32 match_start(const struct warder_image *img)
 
 static bool state_has(const struct warder_image *img, __u32 state, __u32 entry)
 {
-	__u64 set = image_u64(img, warder_accept_at(img, state) +
-					   (__u32)offsetof(struct warder_accept, set));
-
-	return set >> entry & 1;
+	return image_state_set(img, state) >> entry & 1;
 }
 
 static const struct warder_match *match_at(const struct warder_image *img, __u32 i)

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cleanup.h"
+#include "policy_internal.h"
 #include "policy_tools.h"
 #include "warder_decide.h"
 
@@ -323,6 +324,11 @@ int policy_decide(const struct warder_image *img, const struct policy_request *r
 	default:
 		return decide_each(img, pr, r, text, len, ret_verdict);
 	}
+}
+
+uint64_t image_state_set(const struct warder_image *img, uint32_t state)
+{
+	return image_u64(img, warder_accept_at(img, state) + (__u32)offsetof(struct warder_accept, set));
 }
 
 int image_find_profile(const struct warder_image *img, const char *name)

@@ -29,12 +29,6 @@ struct cover {
 	struct shadows by[64], denied_by[64], reached_by[64];
 };
 
-static uint64_t set_at(const struct warder_image *img, __u32 state)
-{
-	return image_u64(img, warder_accept_at(img, state) +
-				      (__u32)offsetof(struct warder_accept, set));
-}
-
 /* The first of the entries that come before; entries in `any` match every target. */
 static size_t first_of(uint64_t before, uint64_t set)
 {
@@ -92,8 +86,8 @@ static uint64_t any_overrides(const struct policy *p)
 static int cover_visit(struct product *product, __u32 mount_state, __u32 override_state, void *arg)
 {
 	struct cover *c = arg;
-	uint64_t mounts = set_at(c->img, mount_state) | any_mounts(c->p);
-	uint64_t overrides = set_at(c->img, override_state) | any_overrides(c->p);
+	uint64_t mounts = image_state_set(c->img, mount_state) | any_mounts(c->p);
+	uint64_t overrides = image_state_set(c->img, override_state) | any_overrides(c->p);
 
 	(void)product;
 	c->mounts_met |= mounts;

@@ -267,14 +267,8 @@ static void make_verity_files(void)
 	mkdir("/verity", 0755);
 	h_shell("cp /root/ext4.img " VERITY_IMAGE);
 	verity_mount();
-	tiny_make(VERITY "good", GOOD);
-	tiny_make(VERITY "content", 20);
-	tiny_make(VERITY "unsigned", 21);
-	tiny_make(VERITY "theirs", 22);
-	tiny_make(VERITY "swapped", 23);
-	tiny_make(VERITY "by_content", 24);
-	tiny_make(VERITY "malformed", 25);
-	tiny_make(VERITY "changeable", GOOD);
+	for (size_t i = 0; i < sizeof(verity_files) / sizeof(verity_files[0]); i++)
+		tiny_make(verity_files[i].path, verity_files[i].code);
 	tiny_make(VERITY "tampered", TAMPERED);
 	tiny_make(VERITY "both", 26);
 	/* What `warder sign` computes is what the kernel measures, or it says so: of all kinds of trees. */

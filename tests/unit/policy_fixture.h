@@ -111,4 +111,14 @@ static inline void check_errors(const struct policy_error *errors, size_t count)
 	assert_int_equal(wrong, 0);
 }
 
+/* What the top profile says of a file's access: 0 or the errno. */
+static inline int decide_file(const struct warder_image *img, const char *path, __u32 access)
+{
+	struct policy_request r = {.class_ = WARDER_CLASS_FILE, .access = access, .path = path};
+	struct warder_verdict v;
+
+	assert_int_equal(policy_decide(img, &r, &v), 0);
+	return v.action == WARDER_ALLOW ? 0 : (int)v.err;
+}
+
 #endif

@@ -4,15 +4,6 @@
 
 #include "policy_fixture.h"
 
-static int decide_file(const struct warder_image *img, const char *path, __u32 access)
-{
-	struct policy_request r = {.class_ = WARDER_CLASS_FILE, .access = access, .path = path};
-	struct warder_verdict v;
-
-	assert_int_equal(policy_decide(img, &r, &v), 0);
-	return v.action == WARDER_ALLOW ? 0 : (int)v.err;
-}
-
 /* ------------------------------------------------------------------- refused */
 
 static void test_too_many_errors(void **state)
